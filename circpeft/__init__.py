@@ -1,0 +1,39 @@
+"""Fine-tuning large models with circulant matrices: C3A and CDVFT as operators, modules and PEFT methods.
+
+The whole public API is here. Training runs (`run`, `Result`, `methods`, `recipes`, `tasks`, `results`, `plots`) need
+the ``train`` or ``course`` extra and are imported on first use.
+"""
+
+from importlib import import_module
+from typing import Any
+
+from .adapters import C3A, CDVFT
+from .hf_peft import C3AConfig, CDVFTConfig, inject, merge
+from .ops import available_backends, block_circulant, block_circular_matmul, circulant
+
+__version__ = "0.1.0"
+
+_ON_FIRST_USE = {"run": "training", "Result": "results"}
+_MODULES = ("course", "methods", "plots", "recipes", "results", "tasks", "training")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
+    if name in _ON_FIRST_USE:
+        return getattr(import_module(f".{_ON_FIRST_USE[name]}", __name__), name)
+    raise AttributeError(f"module 'circpeft' has no attribute {name!r}")
+
+
+__all__ = [
+    "C3A",
+    "CDVFT",
+    "C3AConfig",
+    "CDVFTConfig",
+    "available_backends",
+    "block_circulant",
+    "block_circular_matmul",
+    "circulant",
+    "inject",
+    "merge",
+]

@@ -1,0 +1,25 @@
+"""What an adapter is: a weight change that can be applied without being built."""
+
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+
+
+@runtime_checkable
+class WeightDelta(Protocol):
+    """An additive change ``ΔW`` of a linear layer's weight.
+
+    Contract: ``forward(x) == x @ delta_weight().T`` (outside dropout), shapes ``x: (..., d_in) -> (..., d_out)`` and
+    ``ΔW: (d_out, d_in)``; scale included in both.
+    """
+
+    d_in: int
+    d_out: int
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``Δh = x @ ΔW.T`` in the dtype of ``x``."""
+        ...
+
+    def delta_weight(self) -> Tensor:
+        """``ΔW`` as a dense float32 (or float64) matrix, differentiable."""
+        ...

@@ -1,0 +1,65 @@
+"""Block sizes: the default, and what to say when one does not fit."""
+
+import math
+from numbers import Integral
+
+
+def _divisors(d: int) -> list[int]:
+    small = [k for k in range(1, math.isqrt(d) + 1) if d % k == 0]
+    return sorted({*small, *(d // k for k in small)})
+
+
+def _check_features(**features: int) -> None:
+    for name, d in features.items():
+        if isinstance(d, bool) or not isinstance(d, Integral) or d < 1:
+            raise ValueError(f"{name} must be a positive integer, got {d!r}")
+
+
+def _positive(block_size: int | str, default: int) -> int:
+    if block_size == "auto":
+        return default
+    if isinstance(block_size, bool) or not isinstance(block_size, int) or block_size < 1:
+        raise ValueError(f'block_size must be a positive integer or "auto", got {block_size!r}')
+    return block_size
+
+
+def dividing_block_size(block_size: int | str, d_in: int, d_out: int) -> int:
+    """Block size of C3A: a common divisor of both dimensions, by default the greatest (C3A section 3.4).
+
+    Raises: ValueError where it does not divide, with the nearest common divisors, or for sizes that are not positive.
+
+    >>> dividing_block_size("auto", 768, 3072)
+    768
+    >>> dividing_block_size(100, 768, 768)
+    Traceback (most recent call last):
+    ...
+    ValueError: block_size=100 does not divide 768; nearest divisors: 96, 128
+    """
+    _check_features(d_in=d_in, d_out=d_out)
+    common = math.gcd(d_in, d_out)
+    b = _positive(block_size, common)
+    if common % b:
+        divisors = _divisors(common)
+        below = [d for d in divisors if d < b][-1:]
+        above = [d for d in divisors if d > b][:1]
+        what = f"{d_in}" if d_in == d_out else f"both d_in={d_in} and d_out={d_out}"
+        raise ValueError(
+            f"block_size={b} does not divide {what}; nearest {'' if d_in == d_out else 'common '}divisors: "
+            f"{', '.join(str(d) for d in below + above)}"
+        )
+    return b
+
+
+def padding_block_size(block_size: int | str, d_in: int, d_out: int) -> int:
+    """Block size of CDVFT: any positive size, by default ``min(d_in, d_out)``; what it does not divide is padded.
+
+    Raises: ValueError for a size below one, or above ``max(d_in, d_out)`` (all that it would add is padding).
+
+    >>> padding_block_size("auto", 768, 3072)
+    768
+    """
+    _check_features(d_in=d_in, d_out=d_out)
+    b = _positive(block_size, min(d_in, d_out))
+    if b > max(d_in, d_out):
+        raise ValueError(f"block_size={b} exceeds both d_in={d_in} and d_out={d_out}; largest: {max(d_in, d_out)}")
+    return b

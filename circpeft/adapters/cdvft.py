@@ -1,0 +1,132 @@
+"""CDVFT: the weight change is a product of alternating diagonal and circulant factors."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from ..ops import block_circulant, block_circular_matmul
+from ..ops.checks import nearest
+from .block_size import padding_block_size
+from .c3a import check_alpha, check_dropout
+
+CDVFT_STARTS = ("zero", "gaussian")
+
+
+class CDVFT(nn.Module):
+    """Circulant and diagonal vectors: ``ΔW = alpha * A_{2m-1} C_{2m-2} ... A_3 C_2 A_1`` (three factors by default).
+
+    Source: "Parameter-Efficient Fine-Tuning with Circulant and Diagonal Vectors" (arXiv 2505.00580): Eq. 3 and 4 for
+    the product, Eq. 8 for the circulant factors (column layout), Eq. 12 for blocks. Where ``b`` does not divide a
+    dimension the vector is padded with zeros to the next multiple and the surplus outputs are dropped; the first
+    circulant factor is rectangular and the rest are square.
+
+    Args:
+        d_in, d_out: features of the adapted layer.
+        block_size: ``b`` (the paper's p); "auto" is ``min(d_in, d_out)``.
+        num_factors: odd, the paper's 2m-1; 1 (a single diagonal) needs ``d_in == d_out``.
+        alpha: the paper's scale alpha, Eq. 4.
+        dropout: probability for the adapter's input, in training.
+        init_weights: "zero" or True: ``ΔW = 0`` with exactly one zero factor, so that a gradient lives (two zero
+            factors leave none): the first circulant is zero, diagonals are one, further circulants the identity.
+            False or "gaussian": every factor random.
+
+    Shapes: ``forward: (..., d_in) -> (..., d_out)``; parameters float32: ``diagonals[0]: (d_in,)``, further ones
+    ``(d_out,)``; ``kernels[0]: (ceil(d_out/b), ceil(d_in/b), b)``, further ones ``(ceil(d_out/b), ceil(d_out/b), b)``.
+    By name they are ``diagonal_0``, ``kernel_0``, ``diagonal_1`` and so on.
+
+    Raises: ValueError for an even num_factors, a block size below one or above both dimensions, an unknown start, an
+    alpha that is not a finite number, or a dropout outside [0, 1).
+
+    >>> adapter = CDVFT(6, 4, block_size=4, init_weights="gaussian")
+    >>> [tuple(p.shape) for p in adapter.parameters()]
+    [(6,), (4,), (1, 2, 4)]
+    >>> x = torch.randn(3, 6)
+    >>> torch.allclose(adapter(x), x @ adapter.delta_weight().T, atol=1e-5)
+    True
+    """
+
+    def __init__(
+        self,
+        d_in: int,
+        d_out: int,
+        block_size: int | str = "auto",
+        num_factors: int = 3,
+        alpha: float = 1.0,
+        dropout: float = 0.0,
+        init_weights: bool | str = True,
+    ) -> None:
+        if isinstance(num_factors, bool) or not isinstance(num_factors, int) or num_factors < 1 or num_factors % 2 == 0:
+            raise ValueError(f"num_factors must be odd (diagonals outermost), e.g. 3 or 5; got {num_factors!r}")
+        if num_factors == 1 and d_in != d_out:
+            raise ValueError(f"num_factors=1 is a diagonal and needs d_in == d_out, got {d_in} and {d_out}; use 3")
+        b = padding_block_size(block_size, d_in, d_out)
+        super().__init__()
+        self.d_in, self.d_out, self.block_size, self.num_factors = d_in, d_out, b, num_factors
+        self.alpha = check_alpha(alpha)
+        self.dropout = nn.Dropout(check_dropout(dropout))
+        m, n, further = math.ceil(d_out / b), math.ceil(d_in / b), num_factors // 2
+        widths = [d_in] + [d_out] * further
+        grids = [(m, n if j == 0 else m, b) for j in range(further)]
+        # Parameters of this module itself: PEFT and transformers lose the adapter's name in keys of a nested list.
+        for j, width in enumerate(widths):
+            self.register_parameter(f"diagonal_{j}", nn.Parameter(torch.empty(width, dtype=torch.float32)))
+        for j, grid in enumerate(grids):
+            self.register_parameter(f"kernel_{j}", nn.Parameter(torch.empty(grid, dtype=torch.float32)))
+        self.reset_parameters(init_weights)
+
+    @property
+    def diagonals(self) -> list[nn.Parameter]:
+        """The diagonal factors ``A_1, A_3, ...``, from the input's side to the output's."""
+        return [self.get_parameter(f"diagonal_{j}") for j in range(self.num_factors // 2 + 1)]
+
+    @property
+    def kernels(self) -> list[nn.Parameter]:
+        """The kernels of the circulant factors ``C_2, C_4, ...``, from the input's side to the output's."""
+        return [self.get_parameter(f"kernel_{j}") for j in range(self.num_factors // 2)]
+
+    @torch.no_grad()
+    def reset_parameters(self, init_weights: bool | str = True) -> None:
+        """Start values, by name (see the class)."""
+        start = {True: "zero", False: "gaussian"}.get(init_weights, init_weights)
+        if start not in CDVFT_STARTS:
+            raise ValueError(f"unknown init_weights {init_weights!r}; {nearest(start, CDVFT_STARTS)}")
+        for diagonal in self.diagonals:
+            diagonal.normal_() if start == "gaussian" else diagonal.fill_(1.0)
+        for kernel in self.kernels:
+            m, n, b = kernel.shape
+            if start == "gaussian":
+                kernel.normal_(std=1 / math.sqrt(n * b))  # keeps the size of the vector that it multiplies
+            else:
+                kernel.zero_()
+                kernel[range(min(m, n)), range(min(m, n)), 0] = 1.0
+        if start == "zero":
+            (self.kernels[0] if self.kernels else self.diagonals[0]).zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``Δh = x @ ΔW.T``, in the dtype of ``x``, factor by factor from the right (Eq. 5 to 7)."""
+        first, *further = self.diagonals
+        y = self.dropout(x) * first
+        for kernel, diagonal in zip(self.kernels, further, strict=True):
+            surplus = kernel.shape[1] * kernel.shape[2] - y.shape[-1]
+            y = block_circular_matmul(pad(y, (0, surplus)) if surplus else y, kernel, layout="column")
+            y = y[..., : self.d_out] * diagonal
+        return (self.alpha * y).to(x.dtype)
+
+    def delta_weight(self) -> Tensor:
+        """``ΔW: (d_out, d_in)``: the product of the factors as dense matrices, circulants by indexing (Eq. 3)."""
+        first, *further = self.diagonals
+        if not further:
+            return self.alpha * torch.diag(first)
+        delta = None
+        for kernel, diagonal in zip(self.kernels, further, strict=True):
+            width = self.d_in if delta is None else self.d_out
+            factor = block_circulant(kernel, layout="column")[: self.d_out, :width]
+            # The first product is with a diagonal matrix: scale columns instead of multiplying.
+            delta = diagonal[:, None] * (factor * first if delta is None else factor @ delta)
+        return self.alpha * delta
+
+    def extra_repr(self) -> str:
+        sizes = f"{self.d_in}, {self.d_out}, block_size={self.block_size}"
+        return f"{sizes}, num_factors={self.num_factors}, alpha={self.alpha}"

@@ -1,0 +1,148 @@
+"""The PEFT configs of C3A and CDVFT, and which adapter each one builds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import peft
+import torch
+from peft import PeftConfig
+from peft.tuners.tuners_utils import BaseTuner
+from peft.utils.other import get_pattern_key
+from torch import nn
+
+from ..adapters import C3A, CDVFT
+from ..ops.checks import check_layout
+from .registration import peft_type
+
+# Up to 0.20 PEFT saves trained biases for a few methods of its own only.
+SAVES_BIASES = hasattr(BaseTuner, "_get_learnable_bias_state_dict")
+
+
+@dataclass
+class CirculantConfig(PeftConfig):
+    """Fields that both methods share; use `C3AConfig` or `CDVFTConfig`.
+
+    Args:
+        block_size: ``b``, the size of a circulant block (C3A: b; CDVFT: p), or "auto".
+        block_size_pattern: block size for layers whose name matches a key (the end of the name, or a regex).
+        alpha: scale of ``ΔW`` (CDVFT Eq. 4).
+        alpha_pattern: alpha for layers whose name matches a key.
+        dropout: probability for the adapter's input, in training.
+        init_weights: start values: True or "zero" is ``ΔW = 0``; False is the method's random start; or a name.
+        target_modules: names (ends of module names), one regex, or "all-linear"; by default the attention projections
+            that PEFT's LoRA adapts (query and value for most architectures), as in both papers.
+        exclude_modules: names or a regex to leave out.
+        layers_to_transform: indices of the layers to adapt; all by default.
+        layers_pattern: name of the layer list, where it is not a common one.
+        modules_to_save: further modules to train and save, such as a new classification head.
+        bias: which biases train: "none", "all", or those of the adapted layers ("circonv_only", "cdvft_only").
+    """
+
+    block_size: int | str = "auto"
+    block_size_pattern: dict = field(default_factory=dict)
+    alpha: float = 1.0
+    alpha_pattern: dict = field(default_factory=dict)
+    dropout: float = 0.0
+    init_weights: bool | str = True
+    target_modules: list[str] | str | None = None
+    exclude_modules: list[str] | str | None = None
+    layers_to_transform: list[int] | int | None = None
+    layers_pattern: list[str] | str | None = None
+    modules_to_save: list[str] | None = None
+    bias: str = "none"
+
+    # The name under which PEFT knows the method; its lower case and "_" prefix the adapter's parameters.
+    method = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.peft_type = peft_type(self.method)
+        for name in ("target_modules", "exclude_modules"):
+            if isinstance(getattr(self, name), (list, tuple)):
+                setattr(self, name, set(getattr(self, name)))
+        if isinstance(self.target_modules, str) and self.target_modules != "all-linear":
+            for name in ("layers_to_transform", "layers_pattern"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{name} needs target_modules as a list; it is the regex {self.target_modules!r}")
+        if self.layers_pattern and self.layers_to_transform is None:
+            raise ValueError(f"layers_pattern={self.layers_pattern!r} needs layers_to_transform")
+        biases = ("none", "all", f"{self.method.lower()}_only")
+        if self.bias not in biases:
+            raise ValueError(f"unknown bias {self.bias!r}; choices: {', '.join(biases)}")
+        if self.bias != "none" and not SAVES_BIASES:
+            raise ValueError(
+                f"bias={self.bias!r} needs a newer peft: {peft.__version__} does not save the biases that it trains; "
+                f'upgrade it, or use bias="none"'
+            )
+        # Built once on a tiny layer, so that a wrong value is named here and not in the middle of an injection.
+        block_size = 1 if isinstance(self.block_size, int) and self.block_size > 0 else self.block_size
+        with torch.device("meta"):  # draws no random numbers
+            self._build(1, 1, block_size, self.alpha)
+
+    def for_layer(self, name: str) -> tuple[int | str, float]:
+        """Block size and alpha for the layer of this full name, patterns applied."""
+        sizes, alphas = self.block_size_pattern or {}, self.alpha_pattern or {}
+        return (
+            sizes.get(get_pattern_key(sizes.keys(), name), self.block_size),
+            alphas.get(get_pattern_key(alphas.keys(), name), self.alpha),
+        )
+
+    def build(self, name: str, d_in: int, d_out: int) -> nn.Module:
+        """The adapter for a layer of this full name and shape."""
+        block_size, alpha = self.for_layer(name)
+        try:
+            return self._build(d_in, d_out, block_size, alpha)
+        except ValueError as error:
+            raise ValueError(f"layer {name!r} (d_in={d_in}, d_out={d_out}): {error}") from error
+
+    def _build(self, d_in: int, d_out: int, block_size: int | str, alpha: float) -> nn.Module:
+        raise NotImplementedError("use C3AConfig or CDVFTConfig")
+
+    def _common(self) -> dict[str, Any]:
+        return {"dropout": self.dropout, "init_weights": self.init_weights}
+
+
+@dataclass
+class C3AConfig(CirculantConfig):
+    """PEFT config of C3A (arXiv 2407.19342): ``ΔW = (alpha / d_in) * C(w)``, see `circpeft.C3A`.
+
+    Fields: those of the shared config, and ``layout``: "row" (the paper's; that of PEFT's own C3A) or "column".
+    Block sizes must divide both dimensions of a layer; "auto" is their greatest common divisor.
+
+    >>> C3AConfig(block_size=96, target_modules=["query", "value"]).alpha
+    1.0
+    """
+
+    layout: str = "row"
+
+    method = "CIRCONV"
+
+    def __post_init__(self) -> None:
+        check_layout(self.layout)
+        super().__post_init__()
+
+    def _build(self, d_in: int, d_out: int, block_size: int | str, alpha: float) -> nn.Module:
+        return C3A(d_in, d_out, block_size, alpha=alpha, layout=self.layout, **self._common())
+
+
+@dataclass
+class CDVFTConfig(CirculantConfig):
+    """PEFT config of CDVFT (arXiv 2505.00580): ``ΔW = alpha * A3 C2 A1``, see `circpeft.CDVFT`.
+
+    Fields: those of the shared config, and ``num_factors``: the paper's 2m-1, odd. Blocks need not divide; "auto" is
+    ``min(d_in, d_out)``.
+
+    >>> CDVFTConfig(num_factors=4)
+    Traceback (most recent call last):
+    ...
+    ValueError: num_factors must be odd (diagonals outermost), e.g. 3 or 5; got 4
+    """
+
+    num_factors: int = 3
+
+    method = "CDVFT"
+
+    def _build(self, d_in: int, d_out: int, block_size: int | str, alpha: float) -> nn.Module:
+        return CDVFT(d_in, d_out, block_size, num_factors=self.num_factors, alpha=alpha, **self._common())

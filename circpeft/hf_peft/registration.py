@@ -1,0 +1,35 @@
+"""Making PEFT know a method: a member of its enum, and its registries.
+
+`PeftType` is a closed enum and `register_peft_method` wants a member of it. Plain strings fail in transformers and at
+save, and taking the place of PEFT's own C3A would change other people's models. So a member is added, under a name that
+no other method's parameter prefix contains.
+"""
+
+import peft
+from packaging.version import Version
+from peft.utils import PeftType, register_peft_method
+
+OLDEST_PEFT = "0.18.0"
+
+if Version(peft.__version__) < Version(OLDEST_PEFT):
+    raise ImportError(
+        f"circpeft needs peft >= {OLDEST_PEFT}, found {peft.__version__}; run: pip install 'peft>={OLDEST_PEFT}'"
+    )
+
+
+def peft_type(name: str) -> PeftType:
+    """The member of PEFT's enum of this name, added if it is missing."""
+    if name not in PeftType.__members__:
+        member = str.__new__(PeftType, name)
+        member._name_, member._value_ = name, name
+        type.__setattr__(PeftType, name, member)
+        PeftType._member_names_.append(name)
+        PeftType._member_map_[name] = member
+        PeftType._value2member_map_[name] = member
+    return PeftType(name)
+
+
+def register(config_cls: type, model_cls: type) -> None:
+    """Register a config and its tuner under the config's ``method`` name."""
+    name = peft_type(config_cls.method).value.lower()
+    register_peft_method(name=name, config_cls=config_cls, model_cls=model_cls)

@@ -1,0 +1,53 @@
+"""Dense circulant and block-circulant matrices, built by indexing."""
+
+import torch
+from torch import Tensor
+
+from .checks import check_kernel, check_layout
+
+
+def circulant(c: Tensor, layout: str = "column") -> Tensor:
+    """Circulant matrix of a kernel.
+
+    Formula: ``layout="column"``: the kernel is the first column, ``C[i, j] = c[(i - j) mod b]`` (CDVFT Eq. 2).
+    ``layout="row"``: the kernel is the first row, ``C[i, j] = c[(j - i) mod b]`` (C3A section 3.2).
+    The two are transposes of each other.
+
+    Shapes: ``c: (..., b) -> (..., b, b)``, same dtype and device; differentiable.
+
+    Raises: ValueError for an unknown layout or a kernel without a last dimension of at least one element.
+
+    >>> circulant(torch.tensor([1, 2, 3]))
+    tensor([[1, 3, 2],
+            [2, 1, 3],
+            [3, 2, 1]])
+    >>> circulant(torch.tensor([1, 2, 3]), layout="row")
+    tensor([[1, 2, 3],
+            [3, 1, 2],
+            [2, 3, 1]])
+    """
+    check_layout(layout)
+    if c.dim() < 1 or c.shape[-1] < 1:
+        raise ValueError(f"a kernel needs shape (..., b) with b >= 1, got {tuple(c.shape)}")
+    b = c.shape[-1]
+    i = torch.arange(b, device=c.device)
+    shift = i[:, None] - i[None, :] if layout == "column" else i[None, :] - i[:, None]
+    return c[..., shift % b]
+
+
+def block_circulant(w: Tensor, layout: str = "column") -> Tensor:
+    """Block-circulant matrix of an ``m`` by ``n`` grid of kernels.
+
+    Formula: block ``(i, j)`` is ``circulant(w[i, j], layout)`` (C3A section 3.4, CDVFT Eq. 12).
+
+    Shapes: ``w: (m, n, b) -> (m*b, n*b)``, same dtype and device; differentiable.
+
+    Raises: ValueError for an unknown layout or a kernel that is not three-dimensional.
+
+    >>> block_circulant(torch.tensor([[[1, 2], [3, 4]]]))
+    tensor([[1, 2, 3, 4],
+            [2, 1, 4, 3]])
+    """
+    check_kernel(w)
+    m, n, b = w.shape
+    return circulant(w, layout).transpose(1, 2).reshape(m * b, n * b)

@@ -1,0 +1,149 @@
+"""The block-circulant product as a PyTorch operator: dispatch, custom ops, autograd, fake tensors, FLOPs.
+
+Two operators suffice. The product is bilinear, so its input gradient is a product with the transposed kernel grid in
+the other layout, its kernel gradient is the second operator, and the second operator's gradients are products again.
+That gives every order of derivative.
+"""
+
+from importlib import import_module
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula
+
+from .checks import LAYOUTS, check_product, nearest
+
+# Best first. Each is a module with matmul, kernel_grad and their FLOPs, imported on first use.
+BACKENDS = {"rfft": "circpeft.ops.rfft", "reference": "circpeft.ops.reference"}
+# Below this block size a dense product is cheaper than transforms on a CPU (two cores, float32, 2048 tokens).
+SMALL_BLOCK = 16
+
+
+def available_backends(device: str | torch.device = "cpu") -> list[str]:
+    """Names of the backends usable on a device, each for every shape and dtype, best first.
+
+    Raises: RuntimeError (from torch) for a device that does not parse.
+
+    >>> available_backends("cpu")
+    ['rfft', 'reference']
+    """
+    torch.device(device)
+    return list(BACKENDS)
+
+
+def resolve_backend(backend: str, b: int, device: torch.device) -> str:
+    """Concrete backend for a request: the dispatch rule of ``backend="auto"``."""
+    if backend == "auto":
+        return "reference" if b < SMALL_BLOCK else "rfft"
+    if backend not in available_backends(device):
+        raise ValueError(f"unknown backend {backend!r}; {nearest(backend, ['auto', *available_backends(device)])}")
+    return backend
+
+
+def block_circular_matmul(x: Tensor, w: Tensor, layout: str = "column", backend: str = "auto") -> Tensor:
+    """Product of a batch of vectors with a block-circulant matrix, without building the matrix.
+
+    Formula: ``y = x @ block_circulant(w, layout).T``; per block, circular convolution of ``w[i, j]`` with ``x_j``
+    (``layout="column"``, CDVFT Eq. 8 and 12) or circular correlation (``layout="row"``, C3A section 3.2 and 3.4).
+
+    Shapes: ``x: (..., n*b)``, ``w: (m, n, b)`` -> ``(..., m*b)``; any batch shape, any ``b >= 1``.
+    Dtypes: float64 to bfloat16; computed in float32 at least, returned in the dtype of ``x``. The gradient of ``w`` has
+    the dtype of ``w``. Only ``x`` and ``w`` are kept for the backward pass. Differentiable to any order.
+
+    Raises: ValueError for shapes that do not fit, an unknown layout or backend, or two devices; TypeError for tensors
+    that are not real floating point.
+
+    >>> x, w = torch.tensor([1.0, 0.0, 0.0]), torch.tensor([[[1.0, 2.0, 0.0]]])
+    >>> block_circular_matmul(x, w, layout="row", backend="reference")
+    tensor([1., 0., 2.])
+    """
+    check_product(x, w, layout)
+    return torch.ops.circpeft.block_circular_matmul(x, w, layout, resolve_backend(backend, w.shape[-1], x.device))
+
+
+def _compute_dtype(*dtypes: torch.dtype) -> torch.dtype:
+    result = torch.float32
+    for dtype in dtypes:
+        result = torch.promote_types(result, dtype)
+    return result
+
+
+def _other(layout: str) -> str:
+    return LAYOUTS[1 - LAYOUTS.index(layout)]
+
+
+@torch.library.custom_op("circpeft::block_circular_matmul", mutates_args=())
+def _matmul(x: Tensor, w: Tensor, layout: str, backend: str) -> Tensor:
+    m, n, b = w.shape
+    dtype = _compute_dtype(x.dtype, w.dtype)
+    rows = x.reshape(-1, n * b).to(dtype)
+    with torch.autocast(x.device.type, enabled=False):  # it would take dense products back to half precision
+        y = import_module(BACKENDS[backend]).matmul(rows, w.to(dtype).contiguous(), layout)
+    return y.to(x.dtype).reshape(*x.shape[:-1], m * b)
+
+
+@_matmul.register_fake
+def _(x: Tensor, w: Tensor, layout: str, backend: str) -> Tensor:
+    return x.new_empty(*x.shape[:-1], w.shape[0] * w.shape[2])
+
+
+@torch.library.custom_op("circpeft::block_circular_kernel_grad", mutates_args=())
+def _kernel_grad(g: Tensor, x: Tensor, b: int, dtype: torch.dtype, layout: str, backend: str) -> Tensor:
+    compute = _compute_dtype(g.dtype, x.dtype, dtype)
+    g_rows, x_rows = g.reshape(-1, g.shape[-1]).to(compute), x.reshape(-1, x.shape[-1]).to(compute)
+    with torch.autocast(x.device.type, enabled=False):
+        dw = import_module(BACKENDS[backend]).kernel_grad(g_rows, x_rows, b, layout)
+    return dw.to(dtype).contiguous()  # the fake tensor promises contiguous strides
+
+
+@_kernel_grad.register_fake
+def _(g: Tensor, x: Tensor, b: int, dtype: torch.dtype, layout: str, backend: str) -> Tensor:
+    return x.new_empty(g.shape[-1] // b, x.shape[-1] // b, b, dtype=dtype)
+
+
+def _matmul_context(ctx, inputs, output):
+    x, w, ctx.layout, ctx.backend = inputs
+    ctx.save_for_backward(x, w)
+
+
+def _matmul_backward(ctx, g):
+    x, w = ctx.saved_tensors
+    dx = dw = None
+    if ctx.needs_input_grad[0]:
+        # dx = g @ C(w), and C(w)^T is the block-circulant matrix of the transposed grid in the other layout.
+        dx = _matmul(g, w.transpose(0, 1), _other(ctx.layout), ctx.backend).to(x.dtype)
+    if ctx.needs_input_grad[1]:
+        dw = _kernel_grad(g, x, w.shape[-1], w.dtype, ctx.layout, ctx.backend)
+    return dx, dw, None, None
+
+
+def _kernel_grad_context(ctx, inputs, output):
+    g, x, _, _, ctx.layout, ctx.backend = inputs
+    ctx.save_for_backward(g, x)
+
+
+def _kernel_grad_backward(ctx, v):
+    # <v, dw> = <g, x @ C(v).T>: bilinear in g and x, with v in the kernel's place.
+    g, x = ctx.saved_tensors
+    dg = dx = None
+    if ctx.needs_input_grad[0]:
+        dg = _matmul(x, v, ctx.layout, ctx.backend).to(g.dtype)
+    if ctx.needs_input_grad[1]:
+        dx = _matmul(g, v.transpose(0, 1), _other(ctx.layout), ctx.backend).to(x.dtype)
+    return dg, dx, None, None, None, None
+
+
+_matmul.register_autograd(_matmul_backward, setup_context=_matmul_context)
+_kernel_grad.register_autograd(_kernel_grad_backward, setup_context=_kernel_grad_context)
+
+
+@register_flop_formula(torch.ops.circpeft.block_circular_matmul)
+def _matmul_flops(x_shape, w_shape, layout, backend, *args, **kwargs) -> int:
+    tokens = torch.Size(x_shape[:-1]).numel()
+    return import_module(BACKENDS[backend]).matmul_flops(tokens, *w_shape)
+
+
+@register_flop_formula(torch.ops.circpeft.block_circular_kernel_grad)
+def _kernel_grad_flops(g_shape, x_shape, b, dtype, layout, backend, *args, **kwargs) -> int:
+    tokens = torch.Size(x_shape[:-1]).numel()
+    return import_module(BACKENDS[backend]).kernel_grad_flops(tokens, g_shape[-1] // b, x_shape[-1] // b, b)

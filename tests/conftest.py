@@ -1,0 +1,183 @@
+"""What the tests share: the tables of adapters and methods, tiny models, and a fresh Python process."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import settings
+from torch import nn
+
+import circpeft
+
+settings.register_profile("quick", max_examples=25, deadline=None, derandomize=True)
+settings.load_profile("quick")
+
+
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    torch.manual_seed(0)
+
+
+@dataclass(frozen=True)
+class AdapterCase:
+    """An adapter with sizes that it must handle, and the parameter count that the papers' formulas give."""
+
+    cls: type[nn.Module]
+    d_in: int
+    d_out: int
+    parameters: int
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def build(self, **options: Any) -> nn.Module:
+        return self.cls(self.d_in, self.d_out, **{"init_weights": False, "alpha": 1.5, **self.options, **options})
+
+    def __str__(self) -> str:
+        return "-".join(
+            [self.cls.__name__, f"{self.d_in}x{self.d_out}", *(f"{k}={v}" for k, v in self.options.items())]
+        )
+
+
+def _c3a(d_in: int, d_out: int, b: int, **options: Any) -> AdapterCase:
+    return AdapterCase(circpeft.C3A, d_in, d_out, d_in * d_out // b, {"block_size": b, **options})
+
+
+def _cdvft(d_in: int, d_out: int, b: int, factors: int = 3) -> AdapterCase:
+    m, n, further = -(-d_out // b), -(-d_in // b), factors // 2
+    kernels = (m * n * b if further else 0) + max(0, further - 1) * m * m * b
+    return AdapterCase(
+        circpeft.CDVFT, d_in, d_out, d_in + further * d_out + kernels, {"block_size": b, "num_factors": factors}
+    )
+
+
+ADAPTERS = [
+    _c3a(6, 6, 6),
+    _c3a(6, 6, 6, layout="column"),
+    _c3a(12, 8, 4),
+    _c3a(8, 12, 2, layout="column"),
+    _c3a(5, 10, 1),
+    _c3a(17, 17, 17),
+    _cdvft(6, 6, 6),
+    _cdvft(6, 6, 6, 1),
+    _cdvft(6, 6, 4, 5),
+    _cdvft(12, 8, 4),
+    _cdvft(7, 5, 3),
+    _cdvft(5, 9, 4, 5),
+    _cdvft(10, 3, 10),
+    _cdvft(4, 11, 1),
+]
+
+
+@pytest.fixture(params=ADAPTERS, ids=str)
+def adapter_case(request) -> AdapterCase:
+    return request.param
+
+
+@dataclass(frozen=True)
+class Method:
+    """A PEFT method of ours: its config with every layer's ΔW far from zero, and its names in PEFT."""
+
+    config: type
+    name: str
+    prefix: str
+
+    def __call__(self, **options: Any) -> Any:
+        return self.config(**{"init_weights": False, "alpha": 20.0 if self.name == "CIRCONV" else 1.0, **options})
+
+    def __str__(self) -> str:
+        return self.config.__name__
+
+
+METHODS = [
+    Method(circpeft.C3AConfig, "CIRCONV", "circonv_"),
+    Method(circpeft.CDVFTConfig, "CDVFT", "cdvft_"),
+]
+
+
+@pytest.fixture(scope="session")
+def methods() -> list[Method]:
+    return METHODS
+
+
+@pytest.fixture(params=METHODS, ids=str)
+def method(request) -> Method:
+    return request.param
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """Tiny models with fixed weights, large enough that a changed layer shows in the output."""
+
+    ids = torch.arange(12).view(2, 6)
+    sizes = {"num_hidden_layers": 2, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
+
+    def _ready(self, model: nn.Module, dtype: torch.dtype) -> nn.Module:
+        generator = torch.Generator().manual_seed(1)
+        with torch.no_grad():
+            for name, p in model.named_parameters():
+                if p.dim() > 1 or name.endswith("bias"):
+                    p.copy_(torch.randn(p.shape, generator=generator) / p.shape[-1] ** 0.5)
+        return model.to(dtype).eval()
+
+    def bert(self, dtype: torch.dtype = torch.float32) -> nn.Module:
+        from transformers import BertConfig, BertForSequenceClassification
+
+        return self._ready(BertForSequenceClassification(BertConfig(vocab_size=30, **self.sizes)), dtype)
+
+    def roberta(self, dtype: torch.dtype = torch.float32) -> nn.Module:
+        from transformers import RobertaConfig, RobertaForSequenceClassification
+
+        config = RobertaConfig(vocab_size=30, pad_token_id=29, max_position_embeddings=64, **self.sizes)
+        return self._ready(RobertaForSequenceClassification(config), dtype)
+
+    def gpt2(self, dtype: torch.dtype = torch.float32) -> nn.Module:
+        from transformers import GPT2Config, GPT2LMHeadModel
+
+        special = {"bos_token_id": 0, "eos_token_id": 0}
+        config = GPT2Config(n_embd=16, n_layer=2, n_head=2, vocab_size=30, n_positions=16, **special)
+        return self._ready(GPT2LMHeadModel(config), dtype)
+
+    def mlp(self, dtype: torch.dtype = torch.float32) -> nn.Module:
+        return self._ready(nn.Sequential(nn.Linear(8, 12), nn.Tanh(), nn.Linear(12, 6)), dtype)
+
+    @torch.no_grad()
+    def logits(self, model: nn.Module) -> torch.Tensor:
+        return model(self.ids).logits
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Tiny:
+    return Tiny()
+
+
+@pytest.fixture(scope="session")
+def run_python() -> Callable[..., str]:
+    """Run a script in a new process; returns what it printed, fails with its errors."""
+
+    def run(script: str, *arguments: object) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", script, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+        )
+        assert done.returncode == 0, done.stderr[-4000:]
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def error() -> Callable[[torch.Tensor, torch.Tensor], float]:
+    """Relative L2 distance, in float64."""
+
+    def relative(value: torch.Tensor, truth: torch.Tensor) -> float:
+        value, truth = value.detach().double(), truth.detach().double()
+        assert value.shape == truth.shape
+        return float((value - truth).norm() / truth.norm().clamp_min(torch.finfo(torch.float64).tiny))
+
+    return relative

@@ -1,0 +1,140 @@
+"""Saving and loading: in a new process, under another name, on a bfloat16 model, through transformers, and merged."""
+
+import peft
+import pytest
+import torch
+import transformers
+from packaging.version import Version
+from peft import PeftModel, get_peft_model, get_peft_model_state_dict
+
+from circpeft import merge
+from circpeft.hf_peft.configs import SAVES_BIASES
+
+# What an older PEFT, or transformers with it, cannot do.
+needs_saved_biases = pytest.mark.skipif(not SAVES_BIASES, reason=f"peft {peft.__version__} saves no biases")
+needs_new_peft = pytest.mark.skipif(
+    Version(peft.__version__) < Version("0.20") and Version(transformers.__version__) >= Version("5"),
+    reason=f"transformers {transformers.__version__} wants peft >= 0.20 for its own adapter methods",
+)
+TARGETS = ["query", "value", "dense"]
+
+FRESH = """
+import sys, torch
+from pathlib import Path
+from peft import PeftModel
+from transformers import AutoModelForSequenceClassification
+
+folder, methods, ids = Path(sys.argv[1]), sys.argv[2:], torch.arange(12).view(2, 6)
+
+@torch.no_grad()
+def check(model, name, **tolerance):
+    torch.testing.assert_close(model.eval()(ids).logits, torch.load(folder / f"{name}.pt"), **tolerance)
+
+for name in methods:
+    merged = folder / f"{name}-merged"
+    model, info = AutoModelForSequenceClassification.from_pretrained(merged, output_loading_info=True)
+    assert not any(info[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys")), info
+    check(model, name)
+assert "circpeft" not in sys.modules
+print("merged")
+
+import circpeft
+for name in methods:
+    base = AutoModelForSequenceClassification.from_pretrained(folder / "base")
+    check(PeftModel.from_pretrained(base, folder / name), name, rtol=0, atol=0)
+print("reloaded")
+"""
+
+
+def test_in_a_new_process_a_merged_model_needs_no_circpeft_and_an_adapter_reloads_bit_for_bit(
+    methods, tiny, tmp_path, run_python
+):
+    tiny.bert().save_pretrained(tmp_path / "base")
+    for method in methods:
+        model = get_peft_model(tiny.bert(), method(target_modules=TARGETS, task_type="SEQ_CLS"))
+        torch.save(tiny.logits(model), tmp_path / f"{method}.pt")
+        model.save_pretrained(tmp_path / str(method))
+        merge(model).save_pretrained(tmp_path / f"{method}-merged")
+    assert run_python(FRESH, tmp_path, *methods).split() == ["merged", "reloaded"]
+
+
+# Names that are also names of parameters, of list entries and of PEFT's own attributes.
+@pytest.mark.filterwarnings("error:Found missing adapter keys")
+@pytest.mark.parametrize("saved_as", ["default", "0", "kernel", "kernel_0"])
+@pytest.mark.parametrize("loaded_as", ["default", "diagonal_0"])
+def test_any_adapter_name(method, tiny, tmp_path, saved_as, loaded_as):
+    options = {"num_factors": 5} if method.name == "CDVFT" else {}
+    model = get_peft_model(tiny.bert(), method(target_modules=["value"], **options), adapter_name=saved_as)
+    before = tiny.logits(model)
+    model.save_pretrained(tmp_path)
+    folder = tmp_path if saved_as == "default" else tmp_path / saved_as
+    other = PeftModel.from_pretrained(tiny.bert(), folder, adapter_name=loaded_as)
+    assert torch.equal(tiny.logits(other), before)
+
+
+def test_keys_of_a_checkpoint(method, tiny):
+    keys = get_peft_model_state_dict(get_peft_model(tiny.mlp(), method(target_modules=["0"])))
+    names = ["kernel"] if method.name == "CIRCONV" else ["diagonal_0", "diagonal_1", "kernel_0"]
+    assert list(keys) == [f"base_model.model.0.{method.prefix}adapters.{name}" for name in names]
+
+
+def test_two_adapters_are_saved_apart(method, tiny, tmp_path):
+    model = get_peft_model(tiny.bert(), method(target_modules=["value"]))
+    model.add_adapter("other", method(target_modules=["key", "value"], block_size=4))
+    outputs = {}
+    for name in ("default", "other"):
+        model.set_adapter(name)
+        outputs[name] = tiny.logits(model)
+    model.save_pretrained(tmp_path)
+    loaded = PeftModel.from_pretrained(tiny.bert(), tmp_path)
+    loaded.load_adapter(tmp_path / "other", "other")
+    for name in ("default", "other"):
+        loaded.set_adapter(name)
+        assert torch.equal(tiny.logits(loaded), outputs[name])
+
+
+@pytest.mark.parametrize("low_cpu_mem_usage", [False, True])
+def test_float32_kernels_come_back_bit_for_bit_on_a_bfloat16_model(method, tiny, tmp_path, low_cpu_mem_usage):
+    model = get_peft_model(tiny.bert(torch.bfloat16), method(target_modules=["value"]))
+    model.save_pretrained(tmp_path)
+    loaded = PeftModel.from_pretrained(tiny.bert(torch.bfloat16), tmp_path, low_cpu_mem_usage=low_cpu_mem_usage)
+    there, back = get_peft_model_state_dict(model), get_peft_model_state_dict(loaded)
+    assert there.keys() == back.keys()
+    assert all(back[key].dtype == torch.float32 and torch.equal(there[key], back[key]) for key in there)
+
+
+@needs_saved_biases
+@pytest.mark.parametrize("bias", ["all", "only"])
+def test_trained_biases_and_saved_modules_come_back(method, tiny, tmp_path, bias):
+    bias = bias if bias == "all" else f"{method.prefix}only"
+    config = method(target_modules=["value"], bias=bias, modules_to_save=["classifier"])
+    model = get_peft_model(tiny.bert(), config)
+    with torch.no_grad():
+        for p in model.parameters():
+            if p.requires_grad:
+                p.add_(torch.randn_like(p) / 10)
+    before = tiny.logits(model)
+    model.save_pretrained(tmp_path)
+    assert torch.equal(tiny.logits(PeftModel.from_pretrained(tiny.bert(), tmp_path)), before)
+
+
+def test_training_goes_on_after_loading(method, tiny, tmp_path):
+    get_peft_model(tiny.mlp(), method(target_modules=["0"])).save_pretrained(tmp_path)
+    for trains in (False, True):
+        model = PeftModel.from_pretrained(tiny.mlp(), tmp_path, is_trainable=trains)
+        assert {p.requires_grad for n, p in model.named_parameters() if method.prefix in n} == {trains}
+
+
+@needs_new_peft
+def test_transformers_own_adapter_methods(method, tiny, tmp_path):
+    model, base = tiny.bert(), tiny.logits(tiny.bert())
+    model.add_adapter(method(target_modules=["value"]))
+    before = tiny.logits(model)
+    assert not torch.allclose(before, base)
+    model.save_pretrained(tmp_path)
+    for name in ("default", "other"):
+        other = tiny.bert()
+        other.load_adapter(tmp_path, adapter_name=name)
+        assert torch.equal(tiny.logits(other.eval()), before)
+    other.disable_adapters()
+    assert torch.equal(tiny.logits(other), base)

@@ -1,0 +1,50 @@
+"""What every backend module must give: matmul, kernel_grad and FLOPs, on plain rows; and the chunks of rfft."""
+
+import pytest
+import torch
+
+from circpeft import block_circulant
+from circpeft.ops import reference, rfft
+
+SHAPES = [(1, 1, 1), (2, 3, 1), (1, 1, 2), (2, 1, 5), (2, 3, 4), (3, 3, 7), (1, 1, 24), (5, 2, 9)]
+every = pytest.mark.parametrize("backend", [reference, rfft], ids=["reference", "rfft"])
+both = pytest.mark.parametrize("layout", ["column", "row"])
+
+
+@every
+@both
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("tokens", [0, 1, 6])
+def test_matmul_and_kernel_grad(backend, layout, shape, tokens):
+    m, n, b = shape
+    x, g = torch.randn(tokens, n * b, dtype=torch.float64), torch.randn(tokens, m * b, dtype=torch.float64)
+    w = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    dense = x @ block_circulant(w, layout).T
+    torch.testing.assert_close(backend.matmul(x, w.detach(), layout), dense.detach())
+    torch.testing.assert_close(backend.kernel_grad(g, x, b, layout), torch.autograd.grad(dense, w, g)[0])
+
+
+@both
+@pytest.mark.parametrize("shape", [(1, 1, 24), (2, 3, 8)], ids=str)
+@pytest.mark.parametrize("tokens", [16, 17, 64, 100])
+def test_chunks_give_what_the_whole_gives(shape, layout, tokens, monkeypatch):
+    m, n, b = shape
+    x, g, w = torch.randn(tokens, n * b), torch.randn(tokens, m * b), torch.randn(shape)
+    whole = rfft.matmul(x, w, layout), rfft.kernel_grad(g, x, b, layout)
+    assert rfft._chunk(x, max(m, n) * b) >= tokens
+    monkeypatch.setitem(rfft.CHUNK_ELEMENTS, "cpu", 1)
+    assert rfft._chunk(x, max(m, n) * b) == 16
+    torch.testing.assert_close((rfft.matmul(x, w, layout), rfft.kernel_grad(g, x, b, layout)), whole)
+
+
+def test_more_tokens_than_a_chunk_holds(error):
+    x, w = torch.randn(800, 768), torch.randn(1, 1, 768)
+    assert rfft._chunk(x, 768) < 800
+    assert error(rfft.matmul(x, w, "row"), x.double() @ block_circulant(w.double(), "row").T) < 1e-5
+
+
+@every
+def test_flops_grow_linearly_in_the_tokens(backend):
+    one, two, three = (backend.matmul_flops(t, 2, 3, 64) for t in (1, 2, 3))
+    assert 0 < one < two < three and abs((three - two) - (two - one)) <= 1
+    assert backend.matmul_flops(5, 2, 3, 1) > 0

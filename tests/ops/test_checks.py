@@ -1,0 +1,40 @@
+"""Errors of the operators: each names the value, says what was expected, and is raised before any work."""
+
+import pytest
+import torch
+
+import circpeft
+from circpeft.ops.checks import nearest
+
+
+def test_nearest_names_the_close_choice_and_all_of_them():
+    assert nearest("refrence", ["rfft", "reference"]) == "did you mean 'reference'? (choices: rfft, reference)"
+    assert nearest("zzz", ["rfft", "reference"]) == "choices: rfft, reference"
+    assert nearest("zzz", []) == "choices: none"
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda x, w: circpeft.circulant(x, layout="colum"), ValueError, ["'colum'", "'column'"]),
+        (lambda x, w: circpeft.block_circulant(w, layout="rows"), ValueError, ["'rows'", "'row'"]),
+        (lambda x, w: circpeft.circulant(torch.tensor(1.0)), ValueError, ["b >= 1", "()"]),
+        (lambda x, w: circpeft.circulant(torch.empty(3, 0)), ValueError, ["b >= 1", "(3, 0)"]),
+        (lambda x, w: circpeft.block_circulant(w[0]), ValueError, ["(m, n, b)", "(3, 4)"]),
+        (lambda x, w: circpeft.block_circulant(w[:0]), ValueError, ["(0, 3, 4)"]),
+        (lambda x, w: circpeft.block_circular_matmul(x[..., 1:], w), ValueError, ["(5, 11)", "3*4 = 12"]),
+        (lambda x, w: circpeft.block_circular_matmul(x[0, 0], w), ValueError, ["()", "12"]),
+        (lambda x, w: circpeft.block_circular_matmul(x, w[0]), ValueError, ["(m, n, b)", "(3, 4)"]),
+        (lambda x, w: circpeft.block_circular_matmul(x, w, layout="Row"), ValueError, ["'Row'", "'row'"]),
+        (lambda x, w: circpeft.block_circular_matmul(x, w, backend="fft"), ValueError, ["'fft'", "'rfft'", "auto"]),
+        (lambda x, w: circpeft.block_circular_matmul(x.int(), w), TypeError, ["x", "int32"]),
+        (lambda x, w: circpeft.block_circular_matmul(x, w.cfloat()), TypeError, ["w", "complex64"]),
+        (lambda x, w: circpeft.block_circular_matmul(x, w.to("meta")), ValueError, ["cpu", "meta"]),
+        (lambda x, w: circpeft.available_backends("gpu0"), RuntimeError, ["gpu0"]),
+    ],
+)
+def test_bad_input_is_named(call, error, words):
+    with pytest.raises(error) as raised:
+        call(torch.randn(5, 12), torch.randn(2, 3, 4))
+    for word in words:
+        assert word in str(raised.value)
