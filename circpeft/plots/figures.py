@@ -1,0 +1,187 @@
+"""Lines, bars, points and singular values as plotly figures, from arrays; results are never computed here."""
+
+import numpy as np
+import plotly.graph_objects as go
+
+from .style import (
+    COLORS,
+    DASHES,
+    INK,
+    MARKERS,
+    TEMPLATE,
+    as_array,
+    epsilon,
+    translucent,
+)
+
+
+def _layout(title, width, height, **kwargs):
+    return go.Layout(template=TEMPLATE, title={"text": title}, width=width, height=height, **kwargs)
+
+
+def _legend_room(labels):
+    # A right margin that fits the legend, so that both forms of the figure keep the same plot area.
+    return 24 if len(labels) < 2 else 70 + 7 * max(len(str(label)) for label in labels)
+
+
+def _checked(series):
+    """{label: (x, y, spread or None)} as arrays of one length, before anything is drawn."""
+    checked = {}
+    for label, entry in series.items():
+        if len(entry) not in (2, 3):
+            raise ValueError(f"{label!r} has {len(entry)} parts; expected (x, y) or (x, y, spread)")
+        x, y, spread = (*entry, None)[:3]
+        x = list(x) if len(x) and isinstance(x[0], str) else as_array(x, f"x of {label!r}")
+        y = as_array(y, f"y of {label!r}")
+        if len(x) != len(y):
+            raise ValueError(f"{label!r}: {len(x)} values of x and {len(y)} of y; they must pair up")
+        if spread is not None:
+            spread = np.broadcast_to(as_array(spread, f"spread of {label!r}"), y.shape)
+        checked[label] = (x, y, spread)
+    return checked
+
+
+def _axes(x_title, y_title, log_x, log_y):
+    # Powers of ten only: plotly's 2 and 5 between decades crowd small figures.
+    kinds = [{"type": "log", "dtick": 1, "exponentformat": "power"} if log else {} for log in (log_x, log_y)]
+    return {"xaxis": {"title": {"text": x_title}, **kinds[0]}, "yaxis": {"title": {"text": y_title}, **kinds[1]}}
+
+
+def lines(series, title="", x_title="", y_title="", log_x=False, log_y=False, markers=None):
+    """Lines, each with a band of y - spread to y + spread where a spread is given.
+
+    Args:
+        series: {label: (x, y)} or {label: (x, y, spread)}; each part 1-D of one length (spread may be a number).
+        markers: also draw points; by default where no line has more than 30.
+    Raises:
+        ValueError: if the parts of a series do not pair up.
+
+    >>> lines({"loss": ([0, 1], [1.0, 0.5])}, y_title="loss").data[0].name
+    'loss'
+    """
+    series = _checked(series)
+    axes = _axes(x_title, y_title, log_x, log_y)
+    figure = go.Figure(layout=_layout(title, 720, 400, showlegend=len(series) > 1, **axes))
+    figure.layout.margin.r = _legend_room(series)
+    if markers is None:
+        markers = max((len(y) for _, y, _ in series.values()), default=0) <= 30
+    for i, (label, (x, y, spread)) in enumerate(series.items()):
+        color = COLORS[i % len(COLORS)]
+        if spread is not None:
+            outline = np.concatenate([y - spread, (y + spread)[::-1]])
+            figure.add_scatter(
+                x=np.concatenate([x, x[::-1]]),
+                y=np.maximum(outline, np.finfo(float).tiny) if log_y else outline,
+                mode="lines",
+                line={"width": 0},
+                fill="toself",
+                fillcolor=translucent(color, 0.18),
+                hoverinfo="skip",
+                showlegend=False,
+                legendgroup=str(label),
+            )
+        figure.add_scatter(
+            x=x,
+            y=y,
+            name=str(label),
+            legendgroup=str(label),
+            mode="lines+markers" if markers else "lines",
+            line={"color": color, "width": 2.2, "dash": DASHES[i // len(COLORS) % len(DASHES)]},
+            marker={"symbol": MARKERS[i % len(MARKERS)], "size": 7, "color": color},
+        )
+    return figure
+
+
+def bars(values, spread=None, title="", x_title="", y_title="", log_y=False, y_range=None):
+    """Grouped bars: one colour a series, one group a category, with a whisker of one spread each way.
+
+    Args:
+        values: {series: {category: number}}; a category that a series lacks is left empty.
+        spread: {series: {category: number}} or None.
+        y_range: (low, high) or None for automatic.
+
+    >>> bars({"C3A": {"rte": 0.8}, "LoRA": {"rte": 0.7}}).layout.barmode
+    'group'
+    """
+    categories = list(dict.fromkeys(str(c) for row in values.values() for c in row))
+    axes = _axes(x_title, y_title, False, log_y)
+    axes["xaxis"].update(type="category", showgrid=False)
+    if y_range is not None:
+        axes["yaxis"]["range"] = list(np.log10(y_range)) if log_y else list(y_range)
+    width = min(1100, max(560, 160 + 34 * len(categories) * len(values)))
+    figure = go.Figure(layout=_layout(title, width, 400, barmode="group", bargap=0.25, bargroupgap=0.06, **axes))
+    figure.layout.showlegend = len(values) > 1
+    figure.layout.margin.r = _legend_room(values)
+    for i, (label, row) in enumerate(values.items()):
+        row = {str(category): value for category, value in row.items()}
+        around = {str(category): value for category, value in ((spread or {}).get(label) or {}).items()}
+        error = as_array([around.get(c, 0.0) for c in categories])
+        figure.add_bar(
+            x=categories,
+            y=as_array([row.get(c, np.nan) for c in categories]),
+            name=str(label),
+            marker={"color": COLORS[i % len(COLORS)]},
+            error_y={"type": "data", "array": error, "color": INK, "thickness": 1.3, "width": 4} if around else None,
+        )
+    return figure
+
+
+def scatter(series, title="", x_title="", y_title="", log_x=False, log_y=False, text=None):
+    """Points, with vertical whiskers where a spread is given.
+
+    Args:
+        series: {label: (x, y)} or {label: (x, y, spread)} as in `lines`.
+        text: {label: list of str}, written beside the points, or None.
+
+    >>> scatter({"run": ([1.0], [2.0])}).data[0].mode
+    'markers'
+    """
+    series = _checked(series)
+    axes = _axes(x_title, y_title, log_x, log_y)
+    figure = go.Figure(layout=_layout(title, 720, 420, showlegend=len(series) > 1, **axes))
+    figure.layout.margin.r = _legend_room(series)
+    for i, (label, (x, y, spread)) in enumerate(series.items()):
+        words = (text or {}).get(label)
+        color = COLORS[i % len(COLORS)]
+        figure.add_scatter(
+            x=x,
+            y=y,
+            name=str(label),
+            mode="markers+text" if words else "markers",
+            text=words,
+            cliponaxis=False,
+            textposition="middle right",
+            marker={"symbol": MARKERS[i % len(MARKERS)], "size": 10, "color": color, "opacity": 0.85},
+            error_y=None if spread is None else {"type": "data", "array": spread, "color": color, "thickness": 1.3},
+        )
+    return figure
+
+
+def spectrum(items, title="Singular values", y_title="singular value", relative=False):
+    """Singular values, largest first, on a log axis; the legend gives the numerical rank of each matrix.
+
+    The rank counts the values above max(rows, columns) * eps * (largest), with eps of the dtype that came in.
+
+    Args:
+        items: {label: matrix (rows, columns)} or {label: singular values (k,)}, arrays or tensors.
+        relative: divide each set by its largest.
+
+    >>> spectrum({"ones": np.ones((4, 4))}).data[0].name
+    'ones (rank 1 of 4)'
+    """
+    series = {}
+    for label, values in items.items():
+        array = as_array(values, str(label))
+        if array.ndim not in (1, 2) or array.size == 0:
+            raise ValueError(f"{label!r} has shape {array.shape}; expected a matrix or its singular values")
+        sigma = np.sort(array)[::-1] if array.ndim == 1 else np.linalg.svd(array, compute_uv=False)
+        rank = int(np.sum(sigma > max(array.shape) * epsilon(values) * sigma[0]))
+        if relative and sigma[0] > 0:
+            sigma = sigma / sigma[0]
+        # A log axis has no zero: an exact zero leaves a gap.
+        shown = np.where(sigma > 0, sigma, np.nan)
+        series[f"{label} (rank {rank} of {len(sigma)})"] = (np.arange(1, len(sigma) + 1), shown)
+    figure = lines(series, title, "index", y_title + (" / largest" if relative else ""), log_y=True)
+    figure.layout.showlegend = True
+    figure.layout.margin.r = _legend_room([*series, ""])
+    return figure
