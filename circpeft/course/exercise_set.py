@@ -1,0 +1,249 @@
+"""The exercises of the course as data. Each reference is dense and short: it is the truth, not the fast way."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise: what the learner is asked for and how an answer is judged.
+
+    Args:
+        id: notebook and number, such as "02.1".
+        difficulty: 1 (a line from the text), 2 (a derivation), 3 (a derivation with a trap).
+        minutes: a guess for somebody who has just read the section.
+        hint: one step towards the answer, not the answer.
+        reference: the truth; handed on where the learner has no right answer yet.
+        inputs: from a seeded torch.Generator to a list of argument tuples, float64, several shapes.
+        tolerance: largest |difference| / max(1, largest |expected|) that passes.
+    """
+
+    id: str
+    title: str
+    difficulty: int
+    minutes: int
+    hint: str
+    reference: Callable[..., Any]
+    inputs: Callable[[torch.Generator], list[tuple]]
+    tolerance: float = 1e-9
+
+
+SIZES = (3, 4, 5, 7, 12)  # odd, even and prime
+
+
+def _random(generator: torch.Generator, *shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def _vectors(count: int) -> Callable[[torch.Generator], list[tuple]]:
+    return lambda g: [tuple(_random(g, b) for _ in range(count)) for b in SIZES]
+
+
+def column(c: torch.Tensor) -> torch.Tensor:
+    """C[i, j] = c[(i - j) mod b]: c (b,) is the first column of C (b, b).
+
+    >>> column(torch.tensor([1, 2, 3]))
+    tensor([[1, 3, 2],
+            [2, 1, 3],
+            [3, 2, 1]])
+    """
+    i = torch.arange(len(c))
+    return c[(i[:, None] - i[None, :]) % len(c)]
+
+
+def row(w: torch.Tensor) -> torch.Tensor:
+    """C[i, j] = w[(j - i) mod b]: w (b,) is the first row of C (b, b).
+
+    >>> row(torch.tensor([1, 2, 3]))
+    tensor([[1, 2, 3],
+            [3, 1, 2],
+            [2, 3, 1]])
+    """
+    i = torch.arange(len(w))
+    return w[(i[None, :] - i[:, None]) % len(w)]
+
+
+def rank_of_circulant(c: torch.Tensor) -> int:
+    """Rank of the first-column circulant of c (b,), by its singular values."""
+    return int(torch.linalg.matrix_rank(column(c)))
+
+
+def _rank_inputs(g: torch.Generator) -> list[tuple]:
+    zero_sum = _random(g, 6)
+    waves = 2 * torch.pi * torch.arange(7, dtype=torch.float64) / 7
+    one, alternating = torch.ones(5).double(), torch.tensor([1.0, -1.0] * 4).double()
+    # Ranks 1, 5 of 6 (no zero frequency), 1 (the last frequency alone), 2 (a conjugate pair) and 0.
+    special = [one, zero_sum - zero_sum.mean(), alternating, torch.cos(2 * waves), 0 * one]
+    return [(c,) for c in special] + [(_random(g, b),) for b in SIZES]
+
+
+def block_forward(w: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """y = C x with w (m, n, b), x (n*b,), y (m*b,): block i, j of C is the first-row circulant of w[i, j]."""
+    return torch.cat([torch.cat([row(kernel) for kernel in line], dim=1) for line in w]) @ x
+
+
+def cdvft_forward(a1: torch.Tensor, c: torch.Tensor, a3: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """y = A3 C A1 x with A1, A3 diagonal and c the first column of C; all (d,)."""
+    return torch.diag(a3) @ column(c) @ torch.diag(a1) @ x
+
+
+def cdvft_gradients(a1, c, a3, x, g) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(da1, dc, da3, dx) of y = A3 C A1 x for g = dL/dy; all (d,)."""
+    matrix = column(c)
+    back = matrix.T @ (a3 * g)
+    # dL/dC[i, j] is an outer product; dc[k] sums it where (i - j) mod d = k, a wrapped diagonal.
+    outer = torch.outer(a3 * g, a1 * x)
+    i = torch.arange(len(c))
+    dc = torch.stack([outer[(i + k) % len(c), i].sum() for k in range(len(c))])
+    return x * back, dc, g * (matrix @ (a1 * x)), a1 * back
+
+
+def cdvft_parameters(d_in: int, d_out: int, b: int) -> int:
+    """d_in + d_out + ceil(d_in / b) * ceil(d_out / b) * b: two diagonals and the kernels of the padded blocks."""
+    return d_in + d_out + -(-d_in // b) * -(-d_out // b) * b
+
+
+def c3a_parameters(layers: list[tuple[int, int]], b: int) -> int:
+    """Sum over the layers (d_in, d_out) of (d_in / b) * (d_out / b) kernels of b numbers."""
+    return sum((d_in // b) * (d_out // b) * b for d_in, d_out in layers)
+
+
+def _blocks(g: torch.Generator) -> list[tuple]:
+    shapes = [(1, 1, 4), (2, 3, 3), (3, 2, 4), (1, 4, 5), (2, 2, 7)]
+    return [(_random(g, m, n, b), _random(g, n * b)) for m, n, b in shapes]
+
+
+def _rank_one(g: torch.Generator) -> list[tuple]:
+    shapes = [(1, 2, 2), (5, 3, 2), (4, 2, 7), (8, 5, 5)]  # points, d_in, d_out
+    return [(_random(g, d_out), _random(g, d_in), _random(g, points, d_in)) for points, d_in, d_out in shapes]
+
+
+_ALL = (
+    Exercise(
+        "01.1",
+        "The circulant of a vector",
+        1,
+        5,
+        "Entry (i, j) depends on i - j only: build the matrix of indices (i - j) mod b by broadcasting, and index c.",
+        column,
+        _vectors(1),
+    ),
+    Exercise(
+        "01.2",
+        "Circular convolution by FFT",
+        1,
+        5,
+        "The FFT turns circular convolution into a product. With torch.fft.irfft, say n=b: an odd b needs it.",
+        lambda c, x: column(c) @ x,
+        _vectors(2),
+    ),
+    Exercise(
+        "01.3",
+        "The rank of a circulant from its spectrum",
+        2,
+        10,
+        "The eigenvalues are the FFT of c. Count those that are not zero, with a threshold relative to the largest; "
+        "the zero vector has rank 0. The full FFT has b frequencies, the real one about half of them.",
+        rank_of_circulant,
+        _rank_inputs,
+    ),
+    Exercise(
+        "02.1",
+        "C3A's forward pass for one block",
+        1,
+        5,
+        "With the kernel as first row, y[i] = sum over k of w[k] x[(i + k) mod b]: a correlation. "
+        "One of the two spectra is conjugated.",
+        lambda w, x: row(w) @ x,
+        _vectors(2),
+    ),
+    Exercise(
+        "02.2",
+        "The gradient for the input",
+        2,
+        10,
+        "y = C x gives dx = C^T g. The transpose of a first-row circulant is the first-column circulant of the same "
+        "kernel: what does that do to the conjugate of the forward pass?",
+        lambda w, g: row(w).T @ g,
+        _vectors(2),
+    ),
+    Exercise(
+        "02.3",
+        "The gradient for the kernel",
+        2,
+        15,
+        "From y[i] = sum over k of w[k] x[(i + k) mod b], dw[k] = sum over i of g[i] x[(i + k) mod b]. "
+        "That is the forward pass again, with another vector in the place of the kernel.",
+        lambda g, x: row(g) @ x,
+        _vectors(2),
+    ),
+    Exercise(
+        "02.4",
+        "The forward pass of many blocks",
+        3,
+        15,
+        "Cut x into n pieces of b and transform them. Multiply w's spectra (m, n, b//2 + 1) by them, sum over n in "
+        "the frequency domain, and transform back once for each of the m outputs.",
+        block_forward,
+        _blocks,
+    ),
+    Exercise(
+        "03.1",
+        "CDVFT's forward pass",
+        1,
+        5,
+        "A diagonal matrix times a vector is an elementwise product; the circulant in the middle is a convolution.",
+        cdvft_forward,
+        _vectors(4),
+    ),
+    Exercise(
+        "03.2",
+        "CDVFT's gradients",
+        3,
+        20,
+        "Name the steps u = a1 * x, v = C u, y = a3 * v, and go back one at a time: da3 and dv from g, "
+        "then dc and du from dv, then da1 and dx from du.",
+        cdvft_gradients,
+        _vectors(5),
+    ),
+    Exercise(
+        "03.3",
+        "Counting CDVFT's parameters",
+        1,
+        5,
+        "Two diagonals, one as long as the input and one as the output. Where b does not divide, a last, padded block "
+        "is needed: round up. In integers, -(-d // b) rounds up.",
+        cdvft_parameters,
+        lambda g: [(8, 8, 4), (768, 768, 768), (384, 1536, 384), (10, 7, 4), (4096, 11008, 2048), (5, 9, 16)],
+    ),
+    Exercise(
+        "06.1",
+        "A rank-one middle layer without its matrix",
+        1,
+        5,
+        "The matrix u v^T never has to exist: one inner product a point, then a multiple of u.",
+        lambda u, v, x: x @ torch.outer(u, v).T,
+        _rank_one,
+    ),
+    Exercise(
+        "08.1",
+        "Counting C3A's trainable parameters",
+        1,
+        5,
+        "A layer has (d_in / b) * (d_out / b) blocks, and each block is stored as b numbers.",
+        c3a_parameters,
+        lambda g: [
+            ([(4, 4)], 4),
+            ([(768, 768)] * 24, 768),
+            ([(768, 768)] * 24, 128),
+            ([(384, 384), (384, 1536), (1536, 384)] * 12, 384),
+            ([(6, 9), (9, 3)], 3),
+            ([], 8),
+        ],
+    ),
+)
+
+EXERCISES = {item.id: item for item in _ALL}

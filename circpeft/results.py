@@ -1,0 +1,181 @@
+"""The record of a run: written once, atomically; read by tables, plots and the index."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import tempfile
+from dataclasses import asdict, dataclass, field, fields
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+SCHEMA = 1
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("circpeft", "torch", "transformers", "peft", "datasets", "accelerate", "numpy")
+
+
+@dataclass
+class Result:
+    """Outcome of one run.
+
+    ``score`` is the best over the epochs on validation, ``test_score`` that epoch's on the test split;
+    ``trainable_parameters`` leaves the head out; ``seconds`` is the training with its evaluations, an interruption left
+    out; ``peak_bytes`` is the peak, since the last start, of allocated device memory on a GPU, and of the process's
+    resident memory on a CPU (0 where the system does not tell). ``epochs`` holds a row an epoch, ``groups`` the test
+    score by the task's group column, ``spectra`` the singular values of ``ΔW`` in two watched layers.
+    """
+
+    task: str
+    method: str
+    label: str
+    seed: int
+    metric: str
+    score: float
+    test_score: float
+    best_epoch: int
+    trainable_parameters: int
+    head_parameters: int
+    seconds: float
+    peak_bytes: int
+    rows: dict[str, int]
+    split: str
+    settings: dict
+    device: str
+    versions: dict[str, str]
+    commit: str
+    code: str
+    finished: str
+    epochs: list[dict] = field(default_factory=list)
+    losses: list[dict] = field(default_factory=list)
+    groups: dict[str, float] = field(default_factory=dict)
+    spectra: dict[str, list[float]] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+    @property
+    def hyperparameters(self) -> dict:
+        """The method's hyperparameters."""
+        return self.settings["hyperparameters"]
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write text under a temporary name and rename: a reader sees all of it or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)  # still there only where writing failed
+
+
+def default_folder(name: str) -> Path:
+    """Output folder of a notebook that is given none: ``runs/<name>`` beside the package."""
+    return ROOT / "runs" / name
+
+
+@cache
+def code_version() -> str:
+    """Fingerprint of the package's source: a record made by other code is not taken for one made by this."""
+    digest = hashlib.sha256()
+    package = Path(__file__).parent
+    for path in sorted(package.rglob("*.py")):
+        if path.relative_to(package).parts[0] not in ("course", "plots"):  # these show results, they do not make them
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def path_of(name: str, output_dir: str | Path) -> Path:
+    """Where the record of a run is kept."""
+    return Path(output_dir) / "results" / f"{name}.json"
+
+
+def write(result: Result, path: Path) -> Path:
+    """Write a record."""
+    write_atomically(path, json.dumps(asdict(result), indent=1) + "\n")
+    return path
+
+
+def read(path: str | Path) -> Result:
+    """Read a record.
+
+    Raises: ValueError for a file that is not a record of this schema, naming it.
+    """
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:  # not JSON, or not even text
+        raise ValueError(f"{path} is not a record: {error}; delete it to run again") from error
+    schema = data.get("schema") if isinstance(data, dict) else None
+    if schema != SCHEMA:
+        raise ValueError(f"{path} has schema {schema!r}, expected {SCHEMA}; delete it to run again")
+    missing = [f.name for f in fields(Result) if f.name not in data]
+    if missing:
+        raise ValueError(f"{path} lacks {', '.join(missing)}; delete it to run again")
+    return Result(**{f.name: data[f.name] for f in fields(Result)})
+
+
+def read_all(output_dir: str | Path) -> list[Result]:
+    """All records under an output folder, in the order of their names."""
+    return [read(path) for path in sorted((Path(output_dir) / "results").glob("*.json"))]
+
+
+def environment(device: str) -> dict:
+    """Device, versions and commit of a run."""
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    return {"device": device, "versions": versions, "commit": commit(), "code": code_version()}
+
+
+def commit() -> str:
+    """Commit of the code that runs, with "+" where the tree differs from it; "unknown" outside of a git checkout."""
+    if not (ROOT / ".git").exists():
+        return "unknown"
+
+    def git(*arguments: str) -> subprocess.CompletedProcess:
+        return subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
+
+    head = git("rev-parse", "--short=12", "HEAD")
+    if head.returncode:
+        return "unknown"
+    changed = git("status", "--porcelain", "--untracked-files=no").stdout.strip()
+    return head.stdout.strip() + ("+" if changed else "")
+
+
+def table(results: list[Result]):
+    """A pandas table, a row a method: mean and range over seeds of the scores, parameters, seconds and memory."""
+    import pandas as pd
+
+    rows: dict[str, list[Result]] = {}
+    for result in results:
+        targets = result.settings["target_modules"]
+        key = (result.label, targets if isinstance(targets, str) else ", ".join(targets))
+        rows.setdefault(key, []).append(result)
+    out = []
+    for (label, targets), group in rows.items():
+        scores, tests = [r.score for r in group], [r.test_score for r in group]
+        out.append(
+            {
+                "method": label,
+                "adapted layers": targets if group[0].method not in ("full", "head") else "",
+                "seeds": len(group),
+                "parameters": group[0].trainable_parameters,
+                "validation": sum(scores) / len(scores),
+                "test": sum(tests) / len(tests),
+                "test min": min(tests),
+                "test max": max(tests),
+                "seconds": sum(r.seconds for r in group) / len(group),
+                "peak MiB": max(r.peak_bytes for r in group) / 2**20,
+            }
+        )
+    return pd.DataFrame(out)

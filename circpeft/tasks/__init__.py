@@ -1,0 +1,58 @@
+"""Tasks by name: columns, labels, metric and data."""
+
+from pathlib import Path
+
+from datasets import DatasetDict, load_dataset
+
+from ..ops.checks import nearest
+from . import glue, splits, synthetic
+from .base import Task
+
+TASKS: dict[str, Task] = {**synthetic.TASKS, **glue.TASKS}
+
+
+def get(name: str) -> Task:
+    """The task of this name.
+
+    Raises: ValueError with the nearest names.
+
+    >>> get("stsb").metric
+    'pearson'
+    >>> get("entailmnt")
+    Traceback (most recent call last):
+    ...
+    ValueError: unknown task 'entailmnt'; did you mean 'entailment'? (choices: entailment, cola, sst2, mrpc, ...)
+    """
+    if name not in TASKS:
+        raise ValueError(f"unknown task {name!r}; {nearest(name, TASKS)}")
+    return TASKS[name]
+
+
+def load(name: str, data_dir: str | Path = "", max_train: int = 0) -> tuple[DatasetDict, str]:
+    """Checked and labelled train, validation and test of a task, and a line that says how they were split.
+
+    Args:
+        name: the task.
+        data_dir: a local folder in the task's schema; "" takes the embedded data or the hub.
+        max_train: training rows, drawn by a fixed seed; 0 takes all.
+
+    Raises: ValueError or FileNotFoundError, see `splits.read_folder` and `splits.check`.
+
+    >>> data, how = load("entailment", max_train=10)
+    >>> len(data["train"]), how
+    (10, 'test: as published')
+    """
+    task = get(name)
+    if data_dir:
+        raw = splits.read_folder(data_dir)
+    elif task.hub:
+        raw = load_dataset(*task.hub)
+    else:
+        raw = splits.read_folder(synthetic.folder(name))
+    splits.check(task, raw)
+    data, how = splits.three_splits(raw)
+    data["train"] = splits.first_rows(data["train"], max_train)
+    return data, how
+
+
+__all__ = ["TASKS", "Task", "get", "load"]

@@ -1,0 +1,17 @@
+"""The six GLUE tasks of both papers (CDVFT Table 1, C3A Table 2), with their metrics."""
+
+from .base import Task
+
+HUB = "nyu-mll/glue"
+
+TASKS = {
+    task.name: task
+    for task in (
+        Task("cola", ("sentence",), ("unacceptable", "acceptable"), "matthews", (HUB, "cola")),
+        Task("sst2", ("sentence",), ("negative", "positive"), "accuracy", (HUB, "sst2")),
+        Task("mrpc", ("sentence1", "sentence2"), ("not_equivalent", "equivalent"), "accuracy", (HUB, "mrpc")),
+        Task("qnli", ("question", "sentence"), ("entailment", "not_entailment"), "accuracy", (HUB, "qnli")),
+        Task("rte", ("sentence1", "sentence2"), ("entailment", "not_entailment"), "accuracy", (HUB, "rte")),
+        Task("stsb", ("sentence1", "sentence2"), (), "pearson", (HUB, "stsb"), label_range=(0.0, 5.0)),
+    )
+}

@@ -1,0 +1,136 @@
+"""Data that does not fit a task raises, with the value, what was expected and where to look."""
+
+import pandas as pd
+import pytest
+from datasets import Dataset, DatasetDict
+
+from circpeft import tasks
+
+GOOD = [{"sentence": "a b", "label": 0}, {"sentence": "b a", "label": 1}]
+PAIR = [{"sentence1": "a", "sentence2": "b", "label": 2.5}, {"sentence1": "a", "sentence2": "c", "label": 5.0}]
+FORMATS = ["jsonl", "json", "csv", "parquet"]
+
+
+def labelled(*labels) -> list[dict]:
+    return [{"sentence": "a", "label": label} for label in labels]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_a_split_without_rows(data_folder, form, split):
+    parts = {"train": GOOD, "validation": GOOD, "test": GOOD, split: []}
+    folder = data_folder(form, **parts)
+    if form == "csv":
+        (folder / f"{split}.csv").write_text("sentence,label\n")
+    with pytest.raises(ValueError, match=f"empty split: .*{split}.* has no rows"):
+        tasks.load("sst2", folder)
+
+
+@pytest.mark.parametrize("content", ["", "\n\n"], ids=["no bytes", "blank lines"])
+def test_an_empty_file(data_folder, content):
+    folder = data_folder(train=GOOD, validation=GOOD)
+    (folder / "validation.jsonl").write_text(content)
+    with pytest.raises(ValueError, match=r"empty split: validation\.jsonl"):
+        tasks.load("sst2", folder)
+
+
+def test_a_saved_data_set_with_an_empty_split(tmp_path):
+    good = Dataset.from_list(GOOD)
+    DatasetDict(train=good.select([]), validation=good).save_to_disk(tmp_path / "saved")
+    with pytest.raises(ValueError, match="empty split"):
+        tasks.load("sst2", tmp_path / "saved")
+
+
+@pytest.mark.parametrize(
+    ("labels", "shown"),
+    [
+        ((0, 2), "2"),
+        ((0, -1), "-1"),
+        ((0.5, 1.0), "0.5"),
+        ((1, None), "None"),
+        (("positive", "negative"), "'negative'"),
+    ],
+)
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_label_outside_of_the_tasks(data_folder, form, labels, shown):
+    with pytest.raises(ValueError, match=rf"label {shown} in split train .*'sst2'.* 0 \(negative\), 1 \(positive\)"):
+        tasks.load("sst2", data_folder(form, train=labelled(*labels), validation=GOOD))
+
+
+def test_numbers_written_as_text_are_shown_as_text(data_folder):
+    with pytest.raises(ValueError, match=r"label '0' in split train .*\(2 such values\)"):
+        tasks.load("sst2", data_folder(train=labelled("0", "1"), validation=GOOD))
+
+
+def test_a_partly_labelled_test_split(data_folder):
+    with pytest.raises(ValueError, match="label -1 in split test"):
+        tasks.load("sst2", data_folder(train=GOOD, validation=GOOD, test=labelled(-1, 0)))
+
+
+@pytest.mark.parametrize("label", [5.1, -0.1, None, "high"])
+def test_a_label_outside_of_the_range(data_folder, label):
+    with pytest.raises(ValueError, match=r"in split train .*numbers from 0\.0 to 5\.0"):
+        tasks.load("stsb", data_folder(train=[PAIR[0] | {"label": label}], validation=PAIR))
+
+
+@pytest.mark.parametrize(("column", "instead"), [("label", "labels"), ("sentence", "sentense")])
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_missing_column(data_folder, form, column, instead):
+    train = [{instead if key == column else key: value for key, value in row.items()} for row in GOOD]
+    with pytest.raises(ValueError, match=f"column '{column}' is missing in split train .*did you mean '{instead}'"):
+        tasks.load("sst2", data_folder(form, train=train, validation=GOOD))
+
+
+def test_a_missing_group_column(data_folder):
+    rows = [{"sentence1": "a", "sentence2": "b", "label": 0}]
+    with pytest.raises(ValueError, match="column 'phenomenon' is missing in split train"):
+        tasks.load("entailment", data_folder(train=rows, validation=rows))
+
+
+@pytest.mark.parametrize(("form", "text"), [("jsonl", None), ("parquet", None), ("csv", 12)])
+def test_a_text_that_is_none(data_folder, form, text):
+    with pytest.raises(ValueError, match=f"row 0 of split train of task 'sst2' has {text} in column 'sentence'"):
+        tasks.load("sst2", data_folder(form, train=[{"sentence": text, "label": 0}], validation=GOOD))
+
+
+def test_a_missing_folder_names_the_nearest(data_folder):
+    folder = data_folder(train=GOOD)
+    with pytest.raises(FileNotFoundError, match="'.*/dta' is not a folder; did you mean 'data'"):
+        tasks.load("sst2", folder.with_name("dta"))
+    with pytest.raises(FileNotFoundError, match="is not a folder"):
+        tasks.load("sst2", folder / "train.jsonl")
+
+
+def test_a_folder_without_splits(data_folder):
+    with pytest.raises(FileNotFoundError, match=r"holds trian\.jsonl; expected train, validation and test as \.jsonl"):
+        tasks.load("sst2", data_folder(trian=GOOD))
+
+
+def test_a_folder_without_validation(data_folder):
+    with pytest.raises(ValueError, match="'sst2' needs a validation split; the data has: train, test"):
+        tasks.load("sst2", data_folder(train=GOOD, test=GOOD))
+
+
+def test_two_files_for_one_split(data_folder):
+    with pytest.raises(ValueError, match=r"several files for validation: validation\.jsonl, dev\.jsonl"):
+        tasks.load("sst2", data_folder(train=GOOD, validation=GOOD, dev=GOOD))
+
+
+def test_mixed_formats(data_folder):
+    folder = data_folder(train=GOOD)
+    pd.DataFrame(GOOD).to_csv(folder / "validation.csv", index=False)
+    with pytest.raises(ValueError, match="mixes formats: csv, json; use one"):
+        tasks.load("sst2", folder)
+
+
+@pytest.mark.parametrize(("form", "content"), [("jsonl", '{"sentence": "a", "lab'), ("parquet", "not parquet")])
+def test_a_file_that_cannot_be_read_is_named(data_folder, form, content):
+    folder = data_folder(form, train=GOOD, validation=GOOD)
+    (folder / f"validation.{form}").write_text(content)
+    with pytest.raises(ValueError, match=rf"cannot read '.*validation\.{form}'"):
+        tasks.load("sst2", folder)
+
+
+def test_one_validation_row_cannot_be_halved(data_folder):
+    with pytest.raises(ValueError, match="no labelled test split, and validation has 1 row"):
+        tasks.load("sst2", data_folder(train=GOOD, validation=GOOD[:1]))

@@ -1,0 +1,127 @@
+"""The command: exit codes, messages, and what each command calls."""
+
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from circpeft import cli
+from circpeft.course import doctor, parameters, runner
+
+
+def notebook(path, source):
+    first = new_code_cell('profile: str = "cpu"\nseeds: int = 1', metadata={"tags": ["parameters"]})
+    nbformat.write(new_notebook(cells=[first, new_code_cell(source)]), str(path))
+    return str(path)
+
+
+def test_a_failed_notebook_makes_the_exit_code_1_and_is_reported(tmp_path, capsys):
+    good, bad = (
+        notebook(tmp_path / "00_a.ipynb", "1"),
+        notebook(tmp_path / "01_b.ipynb", "x = 1\nraise ValueError('no')"),
+    )
+    runs = str(tmp_path / "runs")
+    assert cli.main(["course", "--profile", "smoke", "--output-dir", runs, "--quiet", bad, good]) == 1
+    out = capsys.readouterr().out
+    assert "01_b failed in cell 2 (In [3]): ValueError: no\n    | x = 1\n    | raise ValueError('no')" in out
+    assert "1 of 2 notebooks ran to their end: " in out and "index.html" in out
+
+
+def test_one_notebook_with_parameters_runs_through(tmp_path):
+    path = notebook(tmp_path / "00_a.ipynb", "assert (profile, seeds) == ('smoke', 3)")
+    arguments = ["run", path, "-p", "profile", "smoke", "-p", "seeds", "3", "--output-dir", str(tmp_path / "runs")]
+    assert cli.main(arguments) == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert "-smoke-" in folder.name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-p", "seed", "3"], "did you mean 'seeds'?"),
+        (["-p", "seeds", "abc"], "seeds='abc' has the wrong type: expected int, as in `seeds: int = 1`"),
+        (["-p", "profile", "papier"], "did you mean 'paper'?"),
+        (["-p", "seeds", "1", "-p", "seeds", "2"], "parameter 'seeds' is given twice"),
+        (["--cell-timeout", "0"], "cell timeout 0.0"),
+    ],
+)
+def test_wrong_usage_of_run_is_exit_code_2(tmp_path, capsys, arguments, message):
+    path = notebook(tmp_path / "00_a.ipynb", "1")
+    assert cli.main(["run", path, *arguments, "--output-dir", str(tmp_path / "runs")]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "COMMAND"),
+        (["corse"], "unknown command 'corse'; did you mean 'course'?"),
+        (["course", "--prifile", "cpu"], "unknown arguments: --prifile"),
+        (["course", "--cell-timeout", "soon"], "invalid float value: 'soon'"),
+        (["run"], "NOTEBOOK"),
+    ],
+)
+def test_wrong_arguments_are_exit_code_2(capsys, arguments, message):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(arguments)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_unknown_notebook_or_profile_is_exit_code_2(tmp_path, monkeypatch, capsys):
+    (tmp_path / "notebooks").mkdir()
+    notebook(tmp_path / "notebooks" / "00_start.ipynb", "1")
+    monkeypatch.setattr(parameters, "repository", lambda: tmp_path)
+    assert cli.main(["run", "00_stort"]) == 2
+    assert "did you mean '00_start'?" in capsys.readouterr().err
+    assert cli.main(["course", "--profile", "smok"]) == 2
+    assert "did you mean 'smoke'?" in capsys.readouterr().err
+
+
+def test_an_interruption_is_exit_code_130(monkeypatch):
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "run_course", interrupted)
+    assert cli.main(["course"]) == 130
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_doctor_passes_its_verdict_on(monkeypatch, ready):
+    asked = []
+    monkeypatch.setattr(doctor, "print_report", lambda hub: asked.append(hub) or ready)
+    assert cli.main(["doctor", "--hub"]) == (0 if ready else 1)
+    assert asked == [True]
+
+
+def test_every_command_has_help_with_an_example(capsys):
+    for name in cli.build_parser().commands:
+        with pytest.raises(SystemExit) as stop:
+            cli.main([name, "--help"])
+        assert stop.value.code == 0
+        assert f"example:\n  circpeft {name}" in capsys.readouterr().out
+
+
+def test_lab_becomes_jupyterlab_on_the_first_notebook(monkeypatch, tmp_path, capsys):
+    called = []
+    monkeypatch.setattr(cli.os, "execv", lambda program, arguments: called.append((program, arguments)))
+    monkeypatch.setattr(cli, "repository", lambda: tmp_path)
+    assert cli.main(["lab"]) == 2 and called == []
+    assert "00_start.ipynb is missing" in capsys.readouterr().err
+    (tmp_path / "notebooks").mkdir()
+    notebook(tmp_path / "notebooks" / "00_start.ipynb", "1")
+    cli.main(["lab", "--port", "8890", "--no-browser"])
+    ((program, arguments),) = called
+    assert program == sys.executable and arguments[1:3] == ["-m", "jupyterlab"]
+    assert f"--ServerApp.root_dir={tmp_path}" in arguments
+    assert "--LabApp.default_url=/lab/tree/notebooks/00_start.ipynb" in arguments
+    assert arguments[-3:] == ["--port", "8890", "--no-browser"]
+
+
+def test_lab_starts_the_installed_jupyterlab():
+    done = subprocess.run([sys.executable, "-m", "circpeft.cli", "lab", "--version"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()[0].isdigit()

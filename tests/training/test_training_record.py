@@ -1,0 +1,169 @@
+"""What a run records, and that what it records is what happened."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from circpeft import results, tasks, training
+
+METHODS = ("full", "head", "lora", "c3a", "cdvft")
+ADAPTERS = ("lora", "c3a", "cdvft")
+
+
+def outcome(result: results.Result) -> dict:
+    """Everything in a record that the seed decides."""
+    clocks = ("seconds", "peak_bytes", "finished", "commit")
+    return {name: value for name, value in dataclasses.asdict(result).items() if name not in clocks}
+
+
+def adapter(recipe) -> Path:
+    return Path(recipe.output_dir) / "adapters" / recipe.name
+
+
+@torch.no_grad()
+def alone(model, folder: str, rows: list[dict], columns: tuple[str, ...]) -> torch.Tensor:
+    """Logits, one row at a time: no batches, no padding, no Trainer."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model.eval()
+    return torch.cat([model(**tokenizer(*(row[c] for c in columns), return_tensors="pt")).logits for row in rows])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_learns_and_writes_a_whole_record(recipe, method):
+    made = recipe(method)
+    result = training.run(made)
+    written = json.loads(results.path_of(made.name, made.output_dir).read_text())
+    needed = "task method seed metric score test_score trainable_parameters seconds peak_bytes device versions commit"
+    assert set(needed.split()) <= set(written)
+    assert results.read(results.path_of(made.name, made.output_dir)) == result
+    assert (result.task, result.method, result.seed, result.metric) == ("sst2", method, 0, "accuracy")
+    assert result.rows == {"train": 96, "validation": 32, "test": 32} and result.split == "test: as published"
+    assert result.settings == made.settings
+    assert result.seconds > 0 and (result.peak_bytes > 2**20 or not Path("/proc/self/clear_refs").exists())
+    assert [row["epoch"] for row in result.epochs] == [1, 2, 3]
+    assert result.score == max(row["score"] for row in result.epochs) == result.epochs[result.best_epoch - 1]["score"]
+    assert result.test_score == result.score  # the same rows
+    assert len(result.losses) == 18 and result.head_parameters == 2 * 32 + 2
+    assert result.score >= 0.9 or method == "head"
+    assert not (Path(made.output_dir) / "checkpoints" / made.name).exists()
+    assert adapter(made).is_dir() == (method in ADAPTERS)
+
+
+def test_the_same_seed_gives_the_same_run_and_another_does_not(recipe, tmp_path):
+    first, again = (training.run(recipe("cdvft", output_dir=str(tmp_path / out))) for out in ("a", "b"))
+    assert outcome(first) == outcome(again)
+    other = training.run(recipe("cdvft", seed=1))
+    assert other.losses != first.losses and other.seed == 1
+
+
+def test_a_recorded_run_is_read_and_not_repeated(recipe, steps, monkeypatch):
+    first = training.run(recipe("head", epochs=1))
+    taken = len(steps)
+    assert taken == 6
+    assert training.run(recipe("head", epochs=1)) == first and len(steps) == taken
+    training.run(recipe("head", epochs=2))
+    assert len(steps) == taken + 12
+    monkeypatch.setattr(results, "code_version", lambda: "changed")
+    assert training.run(recipe("head", epochs=1)).code == "changed" and len(steps) == taken + 18
+
+
+def test_a_damaged_record_stops_before_training(recipe, steps):
+    made = recipe("head")
+    path = results.path_of(made.name, made.output_dir)
+    path.parent.mkdir(parents=True)
+    path.write_text('{"task": ')
+    with pytest.raises(ValueError, match=f"{made.name}.json is not a record: .*delete it"):
+        training.run(made)
+    assert steps == []
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_best_epoch_is_the_one_that_is_tested(recipe, monkeypatch, method):
+    """Scores are set by hand so that the first epoch is the best; test then has to give that epoch's logits."""
+    logits, scores = [], iter((0.9, 0.1, 0.2, 0.9))
+
+    def by_hand(prediction, task):
+        logits.append(torch.as_tensor(prediction.predictions))
+        return {"score": next(scores)}
+
+    monkeypatch.setattr(training, "_score", by_hand)
+    made = recipe(method)
+    result = training.run(made)
+    assert (result.best_epoch, result.score) == (1, 0.9)
+    *epochs, tested = logits
+    assert len(epochs) == 3 and torch.equal(tested, epochs[0])
+    assert not torch.allclose(epochs[0], epochs[-1], atol=1e-3)
+
+
+@pytest.mark.parametrize("method", ADAPTERS)
+def test_the_saved_adapter_gives_the_recorded_score(recipe, tiny_model, method):
+    made = recipe(method)
+    result = training.run(made)
+    base = AutoModelForSequenceClassification.from_pretrained(tiny_model, num_labels=2)
+    rows = tasks.load("sst2", made.data_dir)[0]["test"].to_list()
+    logits = alone(PeftModel.from_pretrained(base, adapter(made)), tiny_model, rows, ("sentence",))
+    right = logits.argmax(-1) == torch.tensor([row["label"] for row in rows])
+    assert right.double().mean().item() == pytest.approx(result.test_score)
+    assert 0 < sum(row["label"] for row in rows) < len(rows) and result.test_score >= 0.9
+
+
+@pytest.mark.parametrize("method", ADAPTERS)
+def test_head_and_adapter_train_at_their_own_rates(recipe, method):
+    def trained(**rates) -> tuple[dict, dict]:
+        made = recipe(method, epochs=1, **rates)
+        training.run(made)
+        weights = load_file(adapter(made) / "adapter_model.safetensors")
+        return (
+            {name: w for name, w in weights.items() if "classifier" not in name},
+            {name: w for name, w in weights.items() if "classifier" in name},
+        )
+
+    still = trained(learning_rate=1e-12, head_learning_rate=1e-12)
+    adapter_only = trained(learning_rate=1e-2, head_learning_rate=1e-12)
+    head_only = trained(learning_rate=1e-12, head_learning_rate=1e-2)
+
+    def moved(which: int, run) -> float:
+        return max((run[which][name] - still[which][name]).abs().max().item() for name in still[which])
+
+    assert moved(0, adapter_only) > 1e-3 > 1e-9 > moved(0, head_only)
+    assert moved(1, head_only) > 1e-3 > 1e-9 > moved(1, adapter_only)
+
+
+def test_group_scores_add_up_to_the_test_score(recipe, tiny_model):
+    made = recipe("head", task="entailment", data_dir="", max_train=16, max_eval=40, epochs=1)
+    result = training.run(made)
+    assert result.rows == {"train": 16, "validation": 40, "test": 40}
+    test = tasks.splits.first_rows(tasks.load("entailment")[0]["test"], 40)["phenomenon"]
+    assert set(result.groups) == set(test)
+    mean = sum(score * test.count(name) for name, score in result.groups.items()) / 40
+    assert mean == pytest.approx(result.test_score)
+
+
+def test_the_spectra_are_those_of_the_learnt_change(recipe):
+    made = recipe("lora", hyperparameters={"r": 3})
+    result = training.run(made)
+    assert [name.rsplit(".", 2)[-2:] for name in result.spectra] == [["output", "dense"]] * 2
+    for values in result.spectra.values():
+        assert len(values) == 32 and values == sorted(values, reverse=True)
+        assert values[2] > 1e-4 > 1e-6 > values[3]  # rank 3
+    assert max(max(values) for values in training.run(recipe("head")).spectra.values()) == 0
+
+
+def test_regression_takes_one_output_and_pearson(recipe, tiny_model, pairs_dir):
+    made = recipe("c3a", task="stsb", data_dir=pairs_dir, epochs=2)
+    result = training.run(made)
+    assert (result.metric, result.head_parameters) == ("pearson", 33)
+    base = AutoModelForSequenceClassification.from_pretrained(tiny_model, num_labels=1)
+    rows = tasks.load("stsb", made.data_dir)[0]["test"].to_list()
+    values = alone(PeftModel.from_pretrained(base, adapter(made)), tiny_model, rows, ("sentence1", "sentence2"))
+    labels = torch.tensor([row["label"] for row in rows])
+    together = torch.stack([values[:, 0].double(), labels.double()])
+    assert result.test_score == pytest.approx(torch.corrcoef(together)[0, 1].item(), abs=1e-4)
+    best = result.epochs[result.best_epoch - 1]
+    assert best["loss"] == pytest.approx((values[:, 0] - labels).square().mean().item(), rel=1e-3)
