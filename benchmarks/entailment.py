@@ -1,0 +1,89 @@
+"""The README's table and picture, from the records of a run of notebook 08.
+
+    .venv/bin/circpeft run 08 -p seeds 3 -p methods "head,full,lora,c3a,c3a:block_size=64,cdvft" -p beside ""
+    .venv/bin/python benchmarks/entailment.py runs/FOLDER
+
+Writes benchmarks/results/entailment.json (the records, without their training logs) and entailment.png, and the part of
+README.md between its results markers.
+"""
+
+import argparse
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+
+from circpeft import plots, results
+
+ROOT = results.ROOT
+RECORD = ROOT / "benchmarks" / "results" / "entailment.json"
+PICTURE = RECORD.with_suffix(".png")
+MARKED = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", re.DOTALL)
+
+
+def readme_text(rows: list[dict]) -> str:
+    """The README's part: one table row a method, and where the figures come from."""
+    by_method: dict[str, list[dict]] = {}
+    for row in rows:
+        by_method.setdefault(row["label"], []).append(row)
+    share = by_method["lora"][0]["trainable_parameters"] if "lora" in by_method else 0
+    lines = [
+        "| method | trainable parameters | of LoRA's | test accuracy: mean | lowest to highest | seconds a run |",
+        "|---|---|---|---|---|---|",
+    ]
+    for label, runs in by_method.items():
+        scores, count = [run["test_score"] for run in runs], runs[0]["trainable_parameters"]
+        of_lora = f"{count / share:.1%}" if share and count else ""
+        lines.append(
+            f"| {label} | {count:,} | {of_lora} | {sum(scores) / len(scores):.3f} "
+            f"| {min(scores):.3f} to {max(scores):.3f} | {sum(run['seconds'] for run in runs) / len(runs):.0f} |"
+        )
+    first, seeds = rows[0], sorted({row["seed"] for row in rows})
+    settings = first["settings"]
+    lines += [
+        "",
+        f"MiniLM (22.7 million parameters) on the embedded entailment task: {first['rows']['train']:,} pairs, "
+        f"{settings['epochs']} epochs, seeds {', '.join(map(str, seeds))}, "
+        f"adapted layers {', '.join(settings['target_modules'])}; "
+        f"parameters without the head. Measured on {first['device']}, torch {first['versions']['torch']}, "
+        f"commit {first['commit']}; record: `benchmarks/results/entailment.json`.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def picture(rows: list[dict]):
+    """Test accuracy against trainable parameters, a point a method with its range over seeds."""
+    series = {}
+    for label in dict.fromkeys(row["label"] for row in rows):
+        runs = [row for row in rows if row["label"] == label]
+        scores = [run["test_score"] for run in runs]
+        mean = sum(scores) / len(scores)
+        spread = max(max(scores) - mean, mean - min(scores))
+        series[label] = ([max(1, runs[0]["trainable_parameters"])], [mean], [spread])
+    return plots.scatter(
+        series,
+        title="Entailment: test accuracy against trainable parameters",
+        x_title="trainable parameters, head left out (the head alone is drawn at 1)",
+        y_title="test accuracy",
+        log_x=True,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write the README's table and picture from a run's records.")
+    parser.add_argument("folder", type=Path, help="folder of the run, with results/ in it")
+    found = results.read_all(parser.parse_args().folder)
+    order = ("head", "full", "lora", "c3a", "c3a:block_size=64", "cdvft")
+    found.sort(key=lambda r: (order.index(r.label) if r.label in order else len(order), r.seed))
+    rows = [{name: value for name, value in asdict(r).items() if name not in ("losses", "spectra")} for r in found]
+    results.write_atomically(RECORD, json.dumps(rows, indent=1) + "\n")
+    plots.save(picture(rows), PICTURE)
+    readme = ROOT / "README.md"
+    text = MARKED.sub(lambda match: match[1] + readme_text(rows) + match[2], readme.read_text(encoding="utf-8"))
+    results.write_atomically(readme, text)
+    print(readme_text(rows))
+
+
+if __name__ == "__main__":
+    main()
