@@ -26,6 +26,7 @@ OTHER = {
     "head_learning_rate": 0.0123,
     "warmup": 0.1,
     "weight_decay": 0.01,
+    "base_dropout": 0.0,
     "seed": 1,
 }
 
@@ -82,6 +83,12 @@ def test_counts_must_be_counts(name, value):
 def test_rates_must_be_finite_and_not_negative(name, value):
     with pytest.raises(ValueError, match=f"{name} must be a number of at least 0, got {value!r}"):
         dataclasses.replace(BASE, **{name: value})
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.0, math.nan])
+def test_dropout_is_a_probability_below_one(value):
+    with pytest.raises(ValueError, match=rf"base_dropout must be in \[0, 1\) or None, got {value!r}"):
+        dataclasses.replace(BASE, base_dropout=value)
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.0, 6])

@@ -79,12 +79,12 @@ class CDVFT(nn.Module):
     @property
     def diagonals(self) -> list[nn.Parameter]:
         """The diagonal factors ``A_1, A_3, ...``, from the input's side to the output's."""
-        return [self.get_parameter(f"diagonal_{j}") for j in range(self.num_factors // 2 + 1)]
+        return [getattr(self, f"diagonal_{j}") for j in range(self.num_factors // 2 + 1)]
 
     @property
     def kernels(self) -> list[nn.Parameter]:
         """The kernels of the circulant factors ``C_2, C_4, ...``, from the input's side to the output's."""
-        return [self.get_parameter(f"kernel_{j}") for j in range(self.num_factors // 2)]
+        return [getattr(self, f"kernel_{j}") for j in range(self.num_factors // 2)]
 
     @torch.no_grad()
     def reset_parameters(self, init_weights: bool | str = True) -> None:

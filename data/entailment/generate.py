@@ -62,7 +62,7 @@ LEXICON = {
 
 # Drawn in every split: function words and adverbs of time, never a noun or a verb of the lexicon.
 SHARED = {
-    "ONCE": ("yesterday", "recently", "once", "later", "earlier"),
+    "ONCE": ("yesterday", "recently", "today", "later", "earlier"),
     "WHO": ("who", "that"),
     "NEAR": ("near", "behind", "beside", "next to", "opposite"),
 }

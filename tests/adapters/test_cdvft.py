@@ -85,3 +85,10 @@ def test_a_number_of_factors_that_is_not_odd_is_named(factors):
 def test_a_single_diagonal_needs_a_square_layer():
     with pytest.raises(ValueError, match="d_in == d_out, got 4 and 6; use 3"):
         CDVFT(4, 6, num_factors=1)
+
+
+def test_works_under_functional_call():
+    """With plain tensors in the parameters' place, as torch.func has them."""
+    adapter = CDVFT(6, 4, block_size=4, init_weights=False)
+    x, doubled = torch.randn(3, 6), {name: 2 * p.detach() for name, p in adapter.named_parameters()}
+    torch.testing.assert_close(torch.func.functional_call(adapter, doubled, (x,)), 8 * adapter(x))
