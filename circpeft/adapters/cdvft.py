@@ -107,12 +107,12 @@ class CDVFT(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``Δh = x @ ΔW.T``, in the dtype of ``x``, factor by factor from the right (Eq. 5 to 7)."""
         first, *further = self.diagonals
-        y = self.dropout(x) * first
+        y = self.dropout(x) * (self.alpha * first)  # the scale goes with a vector, not with the activations
         for kernel, diagonal in zip(self.kernels, further, strict=True):
             surplus = kernel.shape[1] * kernel.shape[2] - y.shape[-1]
             y = block_circular_matmul(pad(y, (0, surplus)) if surplus else y, kernel, layout="column")
             y = y[..., : self.d_out] * diagonal
-        return (self.alpha * y).to(x.dtype)
+        return y.to(x.dtype)
 
     def delta_weight(self) -> Tensor:
         """``ΔW: (d_out, d_in)``: the product of the factors as dense matrices, circulants by indexing (Eq. 3)."""
