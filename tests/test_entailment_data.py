@@ -21,7 +21,7 @@ PHENOMENA = (
 
 # Written out here, not taken from the generator: the words that the splits may share. None is a noun or a main verb.
 SHARED_WORDS = set(
-    """the was that who not some no and or but by near behind beside next to opposite
+    """the was that who not some no and or but by unlike near behind beside next to opposite
     yesterday recently today later earlier""".split()
 )
 

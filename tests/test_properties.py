@@ -8,6 +8,7 @@ from peft import PeftModel, get_peft_model
 
 import circpeft
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 CDVFT_FACTORS = st.sampled_from([3, 5])
 
 

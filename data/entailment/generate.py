@@ -85,7 +85,7 @@ disjunction
     the A I, and the B or the C J | the A I | the B J
 negation
     the A V the B but not the C | the A V the B | the A V the C
-    the A, but not the B, V the C | the A V the C | the B V the C
+    the A, unlike the B, V the C | the A V the C | the B V the C
 quantifier
     some As but no Bs I | some As I | some Bs I
 """

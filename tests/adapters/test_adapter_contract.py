@@ -8,6 +8,8 @@ import torch
 
 from circpeft.adapters import WeightDelta
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def test_is_a_weight_delta(adapter_case):
     adapter = adapter_case.build()

@@ -7,6 +7,8 @@ import torch
 
 from circpeft import CDVFT, circulant
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def dense_product(adapter):
     """ΔW from square padded factors, built here: alpha * A ... C A with first columns as kernels (Eq. 2 to 4, 12)."""

@@ -6,6 +6,7 @@ import torch
 from circpeft import block_circulant
 from circpeft.ops import reference, rfft
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 SHAPES = [(1, 1, 1), (2, 3, 1), (1, 1, 2), (2, 1, 5), (2, 3, 4), (3, 3, 7), (1, 1, 24), (5, 2, 9)]
 every = pytest.mark.parametrize("backend", [reference, rfft], ids=["reference", "rfft"])
 both = pytest.mark.parametrize("layout", ["column", "row"])

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from circpeft import available_backends, block_circulant, block_circular_matmul
 from circpeft.ops.product import SMALL_BLOCK, resolve_backend
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 BACKENDS = available_backends("cpu")
 LAYOUTS = ["column", "row"]
 # (m, n, b, batch): b = 1, 2, odd, prime, even; square, wide, tall; few and many blocks; no, one, two batch dimensions.

@@ -7,6 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from circpeft import available_backends, block_circulant, block_circular_matmul
 from circpeft.ops import reference, rfft
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 BACKENDS = available_backends("cpu")
 MODULES = {"reference": reference, "rfft": rfft}
 every = pytest.mark.parametrize("backend", BACKENDS)

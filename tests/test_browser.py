@@ -1,0 +1,73 @@
+"""The first notebook in JupyterLab, driven as a learner would, in headless Chromium."""
+
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from circpeft.course.parameters import repository
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None and not os.environ.get("CIRCPEFT_REQUIRE_BROWSER"),
+    reason="no chromium on the PATH; on Debian: apt-get install chromium",
+)
+
+
+def free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
+
+
+@pytest.fixture
+def lab(tmp_path: Path):
+    """A JupyterLab over a copy of the first notebook; yields the address of the notebook in it."""
+    shutil.copy(repository() / "notebooks" / "00_start.ipynb", tmp_path)
+    port, token = free_port(), secrets.token_hex(16)
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}"]
+    command += [f"--ServerApp.root_dir={tmp_path}", f"--IdentityProvider.token={token}", "--ServerApp.port_retries=0"]
+    environment = {**os.environ, "JUPYTER_CONFIG_DIR": str(tmp_path / ".jupyter"), "HOME": str(tmp_path)}
+    with (tmp_path / "lab.log").open("w") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+    try:
+        for _ in range(600):
+            if re.search(r"is running at", (tmp_path / "lab.log").read_text()):
+                break
+            assert server.poll() is None, (tmp_path / "lab.log").read_text()
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}/lab/tree/00_start.ipynb?token={token}"
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+def test_first_moving_picture_within_a_minute(lab, tmp_path):
+    from playwright.sync_api import sync_playwright
+
+    assert CHROMIUM, "CIRCPEFT_REQUIRE_BROWSER is set and there is no chromium on the PATH"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": 1300, "height": 1000})
+        started = time.monotonic()
+        page.goto(lab)
+        page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=60_000)
+        page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click()
+        page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Run All Cells$")).click()
+        picture = page.locator('.jp-OutputArea-output img[src^="data:image/gif"]').first
+        picture.wait_for(timeout=60_000)
+        seconds = time.monotonic() - started
+        assert picture.evaluate("image => image.naturalWidth") > 200
+        assert seconds < 60, f"{seconds:.0f} s from opening the notebook to its first moving picture"
+        page.locator(".jp-OutputArea-output", has_text="no check failed").first.wait_for(timeout=60_000)
+        page.screenshot(path=os.environ.get("CIRCPEFT_SCREENSHOT", tmp_path / "lab.png"))
+        assert page.locator(".jp-OutputArea-output", has_text="Traceback").count() == 0
+        browser.close()
+        print(f"{seconds:.1f} s to the first moving picture")
