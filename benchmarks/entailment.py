@@ -1,7 +1,7 @@
 """The README's table and picture, from the records of a run of notebook 08.
 
     .venv/bin/circpeft run 08 -p seeds 3 -p methods "head,full,lora,c3a,c3a:block_size=64,cdvft" -p beside ""
-    .venv/bin/python benchmarks/entailment.py runs/FOLDER
+    .venv/bin/python benchmarks/entailment.py runs/FOLDER [runs/FOLDER ...]
 
 Writes benchmarks/results/entailment.json (the records, without their training logs) and entailment.png, and the part of
 README.md between its results markers.
@@ -28,7 +28,7 @@ def readme_text(rows: list[dict]) -> str:
         by_method.setdefault(row["label"], []).append(row)
     share = by_method["lora"][0]["trainable_parameters"] if "lora" in by_method else 0
     lines = [
-        "| method | trainable parameters | of LoRA's | test accuracy: mean | lowest to highest | seconds a run |",
+        "| method | trainable parameters | of LoRA's | test accuracy: mean | lowest to highest | seconds, seed 0 |",
         "|---|---|---|---|---|---|",
     ]
     for label, runs in by_method.items():
@@ -36,7 +36,7 @@ def readme_text(rows: list[dict]) -> str:
         of_lora = f"{count / share:.1%}" if share and count else ""
         lines.append(
             f"| {label} | {count:,} | {of_lora} | {sum(scores) / len(scores):.3f} "
-            f"| {min(scores):.3f} to {max(scores):.3f} | {sum(run['seconds'] for run in runs) / len(runs):.0f} |"
+            f"| {min(scores):.3f} to {max(scores):.3f} | {runs[0]['seconds']:.0f} |"
         )
     first, seeds = rows[0], sorted({row["seed"] for row in rows})
     settings = first["settings"]
@@ -45,8 +45,8 @@ def readme_text(rows: list[dict]) -> str:
         f"MiniLM (22.7 million parameters) on the embedded entailment task: {first['rows']['train']:,} pairs, "
         f"{settings['epochs']} epochs, seeds {', '.join(map(str, seeds))}, "
         f"adapted layers {', '.join(settings['target_modules'])}; "
-        f"parameters without the head. Measured on {first['device']}, torch {first['versions']['torch']}, "
-        f"commit {first['commit']}; record: `benchmarks/results/entailment.json`.",
+        f"parameters without the head. Seed 0 was measured on {first['device']}, torch {first['versions']['torch']}, "
+        f"commit {first['commit']}; record, with the device of every run: `benchmarks/results/entailment.json`.",
         "",
     ]
     return "\n".join(lines)
@@ -72,8 +72,12 @@ def picture(rows: list[dict]):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Write the README's table and picture from a run's records.")
-    parser.add_argument("folder", type=Path, help="folder of the run, with results/ in it")
-    found = results.read_all(parser.parse_args().folder)
+    parser.add_argument("folders", type=Path, nargs="+", help="folders of the runs, with results/ in them")
+    every = [result for folder in parser.parse_args().folders for result in results.read_all(folder)]
+    adapted = max(
+        (r.settings["target_modules"] for r in every), key=len
+    )  # the runs beside, on fewer layers, are left out
+    found = [r for r in every if r.settings["target_modules"] == adapted]
     order = ("head", "full", "lora", "c3a", "c3a:block_size=64", "cdvft")
     found.sort(key=lambda r: (order.index(r.label) if r.label in order else len(order), r.seed))
     rows = [{name: value for name, value in asdict(r).items() if name not in ("losses", "spectra")} for r in found]
