@@ -23,10 +23,11 @@ class Result:
     """Outcome of one run.
 
     ``score`` is the best over the epochs on validation, ``test_score`` that epoch's on the test split;
-    ``trainable_parameters`` leaves the head out; ``seconds`` is the training with its evaluations, an interruption left
-    out; ``peak_bytes`` is the peak, since the last start, of allocated device memory on a GPU, and of the process's
-    resident memory on a CPU (0 where the system does not tell). ``epochs`` holds a row an epoch, ``groups`` the test
-    score by the task's group column, ``spectra`` the singular values of ``ΔW`` in two watched layers.
+    ``trainable_parameters`` leaves the head out; ``seconds`` is the training with its evaluations; ``peak_bytes`` is
+    the peak of allocated device memory on a GPU, and of the process's resident memory on a CPU (0 where the system does
+    not tell). ``epochs`` holds a row an epoch, ``groups`` the test score by the task's group column, ``spectra`` the
+    singular values of ``ΔW`` in two watched layers. ``code`` and ``data`` are fingerprints of the package's source and
+    of the rows: a record is read instead of a run only where both are the same.
     """
 
     task: str
@@ -48,6 +49,7 @@ class Result:
     versions: dict[str, str]
     commit: str
     code: str
+    data: str
     finished: str
     epochs: list[dict] = field(default_factory=list)
     losses: list[dict] = field(default_factory=list)

@@ -58,8 +58,8 @@ def check(recipes: list[Recipe]) -> None:
 def run(recipe: Recipe) -> Result:
     """Train by a recipe, choose the best epoch on validation, and record it.
 
-    A run whose record exists under the same settings and code is read, not repeated; an interrupted one goes on from
-    its last finished epoch. The adapter is saved under ``<output_dir>/adapters``.
+    A run whose record exists under the same settings, code and data is read, not repeated; an interrupted one goes on
+    from its last finished epoch. The adapter is saved under ``<output_dir>/adapters``.
 
     Raises: whatever `check` raises, before any training.
 
@@ -69,13 +69,14 @@ def run(recipe: Recipe) -> Result:
     ValueError: epochs must be an integer of at least 1, got 0
     """
     path = results.path_of(recipe.name, recipe.output_dir)
-    if path.exists() and (known := results.read(path)).code == results.code_version():
-        return known
-    check([recipe])
     task = tasks.get(recipe.task)
     data, split = tasks.load(recipe.task, recipe.data_dir, recipe.max_train)
     for part in ("validation", "test"):
         data[part] = tasks.splits.first_rows(data[part], recipe.max_eval)
+    code, rows = results.code_version(), tasks.splits.digest(data)
+    if path.exists() and (known := results.read(path)) and (known.code, known.data) == (code, rows):
+        return known
+    check([recipe])
     folder = models.resolve(recipe.model)
     tokenizer = _tokenizer(folder)
     encoded = _encode(data, task, tokenizer, min(recipe.max_length, tokenizer.model_max_length))
@@ -90,7 +91,7 @@ def run(recipe: Recipe) -> Result:
     watched = {name: base.get_submodule(name).weight.detach().clone() for name in _watched(base, recipe)}
     model = methods.apply(base, **_method(recipe))
 
-    checkpoints = Path(recipe.output_dir) / "checkpoints" / f"{recipe.name}-{results.code_version()}"
+    checkpoints = Path(recipe.output_dir) / "checkpoints" / f"{recipe.name}-{code}-{rows}"
     trainer = _trainer(recipe, model, head, encoded, tokenizer, checkpoints)
     clock = Clock()
     trainer.add_callback(clock)
@@ -115,9 +116,10 @@ def run(recipe: Recipe) -> Result:
         head_parameters=sum(methods.trainable_parameters(base.get_submodule(name)) for name in head),
         seconds=seconds,
         peak_bytes=memory.peak_bytes(),
-        rows={name: len(rows) for name, rows in data.items()},
+        rows={name: len(part) for name, part in data.items()},
         split=split,
         settings=recipe.settings,
+        data=rows,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         epochs=epochs,
         losses=[{"epoch": e["epoch"], "loss": e["loss"]} for e in log if "loss" in e],

@@ -29,6 +29,7 @@ RECORD = Result(
     versions={"torch": "2"},
     commit="unknown",
     code="abc",
+    data="def",
     finished="2026-01-01T00:00:00+00:00",
     epochs=[{"epoch": 1, "score": 0.75, "loss": 0.1}],
     groups={"passive": 0.5},

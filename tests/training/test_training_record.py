@@ -174,3 +174,15 @@ def test_regression_takes_one_output_and_pearson(recipe, tiny_model, pairs_dir):
     assert result.test_score == pytest.approx(torch.corrcoef(together)[0, 1].item(), abs=1e-4)
     best = result.epochs[result.best_epoch - 1]
     assert best["loss"] == pytest.approx((values[:, 0] - labels).square().mean().item(), rel=1e-3)
+
+
+def test_a_record_of_other_rows_is_not_read(tmp_path):
+    """The same folder with other contents is another data set: its fingerprint tells."""
+    from datasets import Dataset, DatasetDict
+
+    from circpeft.tasks.splits import digest
+
+    def data(text: str) -> DatasetDict:
+        return DatasetDict(train=Dataset.from_list([{"sentence": text, "label": 0}, {"sentence": "b", "label": 1}]))
+
+    assert digest(data("a")) == digest(data("a")) != digest(data("c"))
