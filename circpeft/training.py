@@ -29,6 +29,16 @@ from .recipes import Recipe
 from .results import Result
 from .resume import Clock, last_checkpoint
 
+# Files that a tokenizer's vocabulary is kept in; one has to be beside a local model's weights.
+VOCABULARIES = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+)
+
 
 def check(recipes: list[Recipe]) -> None:
     """Raise for anything wrong with any of the recipes before the first one trains.
@@ -148,14 +158,12 @@ def _method(recipe: Recipe) -> dict:
 
 
 def _tokenizer(folder: str) -> PreTrainedTokenizerBase:
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    # From a folder without a vocabulary transformers makes one of special tokens alone: every word would be unknown.
-    if len(tokenizer) <= len(tokenizer.all_special_ids):
-        raise FileNotFoundError(
-            f"model {folder!r} has no tokenizer; expected the files that its tokenizer's save_pretrained writes "
-            f"(tokenizer.json, tokenizer_config.json) beside the weights"
-        )
-    return tokenizer
+    local = Path(folder)
+    # From a folder without a vocabulary transformers makes a tokenizer of special tokens alone, to which every word is
+    # unknown, or complains of a package that it does not need.
+    if local.is_dir() and not any((local / name).exists() for name in VOCABULARIES):
+        raise FileNotFoundError(f"model {folder!r} has no tokenizer; expected one of: {', '.join(VOCABULARIES)}")
+    return AutoTokenizer.from_pretrained(folder)
 
 
 def _encode(data: DatasetDict, task: tasks.Task, tokenizer: PreTrainedTokenizerBase, max_length: int) -> DatasetDict:

@@ -34,10 +34,11 @@ def test_the_record_keeps_the_promises():
     }
     count = {row["label"]: row["trainable_parameters"] for row in rows}
     for label, share in (("c3a", 0.1), ("cdvft", 0.25), ("c3a:block_size=64", 0.5)):
-        assert count[label] < share * count["lora"] + 1
+        assert count[label] <= share * count["lora"]
         assert mean[label] > mean["head"] + 0.2
-    assert len({row["seed"] for row in rows}) == 3
-    assert max(row["seconds"] for row in rows if row["seed"] == 0) < 180
+    on_two_cores = [row for row in rows if row["device"] == "CPU, 2 threads"]
+    assert {"c3a", "cdvft"} <= {row["label"] for row in on_two_cores}
+    assert max(row["seconds"] for row in on_two_cores) < 180
 
 
 def test_the_code_in_the_readme_runs():
