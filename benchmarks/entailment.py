@@ -45,7 +45,8 @@ def readme_text(rows: list[dict]) -> str:
         f"{settings['epochs']} epochs, "
         f"adapted layers {', '.join(settings['target_modules'])}; "
         f"parameters without the head. Seconds are those of runs on {first['device']}; "
-        f"torch {first['versions']['torch']}, commit {first['commit']}; record, with the device of every run: `benchmarks/results/entailment.json`.",
+        f"torch {first['versions']['torch']}, commit {first['commit']}; "
+        "record, with the device of every run: `benchmarks/results/entailment.json`.",
         "",
     ]
     return "\n".join(lines)
