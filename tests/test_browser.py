@@ -53,7 +53,7 @@ def lab(tmp_path: Path):
 
 
 def test_first_moving_picture_within_a_minute(lab, tmp_path):
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import TimeoutError, sync_playwright
 
     assert CHROMIUM, "CIRCPEFT_REQUIRE_BROWSER is set and there is no chromium on the PATH"
     with sync_playwright() as playwright:
@@ -62,10 +62,17 @@ def test_first_moving_picture_within_a_minute(lab, tmp_path):
         started = time.monotonic()
         page.goto(lab)
         page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=PATIENCE)
-        page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click()
-        page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Run All Cells$")).click()
         picture = page.locator('.jp-OutputArea-output img[src^="data:image/gif"]').first
-        picture.wait_for(timeout=PATIENCE)
+        for patience in (15_000, 15_000, 30_000, PATIENCE):
+            # Asked for before the kernel is connected, Run All Cells is lost without a word: ask again, as one would.
+            page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click()
+            page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Run All Cells$")).click()
+            try:
+                picture.wait_for(timeout=patience)
+                break
+            except TimeoutError:
+                continue
+        picture.wait_for(timeout=1_000)
         seconds = time.monotonic() - started
         assert picture.evaluate("image => image.naturalWidth") > 200
         assert seconds < LIMIT, f"{seconds:.0f} s from opening the notebook to its first moving picture"
