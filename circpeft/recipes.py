@@ -17,7 +17,7 @@ HEAD_LEARNING_RATE = 1e-3
 HEAD_LEARNING_RATES = {"full": 5e-5}
 
 # Query and value are the papers' choice; MiniLM learns the embedded task with all linear layers adapted.
-# Its own dropout of 0.1 is switched off there: on an earlier version of the pairs (one seed) C3A was still at 0.50 after
+# Its own dropout of 0.1 is switched off there: on an earlier version of the pairs (one seed) C3A was at 0.50 after
 # an epoch with it, and at 0.75 without.
 _MINILM = {"model": "minilm", "target_modules": "query,key,value,dense", "base_dropout": 0.0}
 PROFILES = {
