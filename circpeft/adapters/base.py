@@ -1,6 +1,7 @@
 """What an adapter is: a weight change that can be applied without being built."""
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Sequence
+from typing import Protocol, Self, runtime_checkable
 
 from torch import Tensor
 
@@ -22,4 +23,11 @@ class WeightDelta(Protocol):
 
     def delta_weight(self) -> Tensor:
         """``ΔW`` as a dense float32 (or float64) matrix, differentiable."""
+        ...
+
+    def set_weighted_sum(self, adapters: Sequence[Self], weights: Sequence[float]) -> None:
+        """Take the parameters with which ``ΔW = sum_i weights[i] ΔW_i``, exactly.
+
+        Raises: ValueError where this kind of adapter cannot hold that sum.
+        """
         ...

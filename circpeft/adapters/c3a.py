@@ -1,14 +1,17 @@
 """C3A: the weight change is a block-circulant matrix."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
 from numbers import Real
 
 import torch
 from torch import Tensor, nn
 
-from ..ops import block_circulant, block_circular_matmul
+from ..ops import block_circulant, block_circular_matmul, other_layout
+from ..ops.block_size import dividing_block_size
 from ..ops.checks import check_layout, nearest
-from .block_size import dividing_block_size
 
 C3A_STARTS = ("zero", "xavier_uniform", "kaiming_uniform", "gaussian")
 
@@ -76,11 +79,24 @@ class C3A(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``Δh = x @ ΔW.T``, in the dtype of ``x``."""
         w = self.kernel * (self.alpha / self.d_in)
-        return block_circular_matmul(self.dropout(x), w, layout=self.layout)
+        return block_circular_matmul(self.dropout(x) if self.dropout.p else x, w, layout=self.layout)
 
     def delta_weight(self) -> Tensor:
         """``ΔW: (d_out, d_in)``, built by indexing."""
         return block_circulant(self.kernel * (self.alpha / self.d_in), layout=self.layout)
+
+    @torch.no_grad()
+    def set_weighted_sum(self, adapters: Sequence[C3A], weights: Sequence[float]) -> None:
+        """``ΔW = sum_i weights[i] ΔW_i``, exactly: ΔW is linear in the kernel. The layouts may differ.
+
+        Raises: ValueError for block sizes that are not this one's, or an alpha of zero.
+        """
+        check_summands(self, adapters, ("block_size",))
+        total = torch.zeros_like(self.kernel)
+        for adapter, weight in zip(adapters, weights, strict=True):
+            kernel = adapter.kernel if adapter.layout == self.layout else other_layout(adapter.kernel)
+            total += (weight * adapter.alpha / self.alpha) * kernel
+        self.kernel.copy_(total)
 
     def extra_repr(self) -> str:
         return f"{self.d_in}, {self.d_out}, block_size={self.block_size}, alpha={self.alpha}, layout={self.layout!r}"
@@ -98,3 +114,17 @@ def check_dropout(dropout: float) -> float:
     if not 0.0 <= dropout < 1.0:
         raise ValueError(f"dropout must be in [0, 1), got {dropout!r}")
     return float(dropout)
+
+
+def check_summands(own: nn.Module, adapters: Sequence, same: tuple[str, ...]) -> None:
+    """ValueError where adapters differ from ``own`` in an attribute that a sum needs to be equal."""
+    for name in same:
+        values = [getattr(adapter, name) for adapter in adapters]
+        if any(value != getattr(own, name) for value in values):
+            found = ", ".join(str(value) for value in values)
+            raise ValueError(
+                f"a weighted sum of {type(own).__name__} adapters needs one {name}, they have {found}; "
+                f"activate them together instead: model.base_model.set_adapter([...]) adds their outputs"
+            )
+    if own.alpha == 0:
+        raise ValueError("alpha=0 makes ΔW zero whatever the parameters; a sum needs another alpha")

@@ -1,15 +1,18 @@
 """CDVFT: the weight change is a product of alternating diagonal and circulant factors."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from ..ops import block_circulant, block_circular_matmul
+from ..ops.block_size import padding_block_size
 from ..ops.checks import nearest
-from .block_size import padding_block_size
-from .c3a import check_alpha, check_dropout
+from .c3a import check_alpha, check_dropout, check_summands
 
 CDVFT_STARTS = ("zero", "gaussian")
 
@@ -107,11 +110,12 @@ class CDVFT(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``Δh = x @ ΔW.T``, in the dtype of ``x``, factor by factor from the right (Eq. 5 to 7)."""
         first, *further = self.diagonals
-        y = self.dropout(x) * (self.alpha * first)  # the scale goes with a vector, not with the activations
+        y = self.dropout(x) if self.dropout.p else x
+        y = y * (first if self.alpha == 1 else self.alpha * first)  # a vector is scaled, not the activations
         for kernel, diagonal in zip(self.kernels, further, strict=True):
             surplus = kernel.shape[1] * kernel.shape[2] - y.shape[-1]
             y = block_circular_matmul(pad(y, (0, surplus)) if surplus else y, kernel, layout="column")
-            y = y[..., : self.d_out] * diagonal
+            y = (y if y.shape[-1] == self.d_out else y[..., : self.d_out]) * diagonal
         return y.to(x.dtype)
 
     def delta_weight(self) -> Tensor:
@@ -126,6 +130,31 @@ class CDVFT(nn.Module):
             # The first product is with a diagonal matrix: scale columns instead of multiplying.
             delta = diagonal[:, None] * (factor * first if delta is None else factor @ delta)
         return self.alpha * delta
+
+    @torch.no_grad()
+    def set_weighted_sum(self, adapters: Sequence[CDVFT], weights: Sequence[float]) -> None:
+        """``ΔW = sum_i weights[i] ΔW_i``, exactly, where all factors but one are the same.
+
+        ΔW is linear in each factor alone, so then the sum is taken in the factor that differs. In general the sum
+        of such products is none.
+
+        Raises: ValueError where more than one factor differs, for other block sizes or numbers of factors, or an alpha
+        of zero.
+        """
+        check_summands(self, adapters, ("block_size", "num_factors"))
+        factors = [dict(adapter.named_parameters()) for adapter in adapters]
+        differing = [name for name in factors[0] if any(not torch.equal(f[name], factors[0][name]) for f in factors)]
+        if len(differing) > 1:
+            raise ValueError(
+                f"the weighted sum of these CDVFT adapters is no product of {self.num_factors} factors: they differ in "
+                f"{', '.join(differing)}, and it is exact only where one factor differs; "
+                f"activate them together instead: model.base_model.set_adapter([...]) adds their outputs"
+            )
+        free = differing[0] if differing else next(reversed(factors[0]))
+        scales = [weight * adapter.alpha / self.alpha for adapter, weight in zip(adapters, weights, strict=True)]
+        for name, own in self.named_parameters():
+            summed = sum(scale * f[free] for scale, f in zip(scales, factors, strict=True))
+            own.copy_(summed if name == free else factors[0][name])
 
     def extra_repr(self) -> str:
         sizes = f"{self.d_in}, {self.d_out}, block_size={self.block_size}"

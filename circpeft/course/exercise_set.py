@@ -1,10 +1,25 @@
-"""The exercises of the course as data. Each reference is dense and short: it is the truth, not the fast way."""
+"""The exercises of the course as data."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+
+from .references import (
+    block_forward,
+    c3a_parameters,
+    cdvft_forward,
+    cdvft_gradients,
+    cdvft_parameters,
+    cheaper_from,
+    column,
+    merged_c3a,
+    padded_parameters,
+    rank_of_circulant,
+    row,
+    summed_kernel,
+)
 
 
 @dataclass(frozen=True)
@@ -42,35 +57,6 @@ def _vectors(count: int) -> Callable[[torch.Generator], list[tuple]]:
     return lambda g: [tuple(_random(g, b) for _ in range(count)) for b in SIZES]
 
 
-def column(c: torch.Tensor) -> torch.Tensor:
-    """C[i, j] = c[(i - j) mod b]: c (b,) is the first column of C (b, b).
-
-    >>> column(torch.tensor([1, 2, 3]))
-    tensor([[1, 3, 2],
-            [2, 1, 3],
-            [3, 2, 1]])
-    """
-    i = torch.arange(len(c))
-    return c[(i[:, None] - i[None, :]) % len(c)]
-
-
-def row(w: torch.Tensor) -> torch.Tensor:
-    """C[i, j] = w[(j - i) mod b]: w (b,) is the first row of C (b, b).
-
-    >>> row(torch.tensor([1, 2, 3]))
-    tensor([[1, 2, 3],
-            [3, 1, 2],
-            [2, 3, 1]])
-    """
-    i = torch.arange(len(w))
-    return w[(i[None, :] - i[:, None]) % len(w)]
-
-
-def rank_of_circulant(c: torch.Tensor) -> int:
-    """Rank of the first-column circulant of c (b,), by its singular values."""
-    return int(torch.linalg.matrix_rank(column(c)))
-
-
 def _rank_inputs(g: torch.Generator) -> list[tuple]:
     zero_sum = _random(g, 6)
     waves = 2 * torch.pi * torch.arange(7, dtype=torch.float64) / 7
@@ -80,40 +66,14 @@ def _rank_inputs(g: torch.Generator) -> list[tuple]:
     return [(c,) for c in special] + [(_random(g, b),) for b in SIZES]
 
 
-def block_forward(w: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """y = C x with w (m, n, b), x (n*b,), y (m*b,): block i, j of C is the first-row circulant of w[i, j]."""
-    return torch.cat([torch.cat([row(kernel) for kernel in line], dim=1) for line in w]) @ x
-
-
-def cdvft_forward(a1: torch.Tensor, c: torch.Tensor, a3: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """y = A3 C A1 x with A1, A3 diagonal and c the first column of C; all (d,)."""
-    return torch.diag(a3) @ column(c) @ torch.diag(a1) @ x
-
-
-def cdvft_gradients(a1, c, a3, x, g) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(da1, dc, da3, dx) of y = A3 C A1 x for g = dL/dy; all (d,)."""
-    matrix = column(c)
-    back = matrix.T @ (a3 * g)
-    # dL/dC[i, j] is an outer product; dc[k] sums it where (i - j) mod d = k, a wrapped diagonal.
-    outer = torch.outer(a3 * g, a1 * x)
-    i = torch.arange(len(c))
-    dc = torch.stack([outer[(i + k) % len(c), i].sum() for k in range(len(c))])
-    return x * back, dc, g * (matrix @ (a1 * x)), a1 * back
-
-
-def cdvft_parameters(d_in: int, d_out: int, b: int) -> int:
-    """d_in + d_out + ceil(d_in / b) * ceil(d_out / b) * b: two diagonals and the kernels of the padded blocks."""
-    return d_in + d_out + -(-d_in // b) * -(-d_out // b) * b
-
-
-def c3a_parameters(layers: list[tuple[int, int]], b: int) -> int:
-    """Sum over the layers (d_in, d_out) of (d_in / b) * (d_out / b) kernels of b numbers."""
-    return sum((d_in // b) * (d_out // b) * b for d_in, d_out in layers)
-
-
 def _blocks(g: torch.Generator) -> list[tuple]:
     shapes = [(1, 1, 4), (2, 3, 3), (3, 2, 4), (1, 4, 5), (2, 2, 7)]
     return [(_random(g, m, n, b), _random(g, n * b)) for m, n, b in shapes]
+
+
+def _merges(g: torch.Generator) -> list[tuple]:
+    shapes = [(1, 1, 3), (2, 3, 4), (3, 1, 5), (1, 2, 7)]
+    return [(_random(g, m * b, n * b), _random(g, m, n, b), 0.5 + m) for m, n, b in shapes]
 
 
 def _rank_one(g: torch.Generator) -> list[tuple]:
@@ -220,6 +180,24 @@ _ALL = (
         lambda g: [(8, 8, 4), (768, 768, 768), (384, 1536, 384), (10, 7, 4), (4096, 11008, 2048), (5, 9, 16)],
     ),
     Exercise(
+        "05.1",
+        "Parameters on padded squares",
+        1,
+        5,
+        "How many blocks of p does the longer side need? A square has as many along the other side.",
+        padded_parameters,
+        lambda g: [(4, 4, 4), (4096, 4096, 2048), (4096, 11008, 4096), (11008, 4096, 2048), (10, 7, 4)],
+    ),
+    Exercise(
+        "05.2",
+        "From how many tokens on is it cheaper?",
+        2,
+        10,
+        "Costs are straight lines in the tokens. Where do they meet, and which whole number is the first beyond?",
+        cheaper_from,
+        lambda g: [(100, 1, 0, 3), (90, 1, 0, 4), (1000, 7, 13, 11), (5, 2, 4, 3), (864, 0, 0, 3)],
+    ),
+    Exercise(
         "06.1",
         "A rank-one middle layer without its matrix",
         1,
@@ -227,6 +205,26 @@ _ALL = (
         "The matrix u v^T never has to exist: one inner product a point, then a multiple of u.",
         lambda u, v, x: x @ torch.outer(u, v).T,
         _rank_one,
+    ),
+    Exercise(
+        "07.1",
+        "Merging C3A into a weight",
+        2,
+        10,
+        "Each kernel of b numbers is the first row of its b by b block: entry (i, j) of the block is w[(j - i) mod b]. "
+        "Lay the blocks out as the grid says, and mind the scale: alpha over the number of inputs.",
+        merged_c3a,
+        _merges,
+    ),
+    Exercise(
+        "07.2",
+        "One kernel for adapters of two layouts",
+        2,
+        10,
+        "What is the first row of a circulant whose first column is c? Its entry k is c[-k mod b]. "
+        "Turn the second kernel into that; kernels of one layout add up like their matrices.",
+        summed_kernel,
+        lambda g: [(_random(g, b), _random(g, b), 0.7, -1.5) for b in SIZES],
     ),
     Exercise(
         "08.1",

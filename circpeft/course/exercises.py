@@ -108,6 +108,8 @@ def _picture(exercise: Exercise, got: Any, want: Any, name: str) -> None:
         mine, label = mine.real, "yours (real part)"
     if mine.dim() > 2:
         mine, label = mine.flatten(), f"{label}, flattened"
+    if want.dim() > 2:
+        want = want.flatten()
     panels = [("expected", want), (label, mine)]
     if mine.shape == want.shape:
         panels.append(("difference", mine - want))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
 
 import peft
 import torch
@@ -14,7 +15,9 @@ from torch import nn
 
 from ..adapters import C3A, CDVFT
 from ..ops.checks import check_layout
+from . import model_card
 from .registration import peft_type
+from .stored import read_stored
 
 # Up to 0.20 PEFT saves trained biases for a few methods of its own only.
 SAVES_BIASES = hasattr(BaseTuner, "_get_learnable_bias_state_dict")
@@ -55,6 +58,8 @@ class CirculantConfig(PeftConfig):
 
     # The name under which PEFT knows the method; its lower case and "_" prefix the adapter's parameters.
     method = ""
+    # Of the adapter that this config was read with, if any: the tuner checks it before it changes a model.
+    _stored = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -80,6 +85,36 @@ class CirculantConfig(PeftConfig):
         block_size = 1 if isinstance(self.block_size, int) and self.block_size > 0 else self.block_size
         with torch.device("meta"):  # draws no random numbers
             self._build(1, 1, block_size, self.alpha)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # get_peft_model names the new base here: from then on this describes an adapter of its own.
+        if name == "base_model_name_or_path":
+            self.__dict__.pop("_stored", None)
+        super().__setattr__(name, value)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str, subfolder: str | None = None, **kwargs: Any) -> Self:
+        """Read the config of a saved adapter, from a folder or the hub, and check the adapter beside it.
+
+        Raises: ValueError that names the file (and the key) of an adapter that is truncated or holds values that are
+        not finite. Whether it fits a model is checked when it is loaded onto one.
+        """
+        config = super().from_pretrained(pretrained_model_name_or_path, subfolder=subfolder, **kwargs)
+        hub, _, _ = cls._split_kwargs(kwargs)
+        folder = str(pretrained_model_name_or_path)
+        if isinstance(config, CirculantConfig):  # PEFT answers with the config of the method that it finds there
+            config.__dict__["_stored"] = read_stored(folder, subfolder, config.known_fields(), **hub)
+        return config
+
+    @classmethod
+    def known_fields(cls) -> list[str]:
+        """Names of the fields that this version knows."""
+        return [field.name for field in fields(cls)]
+
+    def save_pretrained(self, save_directory: str, **kwargs: Any) -> None:
+        """Write the config, and what a user of the adapter must know into the model card beside it, if there is one."""
+        super().save_pretrained(save_directory, **kwargs)
+        model_card.complete(Path(save_directory), self)
 
     def for_layer(self, name: str) -> tuple[int | str, float]:
         """Block size and alpha for the layer of this full name, patterns applied."""

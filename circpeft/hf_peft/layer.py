@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 import torch
@@ -10,30 +12,13 @@ from peft.tuners.tuners_utils import BaseTunerLayer, check_adapters_to_merge
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from .base_weights import float_weight, keep_trainable, linear_shape, set_weight, stored_weight
 from .configs import CirculantConfig
 
-# Share of ΔW that a merge into a half-precision weight must keep for it to pass without a warning.
+# Share of ΔW that a merge into a rounded weight must keep for it to pass without a warning.
 KEPT_SHARE = 0.99
-
-
-def linear_shape(layer: nn.Module, name: str) -> tuple[int, int]:
-    """``(d_in, d_out)`` of a supported base layer: nn.Linear or transformers' Conv1D.
-
-    Raises: TypeError that names the layer and its type, for any other.
-    """
-    if isinstance(layer, nn.modules.linear.NonDynamicallyQuantizableLinear):
-        raise TypeError(
-            f"layer {name!r} is the output projection of nn.MultiheadAttention, which reads its weight without calling "
-            f"it, so an adapter there would do nothing; leave it out with exclude_modules"
-        )
-    if isinstance(layer, (nn.Linear, Conv1D)) and layer.weight.is_floating_point():
-        return (layer.in_features, layer.out_features) if isinstance(layer, nn.Linear) else tuple(layer.weight.shape)
-    weight = getattr(layer, "weight", None)
-    of = f" with {weight.dtype} weights" if isinstance(weight, Tensor) else ""
-    raise TypeError(
-        f"layer {name!r} is a {type(layer).__name__}{of}; circpeft adapts nn.Linear and transformers' Conv1D with "
-        f"floating-point weights: name such layers in target_modules, or leave this one out with exclude_modules"
-    )
+# PEFT's name for "no adapter" in a batch that mixes adapters.
+BASE = "__base__"
 
 
 class CirculantLayer(nn.Module, BaseTunerLayer):
@@ -46,11 +31,14 @@ class CirculantLayer(nn.Module, BaseTunerLayer):
         super().__init__()
         self.base_layer = base_layer
         self.d_in, self.d_out = linear_shape(self.get_base_layer(), name)
+        keep_trainable(self.get_base_layer(), name)
+        self.in_features, self.out_features = self.d_in, self.d_out  # PEFT's names
         self.name = name
         setattr(self, self.adapter_layer_names[0], nn.ModuleDict())
         self._disable_adapters = False
         self.merged_adapters: list[str] = []
-        self._weight_before_merge: Tensor | None = None
+        # A list, so that the parameter is none of this module's own.
+        self._weight_before_merge: list[nn.Parameter] = []
 
     @property
     def adapters(self) -> nn.ModuleDict:
@@ -76,36 +64,52 @@ class CirculantLayer(nn.Module, BaseTunerLayer):
         delta = self.adapters[adapter].delta_weight()
         return delta.T if isinstance(self.get_base_layer(), Conv1D) else delta
 
+    def supports_lora_conversion(self, adapter_name: str = "default") -> bool:
+        """ΔW is added to the weight, so PEFT can approximate it by a LoRA (`peft.convert_to_lora`)."""
+        return True
+
     @torch.no_grad()
     def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
         """Add ``ΔW`` of the named (by default the active) adapters to the base weight, summed at float32 or better.
 
-        Raises: ValueError with ``safe_merge`` where the merged weight is not finite; the base weight is left as it was.
+        A weight tied to another layer's is untied by it. Warns with the share of ΔW that is kept where the weight is
+        stored with fewer bits.
+
+        Raises: ValueError with ``safe_merge`` where the merged weight is not finite, or for a quantised weight that
+        cannot be stored again; the base weight is left as it was.
         """
         names = [name for name in check_adapters_to_merge(self, adapter_names) if name in self.adapters]
         if not names:
             return
-        weight = self.get_base_layer().weight
+        base = self.get_base_layer()
+        before = base.weight
+        weight = float_weight(base)
         compute = torch.promote_types(weight.dtype, torch.float32)
-        delta = sum(self.get_delta_weight(name).to(compute) for name in names)
-        merged = (weight.to(compute) + delta).to(weight.dtype)
-        if safe_merge and not torch.isfinite(merged).all():
-            raise ValueError(f"NaNs detected in the merged weight of layer {self.name!r} by adapters {names}")
-        if torch.finfo(weight.dtype).bits < 32:
-            self._warn_of_rounding(weight, merged, delta)
-        if self._weight_before_merge is None:
-            # Kept so that unmerge restores it bit for bit; subtracting ΔW again would not.
-            self._weight_before_merge = weight.data
-        weight.data = merged
+        weight = weight.to(compute)
+        delta = reduce(torch.add, (self.get_delta_weight(name).to(compute) for name in names))
+        merged = weight + delta
+        # A new parameter, because the old one may be tied to another layer; kept, so that unmerge restores every bit.
+        set_weight(base, stored_weight(base, merged, self.name))
+        stored = float_weight(base).to(compute)
+        if safe_merge and not (torch.isfinite(merged).all() and torch.isfinite(stored).all()):
+            set_weight(base, before)
+            broken = next((name for name in names if not self.get_delta_weight(name).isfinite().all()), names[-1])
+            raise ValueError(
+                f"NaNs detected in the merged weights. The adapter {broken} seems to be broken (layer {self.name!r})"
+            )
+        if not torch.equal(stored, merged):
+            self._warn_of_rounding(weight, stored, delta, before.dtype)
+        if not self._weight_before_merge:
+            self._weight_before_merge.append(before)
         self.merged_adapters.extend(names)
 
-    def _warn_of_rounding(self, weight: Tensor, merged: Tensor, delta: Tensor) -> None:
+    def _warn_of_rounding(self, weight: Tensor, stored: Tensor, delta: Tensor, dtype: torch.dtype) -> None:
         norm = delta.square().sum()
-        kept = ((merged.to(delta.dtype) - weight.to(delta.dtype)) * delta).sum() / norm if norm > 0 else norm + 1
+        kept = ((stored - weight) * delta).sum() / norm if norm > 0 else norm + 1
         if abs(float(kept) - 1) > 1 - KEPT_SHARE:
             warnings.warn(
-                f"merging into {weight.dtype} keeps {float(kept):.1%} of ΔW in layer {self.name!r}: the rest is below "
-                f"the weight's last bit; merge into float32 weights (model.float()) to keep it",
+                f"merging into {dtype} keeps {float(kept):.1%} of ΔW in layer {self.name!r}: the rest is below "
+                f"what the weight can hold; circpeft.merge(model, dtype=torch.float32) keeps all of it",
                 stacklevel=3,
             )
 
@@ -114,20 +118,41 @@ class CirculantLayer(nn.Module, BaseTunerLayer):
         if not self.merged:
             warnings.warn("Already unmerged. Nothing to do.", stacklevel=2)
             return
-        weight = self.get_base_layer().weight
-        weight.data = self._weight_before_merge.to(device=weight.device, dtype=weight.dtype)
-        self._weight_before_merge = None
+        before, base = self._weight_before_merge.pop(), self.get_base_layer()
+        if before.is_floating_point() and before.dtype != base.weight.dtype:  # the model was converted since
+            before.data = before.data.to(base.weight.dtype)
+        set_weight(base, before)
         self.merged_adapters.clear()
 
-    def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    def forward(self, x: Tensor, *args: Any, adapter_names: Sequence[str] | None = None, **kwargs: Any) -> Tensor:
+        """The base layer's output plus those of the active adapters, or of the named one for each sample."""
         if self.disable_adapters and self.merged:
             self.unmerge()
         result = self.base_layer(x, *args, **kwargs)
-        if self.disable_adapters or self.merged:
+        if self.disable_adapters:
             return result
-        for name in self.active_adapters:
-            if name in self.adapters:
-                result = result + self.adapters[name](x).to(result.dtype)
+        if adapter_names is not None:
+            return self._mixed(result, x, adapter_names)
+        if not self.merged_adapters:
+            adapters = self.adapters
+            for name in self.active_adapters:
+                if name in adapters:
+                    result = result + adapters[name](x).to(result.dtype)
+        return result
+
+    def _mixed(self, result: Tensor, x: Tensor, adapter_names: Sequence[str]) -> Tensor:
+        if self.merged:
+            raise ValueError(
+                "Cannot pass `adapter_names` when there are merged adapters, please call `unmerge_adapter` first."
+            )
+        if len(adapter_names) != len(x):
+            raise ValueError(
+                f"Length of `adapter_names` should be the same as the number of inputs, but got {len(adapter_names)} "
+                f"and {len(x)} respectively (layer {self.name!r})"
+            )
+        for name in set(adapter_names) & set(self.adapters):
+            rows = torch.tensor([i for i, of in enumerate(adapter_names) if of == name], device=x.device)
+            result = result.index_add(0, rows, self.adapters[name](x[rows]).to(result.dtype))
         return result
 
     def extra_repr(self) -> str:

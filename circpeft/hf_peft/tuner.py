@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import contextmanager
 from copy import copy
 from typing import Any
@@ -21,8 +21,12 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from ..ops.checks import nearest
+from . import weighted
+from .base_weights import linear_shape
 from .configs import CirculantConfig
-from .layer import C3ALinear, CDVFTLinear, linear_shape
+from .layer import C3ALinear, CDVFTLinear
+from .mixed_batch import copies_of_a_sample, mixed_batch
+from .stored import KEY_PREFIX
 
 
 def _ends(names: Iterable[str]) -> list[str]:
@@ -48,6 +52,15 @@ class CirculantModel(BaseTuner):
 
     target_module_mapping = TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
 
+    def inject_adapter(self, model: nn.Module, adapter_name: str, *args: Any, **kwargs: Any) -> None:
+        # Adapters lie in a ModuleDict, which refuses its own attributes' names, but only in the middle of the work.
+        if hasattr(nn.ModuleDict(), adapter_name) or "." in adapter_name or not adapter_name:
+            self.peft_config.pop(adapter_name, None)
+            raise ValueError(
+                f"adapter name {adapter_name!r} is empty, has a dot, or is a name of PyTorch's own modules"
+            )
+        super().inject_adapter(model, adapter_name, *args, **kwargs)
+
     def _prepare_model(self, peft_config: CirculantConfig, model: nn.Module) -> None:
         # Everything that can be wrong is found before the first layer is replaced. PEFT calls this for every adapter,
         # once the default targets are filled in.
@@ -65,28 +78,77 @@ class CirculantModel(BaseTuner):
         if not adapted and isinstance(targets, str) and targets != DUMMY_TARGET_MODULES:
             hint = unmatched_targets(model, [targets]).get(targets, f"did you mean the list [{targets!r}]?")
             raise ValueError(f"target_modules={targets!r} is a regex for full layer names and matches none; {hint}")
+        # A layer that trains whole may have a key too: one pattern for configs with and without modules_to_save.
+        saved = tuple(f".{name}" for name in peft_config.modules_to_save or ())
+        whole = [name for name, _ in _layers(model) if f".{name}".endswith(saved)]
         for field in ("block_size_pattern", "alpha_pattern"):
             for key in getattr(peft_config, field) or {}:
-                if adapted and not any(get_pattern_key([key], name) == key for name in adapted):
+                if adapted and not any(get_pattern_key([key], name) == key for name in [*adapted, *whole]):
                     raise ValueError(f"{field} key {key!r} matches no adapted layer; {nearest(key, _ends(adapted))}")
+        if peft_config._stored is not None:
+            self._check_stored(peft_config, model, adapted)
 
-    def _check_layers(self, config: CirculantConfig, model: nn.Module) -> list[str]:
-        """Names of the layers that a config adapts; raises where one cannot be, or its adapter cannot be built."""
-        names = []
+    def _cast_adapter_dtype(self, adapter_name: str, autocast_adapter_dtype: bool = True) -> None:
+        super()._cast_adapter_dtype(adapter_name, autocast_adapter_dtype)
+        if not autocast_adapter_dtype:  # PEFT's word for adapters in the base model's precision
+            for layer in self.model.modules():
+                if isinstance(layer, self.tuner_layer_cls) and adapter_name in layer.adapters:
+                    dtype = layer.get_base_layer().weight.dtype
+                    if dtype.is_floating_point:  # bitsandbytes' codes are integers
+                        layer.adapters[adapter_name].to(dtype)
+
+    def _check_layers(self, config: CirculantConfig, model: nn.Module) -> dict[str, nn.Module]:
+        """The layers that a config adapts, each with its adapter as it would be, without memory.
+
+        Raises: what the layer or the adapter raises where one cannot be adapted.
+        """
+        adapted = {}
         for name, layer in _layers(model):
             if check_target_module_exists(config, name):
                 base = layer.get_base_layer() if isinstance(layer, BaseTunerLayer) else layer
-                with torch.device("meta"):  # costs nothing and draws no random numbers
-                    config.build(name, *linear_shape(base, name))
-                names.append(name)
-        return names
+                with torch.device("meta"):  # draws no random numbers
+                    adapted[name] = config.build(name, *linear_shape(base, name))
+        return adapted
+
+    def _check_stored(self, config: CirculantConfig, model: nn.Module, adapted: dict[str, nn.Module]) -> None:
+        names: dict[nn.Module, list[str]] = {}
+        for name, layer in model.named_modules(remove_duplicate=False):
+            names.setdefault(layer, []).append(name)
+        expected = [
+            ([f"{KEY_PREFIX}{n}.{self.prefix}adapters.{p}" for n in names[model.get_submodule(name)]], value.shape)
+            for name, adapter in adapted.items()
+            for p, value in adapter.named_parameters()
+        ]
+        others = {f"{KEY_PREFIX}{name}": value.shape for name, value in model.state_dict().items()}
+        renamed = getattr(model, "_checkpoint_conversion_mapping", None)
+        config._stored.check_fits(expected, others, self.prefix, config.known_fields(), renamed=bool(renamed))
 
     @contextmanager
     def _enable_peft_forward_hooks(self, *args: Any, adapter_names: list[str] | None = None, **kwargs: Any):
-        # Without this PEFT drops the argument and answers every sample with the active adapters.
-        if adapter_names is not None:
-            raise ValueError("a batch that mixes adapters (adapter_names=...) is not supported; use set_adapter")
-        yield
+        if adapter_names is None:
+            yield
+        else:
+            with mixed_batch(self.model, adapter_names, copies_of_a_sample(kwargs)):
+                yield
+
+    def add_weighted_adapter(
+        self,
+        adapters: Sequence[str],
+        weights: Sequence[float],
+        adapter_name: str,
+        combination_type: str = "linear",
+    ) -> None:
+        """Add an adapter with ``ΔW = sum_i weights[i] ΔW_i`` on every layer, exactly; inactive until `set_adapter`.
+
+        C3A is linear in its kernel, so any adapters of one block size a layer add up, whatever their alpha and layout.
+        CDVFT adds up where all factors of a layer but one are the same: one adapter scaled, or several that were
+        trained from one start with one factor free. A layer that only some of them adapt takes those.
+
+        Raises: ValueError for unknown names, weights that are not finite or not one an adapter, a name that is taken,
+        several adapters that train whole modules, block sizes that differ, and CDVFT sums that no CDVFT adapter can
+        hold. The model is unchanged then.
+        """
+        weighted.add_weighted_adapter(self, adapters, weights, adapter_name, combination_type)
 
     def _create_and_replace(
         self,
@@ -108,8 +170,33 @@ class CirculantModel(BaseTuner):
         self._replace_module(parent, target_name, layer, target)
 
     def _replace_module(self, parent: nn.Module, child_name: str, new_module: nn.Module, child: nn.Module) -> None:
-        # PEFT's own also copies child.weight onto what it unloads, which crashes on heads without a weight.
+        # PEFT's own also copies child.weight onto what it unloads, which crashes on heads without a weight, and puts
+        # a layer that two parents share in one of its places only.
         setattr(parent, child_name, new_module)
+        for module in self.model.modules():
+            if module is not new_module:
+                for name, other in list(module._modules.items()):
+                    if other is child:
+                        setattr(module, name, new_module)
+
+    def _unload_and_optionally_merge(self, *args: Any, **kwargs: Any) -> nn.Module:
+        model = super()._unload_and_optionally_merge(*args, **kwargs)
+        untie_config(model)
+        return model
+
+
+def untie_config(model: nn.Module) -> None:
+    """Take back a transformers config's word that output and input embeddings are one weight, where a merge parted
+    them.
+
+    Without this, loading the saved model would tie them again and lose the merged one.
+    """
+    config = getattr(model, "config", None)
+    if not hasattr(model, "get_output_embeddings") or not getattr(config, "tie_word_embeddings", False):
+        return
+    output, start = model.get_output_embeddings(), model.get_input_embeddings()
+    if output is not None and getattr(output, "weight", None) is not getattr(start, "weight", None):
+        config.tie_word_embeddings = False
 
 
 class C3AModel(CirculantModel):

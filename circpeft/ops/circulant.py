@@ -51,3 +51,17 @@ def block_circulant(w: Tensor, layout: str = "column") -> Tensor:
     check_kernel(w)
     m, n, b = w.shape
     return circulant(w, layout).transpose(1, 2).reshape(m * b, n * b)
+
+
+def other_layout(w: Tensor) -> Tensor:
+    """Kernel of the same circulant matrix in the other layout: the first row where the first column is given.
+
+    Formula: ``w'[k] = w[-k mod b]``, its own inverse.
+
+    Shapes: ``w: (..., b) -> (..., b)``; differentiable.
+
+    >>> w = torch.tensor([1, 2, 3])
+    >>> torch.equal(circulant(other_layout(w), layout="row"), circulant(w, layout="column"))
+    True
+    """
+    return w.flip(-1).roll(1, -1)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from .checks import LAYOUTS, check_product, nearest
+from .checks import LAYOUTS, check_layout, check_product, nearest
 
 # Best first. Each is a module with matmul, kernel_grad and their FLOPs, imported on first use.
 BACKENDS = {"rfft": "circpeft.ops.rfft", "reference": "circpeft.ops.reference"}
@@ -61,6 +61,29 @@ def block_circular_matmul(x: Tensor, w: Tensor, layout: str = "column", backend:
     return torch.ops.circpeft.block_circular_matmul(x, w, layout, resolve_backend(backend, w.shape[-1], x.device))
 
 
+def block_circular_kernel_grad(g: Tensor, x: Tensor, b: int, layout: str = "column", backend: str = "auto") -> Tensor:
+    """Gradient of `block_circular_matmul` with respect to its kernel, for an output gradient ``g``.
+
+    Formula, summed over the batch: ``dw[i, j] = irfft(rfft(g_i) * conj(rfft(x_j)))`` (``layout="column"``), and its
+    index reversal, ``irfft(conj(rfft(g_i)) * rfft(x_j))`` (``layout="row"``).
+
+    Shapes: ``g: (..., m*b)``, ``x: (..., n*b)`` -> ``(m, n, b)``, in the wider dtype of the two. Differentiable to any
+    order.
+
+    Raises: ValueError for shapes that do not fit, an unknown layout or backend.
+
+    >>> x = torch.tensor([1.0, 0.0, 0.0])
+    >>> block_circular_kernel_grad(torch.tensor([1.0, 2.0, 0.0]), x, 3, backend="reference")
+    tensor([[[1., 2., 0.]]])
+    """
+    check_layout(layout)
+    if b < 1 or g.shape[-1] % b or x.shape[-1] % b or g.shape[:-1] != x.shape[:-1]:
+        shapes = f"g: {tuple(g.shape)}, x: {tuple(x.shape)}"
+        raise ValueError(f"expected g: (..., m*b) and x: (..., n*b) of one batch shape, got {shapes} and b={b}")
+    dtype = torch.promote_types(g.dtype, x.dtype)
+    return torch.ops.circpeft.block_circular_kernel_grad(g, x, b, dtype, layout, resolve_backend(backend, b, x.device))
+
+
 def _compute_dtype(*dtypes: torch.dtype) -> torch.dtype:
     result = torch.float32
     for dtype in dtypes:
@@ -72,8 +95,7 @@ def _other(layout: str) -> str:
     return LAYOUTS[1 - LAYOUTS.index(layout)]
 
 
-@torch.library.custom_op("circpeft::block_circular_matmul", mutates_args=())
-def _matmul(x: Tensor, w: Tensor, layout: str, backend: str) -> Tensor:
+def _compute_matmul(x: Tensor, w: Tensor, layout: str, backend: str) -> Tensor:
     m, n, b = w.shape
     dtype = _compute_dtype(x.dtype, w.dtype)
     rows = x.reshape(-1, n * b).to(dtype)
@@ -82,18 +104,28 @@ def _matmul(x: Tensor, w: Tensor, layout: str, backend: str) -> Tensor:
     return y.to(x.dtype).reshape(*x.shape[:-1], m * b)
 
 
+_matmul = torch.library.custom_op("circpeft::block_circular_matmul", _compute_matmul, mutates_args=())
+
+
 @_matmul.register_fake
 def _(x: Tensor, w: Tensor, layout: str, backend: str) -> Tensor:
     return x.new_empty(*x.shape[:-1], w.shape[0] * w.shape[2])
 
 
-@torch.library.custom_op("circpeft::block_circular_kernel_grad", mutates_args=())
-def _kernel_grad(g: Tensor, x: Tensor, b: int, dtype: torch.dtype, layout: str, backend: str) -> Tensor:
+def _compute_kernel_grad(g: Tensor, x: Tensor, b: int, dtype: torch.dtype, layout: str, backend: str) -> Tensor:
     compute = _compute_dtype(g.dtype, x.dtype, dtype)
     g_rows, x_rows = g.reshape(-1, g.shape[-1]).to(compute), x.reshape(-1, x.shape[-1]).to(compute)
     with torch.autocast(x.device.type, enabled=False):
         dw = import_module(BACKENDS[backend]).kernel_grad(g_rows, x_rows, b, layout)
     return dw.to(dtype).contiguous()  # the fake tensor promises contiguous strides
+
+
+_kernel_grad = torch.library.custom_op("circpeft::block_circular_kernel_grad", _compute_kernel_grad, mutates_args=())
+# What the two operators run, for those who look inside (a FLOP counter).
+IMPLEMENTATIONS = {
+    torch.ops.circpeft.block_circular_matmul: _compute_matmul,
+    torch.ops.circpeft.block_circular_kernel_grad: _compute_kernel_grad,
+}
 
 
 @_kernel_grad.register_fake

@@ -1,5 +1,7 @@
 """inject and merge: any module, any training loop, and PEFT models; modules_to_save; both methods at once."""
 
+import warnings
+
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -66,14 +68,13 @@ def test_two_adapters_by_inject_act_by_name(method, tiny):
     one = model(x)
     with pytest.raises(ValueError, match="adapter 'default' already"):
         inject(model, method(target_modules=["0"]))
-    with pytest.warns(UserWarning, match="multiple adapters"):
+    with warnings.catch_warnings(action="error"):
         inject(model, method(target_modules=["0"]), "other")
     assert model[0].active_adapters == ["other"] and not torch.allclose(model(x), one)
     model[0].set_adapter("default")
     assert torch.equal(model(x), one)
 
 
-@pytest.mark.filterwarnings("ignore:Already found a `peft_config`")
 def test_one_method_on_top_of_the_other_merges_whole(methods, tiny):
     x = torch.randn(5, 8)
     model = inject(tiny.mlp(), methods[0](target_modules=["0"]))

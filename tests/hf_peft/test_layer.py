@@ -192,9 +192,3 @@ def test_a_missing_adapter_is_named(method, tiny):
     assert isinstance(layer, CirculantLayer)
     with pytest.raises(ValueError, match="'defualt' not found; this layer has: default"):
         layer.get_delta_weight("defualt")
-
-
-def test_a_batch_that_mixes_adapters_is_refused(method, tiny):
-    model = adapted(tiny, method, "bert")
-    with pytest.raises(ValueError, match="adapter_names"):
-        model(tiny.ids, adapter_names=["default", "__base__"])

@@ -169,3 +169,26 @@ def test_one_unmatched_name_among_others_is_warned_of(method):
 def test_unmatched_targets():
     assert unmatched_targets(Two(), ["first", "second"]) == {}
     assert unmatched_targets(Two(), ["irst"]) == {"irst": "did you mean 'first'? (choices: first, second)"}
+
+
+@pytest.mark.parametrize("name", ["half", "train", "a.b", ""])
+def test_an_adapter_name_that_pytorch_cannot_hold_changes_nothing(method, tiny, name):
+    model = get_peft_model(tiny.mlp(), method(target_modules=["0"]))
+    modules = list(model.named_modules())
+    with pytest.raises(ValueError, match=f"adapter name '{name}'"):
+        model.add_adapter(name, method(target_modules=["2"]))
+    assert list(model.named_modules()) == modules and list(model.peft_config) == ["default"]
+    with pytest.raises(ValueError, match=f"adapter name '{name}'"):
+        inject(tiny.mlp(), method(target_modules=["0"]), name)
+
+
+def test_adapters_take_the_base_precision_where_the_user_says_so(method, tiny):
+    config = method(target_modules=["value"])
+    model = get_peft_model(tiny.bert(torch.bfloat16), config, autocast_adapter_dtype=False)
+    assert {p.dtype for n, p in model.named_parameters() if method.prefix in n} == {torch.bfloat16}
+    assert tiny.logits(model).dtype == torch.bfloat16
+
+
+def test_a_pattern_may_name_a_layer_that_trains_whole(method, tiny):
+    config = method(target_modules=["value"], modules_to_save=["classifier"], block_size_pattern={"classifier": 2})
+    assert get_peft_model(tiny.bert(), config).active_adapters == ["default"]

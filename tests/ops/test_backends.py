@@ -30,7 +30,7 @@ def test_matmul_and_kernel_grad(backend, layout, shape, tokens):
 @pytest.mark.parametrize("tokens", [16, 17, 64, 100])
 def test_chunks_give_what_the_whole_gives(shape, layout, tokens, monkeypatch):
     m, n, b = shape
-    x, g, w = torch.randn(tokens, n * b), torch.randn(tokens, m * b), torch.randn(shape)
+    x, g, w = (torch.randn(size, dtype=torch.float64) for size in ((tokens, n * b), (tokens, m * b), shape))
     whole = rfft.matmul(x, w, layout), rfft.kernel_grad(g, x, b, layout)
     assert rfft._chunk(x, max(m, n) * b) >= tokens
     monkeypatch.setitem(rfft.CHUNK_ELEMENTS, "cpu", 1)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from circpeft.adapters.block_size import dividing_block_size, padding_block_size
+from circpeft.ops.block_size import dividing_block_size, padding_block_size
 
 
 @pytest.mark.parametrize(

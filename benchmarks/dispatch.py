@@ -1,0 +1,66 @@
+"""Python and dispatch of the adapted layer: what a forward call costs beside the base layer and the operator.
+
+    .venv/bin/python benchmarks/dispatch.py
+
+Tiny tensors, one thread, the best of several rounds; writes benchmarks/results/dispatch.json.
+"""
+
+import json
+import platform
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import peft
+import torch
+
+import circpeft
+from circpeft import results
+
+RECORD = results.ROOT / "benchmarks" / "results" / "dispatch.json"
+WIDTH, CALLS, ROUNDS = 16, 2000, 9
+
+
+def microseconds(call: Callable[[], object]) -> float:
+    """Time of one call: the best of several rounds, since everything else on the machine only adds."""
+    best = float("inf")
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        for _ in range(CALLS):
+            call()
+        best = min(best, time.perf_counter() - start)
+    return best / CALLS * 1e6
+
+
+def row(config: type, grad: bool) -> dict:
+    """Times of the layer, its base and the operator, and what is left."""
+    layer = circpeft.inject(torch.nn.Sequential(torch.nn.Linear(WIDTH, WIDTH)), config(target_modules=["0"]))[0]
+    x, w = torch.randn(1, WIDTH), torch.nn.Parameter(torch.randn(1, 1, WIDTH))
+    with torch.set_grad_enabled(grad):
+        times = {
+            "layer": microseconds(lambda: layer(x)),
+            "base": microseconds(lambda: layer.base_layer(x)),
+            "operator": microseconds(lambda: circpeft.block_circular_matmul(x, w)),
+        }
+    rest = times["layer"] - times["base"] - times["operator"]
+    return {"config": config.__name__, "gradient": grad, **times, "python_and_dispatch": rest}
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    rows = [row(config, grad) for config in (circpeft.C3AConfig, circpeft.CDVFTConfig) for grad in (False, True)]
+    for one in rows:
+        print("  ".join(f"{k} {v:.1f} us" if isinstance(v, float) else str(v) for k, v in one.items()))
+    record = {
+        "unit": "microseconds a forward call",
+        "rows": rows,
+        "device": f"CPU, {torch.get_num_threads()} thread",
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "peft": peft.__version__},
+        "commit": results.commit(),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    results.write_atomically(RECORD, json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

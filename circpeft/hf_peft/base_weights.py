@@ -1,0 +1,253 @@
+"""How a base linear layer stores its weight: to read it as floats, and to put another in its place.
+
+Plain layers, and those that bitsandbytes or torchao quantised; neither package is imported before such a layer is met.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+# float8 and integer weights carry scales somewhere else: added to as they are, they would be silently wrong.
+PLAIN_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+# What a torchao tensor keeps of its scheme, by tensor type; the other types keep too little of it to quantise again.
+TORCHAO_SCHEMES = {
+    "Int8Tensor": ("act_quant_kwargs", "act_quant_scale", "act_quant_zero_point", "reduce_range"),
+    "Float8Tensor": ("mm_config", "kernel_preference", "act_quant_kwargs"),
+}
+
+
+def _kind(layer: nn.Module) -> str:
+    """``"8bit"``, ``"4bit"`` (bitsandbytes), ``"torchao"``, ``"plain"``, or ``""`` for an unsupported layer."""
+    for cls in type(layer).__mro__:
+        if cls.__module__.split(".")[0] == "bitsandbytes" and cls.__name__ in ("Linear8bitLt", "Linear4bit"):
+            return "8bit" if cls.__name__ == "Linear8bitLt" else "4bit"
+    weight = getattr(layer, "weight", None)
+    if not isinstance(layer, (nn.Linear, Conv1D)) or not isinstance(weight, Tensor):
+        return ""
+    package = type(weight).__module__.split(".")[0]
+    if package == "torchao":
+        return "torchao" if isinstance(layer, nn.Linear) else ""
+    # Other packages' tensor types also call themselves float32, whatever they hold.
+    own = package == "torch" or nn.Parameter in type(weight).__mro__
+    return "plain" if own and weight.dtype in PLAIN_DTYPES else ""
+
+
+def linear_shape(layer: nn.Module, name: str) -> tuple[int, int]:
+    """``(d_in, d_out)`` of a supported base layer: nn.Linear, also a quantised one, or transformers' Conv1D.
+
+    Raises: TypeError that names the layer, its type and its weight's, for any other.
+    """
+    if isinstance(layer, nn.modules.linear.NonDynamicallyQuantizableLinear):
+        raise TypeError(
+            f"layer {name!r} is the output projection of nn.MultiheadAttention, which reads its weight without calling "
+            f"it, so an adapter there would do nothing; leave it out with exclude_modules"
+        )
+    if _kind(layer):
+        return tuple(layer.weight.shape) if isinstance(layer, Conv1D) else (layer.in_features, layer.out_features)
+    weights = [getattr(layer, key, None) for key in ("weight", "qweight")]
+    weight = next((weight for weight in weights if isinstance(weight, Tensor)), None)
+    of = "" if weight is None else f" with {weight.dtype} weights"
+    if weight is not None and not type(weight).__module__.startswith("torch."):
+        of += f" ({type(weight).__name__})"
+    raise TypeError(
+        f"layer {name!r} is a {type(layer).__name__}{of}; circpeft adapts nn.Linear and transformers' Conv1D with "
+        f"floating-point weights, and nn.Linear quantised by bitsandbytes or torchao: name such layers in "
+        f"target_modules, or leave this one out with exclude_modules"
+    )
+
+
+def is_quantized(layer: nn.Module) -> bool:
+    """Whether a layer is a linear one of bitsandbytes or torchao, which `float_layer` makes a plain one."""
+    return _kind(layer) in ("8bit", "4bit", "torchao")
+
+
+def _four_bit_state(layer: nn.Module) -> Any:
+    # Sharded training loses the weight's own; the layer keeps a second reference for that.
+    return getattr(layer.weight, "quant_state", None) or layer.quant_state
+
+
+def _four_bit(layer: nn.Module) -> tuple[Tensor, Any]:
+    """Codes and quantisation state of a quantised 4-bit layer, in bitsandbytes' common order."""
+    codes, state = layer.weight.detach(), _four_bit_state(layer)
+    if getattr(state, "packing_format_for_cpu", False):
+        # An evaluation on a CPU with AVX512-BF16 reorders the codes in place; dequantised so they give noise, without
+        # an error. The way back changes the state, hence the copy.
+        from bitsandbytes.functional import _convert_weight_packed_for_cpu_inverse
+
+        codes, state = _convert_weight_packed_for_cpu_inverse(codes, copy.deepcopy(state))
+        if state.absmax.dim() == 2:  # without double quantisation its scales stay transposed (0.50.2)
+            state.absmax = state.absmax.T.flatten().float()
+    return codes, state
+
+
+@torch.no_grad()
+def float_weight(layer: nn.Module) -> Tensor:
+    """The weight as a plain floating-point tensor, as the layer lays it out; of a plain layer its data, not a copy.
+
+    Raises: TypeError for an unsupported layer, ValueError for a quantised weight that cannot be dequantised.
+    """
+    kind = _kind(layer)
+    if not kind:
+        raise TypeError(f"a {type(layer).__name__} does not hold a weight that can be read as floating-point numbers")
+    weight = layer.weight
+    if kind == "8bit" and weight.dtype == torch.int8:
+        from bitsandbytes.functional import int8_vectorwise_dequant
+
+        # The first forward moves the scales from the weight to the layer's state.
+        scales = weight.SCB if weight.SCB is not None else layer.state.SCB
+        if scales is None:
+            raise ValueError("an 8-bit layer of bitsandbytes has lost the scales of its weight; load the model again")
+        return int8_vectorwise_dequant(weight.detach(), scales.to(weight.device))
+    if kind == "4bit" and _four_bit_state(layer) is not None:
+        from bitsandbytes.functional import dequantize_4bit
+
+        return dequantize_4bit(*_four_bit(layer))
+    if kind == "torchao":
+        if type(weight).dequantize is Tensor.dequantize:
+            raise ValueError(f"a layer quantised by torchao to {type(weight).__name__} cannot be dequantised")
+        if getattr(weight, "act_pre_scale", None) is not None:
+            raise ValueError(
+                f"a layer quantised by torchao to {type(weight).__name__} scales its input before its weight, "
+                f"so that weight alone is not the layer's"
+            )
+        return weight.dequantize().detach()
+    return weight.detach()
+
+
+@torch.no_grad()
+def stored_weight(layer: nn.Module, weight: Tensor, name: str) -> nn.Parameter:
+    """A new parameter that holds ``weight`` as the layer stores its own, on the same device; the layer is unchanged.
+
+    Quantised layers: quantised anew with the same settings, which rounds.
+
+    Raises: TypeError for an unsupported layer, ValueError that names a layer whose scheme cannot be repeated.
+    """
+    kind, old = _kind(layer), layer.weight
+    if not kind:
+        linear_shape(layer, name)
+    weight = weight.detach().to(old.device).contiguous()
+    if kind == "8bit":
+        from bitsandbytes.functional import int8_vectorwise_quant
+        from bitsandbytes.nn import Int8Params
+
+        options = {"requires_grad": old.requires_grad, "has_fp16_weights": old.has_fp16_weights}
+        if old.dtype != torch.int8:  # not quantised yet, or only ever in the forward
+            return Int8Params(weight.to(old.dtype), **options)
+        codes, scales, _ = int8_vectorwise_quant(weight.to(torch.float16))
+        return Int8Params(codes, CB=codes, SCB=scales, **options)
+    if kind == "4bit":
+        return _stored_in_4_bits(layer, weight)
+    if kind == "torchao":
+        quantised = _stored_by_torchao(old, weight.to(old.dtype))
+        if quantised is None:
+            raise ValueError(
+                f"layer {name!r} is quantised by torchao ({type(old).__name__}), which cannot take a merged weight; "
+                f"circpeft.merge(model, dtype=torch.bfloat16) merges into plain float layers instead"
+            )
+        return nn.Parameter(quantised, requires_grad=old.requires_grad)
+    return nn.Parameter(weight.to(old.dtype), requires_grad=old.requires_grad)
+
+
+def _stored_in_4_bits(layer: nn.Module, weight: Tensor) -> nn.Parameter:
+    from bitsandbytes.functional import quantize_4bit
+    from bitsandbytes.nn import Params4bit
+
+    old = layer.weight
+    if _four_bit_state(layer) is None:  # not quantised yet
+        kept = ("blocksize", "compress_statistics", "quant_type", "quant_storage", "module")
+        options = {key: getattr(old, key) for key in kept}
+        return Params4bit(weight.to(old.dtype), requires_grad=old.requires_grad, **options)
+    # The state says how the codes were made; what the parameter says is lost when a sharded one is put together.
+    codes, state = _four_bit(layer)
+    settings = {"blocksize": state.blocksize, "quant_type": state.quant_type, "quant_storage": codes.dtype}
+    new, new_state = quantize_4bit(weight, compress_statistics=state.nested, **settings)
+    new_state.dtype = state.dtype  # of what dequantising gives; the sum came at float32
+    return Params4bit(
+        new,
+        requires_grad=old.requires_grad,
+        quant_state=new_state,
+        compress_statistics=state.nested,
+        bnb_quantized=True,
+        **settings,
+    )
+
+
+def _stored_by_torchao(old: Tensor, weight: Tensor) -> Tensor | None:
+    """``weight`` with the scheme of ``old``, or None where the tensor does not tell its whole scheme."""
+    scheme, scale = TORCHAO_SCHEMES.get(type(old).__name__), getattr(old, "act_pre_scale", None)
+    zero_point = getattr(old, "zero_point", None)
+    if scheme is None or scale is not None or (zero_point is not None and zero_point.any()):
+        return None
+    from torchao.quantization import PerGroup, PerRow, PerTensor
+
+    (rows, columns), (d_out, d_in) = old.block_size, old.shape
+    if rows == 1:
+        granularity = PerRow() if columns == d_in else PerGroup(columns)
+    elif (rows, columns) == (d_out, d_in):
+        granularity = PerTensor()
+    else:
+        return None
+    options = {key: getattr(old, key) for key in scheme if hasattr(old, key)}
+    if type(old).__name__ == "Float8Tensor":
+        options["float8_dtype"] = old.qdata.dtype
+    return type(old).from_hp(weight, granularity=granularity, **options)
+
+
+@torch.no_grad()
+def set_weight(layer: nn.Module, parameter: nn.Parameter) -> None:
+    """Make a parameter from `stored_weight`, or the layer's own former one, its weight, on the device of the present.
+
+    The former one, kept and set again, gives the former outputs bit for bit.
+    """
+    old, kind = layer.weight, _kind(layer)
+    if parameter.device != old.device:
+        moved = parameter.to(old.device)  # the types of bitsandbytes take their scales along
+        parameter = moved if isinstance(moved, nn.Parameter) else nn.Parameter(moved, parameter.requires_grad)
+    if kind == "8bit" and parameter is not old:
+        # The layer's state has the scales since the first forward: back to the weight that they belong to, from where
+        # the next forward takes them again.
+        if old.dtype == torch.int8 and old.CB is None:
+            old.CB, old.SCB = layer.state.CB, layer.state.SCB
+        layer.state.reset_grads()
+    if kind == "4bit":
+        old.quant_state = _four_bit_state(layer)
+        layer.quant_state = parameter.quant_state
+    layer.weight = parameter
+
+
+@torch.no_grad()
+def float_layer(layer: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """A new plain layer in ``dtype`` with the layer's weight and bias: Conv1D for a Conv1D, else nn.Linear.
+
+    Raises: what `float_weight` raises.
+    """
+    weight = float_weight(layer)
+    with torch.device("meta"):  # costs nothing and draws no random numbers
+        if isinstance(layer, Conv1D):
+            plain = Conv1D(weight.shape[1], weight.shape[0])
+        else:
+            plain = nn.Linear(weight.shape[1], weight.shape[0], bias=layer.bias is not None)
+    plain.weight = nn.Parameter(weight.to(dtype, copy=True), layer.weight.requires_grad)
+    if layer.bias is not None:
+        plain.bias = nn.Parameter(layer.bias.detach().to(dtype, copy=True), layer.bias.requires_grad)
+    return plain.train(layer.training)
+
+
+def keep_trainable(layer: nn.Module, name: str) -> None:
+    """Prepare a base layer for training through it; warns where its input gets no gradient."""
+    if _kind(layer) == "4bit":
+        # On a CPU with AVX512-BF16 an evaluation repacks the codes for inference, and training afterwards fails.
+        layer.support_avx512bf16_for_cpu = False
+    weight = layer.weight
+    if getattr(weight, "act_quant_kwargs", None) is not None or getattr(weight, "activation_quantization", None):
+        warnings.warn(
+            f"layer {name!r} is quantised with its input ({type(weight).__name__}): torchao passes no gradient through "
+            f"it, so layers below learn through the adapters alone; for training quantise the weights only",
+            stacklevel=2,
+        )

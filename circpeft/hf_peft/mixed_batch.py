@@ -1,0 +1,61 @@
+"""Batches that mix adapters: `model(..., adapter_names=[...])`, one name a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+
+from peft.utils.other import AuxiliaryTrainingWrapper
+from torch import nn
+
+from ..ops.checks import nearest
+from .layer import BASE, CirculantLayer
+
+
+def check_adapter_names(model: nn.Module, adapter_names: Sequence[str]) -> None:
+    """Raise where a mixed batch cannot be computed.
+
+    Raises: TypeError for names that are no sequence of strings; ValueError in training mode, or for a name that no
+    layer has.
+    """
+    if isinstance(adapter_names, str) or not all(isinstance(name, str) for name in adapter_names):
+        raise TypeError(f"adapter_names must be a list with one adapter name a sample, got {adapter_names!r}")
+    if model.training:
+        raise ValueError("Cannot pass `adapter_names` when the model is in training mode. Call model.eval() first")
+    known = {name for layer in model.modules() if isinstance(layer, CirculantLayer) for name in layer.adapters}
+    unknown = sorted(set(adapter_names) - known - {BASE})
+    if unknown:
+        hint = nearest(unknown[0], [*sorted(known), BASE])
+        raise ValueError(f"Trying to infer with non-existing adapter(s): {', '.join(unknown)}; {hint}")
+
+
+def _pass_on(module: nn.Module, args: tuple, kwargs: dict, adapter_names: list[str]) -> tuple[tuple, dict]:
+    return args, {**kwargs, "adapter_names": adapter_names}
+
+
+@contextmanager
+def mixed_batch(model: nn.Module, adapter_names: Sequence[str], copies: int = 1) -> Iterator[None]:
+    """Within it, every adapted layer of a model takes the adapter that is named for each sample.
+
+    ``copies``: rows that generation makes of every sample (beams, or returned sequences); an encoder sees the samples
+    before that.
+    """
+    check_adapter_names(model, adapter_names)
+    encoder = model.get_encoder() if getattr(getattr(model, "config", None), "is_encoder_decoder", False) else None
+    inside = set(encoder.modules()) if encoder is not None else set()
+    with ExitStack() as stack:
+        for module in model.modules():
+            if isinstance(module, (CirculantLayer, AuxiliaryTrainingWrapper)):
+                names = [name for name in adapter_names for _ in range(1 if module in inside else copies)]
+                hook = partial(_pass_on, adapter_names=names)
+                stack.callback(module.register_forward_pre_hook(hook, with_kwargs=True).remove)
+        yield
+
+
+def copies_of_a_sample(arguments: dict[str, Any]) -> int:
+    """Rows that `generate` makes of each sample, from its arguments."""
+    config = arguments.get("generation_config")
+    counts = [arguments.get(name) or getattr(config, name, None) or 1 for name in ("num_beams", "num_return_sequences")]
+    return max(counts)

@@ -1,0 +1,153 @@
+"""Adapters of PEFT's own C3A: read onto a base model as ours, and ours written so that PEFT reads them.
+
+Both ways keep ΔW: PEFT's kernel is ours in the row layout with ``alpha = 1``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import peft
+from peft import PeftConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
+from peft.auto import MODEL_TYPE_TO_PEFT_MODEL_MAPPING
+from peft.utils import SAFETENSORS_WEIGHTS_NAME
+from peft.utils.constants import CONFIG_NAME
+from safetensors.torch import save_file
+from torch import nn
+
+from ..ops import other_layout
+from ..ops.checks import nearest
+from .configs import C3AConfig
+from .layer import C3ALinear
+from .stored import KEY_PREFIX, StoredAdapter, read_state
+
+THEIR_KERNEL, OUR_KERNEL = ".c3a_kernel", ".circonv_adapters.kernel"
+THEIR_BIAS = {"none": "none", "all": "all", "circonv_only": "c3a_only"}
+# Settings of the same name and meaning on both sides.
+COMMON = ("task_type", "base_model_name_or_path", "revision", "modules_to_save", "auto_mapping")
+
+
+def _block_sizes(sizes: dict[str, int]) -> dict[str, Any]:
+    """The most frequent block size as the default; every layer by its full name where not all have it."""
+    if len(set(sizes.values())) < 2:
+        return {"block_size": next(iter(sizes.values()), 1), "block_size_pattern": {}}
+    common = Counter(sizes.values()).most_common(1)[0][0]
+    # The longest name first, because a key also matches the end of a longer name.
+    return {"block_size": common, "block_size_pattern": {n: sizes[n] for n in sorted(sizes, key=len, reverse=True)}}
+
+
+def _as_peft_reads(pattern: dict[str, int], name: str) -> str:
+    """The key of PEFT's C3A for a layer: by the end of the name before the whole name."""
+    return next((key for key in pattern if re.match(rf".*\.{key}$", name)), name)
+
+
+def load_peft_c3a(model: nn.Module, path: str | Path, adapter_name: str = "default", **hub: Any) -> PeftModel:
+    """Put an adapter that PEFT's own C3A saved onto a base model, as our C3A: the same outputs, the right gradients.
+
+    Args: ``path``: folder or hub id of the adapter; ``hub``: subfolder, revision, token, ... for the hub.
+
+    Returns: the adapted model; the adapter is active and trainable.
+
+    Raises: ValueError that names the file (and key) where the adapter is of another method, unreadable, not finite or
+    does not fit the model, which is then left as it was.
+
+    >>> import tempfile
+    >>> from torch import nn
+    >>> config = peft.C3AConfig(target_modules=["0"], block_size=4, init_weights="gaussian")
+    >>> theirs = peft.get_peft_model(nn.Sequential(nn.Linear(8, 4, bias=False)), config)
+    >>> x = theirs.base_model.model[0].base_layer.weight
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     theirs.save_pretrained(folder)
+    ...     base = nn.Sequential(nn.Linear(8, 4, bias=False))
+    ...     base.load_state_dict({"0.weight": x})
+    ...     ours = load_peft_c3a(base, folder)
+    <All keys matched successfully>
+    >>> bool((ours(x) - theirs(x)).norm() < 1e-5)
+    True
+    """
+    path = str(path)
+    theirs = PeftConfig.from_pretrained(path, **hub)
+    state, file = read_state(path, **hub)
+    if theirs.peft_type != peft.PeftType.C3A:
+        raise ValueError(f"{file}: an adapter of {theirs.peft_type.value}, expected one of PEFT's C3A")
+    if state is None:
+        raise ValueError(f"{file} is missing: {path} holds a config without an adapter")
+    sizes = {
+        key.removeprefix(KEY_PREFIX).removesuffix(THEIR_KERNEL): kernel.shape[-1]
+        for key, kernel in state.items()
+        if key.endswith(THEIR_KERNEL)
+    }
+    config = C3AConfig(
+        **_block_sizes(sizes),
+        target_modules=theirs.target_modules,
+        layers_to_transform=theirs.layers_to_transform,
+        layers_pattern=theirs.layers_pattern,
+        bias={theirs: ours for ours, theirs in THEIR_BIAS.items()}[theirs.bias],
+        **{name: getattr(theirs, name) for name in COMMON},
+    )
+    state = {key.replace(THEIR_KERNEL, OUR_KERNEL): tensor for key, tensor in state.items()}
+    shapes = {key: tensor.shape for key, tensor in state.items()}
+    config.__dict__["_stored"] = StoredAdapter(file, os.path.join(path, CONFIG_NAME), shapes, ())
+    adapted = MODEL_TYPE_TO_PEFT_MODEL_MAPPING.get(config.task_type, PeftModel)(model, config, adapter_name)
+    set_peft_model_state_dict(adapted, state, adapter_name)
+    return adapted
+
+
+def save_peft_c3a(model: nn.Module, path: str | Path, adapter_name: str = "default") -> None:
+    """Write a C3A adapter of ours so that PEFT loads it as its own C3A, without circpeft.
+
+    ``alpha`` and the column layout go into the kernel; dropout, which PEFT's C3A has not, is left out. A module or bias
+    that trains beside the adapter is written as it is. What `load_peft_c3a` reads back has the same ΔW.
+
+    Raises: ValueError where the model has no C3A adapter of this name, or one on a layer that PEFT's C3A does not take
+    (any but nn.Linear); nothing is written then.
+    """
+    base = model.base_model.model if isinstance(model, PeftModel) else model
+    layers = {
+        name: layer
+        for name, layer in base.named_modules(remove_duplicate=False)
+        if isinstance(layer, C3ALinear) and adapter_name in layer.adapters
+    }
+    if not layers:
+        known = {name for layer in base.modules() if isinstance(layer, C3ALinear) for name in layer.adapters}
+        raise ValueError(f"the model has no C3A adapter {adapter_name!r}; {nearest(adapter_name, sorted(known))}")
+    for name, layer in layers.items():
+        if not isinstance(layer.get_base_layer(), nn.Linear):
+            kind = type(layer.get_base_layer()).__name__
+            raise ValueError(f"layer {name!r} is a {kind}, and PEFT's C3A takes nn.Linear only")
+    ours = model.peft_config[adapter_name]
+    state = {}
+    for key, tensor in get_peft_model_state_dict(model, adapter_name=adapter_name).items():
+        name = key.removeprefix(KEY_PREFIX)
+        if name.endswith(OUR_KERNEL):
+            name = name.removesuffix(OUR_KERNEL)
+            adapter = layers[name].adapters[adapter_name]
+            kernel = adapter.alpha * adapter.kernel.detach()
+            name, tensor = name + THEIR_KERNEL, kernel if adapter.layout == "row" else other_layout(kernel)
+        state[KEY_PREFIX + name] = tensor.detach().cpu().contiguous().clone()
+    sizes = {name: layer.adapters[adapter_name].block_size for name, layer in layers.items()}
+    blocks = _block_sizes(sizes)
+    for name, b in sizes.items():
+        pattern = blocks["block_size_pattern"]
+        if pattern.get(_as_peft_reads(pattern, name), blocks["block_size"]) != b:
+            other = _as_peft_reads(pattern, name)
+            raise ValueError(f"PEFT's C3A would give {name!r} the block size of {other!r}, with which its name ends")
+    config = peft.C3AConfig(
+        **blocks,
+        target_modules=sorted(layers),
+        bias=THEIR_BIAS[ours.bias],
+        inference_mode=True,
+        **{name: getattr(ours, name) for name in COMMON},
+    )
+    folder = Path(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as temporary:
+        save_file(state, os.path.join(temporary, SAFETENSORS_WEIGHTS_NAME), metadata={"format": "pt"})
+        config.save_pretrained(temporary)
+        for name in (SAFETENSORS_WEIGHTS_NAME, CONFIG_NAME):  # the config last: with it the folder is an adapter
+            os.replace(os.path.join(temporary, name), folder / name)

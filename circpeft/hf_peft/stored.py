@@ -1,0 +1,118 @@
+"""What lies in a saved adapter's folder, read and checked before a model is touched."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from peft.utils import SAFETENSORS_WEIGHTS_NAME, WEIGHTS_NAME, load_peft_weights
+from peft.utils.constants import CONFIG_NAME
+from safetensors import SafetensorError
+from torch import Tensor
+
+from ..ops.checks import nearest
+
+# Fields that a newer PEFT writes for every method and that change nothing that ours compute.
+HARMLESS_FIELDS = {"peft_version"}
+# What reading a truncated or foreign file raises: safetensors, pickle, torch's zip reader.
+UNREADABLE = (SafetensorError, UnpicklingError, EOFError, RuntimeError)
+# PEFT writes the keys of an adapter below these two levels of its own.
+KEY_PREFIX = "base_model.model."
+
+
+@dataclass(frozen=True)
+class StoredAdapter:
+    """The keys and shapes of a saved adapter, and the fields of its config that this version does not know."""
+
+    file: str
+    config_file: str
+    shapes: dict[str, torch.Size]
+    unknown_fields: tuple[str, ...]
+
+    def check_fits(
+        self,
+        expected: Sequence[tuple[Sequence[str], torch.Size]],
+        others: Mapping[str, torch.Size],
+        prefix: str,
+        fields: Iterable[str],
+        renamed: bool = False,
+    ) -> None:
+        """Raise where this is no adapter for a model.
+
+        Args: ``expected``: the adapter's parameters on that model, each with its keys (several for a layer that has
+        several names, any of which is saved) and shape; ``others``: shapes of the model's own parameters;
+        ``prefix``: of the method's parameters; ``fields``: that this version knows; ``renamed``: whether the model maps
+        keys of older checkpoints to new names, so that keys may differ.
+
+        Raises: ValueError that names the file and the key.
+        """
+        if self.unknown_fields:
+            name = self.unknown_fields[0]
+            raise ValueError(
+                f"{self.config_file}: unknown field {name!r} ({nearest(name, fields)}); it changes what the adapter "
+                f"computes in a way that this version does not know: upgrade circpeft, or take the field out"
+            )
+        shapes = dict(others) | {key: shape for keys, shape in expected for key in keys}
+        for key, shape in self.shapes.items():
+            wanted = shapes.get(key)
+            if wanted is not None and wanted != shape:
+                raise ValueError(
+                    f"{self.file}: {key!r} has shape {tuple(shape)}, this model needs {tuple(wanted)}: "
+                    f"the adapter was made for another base model or other settings"
+                )
+        if renamed:
+            return
+        # Those with a dot behind the prefix are left out: PEFT 0.18 also writes the model's other adapters, by name.
+        rest = {key: key.partition(f".{prefix}adapters.")[2] for key in self.shapes}
+        ours = {key for key, parameter in rest.items() if parameter and "." not in parameter}
+        foreign = ours - shapes.keys()
+        lacking = {keys[0] for keys, _ in expected if not ours.intersection(keys)}
+        for keys, what in ((foreign, "holds {} and this model has no such layer"), (lacking, "lacks {}")):
+            if keys:
+                raise ValueError(
+                    f"{self.file} {what.format(repr(min(keys)))} ({len(keys)} such keys): "
+                    f"the adapter was made for another base model or other settings"
+                )
+
+
+def read_stored(path: str, subfolder: str | None, fields: Iterable[str], **hub: Any) -> StoredAdapter | None:
+    """Read and check the adapter in a folder or on the hub; None for a folder that holds a config alone.
+
+    Raises: ValueError that names the file, and the key where one holds values that are not finite.
+    """
+    folder = os.path.join(path, subfolder) if subfolder else path
+    config_file = os.path.join(folder, CONFIG_NAME)
+    state, file = read_state(path, subfolder, **hub)
+    if state is None:
+        return None
+    unknown: tuple[str, ...] = ()
+    if os.path.isfile(config_file):
+        with open(config_file, encoding="utf-8") as stream:
+            unknown = tuple(sorted(json.load(stream).keys() - set(fields) - HARMLESS_FIELDS))
+    return StoredAdapter(file, config_file, {key: tensor.shape for key, tensor in state.items()}, unknown)
+
+
+def read_state(path: str, subfolder: str | None = None, **hub: Any) -> tuple[dict[str, Tensor] | None, str]:
+    """The saved tensors of an adapter, and the name of their file; None where a local folder has none.
+
+    Raises: ValueError that names the file, and the key where one holds values that are not finite.
+    """
+    folder = os.path.join(path, subfolder) if subfolder else path
+    names = [name for name in (SAFETENSORS_WEIGHTS_NAME, WEIGHTS_NAME) if os.path.exists(os.path.join(folder, name))]
+    file = os.path.join(folder, names[0] if names else SAFETENSORS_WEIGHTS_NAME)
+    if os.path.isdir(folder) and not names:
+        return None, file
+    try:
+        state = load_peft_weights(path, device="cpu", **({"subfolder": subfolder} if subfolder else {}), **hub)
+    except UNREADABLE as error:
+        raise ValueError(f"{file} cannot be read, it is truncated or no adapter file: {error}") from error
+    for key, tensor in state.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            count = int((~torch.isfinite(tensor)).sum())
+            raise ValueError(f"{file}: {key!r} holds {count} values that are not finite; the adapter is broken")
+    return state, file

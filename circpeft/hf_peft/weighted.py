@@ -1,0 +1,89 @@
+"""A weighted sum of adapters as one new adapter, where that is exact."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from copy import copy
+
+import torch
+from peft.tuners.tuners_utils import BaseTuner
+from peft.utils import ModulesToSaveWrapper
+from torch import nn
+
+from ..ops.checks import nearest
+from .configs import CirculantConfig
+from .layer import CirculantLayer
+
+
+def _check(tuner: BaseTuner, adapters: Sequence[str], weights: Sequence[float], name: str, how: str) -> None:
+    if how != "linear":
+        raise ValueError(f"combination_type={how!r} is not available; the exact one is 'linear'")
+    if not adapters or len(adapters) != len(weights):
+        raise ValueError(f"expected one weight an adapter, got {len(adapters)} adapters and {len(weights)} weights")
+    for adapter in adapters:
+        if adapter not in tuner.peft_config:
+            raise ValueError(f"unknown adapter {adapter!r}; {nearest(adapter, tuner.peft_config)}")
+    if name in tuner.peft_config:
+        raise ValueError(f"the model has an adapter {name!r} already; choose another adapter_name")
+    for weight in weights:
+        if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not math.isfinite(weight):
+            raise ValueError(f"weights must be finite numbers, got {weight!r}")
+    saved = [adapter for adapter in adapters if tuner.peft_config[adapter].modules_to_save]
+    if len(saved) > 1:
+        raise ValueError(
+            f"adapters {', '.join(saved)} each train whole modules (modules_to_save), whose sum means nothing; "
+            f"only one of the adapters may have them"
+        )
+
+
+def _summed_config(configs: list[CirculantConfig], layers: dict[str, nn.Module]) -> CirculantConfig:
+    config = copy(configs[0])
+    config.base_model_name_or_path = config.base_model_name_or_path  # no longer that of a stored adapter
+    config.target_modules = set(layers)
+    config.exclude_modules = config.layers_to_transform = config.layers_pattern = None
+    config.modules_to_save = next((c.modules_to_save for c in configs if c.modules_to_save), None)
+    # Every alpha goes into the parameters; block sizes are those that the layers have.
+    config.alpha, config.alpha_pattern, config.init_weights = 1.0, {}, True
+    # The longest name first, because a key also matches the end of a longer name.
+    config.block_size_pattern = {name: layers[name].block_size for name in sorted(layers, key=len, reverse=True)}
+    return config
+
+
+@torch.no_grad()
+def add_weighted_adapter(
+    tuner: BaseTuner, adapters: Sequence[str], weights: Sequence[float], adapter_name: str, combination_type: str
+) -> None:
+    """Add an adapter whose ``ΔW`` is ``sum_i weights[i] ΔW_i`` on every layer; see the tuner.
+
+    Everything is computed before the model is touched.
+    """
+    _check(tuner, adapters, weights, adapter_name, combination_type)
+    configs = [tuner.peft_config[name] for name in adapters]
+    found = {name: layer for name, layer in tuner.model.named_modules() if isinstance(layer, CirculantLayer)}
+    summed: dict[str, nn.Module] = {}
+    for layer_name, layer in found.items():
+        parts = [(layer.adapters[a], w) for a, w in zip(adapters, weights, strict=True) if a in layer.adapters]
+        if not parts:
+            continue
+        first = parts[0][0]
+        build = copy(configs[0])
+        build.block_size, build.block_size_pattern = first.block_size, {}
+        build.alpha, build.alpha_pattern, build.init_weights = 1.0, {}, True
+        own = build.build(layer_name, layer.d_in, layer.d_out)
+        try:
+            own.set_weighted_sum([adapter for adapter, _ in parts], [weight for _, weight in parts])
+        except ValueError as error:
+            raise ValueError(f"layer {layer_name!r}: {error}") from error
+        summed[layer_name] = own
+    tuner.peft_config[adapter_name] = _summed_config(configs, summed)
+    tuner.inject_adapter(tuner.model, adapter_name)
+    for layer_name, own in summed.items():
+        found[layer_name].adapters[adapter_name].load_state_dict(own.state_dict())
+    source = next((name for name in adapters if tuner.peft_config[name].modules_to_save), None)
+    for module in tuner.model.modules():
+        if isinstance(module, ModulesToSaveWrapper) and source in module.modules_to_save:
+            module.modules_to_save[adapter_name].load_state_dict(module.modules_to_save[source].state_dict())
+    for name, p in tuner.model.named_parameters():
+        if f".{adapter_name}." in name and (tuner.prefix in name or "modules_to_save" in name):
+            p.requires_grad_(False)  # trains only once it is made active

@@ -1,0 +1,43 @@
+"""The model card of a saved adapter says what its user must do, and other people's files are left alone."""
+
+import re
+
+import pytest
+from huggingface_hub import ModelCard
+from peft import get_peft_model
+
+
+def test_card_tells_how_to_load_and_what_it_is(method, tiny, tmp_path):
+    base = tiny.bert()
+    base.name_or_path = "someone/base"
+    model = get_peft_model(base, method(target_modules=["value"], block_size=4, task_type="SEQ_CLS"))
+    for _ in range(2):  # a second save replaces the section
+        model.save_pretrained(tmp_path)
+    card = ModelCard.load(tmp_path / "README.md")
+    assert {"circpeft", "circulant"} <= set(card.data["tags"]) and card.data["library_name"] == "peft"
+    assert card.text.count("import circpeft") == 1
+    for line in ("- block size: 4", "- adapted layers: value", "arxiv.org/abs/"):
+        assert line in card.text
+    assert 'AutoModelForSequenceClassification.from_pretrained("someone/base", num_labels=NUM_LABELS)' in card.text
+    assert "### Framework versions" in card.text, "PEFT's own part stays"
+
+
+def test_its_code_is_what_loads_the_adapter(method, tiny, tmp_path, run_python):
+    base = tiny.bert()
+    base.save_pretrained(tmp_path / "base")
+    base.name_or_path = str(tmp_path / "base")
+    model = get_peft_model(base, method(target_modules=["value"], task_type="SEQ_CLS"), adapter_name="mine")
+    model.save_pretrained(tmp_path / "adapter")
+    text = (tmp_path / "adapter" / "README.md").read_text()
+    assert "<!-- circpeft mine-->" in text
+    code = re.search(r"```python\n(.*?)```", text[text.index("<!-- circpeft mine-->") :], re.DOTALL)[1]
+    code = code.replace("THIS_REPOSITORY_OR_FOLDER", str(tmp_path / "adapter")).replace("NUM_LABELS", "2")
+    assert run_python(f"{code}\nprint(model.active_adapters)").split() == ["['default']"]
+
+
+@pytest.mark.parametrize("content", ["# My project\n", "---\nlibrary_name: transformers\n---\n# A model\n"])
+def test_any_other_readme_is_left_alone(method, tmp_path, content):
+    (tmp_path / "README.md").write_text(content)
+    method(target_modules=["value"]).save_pretrained(str(tmp_path))
+    method(target_modules=["value"]).save_pretrained(str(tmp_path / "adapter"))
+    assert (tmp_path / "README.md").read_text() == content
