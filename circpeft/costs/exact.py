@@ -1,0 +1,199 @@
+"""Exact counts of what a method adds to a frozen layer ``d_in -> d_out``, as it is computed.
+
+A multiply and an add are one each, a complex product six, a transform of n numbers ``5 n log2 n``, a real one half.
+
+Every count is linear in the tokens ``t``: what stands without ``t`` is done once a step. C3A and CDVFT are this
+package's; LoRA, VeRA, FourierFT, BOFT and (IA)³ are PEFT's modules, operation by operation; LaMDA is its paper's
+``B S A x``. The backward pass ends with the gradient of the layer's input, added to the frozen layer's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from math import ceil, log2
+from typing import Any
+
+from ..ops.product import BACKENDS
+
+H = dict[str, Any]
+
+
+def _grids(d_in: int, d_out: int, h: H) -> list[tuple[int, int, int]]:
+    """``(m, n, b)`` of CDVFT's circulant factors: the first is rectangular, further ones square."""
+    b, m, n = h["block_size"], ceil(d_out / h["block_size"]), ceil(d_in / h["block_size"])
+    return [(m, n if j == 0 else m, b) for j in range(h["num_factors"] // 2)]
+
+
+def _cdvft_parameters(d_in: int, d_out: int, h: H) -> int:
+    return d_in + h["num_factors"] // 2 * d_out + sum(m * n * b for m, n, b in _grids(d_in, d_out, h))
+
+
+_PARAMETERS: dict[str, Callable[[int, int, H], int]] = {
+    "full": lambda d_in, d_out, h: d_in * d_out + d_out * h["bias"],
+    "head": lambda d_in, d_out, h: 0,
+    "bitfit": lambda d_in, d_out, h: d_out,
+    "ia3": lambda d_in, d_out, h: d_in if h["feedforward"] else d_out,
+    "lora": lambda d_in, d_out, h: h["r"] * (d_in + d_out),
+    "vera": lambda d_in, d_out, h: h["r"] + d_out,
+    "fourierft": lambda d_in, d_out, h: h["n_frequency"],
+    "boft": lambda d_in, d_out, h: h["n_butterfly_factor"] * d_in * h["block_size"] + d_out,
+    "lamda": lambda d_in, d_out, h: h["r"] ** 2 + (0 if h["frozen"] else h["r"] * d_out),
+    "c3a": lambda d_in, d_out, h: d_in * d_out // h["block_size"],
+    "cdvft": _cdvft_parameters,
+}
+
+
+def parameters_of(method: str) -> Callable[[int, int, H], int]:
+    """The function of ``(d_in, d_out, h)`` that counts a method's trainable parameters on one layer."""
+    return _PARAMETERS[method]
+
+
+def _product(h: H, t: int, m: int, n: int, b: int) -> int:
+    return import_module(BACKENDS[h["backend"]]).matmul_flops(t, m, n, b)
+
+
+def _kernel_grad(h: H, t: int, m: int, n: int, b: int) -> int:
+    return import_module(BACKENDS[h["backend"]]).kernel_grad_flops(t, m, n, b)
+
+
+def _fft2(d_in: int, d_out: int) -> float:
+    return 5 * d_in * d_out * log2(d_in * d_out)
+
+
+def _boft_rotation(d: int, h: H) -> float:
+    """Cayley transforms of the blocks, and products of d x d matrices: PEFT multiplies by dense permutations."""
+    f, b = h["n_butterfly_factor"], h["block_size"]
+    return f * (4 * d * b + (2 / 3 + 2) * d * b**2) + (2 * f + f - 1 + 1) * 2 * d**3
+
+
+def _lora_forward(t: int, d_in: int, d_out: int, h: H) -> int:
+    return 2 * t * h["r"] * (d_in + d_out) + 2 * t * d_out
+
+
+def _vera_forward(t: int, d_in: int, d_out: int, h: H) -> int:
+    return 2 * t * h["r"] * (d_in + d_out) + t * h["r"] + 2 * t * d_out
+
+
+def _fourierft_forward(t: int, d_in: int, d_out: int, h: H) -> float:
+    return _fft2(d_in, d_out) + d_in * d_out + 2 * t * d_in * d_out + t * d_out
+
+
+def _boft_forward(t: int, d_in: int, d_out: int, h: H) -> float:
+    return _boft_rotation(d_in, h) + d_out + 2 * t * d_in**2 + t * d_out
+
+
+def _lamda_forward(t: int, d_in: int, d_out: int, h: H) -> int:
+    return 2 * t * h["r"] * (d_in + h["r"] + d_out) + t * d_out
+
+
+def _c3a_forward(t: int, d_in: int, d_out: int, h: H) -> int:
+    m, n, b = d_out // h["block_size"], d_in // h["block_size"], h["block_size"]
+    return m * n * b + _product(h, t, m, n, b) + t * d_out  # the kernel is scaled, not the activations
+
+
+def _cdvft_forward(t: int, d_in: int, d_out: int, h: H) -> int:
+    return t * d_in + sum(_product(h, t, *grid) + t * d_out for grid in _grids(d_in, d_out, h)) + t * d_out
+
+
+_FORWARD: dict[str, Callable[[int, int, int, H], float]] = {
+    "full": lambda t, d_in, d_out, h: 0,
+    "head": lambda t, d_in, d_out, h: 0,
+    "bitfit": lambda t, d_in, d_out, h: 0,
+    "ia3": lambda t, d_in, d_out, h: (t + 1) * (d_in if h["feedforward"] else d_out),
+    "lora": _lora_forward,
+    "vera": _vera_forward,
+    "fourierft": _fourierft_forward,
+    "boft": _boft_forward,
+    "lamda": _lamda_forward,
+    "c3a": _c3a_forward,
+    "cdvft": _cdvft_forward,
+}
+
+
+def _lora_backward(t: int, d_in: int, d_out: int, h: H) -> int:
+    return 4 * t * h["r"] * (d_in + d_out) + t * (d_out + d_in)
+
+
+def _vera_backward(t: int, d_in: int, d_out: int, h: H) -> int:
+    return 2 * t * h["r"] * (d_in + d_out) + 3 * t * (d_out + h["r"]) + t * d_in
+
+
+def _fourierft_backward(t: int, d_in: int, d_out: int, h: H) -> float:
+    return _fft2(d_in, d_out) + d_in * d_out + 4 * t * d_in * d_out + t * d_in
+
+
+def _boft_backward(t: int, d_in: int, d_out: int, h: H) -> float:
+    f, b = h["n_butterfly_factor"], h["block_size"]
+    rotation = (2 * f + 2 * (f - 1) + 1) * 2 * d_in**3 + f * (3 * d_in * b + 4 * d_in * b**2)
+    return rotation + d_out + 4 * t * d_in**2 + 3 * t * d_out
+
+
+def _lamda_backward(t: int, d_in: int, d_out: int, h: H) -> int:
+    r, second = h["r"], 0 if h["frozen"] else 2 * t * h["r"] * d_out
+    return second + 2 * t * r * d_out + 4 * t * r * r + 2 * t * r * d_in + t * d_in
+
+
+def _c3a_backward(t: int, d_in: int, d_out: int, h: H) -> int:
+    m, n, b = d_out // h["block_size"], d_in // h["block_size"], h["block_size"]
+    return _product(h, t, n, m, b) + _kernel_grad(h, t, m, n, b) + m * n * b + t * d_in
+
+
+def _cdvft_backward(t: int, d_in: int, d_out: int, h: H) -> int:
+    total = 3 * t * d_in + t * d_in
+    for m, n, b in _grids(d_in, d_out, h):
+        total += 3 * t * d_out + _product(h, t, n, m, b) + _kernel_grad(h, t, m, n, b)
+    return total
+
+
+_BACKWARD: dict[str, Callable[[int, int, int, H], float]] = {
+    "full": lambda t, d_in, d_out, h: 2 * t * d_in * d_out + t * d_out * h["bias"],
+    "head": lambda t, d_in, d_out, h: 0,
+    "bitfit": lambda t, d_in, d_out, h: t * d_out,
+    "ia3": lambda t, d_in, d_out, h: (3 * t + 1) * (d_in if h["feedforward"] else d_out),
+    "lora": _lora_backward,
+    "vera": _vera_backward,
+    "fourierft": _fourierft_backward,
+    "boft": _boft_backward,
+    "lamda": _lamda_backward,
+    "c3a": _c3a_backward,
+    "cdvft": _cdvft_backward,
+}
+
+
+def _cdvft_merge(d_in: int, d_out: int, h: H) -> int:
+    further = len(_grids(d_in, d_out, h))
+    if not further:
+        return d_in + d_in * d_out  # the diagonal scaled, and added
+    dense = (further - 1) * 2 * d_out * d_out * d_in  # further circulants multiply a matrix
+    return dense + (further + 1) * d_in * d_out + 2 * d_in * d_out  # diagonals; alpha and the sum
+
+
+_MERGE: dict[str, Callable[[int, int, H], float]] = {
+    "full": lambda d_in, d_out, h: 0,
+    "head": lambda d_in, d_out, h: 0,
+    "bitfit": lambda d_in, d_out, h: 0,
+    "ia3": lambda d_in, d_out, h: d_in * d_out,
+    "lora": lambda d_in, d_out, h: (2 * h["r"] + 2) * d_in * d_out,
+    "vera": lambda d_in, d_out, h: h["r"] * (d_in + d_out) + (2 * h["r"] + 1) * d_in * d_out,
+    "fourierft": lambda d_in, d_out, h: _fft2(d_in, d_out) + 2 * d_in * d_out,
+    "boft": lambda d_in, d_out, h: _boft_rotation(d_in, h) - 2 * d_in**3 + 2 * d_in**2 * d_out + d_in * d_out,
+    "lamda": lambda d_in, d_out, h: 2 * h["r"] ** 2 * d_in + (2 * h["r"] + 1) * d_in * d_out,
+    "c3a": lambda d_in, d_out, h: d_in * d_out // h["block_size"] + d_in * d_out,
+    "cdvft": _cdvft_merge,
+}
+
+
+def forward(method: str, t: int, d_in: int, d_out: int, h: H) -> float:
+    """FLOPs that the method adds to the forward pass of ``t`` tokens."""
+    return _FORWARD[method](t, d_in, d_out, h)
+
+
+def backward(method: str, t: int, d_in: int, d_out: int, h: H) -> float:
+    """FLOPs that the method adds to the backward pass of ``t`` tokens."""
+    return _BACKWARD[method](t, d_in, d_out, h)
+
+
+def merge(method: str, d_in: int, d_out: int, h: H) -> float:
+    """FLOPs of forming ``ΔW`` and adding it to the weight (of multiplying with it, where a method multiplies)."""
+    return _MERGE[method](d_in, d_out, h)

@@ -1,0 +1,106 @@
+"""Methods of the cost model and their hyperparameters: names, defaults, checks."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any
+
+from ..ops.block_size import dividing_block_size, padding_block_size
+from ..ops.checks import nearest
+
+# Defaults are those of PEFT where it has the method, ours for C3A and CDVFT, and its paper's rank for LaMDA.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "full": {"bias": False},  # whether the layer has a bias, which then trains too
+    "head": {},
+    "bitfit": {},
+    "ia3": {"feedforward": False},  # scales the layer's input instead of its output
+    "lora": {"r": 8},
+    "vera": {"r": 256},
+    "fourierft": {"n_frequency": 1000},
+    "boft": {"block_size": 4, "n_butterfly_factor": 1},
+    "lamda": {"r": 32, "frozen": False},  # frozen: the second projection no longer trains
+    "c3a": {"block_size": "auto", "backend": "rfft"},
+    "cdvft": {"block_size": "auto", "num_factors": 3, "backend": "rfft"},
+}
+# The papers' letters, for those who copy their formulas, and PEFT's longer names.
+ALSO = {
+    "fourierft": {"n": "n_frequency"},
+    "boft": {
+        "b": "block_size",
+        "m": "n_butterfly_factor",
+        "boft_block_size": "block_size",
+        "boft_n_butterfly_factor": "n_butterfly_factor",
+    },
+    "c3a": {"b": "block_size"},
+    "cdvft": {"b": "block_size", "p": "block_size"},
+}
+
+
+def _count(method: str, name: str, value: Any, largest: int | None = None, of: str = "") -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise ValueError(f"{method}: {name} must be a positive integer, got {value!r}")
+    if largest is not None and value > largest:
+        raise ValueError(f"{method}: {name}={value} exceeds {of} = {largest}; largest: {largest}")
+    return int(value)
+
+
+def check_sizes(**sizes: Any) -> None:
+    """Raise ValueError unless every size is a positive integer (``tokens`` may be 0: what a step costs without any)."""
+    for name, value in sizes.items():
+        least = 0 if name == "tokens" else 1
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+            raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+
+
+def resolve(method: str, d_in: int, d_out: int, given: dict[str, Any]) -> dict[str, Any]:
+    """Every hyperparameter of a method on a layer, the given ones checked, "auto" replaced by a number.
+
+    Raises: ValueError for an unknown method or hyperparameter, with the nearest; for a size that is not a positive
+    integer or does not fit the layer, with what fits.
+
+    >>> resolve("c3a", 768, 3072, {})
+    {'block_size': 768, 'backend': 'rfft'}
+    >>> resolve("lora", 768, 768, {"r": 1000})
+    Traceback (most recent call last):
+    ...
+    ValueError: lora: r=1000 exceeds min(d_in, d_out) = 768; largest: 768
+    """
+    if method not in DEFAULTS:
+        raise ValueError(f"unknown method {method!r}; {nearest(method, DEFAULTS)}")
+    check_sizes(d_in=d_in, d_out=d_out)
+    values, also = dict(DEFAULTS[method]), ALSO.get(method, {})
+    for name, value in given.items():
+        known = also.get(name, name)
+        if known not in values:
+            raise ValueError(f"method {method!r} has no hyperparameter {name!r}; {nearest(name, values)}")
+        if known in given and known != name:
+            raise ValueError(f"{method}: {name} is another name of {known}; give one of them")
+        values[known] = value
+    _check(method, d_in, d_out, values)
+    return values
+
+
+def _check(method: str, d_in: int, d_out: int, values: dict[str, Any]) -> None:
+    if method in ("lora", "lamda"):
+        values["r"] = _count(method, "r", values["r"], min(d_in, d_out), "min(d_in, d_out)")
+    elif method == "vera":  # its rank may exceed the layer: its projections are random and frozen
+        values["r"] = _count(method, "r", values["r"])
+    elif method == "fourierft":
+        values["n_frequency"] = _count(method, "n_frequency", values["n_frequency"], d_in * d_out, "d_in * d_out")
+    elif method == "boft":
+        values["n_butterfly_factor"] = _count(method, "n_butterfly_factor", values["n_butterfly_factor"])
+        values["block_size"] = dividing_block_size(values["block_size"], d_in, d_in)
+    elif method == "c3a":
+        values["block_size"] = dividing_block_size(values["block_size"], d_in, d_out)
+    elif method == "cdvft":
+        values["block_size"] = padding_block_size(values["block_size"], d_in, d_out)
+        count = _count(method, "num_factors", values["num_factors"])
+        if count % 2 == 0 or (count == 1 and d_in != d_out):
+            raise ValueError(f"cdvft: num_factors must be odd, and 1 only where d_in == d_out; got {count}; nearest: 3")
+    for name in ("bias", "feedforward", "frozen"):
+        if name in values and not isinstance(values[name], bool):
+            raise ValueError(f"{method}: {name} must be True or False, got {values[name]!r}")
+    if "backend" in values and values["backend"] not in ("rfft", "reference"):
+        raise ValueError(
+            f"{method}: unknown backend {values['backend']!r}; {nearest(values['backend'], ('rfft', 'reference'))}"
+        )

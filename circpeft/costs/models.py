@@ -1,0 +1,166 @@
+"""Whole models: their linear layers and biases from a transformers config, and a method's parameters over them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig
+from peft.tuners.tuners_utils import check_target_module_exists
+from torch import nn
+from transformers import AutoConfig, AutoModel, PretrainedConfig
+from transformers.pytorch_utils import Conv1D
+
+from ..ops.checks import nearest
+from . import exact, paper
+from .hyperparameters import resolve
+
+_LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
+_ROBERTA = {"vocab_size": 50265, "max_position_embeddings": 514, "type_vocab_size": 1}
+_LLAMA2 = {"vocab_size": 32000}
+# The models of both papers: their published sizes, so that nothing has to be downloaded.
+MODELS: dict[str, tuple[str, dict[str, Any]]] = {
+    "roberta-base": ("roberta", _ROBERTA),
+    "roberta-large": ("roberta", _ROBERTA | _LARGE),
+    "vit-base": ("vit", {}),
+    "vit-large": ("vit", _LARGE),
+    "llama2-7b": ("llama", _LLAMA2),
+    "llama2-13b": (
+        "llama",
+        _LLAMA2 | {"hidden_size": 5120, "intermediate_size": 13824, "num_hidden_layers": 40, "num_attention_heads": 40},
+    ),
+    "llama3-8b": ("llama", {"vocab_size": 128256, "intermediate_size": 14336, "num_key_value_heads": 8}),
+}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One linear layer of a model: its full name and its sizes.
+
+    >>> Layer("encoder.layer.0.attention.self.query", 768, 768).d_in
+    768
+    """
+
+    name: str
+    d_in: int
+    d_out: int
+
+
+def _config(model: str | Path | PretrainedConfig) -> PretrainedConfig:
+    if isinstance(model, PretrainedConfig):
+        return model
+    if str(model) in MODELS:
+        kind, fields = MODELS[str(model)]
+        return AutoConfig.for_model(kind, **fields)
+    if not Path(model).is_dir() and "/" not in str(model):
+        raise ValueError(f"unknown model {str(model)!r}; {nearest(model, MODELS)}; or a config, a folder or a hub id")
+    return AutoConfig.from_pretrained(model)
+
+
+def _build(model: str | Path | PretrainedConfig) -> nn.Module:
+    config = _config(model)
+    with torch.device("meta"):  # shapes without memory
+        try:
+            return AutoModel.from_config(config, add_pooling_layer=False)
+        except TypeError:  # a model without a pooler does not know the argument
+            return AutoModel.from_config(config)
+
+
+_named = lru_cache(maxsize=8)(_build)
+
+
+def skeleton(model: str | Path | PretrainedConfig | nn.Module) -> nn.Module:
+    """The model without head and pooler, on the meta device; a module is taken as it is.
+
+    Raises: ValueError for a name that is not one of `MODELS`, a folder or a hub id.
+    """
+    if isinstance(model, nn.Module):
+        return model
+    return _named(model) if isinstance(model, str) and model in MODELS else _build(model)
+
+
+def _sizes(module: nn.Module) -> tuple[int, int] | None:
+    if isinstance(module, nn.Linear):
+        return module.in_features, module.out_features
+    return tuple(module.weight.shape) if isinstance(module, Conv1D) else None
+
+
+def layers(
+    model: str | Path | PretrainedConfig | nn.Module, target_modules: list[str] | str | None = None
+) -> list[Layer]:
+    """The linear layers of a model, all or those that ``target_modules`` names.
+
+    Args:
+        model: one of `MODELS`, a transformers config, folder or hub id (counted without head and pooler), or a module.
+        target_modules: names as PEFT takes them: a list of names or ends of names, or a regex over the full name.
+
+    Raises: ValueError for an unknown model, or a target that no linear layer matches, with the names that there are.
+
+    >>> len(layers("roberta-base", ["query", "value"]))
+    24
+    """
+    sized = {name: _sizes(module) for name, module in skeleton(model).named_modules()}
+    every = [Layer(name, *sizes) for name, sizes in sized.items() if sizes]
+    if target_modules is None:
+        return every
+    targets = [target_modules] if isinstance(target_modules, str) else list(target_modules)
+    found: list[Layer] = []
+    for target in targets:
+        config = LoraConfig(target_modules=target_modules if isinstance(target_modules, str) else [target])
+        matched = [layer for layer in every if check_target_module_exists(config, layer.name)]
+        if not matched:
+            names = sorted({layer.name.rpartition(".")[2] for layer in every})
+            raise ValueError(f"target module {target!r} matches no linear layer; {nearest(target, names)}")
+        found += [layer for layer in matched if layer not in found]
+    return [layer for layer in every if layer in found]
+
+
+def model_parameters(
+    model: str | Path | PretrainedConfig | nn.Module,
+    method: str,
+    target_modules: list[str] | str | None = None,
+    counting: str = "exact",
+    **hyperparameters: Any,
+) -> int:
+    """Trainable parameters of a method over a whole model, head left out.
+
+    ``full`` counts every parameter of the model and ``bitfit`` every bias (those of layer norms too), whatever the
+    targets; the others sum `costs.parameters` over the target layers, all linear ones by default.
+
+    Raises: ValueError as `layers` and `costs.parameters`.
+
+    >>> model_parameters("roberta-base", "full"), model_parameters("roberta-base", "bitfit")
+    (124055040, 102144)
+    >>> model_parameters("roberta-base", "c3a", ["query", "value"], block_size=128)
+    110592
+    """
+    found = layers(model, target_modules)
+    if method in ("full", "bitfit"):
+        resolve(method, 1, 1, hyperparameters)
+        named = skeleton(model).named_parameters()
+        return sum(p.numel() for name, p in named if method == "full" or name.endswith("bias"))
+    return round(total_over("parameters", found, method, counting, **hyperparameters))
+
+
+def total_over(
+    quantity: str, found: list[Layer], method: str, counting: str = "exact", **hyperparameters: Any
+) -> float:
+    """Sum of ``"parameters"`` or one token's forward ``"flops"`` over layers, rounded nowhere in between.
+
+    >>> total_over("flops", layers("roberta-base", ["query", "value"]), "lora", counting="paper", r=16)
+    608256
+    """
+    total = 0
+    for layer in found:
+        h = resolve(method, layer.d_in, layer.d_out, hyperparameters)
+        if quantity == "parameters":
+            count = exact.parameters_of(method) if counting == "exact" else lambda *a: paper.parameters(method, *a)
+            total += count(layer.d_in, layer.d_out, h)
+        elif counting == "exact":
+            total += exact.forward(method, 1, layer.d_in, layer.d_out, h)
+        else:
+            total += paper.flops(method, layer.d_in, layer.d_out, h)
+    return total

@@ -1,0 +1,197 @@
+"""Costs of methods against each other: curves over their hyperparameter, where they cross, and sliders to move."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import combinations
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from .. import costs
+from ..plots.style import COLORS, TEMPLATE
+
+RANKS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+TOKENS = tuple(2**k for k in range(15))  # of a step
+COMPARED = ("lora", "vera", "fourierft", "boft", "lamda", "c3a", "cdvft")
+PANELS = (
+    ("trainable parameters", "FLOPs of a step, forward and backward"),
+    ("trainable parameters", "bytes saved for the backward pass"),
+    ("tokens a step", "FLOPs of a step, forward and backward"),
+)
+Point = tuple[float, float]
+
+
+def settings(method: str, d_in: int, d_out: int) -> list[dict[str, int]]:
+    """The hyperparameters that a method's curve runs through on a layer, from few parameters to many.
+
+    >>> settings("c3a", 768, 768)[-1], len(settings("lora", 768, 768))
+    ({'block_size': 6}, 10)
+    """
+    small = min(d_in, d_out)
+    if method in ("lora", "lamda"):
+        return [{"r": r} for r in RANKS if r <= small]
+    if method == "vera":
+        return [{"r": r} for r in RANKS]
+    if method == "fourierft":
+        return [{"n_frequency": n} for n in (100, 300, 1000, 3000, 10_000, 30_000) if n <= d_in * d_out]
+    if method == "boft":
+        return [{"block_size": b} for b in (2, 4, 8, 16, 32) if d_in % b == 0]
+    if method == "c3a":
+        divisors = [b for b in range(small, 0, -1) if d_in % b == 0 and d_out % b == 0]
+        return [{"block_size": b} for b in divisors if d_in * d_out // b <= 64 * (d_in + d_out)]
+    if method == "cdvft":
+        sizes = sorted({math.ceil(small / k) for k in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)}, reverse=True)
+        return [{"block_size": b} for b in sizes]
+    return [{}]
+
+
+def step_flops(method: str, d_in: int, d_out: int, tokens: int, **options: int) -> float:
+    """Exact FLOPs that a method adds to one step of that many tokens, forward and backward."""
+    return costs.flops(method, d_in, d_out, tokens=tokens, direction="both", **options)
+
+
+def curves(d_in: int, d_out: int, tokens: int, methods: tuple[str, ...] = COMPARED) -> dict[str, list[dict]]:
+    """Method -> one row a setting, with its parameters, FLOPs of a step and saved bytes."""
+    found = {}
+    for method in methods:
+        found[method] = [
+            {
+                "options": options,
+                "parameters": costs.parameters(method, d_in, d_out, **options),
+                "flops": step_flops(method, d_in, d_out, tokens, **options),
+                "bytes": costs.saved_bytes(method, d_in, d_out, tokens, **options),
+            }
+            for options in settings(method, d_in, d_out)
+        ]
+    return found
+
+
+def crossings(first: list[Point], second: list[Point]) -> list[Point]:
+    """Where two curves of (x, y) cross, drawn as straight lines between their points on logarithmic axes.
+
+    >>> crossings([(1, 1), (100, 100)], [(1, 100), (100, 1)])
+    [(10.0, 10.0)]
+    """
+    a, b = ([(math.log(x), math.log(y)) for x, y in sorted(line)] for line in (first, second))
+    found = []
+    for (ax, ay), (bx, by) in zip(a, a[1:], strict=False):
+        for (cx, cy), (dx, dy) in zip(b, b[1:], strict=False):
+            low, high = max(ax, cx), min(bx, dx)
+            if low >= high:
+                continue
+            slope, other = (by - ay) / (bx - ax), (dy - cy) / (dx - cx)
+            gap_low = ay + slope * (low - ax) - cy - other * (low - cx)
+            gap_high = ay + slope * (high - ax) - cy - other * (high - cx)
+            if gap_low * gap_high < 0:
+                at = low + (high - low) * gap_low / (gap_low - gap_high)
+                found.append((round(math.exp(at), 9), round(math.exp(ay + slope * (at - ax)), 9)))
+    return found
+
+
+def token_crossing(first: Callable[[int], float], second: Callable[[int], float]) -> float | None:
+    """The tokens a step at which two methods cost the same; None where one is cheaper at any number.
+
+    Exact, because costs are linear in the tokens: what is done once a step, and what is done for each token.
+
+    >>> token_crossing(lambda t: 100 + t, lambda t: 3 * t)
+    50.0
+    """
+    (once, twice), (other_once, other_twice) = ((f(0), f(1)) for f in (first, second))
+    slope = (twice - once) - (other_twice - other_once)
+    at = (other_once - once) / slope if slope else -1.0
+    return at if at > 0 else None
+
+
+def figure(d_in: int, d_out: int, tokens: int, r: int, b: int, methods: tuple[str, ...] = COMPARED) -> go.Figure:
+    """Three panels: FLOPs and saved bytes against parameters, FLOPs against tokens; crosses mark where methods cross.
+
+    The lines run through each method's hyperparameter; the large points, and the lines against tokens, have rank ``r``
+    and block size ``b`` (the nearest that the layer allows).
+    """
+    drawn = make_subplots(rows=1, cols=3, horizontal_spacing=0.08)
+    found = curves(d_in, d_out, tokens, methods)
+    lines: list[dict[str, list[Point]]] = [{}, {}, {}]
+    for k, (method, rows) in enumerate(found.items()):
+        chosen = _nearest(rows, r, b)
+        lines[0][method] = [(row["parameters"], row["flops"]) for row in rows]
+        lines[1][method] = [(row["parameters"], row["bytes"]) for row in rows]
+        lines[2][method] = [(t, step_flops(method, d_in, d_out, t, **chosen["options"])) for t in TOKENS]
+        marks = [(chosen["parameters"], chosen["flops"]), (chosen["parameters"], chosen["bytes"]), None]
+        name = f"{method} {', '.join(f'{key[0]}={value}' for key, value in chosen['options'].items())}"
+        for column, line in enumerate(lines):
+            x, y = zip(*line[method], strict=True)
+            style = {"line": {"color": COLORS[k % len(COLORS)]}, "legendgroup": method}
+            drawn.add_scatter(x=x, y=y, name=name, showlegend=column == 0, row=1, col=column + 1, mode="lines", **style)
+            if marks[column]:
+                mark = {"marker": {"color": COLORS[k % len(COLORS)], "size": 11}, "legendgroup": method}
+                px, py = marks[column]
+                drawn.add_scatter(
+                    x=[px], y=[py], name=name, showlegend=False, row=1, col=column + 1, mode="markers", **mark
+                )
+    for column, line in enumerate(lines):
+        crossed = [p for one, two in combinations(line, 2) for p in crossings(line[one], line[two])]
+        x, y = zip(*crossed, strict=True) if crossed else ((), ())
+        mark = {"symbol": "x", "color": "black", "size": 6}
+        name = "two methods cost the same"
+        drawn.add_scatter(
+            x=x, y=y, name=name, mode="markers", marker=mark, row=1, col=column + 1, showlegend=column == 0
+        )
+        drawn.update_xaxes(type="log", title=PANELS[column][0], row=1, col=column + 1)
+        drawn.update_yaxes(type="log", title=PANELS[column][1], row=1, col=column + 1)
+    drawn.update_layout(template=TEMPLATE, height=430, width=1150, margin={"t": 40, "b": 50, "l": 60, "r": 10})
+    drawn.update_layout(title=f"{d_in} -> {d_out}, {tokens} tokens a step", legend={"font": {"size": 10}})
+    return drawn
+
+
+def _nearest(rows: list[dict], r: int, b: int) -> dict:
+    def distance(row: dict) -> float:
+        for name, wanted in (("r", r), ("block_size", b)):
+            if name in row["options"]:
+                return abs(math.log(row["options"][name] / wanted))
+        return -row["parameters"] if row["options"].get("n_frequency", 0) <= 1000 else 0.0
+
+    return min(rows, key=distance)
+
+
+def explorer(d: tuple[int, ...] = (256, 384, 768, 1024, 3072, 4096, 11008)):
+    """Sliders over `figure`: sizes of the layer, tokens, rank, block size, and the methods shown.
+
+    Returns: an ipywidgets box; each change redraws the three panels in place.
+    """
+    import ipywidgets as widgets
+
+    def slider(name: str, options: tuple, value: int):
+        return widgets.SelectionSlider(description=name, options=options, value=value, continuous_update=True)
+
+    powers = tuple(2**k for k in range(13))
+    controls = {
+        "d_in": slider("d_in", d, 768),
+        "d_out": slider("d_out", d, 768),
+        "tokens": slider("tokens", powers, 1024),
+        "r": slider("r", RANKS, 8),
+        "b": slider("b", powers[:13], 128),
+        "methods": widgets.SelectMultiple(description="methods", options=COMPARED, value=COMPARED, rows=len(COMPARED)),
+    }
+    shown = go.FigureWidget(figure(768, 768, 1024, 8, 128))
+
+    def redraw(_=None) -> None:
+        values = {name: control.value for name, control in controls.items()}
+        new = figure(**values | {"methods": tuple(values["methods"])})
+        with shown.batch_update():
+            if len(new.data) == len(shown.data):
+                for old, trace in zip(shown.data, new.data, strict=True):
+                    old.update(x=trace.x, y=trace.y, name=trace.name, overwrite=False)
+                    old.line.color, old.marker.color = trace.line.color, trace.marker.color
+            else:
+                shown.data = ()
+                shown.add_traces(new.data)
+            shown.layout.title.text = new.layout.title.text
+
+    for control in controls.values():
+        control.observe(redraw, names="value")
+    panel = widgets.HBox([widgets.VBox([c for n, c in controls.items() if n != "methods"]), controls["methods"]])
+    box = widgets.VBox([panel, shown])
+    box.redraw, box.controls = redraw, controls
+    return box

@@ -1,0 +1,209 @@
+"""The exact counts agree with what real modules do: operation by operation, and in the bytes that they save."""
+
+from functools import partial
+
+import pytest
+import torch
+from peft import BOFTConfig, FourierFTConfig, IA3Config, LoraConfig, VeraConfig, get_peft_model
+from torch import nn
+
+from circpeft import C3AConfig, CDVFTConfig, costs, inject, merge
+from circpeft.ops import product
+from circpeft.profiling import FlopCounter, count_flops, count_saved_bytes
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Failed to load the CUDA extension", "ignore:Setting boft_n_butterfly_factor"
+)
+TOKENS = 24  # within one chunk of the rfft backend
+
+
+class Frozen(nn.Module):
+    """One frozen linear layer, by a name that PEFT can target."""
+
+    def __init__(self, d_in, d_out, bias=False):
+        super().__init__()
+        self.layer = nn.Linear(d_in, d_out, bias=bias).requires_grad_(False)
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+class LaMDA(nn.Module):
+    """``W0 x + B S A x``: A frozen, S trained, B trained until it is frozen."""
+
+    def __init__(self, d_in, d_out, r, frozen):
+        super().__init__()
+        self.base = Frozen(d_in, d_out)
+        self.a = nn.Linear(d_in, r, bias=False).requires_grad_(False)
+        self.s = nn.Linear(r, r, bias=False)
+        self.b = nn.Linear(r, d_out, bias=False).requires_grad_(not frozen)
+
+    def forward(self, x):
+        return self.base(x) + self.b(self.s(self.a(x)))
+
+
+def by_peft(config, d_in, d_out, **options):
+    return get_peft_model(Frozen(d_in, d_out), config(target_modules=["layer"], **options))
+
+
+def lora(d_in, d_out, r):
+    return by_peft(LoraConfig, d_in, d_out, r=r)
+
+
+def vera(d_in, d_out, r):
+    model = by_peft(VeraConfig, d_in, d_out, r=r, d_initial=0.1)
+    layer = model.base_model.model.layer
+    for name in ("vera_A", "vera_B"):  # frozen and shared: parameters of nobody, so that saving them counts nothing
+        model.register_buffer(f"own_{name}", getattr(layer, name)["default"])
+    return model
+
+
+def fourierft(d_in, d_out, n_frequency):
+    model = by_peft(FourierFTConfig, d_in, d_out, n_frequency=n_frequency, scaling=1.0)
+    model.register_buffer("own_indices", model.base_model.model.layer.indices["default"])
+    return model
+
+
+def ia3(d_in, d_out, feedforward):
+    return by_peft(IA3Config, d_in, d_out, feedforward_modules=["layer"] if feedforward else [])
+
+
+def boft(d_in, d_out, block_size):
+    model = by_peft(BOFTConfig, d_in, d_out, boft_block_size=block_size)
+    model.register_buffer("own_permutations", model.base_model.model.layer.boft_P)
+    return model
+
+
+def ours(config, d_in, d_out, backend, **options):
+    return inject(Frozen(d_in, d_out), config(target_modules=["layer"], init_weights=False, **options))
+
+
+def full(d_in, d_out, bias):
+    model = Frozen(d_in, d_out, bias)
+    return model.requires_grad_(True)
+
+
+def bitfit(d_in, d_out):
+    model = Frozen(d_in, d_out, bias=True)
+    model.layer.bias.requires_grad_(True)
+    return model
+
+
+MAKE = {
+    "full": full,
+    "head": Frozen,
+    "bitfit": bitfit,
+    "ia3": ia3,
+    "lora": lora,
+    "vera": vera,
+    "fourierft": fourierft,
+    "boft": boft,
+    "lamda": LaMDA,
+    "c3a": partial(ours, C3AConfig),
+    "cdvft": partial(ours, CDVFTConfig),
+}
+CASES = [
+    ("full", {"bias": False}),
+    ("full", {"bias": True}),
+    ("head", {}),
+    ("bitfit", {}),
+    ("ia3", {"feedforward": False}),
+    ("ia3", {"feedforward": True}),
+    ("lora", {"r": 4}),
+    ("vera", {"r": 40}),
+    ("fourierft", {"n_frequency": 50}),
+    ("boft", {"block_size": 4}),
+    ("boft", {"block_size": 8}),
+    ("lamda", {"r": 6, "frozen": False}),
+    ("lamda", {"r": 6, "frozen": True}),
+    *[
+        ("c3a", {"block_size": b, "backend": backend})
+        for b in (1, 2, 8, 16, "auto")
+        for backend in product.available_backends()
+    ],
+    *[
+        ("cdvft", {"block_size": b, "num_factors": k, "backend": backend})
+        for b, k in ((16, 3), (10, 3), (7, 5), ("auto", 3))
+        for backend in product.available_backends()
+    ],
+]
+SHAPES = [(32, 32), (48, 32), (32, 64)]
+
+
+@pytest.fixture
+def build(monkeypatch):
+    """A method on one layer, with the backend that its hyperparameters name."""
+
+    def make(method, d_in, d_out, hyperparameters):
+        if "backend" in hyperparameters:
+            chosen = hyperparameters["backend"]
+            monkeypatch.setattr(product, "resolve_backend", lambda backend, b, device: chosen)
+        torch.manual_seed(0)
+        return MAKE[method](d_in, d_out, **hyperparameters)
+
+    return make
+
+
+def inputs(d_in):
+    return torch.randn(TOKENS, d_in, requires_grad=True)
+
+
+def frozen_flops(d_in, d_out):
+    return count_flops(Frozen(d_in, d_out), inputs(d_in))
+
+
+@pytest.mark.parametrize(("d_in", "d_out"), SHAPES)
+@pytest.mark.parametrize(("method", "hyperparameters"), CASES, ids=str)
+def test_flops_are_those_of_the_module(build, method, hyperparameters, d_in, d_out):
+    found = count_flops(build(method, d_in, d_out, hyperparameters), inputs(d_in))
+    base = frozen_flops(d_in, d_out)
+    for direction in ("forward", "backward"):
+        expected = costs.flops(method, d_in, d_out, tokens=TOKENS, direction=direction, **hyperparameters)
+        # Transforms of sizes that are no power of two cost fractions, which the backends round.
+        assert abs(getattr(found, direction) - getattr(base, direction) - expected) <= 4, direction
+    both = costs.flops(method, d_in, d_out, tokens=TOKENS, direction="both", **hyperparameters)
+    assert abs(found - base - both) <= 8
+
+
+@pytest.mark.parametrize(("d_in", "d_out"), SHAPES)
+@pytest.mark.parametrize(("method", "hyperparameters"), CASES, ids=str)
+def test_parameters_are_those_of_the_module(build, method, hyperparameters, d_in, d_out):
+    model = build(method, d_in, d_out, hyperparameters)
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    assert costs.parameters(method, d_in, d_out, **hyperparameters) == trained
+
+
+@pytest.mark.parametrize(("d_in", "d_out"), SHAPES)
+@pytest.mark.parametrize(("method", "hyperparameters"), CASES, ids=str)
+def test_saved_bytes_are_those_of_the_module(build, method, hyperparameters, d_in, d_out):
+    x = inputs(d_in)
+    found = count_saved_bytes(build(method, d_in, d_out, hyperparameters), x)
+    assert found == costs.saved_bytes(method, d_in, d_out, TOKENS, **hyperparameters)
+
+
+@pytest.mark.parametrize(("method", "hyperparameters"), CASES, ids=str)
+def test_nothing_moves_fewer_bytes_than_the_least(build, method, hyperparameters):
+    with FlopCounter() as whole, torch.no_grad():
+        build(method, 32, 64, hyperparameters)(inputs(32))
+    with FlopCounter() as base, torch.no_grad():
+        Frozen(32, 64)(inputs(32))
+    assert whole.bytes - base.bytes >= costs.moved_bytes(method, 32, 64, TOKENS, **hyperparameters)
+
+
+MERGES = [
+    ("lora", {"r": 4}),
+    ("vera", {"r": 40}),
+    ("fourierft", {"n_frequency": 50}),
+    ("ia3", {"feedforward": False}),
+    ("c3a", {"block_size": 8, "backend": "rfft"}),
+    ("cdvft", {"block_size": 16, "num_factors": 3, "backend": "rfft"}),
+    ("cdvft", {"block_size": 10, "num_factors": 5, "backend": "rfft"}),
+]
+
+
+@pytest.mark.parametrize(("method", "hyperparameters"), MERGES, ids=str)
+def test_merging_costs_what_it_says(build, method, hyperparameters):
+    model = build(method, 32, 64, hyperparameters)
+    with FlopCounter() as counter:
+        merge(model) if "backend" in hyperparameters else model.merge_and_unload()
+    assert counter.total == costs.merge_flops(method, 32, 64, **hyperparameters)

@@ -1,0 +1,116 @@
+"""Every printed figure has a row and a verdict; the verdicts are what independent arithmetic gives; the errata hold."""
+
+from collections import Counter
+from math import isclose, log2
+
+import pytest
+
+from circpeft import papers
+from circpeft.papers.numbers import agrees, half_unit, is_number, number
+from circpeft.papers.printed import TABLES, cells
+
+ROWS = papers.audit()
+
+
+def find(paper, table, row, column):
+    (found,) = [r for r in ROWS if (r.paper, r.table, r.row, r.column) == (paper, table, row, column)]
+    return found
+
+
+def test_every_cell_of_the_seven_tables_has_one_row_and_a_verdict():
+    assert len(TABLES) == 7
+    keys = Counter((r.paper, r.table, r.row, r.column) for r in ROWS)
+    assert set(keys.values()) == {1}
+    for cell in cells():
+        assert find(cell.paper, cell.table, cell.row, cell.column).printed == cell.printed
+    assert {r.verdict for r in ROWS} == set(papers.VERDICTS)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda r: f"{r.paper}-{r.table}-{r.row}-{r.column}")
+def test_a_verdict_follows_from_the_figures(row):
+    if row.verdict in ("match", "contradicts_text", "misprint"):
+        assert row.computed is not None and row.formula
+    if row.verdict in ("not_derivable", "misprint") or (row.verdict == "contradicts_text" and row.table in "1234"):
+        assert row.note, "what is missing, or what differs"
+    if not is_number(row.printed) or row.computed is None:
+        return
+    assert agrees(row.printed, row.computed) == (row.verdict != "misprint")
+    if row.stated is not None and row.verdict != "misprint":
+        assert agrees(row.printed, row.stated) == (row.verdict == "match")
+
+
+# By hand from the papers' formulas, not by the package: (paper, table, row, column) -> value.
+D, F = 4096, 11008
+SQUARE_AND_FFN = [(D, D)] * 3 + [(D, F), (F, D)]  # q, k, v, up, down
+
+
+def cdvft_flops(d_in, d_out, p):
+    q1, q2 = d_out / p, d_in / p
+    return 5 * p * log2(p) * (q1 * q2 + q1 + q2) + q1 * q2 * p + d_in + 2 * d_out
+
+
+BY_HAND = {
+    ("c3a", "2", "base LoRA r=8", "# Trainable Parameters"): 24 * 2 * 768 * 8,
+    ("c3a", "2", "base BitFit", "# Trainable Parameters"): 12 * 11 * 768 + 768,
+    ("c3a", "2", "large (IA)3", "# Trainable Parameters"): 24 * 12 * 1024,
+    ("c3a", "2", "large BOFT m=2 b=8", "# Trainable Parameters"): 48 * 9 * 1024,
+    ("c3a", "3", "LLaMA3-8B LoRA r=32", "# Trainable Parameters"): 32 * 32 * (8192 + 5120),
+    ("c3a", "3", "LLaMA2-13B C3A b=5120/32", "# Trainable Parameters"): 80 * 5120 * 32,
+    ("c3a", "4", "large C3A b=1024/16", "# Trainable Parameters"): 48 * 1024 * 16,
+    ("cdvft", "2", "LoRA", "FLOPs"): 24 * (2 * 768 * 16 + 768),
+    ("cdvft", "2", "FourierFT", "FLOPs"): 24 * (5 * log2(768**2) + 4) * 768**2,
+    ("cdvft", "2", "CDVFT p=768", "FLOPs"): 24 * (15 * log2(768) + 4) * 768,
+    ("cdvft", "3", "LoRA", "MT-Bench FLOPs"): 64 * (2 * D * 64 + D),
+    ("cdvft", "3", "LoRA", "GSM8K FLOPs"): 32 * sum(8 * (i + o) + o for i, o in SQUARE_AND_FFN),
+    ("cdvft", "3", "LaMDA", "GSM8K Param."): 32 * sum(32**2 + 0.15 * 32 * o for _, o in SQUARE_AND_FFN),
+    ("cdvft", "3", "CDVFT p=2048", "GSM8K FLOPs"): 32 * sum(cdvft_flops(i, o, 2048) for i, o in SQUARE_AND_FFN),
+    ("cdvft", "3", "CDVFT p=4096", "GSM8K Param."): 32 * (3 * 3 * D + 2 * (D + F + 9 * D)),
+}
+
+
+@pytest.mark.parametrize("place", BY_HAND, ids=str)
+def test_computed_is_what_the_formula_gives_by_hand(place):
+    assert isclose(find(*place).computed, BY_HAND[place], rel_tol=1e-12)
+
+
+FOURIER_OVER_CDVFT = (5 * log2(768**2) + 4) * 768**2 / ((15 * log2(768) + 4) * 768)
+VERDICTS = {
+    ("cdvft", "3", "LoRA", "MT-Bench Param."): ("contradicts_text", 64 * 2 * D * 8),
+    ("cdvft", "3", "LoRA", "GSM8K Param."): ("contradicts_text", 32 * 64 * sum(i + o for i, o in SQUARE_AND_FFN)),
+    ("cdvft", "3", "CDVFT p=2048", "GSM8K Param."): ("contradicts_text", 4_112_384),
+    ("cdvft", "3", "LaMDA++", "GSM8K Param."): ("not_derivable", None),
+    ("cdvft", "section 4.2", "FLOPs against FourierFT", "ViT base"): ("misprint", FOURIER_OVER_CDVFT),
+    ("c3a", "1", "C3A", "Time"): ("misprint", 8192 * 7 + D * D / 128),
+    ("c3a", "2", "base Full", "Memory Cost (GB)"): ("measured", None),
+}
+
+
+@pytest.mark.parametrize("place", VERDICTS, ids=str)
+def test_verdicts_where_print_and_text_part(place):
+    row, (verdict, stated) = find(*place), VERDICTS[place]
+    assert row.verdict == verdict
+    assert row.stated is None if stated is None else isclose(row.stated, stated, rel_tol=1e-12)
+
+
+def test_all_printed_averages_are_means_of_their_rows():
+    averages = [r for r in ROWS if r.column == "Avg."]
+    assert len(averages) == 39 and {r.verdict for r in averages} == {"match"}
+
+
+@pytest.mark.parametrize("erratum", papers.errata(), ids=lambda e: e.key)
+def test_errata_are_proved(erratum):
+    figures = erratum.proof()
+    assert figures and all(isinstance(value, float) for value in figures.values())
+    assert erratum.printed and erratum.right and erratum.place
+
+
+def test_errata_have_names_of_their_own():
+    keys = [e.key for e in papers.errata()]
+    assert len(set(keys)) == len(keys) >= 15
+
+
+def test_reading_of_printed_numbers():
+    assert isclose(number("133.14G"), 133.14e9) and isclose(half_unit("133.14G"), 0.005e9)
+    assert not is_number("-") and not is_number("O(r(d1+d2))") and is_number("0")
+    with pytest.raises(ValueError, match="not a printed figure: '1,5'"):
+        number("1,5")
