@@ -65,7 +65,11 @@ class C3A(nn.Module):
     @torch.no_grad()
     def reset_parameters(self, init_weights: bool | str = True) -> None:
         """Start values, by name. The fans of Xavier and Kaiming are those of the layer, as in PEFT's C3A."""
-        start = {True: "zero", False: "xavier_uniform"}.get(init_weights, init_weights)
+        start = (
+            {True: "zero", False: "xavier_uniform"}.get(init_weights, init_weights)
+            if isinstance(init_weights, bool)
+            else init_weights
+        )
         if start not in C3A_STARTS:
             raise ValueError(f"unknown init_weights {init_weights!r}; {nearest(start, C3A_STARTS)}")
         if start == "zero":
@@ -111,7 +115,7 @@ def check_alpha(alpha: float) -> float:
 
 def check_dropout(dropout: float) -> float:
     """The dropout probability, or ValueError outside [0, 1)."""
-    if not 0.0 <= dropout < 1.0:
+    if not isinstance(dropout, Real) or not 0.0 <= dropout < 1.0:
         raise ValueError(f"dropout must be in [0, 1), got {dropout!r}")
     return float(dropout)
 

@@ -92,7 +92,11 @@ class CDVFT(nn.Module):
     @torch.no_grad()
     def reset_parameters(self, init_weights: bool | str = True) -> None:
         """Start values, by name (see the class)."""
-        start = {True: "zero", False: "gaussian"}.get(init_weights, init_weights)
+        start = (
+            {True: "zero", False: "gaussian"}.get(init_weights, init_weights)
+            if isinstance(init_weights, bool)
+            else init_weights
+        )
         if start not in CDVFT_STARTS:
             raise ValueError(f"unknown init_weights {init_weights!r}; {nearest(start, CDVFT_STARTS)}")
         for diagonal in self.diagonals:

@@ -1,19 +1,22 @@
 """C3A and CDVFT as Hugging Face PEFT methods, and two verbs for models outside of PEFT: inject and merge."""
 
 import warnings
+from copy import copy
 
 import torch
 from peft import PeftModel, inject_adapter_in_model
+from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import nn
 
 from .configs import C3AConfig, CDVFTConfig, CirculantConfig
-from .layer import CirculantLayer
+from .layer import CirculantLayer, check_finite
 from .peft_c3a import load_peft_c3a, save_peft_c3a
 from .registration import register
 from .repair import repair_peft_c3a
+from .targets import unmatched_targets
 from .to_float import to_float
-from .tuner import C3AModel, CDVFTModel, unmatched_targets, untie_config
+from .tuner import C3AModel, CDVFTModel, untie_config
 
 register(C3AConfig, C3AModel)
 register(CDVFTConfig, CDVFTModel)
@@ -33,23 +36,20 @@ def inject(model: nn.Module, config: CirculantConfig, adapter_name: str = "defau
     >>> [name for name, p in model.named_parameters() if p.requires_grad]
     ['0.circonv_adapters.default.kernel']
     """
-    present = getattr(model, "peft_config", {})
-    if adapter_name in present:
+    if adapter_name in getattr(model, "peft_config", {}):
         raise ValueError(f"the model has an adapter {adapter_name!r} already; choose another adapter_name")
-    try:
-        with warnings.catch_warnings():  # a second adapter is what the caller asks for
-            warnings.filterwarnings("ignore", message="Already found a `peft_config`")
-            return inject_adapter_in_model(config, model, adapter_name)
-    except (ValueError, TypeError):
-        present.pop(adapter_name, None)  # PEFT notes the config before it looks at it
-        raise
+    config = copy(config)
+    config.__dict__.pop("_stored", None)  # the settings of a saved adapter, not its values: any model may take them
+    with warnings.catch_warnings():  # a second adapter is what the caller asks for
+        warnings.filterwarnings("ignore", message="Already found a `peft_config`")
+        return inject_adapter_in_model(config, model, adapter_name)
 
 
 def merge(model: nn.Module, safe_merge: bool = False, dtype: torch.dtype | None = None) -> nn.Module:
     """Add every active adapter's ``ΔW`` to its base weight and take the adapters away; returns the base model.
 
     Takes a model from `inject` or a `PeftModel`. The result has the modules and parameter names of the model that was
-    adapted, so it saves and loads without circpeft.
+    adapted, so it saves and loads without circpeft. Adapters of PEFT's other methods are merged with it.
 
     Args:
         safe_merge: raise where a merged weight is not finite.
@@ -70,14 +70,38 @@ def merge(model: nn.Module, safe_merge: bool = False, dtype: torch.dtype | None 
         raise ValueError(f"dtype must be a floating-point type such as torch.float32, got {dtype}")
     if not isinstance(model, PeftModel) and not any(isinstance(m, CirculantLayer) for m in model.modules()):
         raise ValueError("nothing to merge: the model has no C3A or CDVFT adapter")
+    if safe_merge:
+        check_finite(model)
     if dtype is not None:
-        to_float(model, dtype)
+        _to_float(model, dtype, safe_merge)
+    _merge_layers(model, safe_merge)
     if isinstance(model, PeftModel):
         model = model.merge_and_unload(safe_merge=safe_merge)
+    if hasattr(model, "peft_config"):  # not every version of PEFT removes it
+        del model.peft_config
+    untie_config(model)
+    return model
+
+
+def _to_float(model: nn.Module, dtype: torch.dtype, safe_merge: bool) -> None:
+    """`to_float`, with what is merged already taken out first and merged again: rounded before, it would stay so."""
+    merged = [(m, list(m.merged_adapters)) for m in model.modules() if isinstance(m, CirculantLayer) and m.merged]
+    for layer, _ in merged:
+        layer.unmerge()
+    try:
+        to_float(model, dtype)
+    finally:
+        for layer, names in merged:
+            layer.merge(safe_merge=safe_merge, adapter_names=names)
+
+
+def _merge_layers(model: nn.Module, safe_merge: bool) -> None:
     merged: dict[nn.Module, nn.Module] = {}  # a layer that is shared is merged once
-    for parent in [module for module in model.modules() if not isinstance(module, CirculantLayer)]:
+    if not any(isinstance(module, CirculantLayer) for module in model.modules()):
+        return
+    for parent in [module for module in model.modules() if not isinstance(module, BaseTunerLayer)]:
         for name, child in list(parent._modules.items()):
-            if isinstance(child, CirculantLayer):
+            if isinstance(child, BaseTunerLayer) and hasattr(child, "base_layer"):
                 if child not in merged:
                     merged[child] = _merged_base(child, safe_merge)
                 setattr(parent, name, merged[child])
@@ -86,17 +110,15 @@ def merge(model: nn.Module, safe_merge: bool = False, dtype: torch.dtype | None 
                     merge=True, safe_merge=safe_merge, adapter_names=None
                 )
                 setattr(parent, name, unloaded)
-    if hasattr(model, "peft_config"):  # not every version of PEFT removes it
-        del model.peft_config
-    untie_config(model)
-    return model
 
 
-def _merged_base(layer: CirculantLayer, safe_merge: bool) -> nn.Module:
-    while isinstance(layer, CirculantLayer):  # one method may lie on top of the other
-        layer.merge(safe_merge=safe_merge)
-        layer = layer.base_layer
-    return layer
+def _merged_base(layer: BaseTunerLayer, safe_merge: bool) -> nn.Module:
+    stack = [layer]  # one method may lie on top of another
+    while isinstance(stack[-1].base_layer, BaseTunerLayer):
+        stack.append(stack[-1].base_layer)
+    for one in reversed(stack):  # from the inside: some methods multiply the weight that is there
+        one.merge(safe_merge=safe_merge)
+    return stack[-1].base_layer
 
 
 __all__ = [

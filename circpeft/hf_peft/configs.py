@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import peft
 import torch
@@ -67,10 +67,14 @@ class CirculantConfig(PeftConfig):
         for name in ("target_modules", "exclude_modules"):
             if isinstance(getattr(self, name), (list, tuple)):
                 setattr(self, name, set(getattr(self, name)))
-        if isinstance(self.target_modules, str) and self.target_modules != "all-linear":
+        if isinstance(self.target_modules, str):
             for name in ("layers_to_transform", "layers_pattern"):
                 if getattr(self, name) is not None:
-                    raise ValueError(f"{name} needs target_modules as a list; it is the regex {self.target_modules!r}")
+                    what = "" if self.target_modules == "all-linear" else "the regex "
+                    raise ValueError(f"{name} needs target_modules as a list; it is {what}{self.target_modules!r}")
+        for name in ("block_size_pattern", "alpha_pattern"):
+            if not isinstance(getattr(self, name), dict | None):
+                raise ValueError(f"{name} must be a dict of layer name -> value, got {getattr(self, name)!r}")
         if self.layers_pattern and self.layers_to_transform is None:
             raise ValueError(f"layers_pattern={self.layers_pattern!r} needs layers_to_transform")
         biases = ("none", "all", f"{self.method.lower()}_only")
@@ -91,20 +95,6 @@ class CirculantConfig(PeftConfig):
         if name == "base_model_name_or_path":
             self.__dict__.pop("_stored", None)
         super().__setattr__(name, value)
-
-    @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str, subfolder: str | None = None, **kwargs: Any) -> Self:
-        """Read the config of a saved adapter, from a folder or the hub, and check the adapter beside it.
-
-        Raises: ValueError that names the file (and the key) of an adapter that is truncated or holds values that are
-        not finite. Whether it fits a model is checked when it is loaded onto one.
-        """
-        config = super().from_pretrained(pretrained_model_name_or_path, subfolder=subfolder, **kwargs)
-        hub, _, _ = cls._split_kwargs(kwargs)
-        folder = str(pretrained_model_name_or_path)
-        if isinstance(config, CirculantConfig):  # PEFT answers with the config of the method that it finds there
-            config.__dict__["_stored"] = read_stored(folder, subfolder, config.known_fields(), **hub)
-        return config
 
     @classmethod
     def known_fields(cls) -> list[str]:
@@ -181,3 +171,27 @@ class CDVFTConfig(CirculantConfig):
 
     def _build(self, d_in: int, d_out: int, block_size: int | str, alpha: float) -> nn.Module:
         return CDVFT(d_in, d_out, block_size, num_factors=self.num_factors, alpha=alpha, **self._common())
+
+
+def _checked_reading(read: Any) -> classmethod:
+    def from_pretrained(
+        cls: type, pretrained_model_name_or_path: str, subfolder: str | None = None, **kwargs: Any
+    ) -> PeftConfig:
+        config = read(cls, pretrained_model_name_or_path, subfolder=subfolder, **kwargs)
+        if isinstance(config, CirculantConfig):
+            hub, _, _ = cls._split_kwargs(kwargs)
+            folder = str(pretrained_model_name_or_path)
+            config.__dict__["_stored"] = read_stored(folder, subfolder, config.known_fields(), **hub)
+        return config
+
+    from_pretrained.__doc__ = f"""{read.__doc__}
+        With circpeft imported, an adapter of its methods beside the config is checked too: ValueError that names the
+        file (and the key) of one that is truncated or holds values that are not finite. Whether it fits a model is
+        checked when it is loaded onto one.
+        """
+    return classmethod(from_pretrained)
+
+
+# transformers reads an adapter's config through PeftConfig itself, which alone knows the folder: checked there, ours
+# are checked on every way in. Configs of other methods pass through as they are.
+PeftConfig.from_pretrained = _checked_reading(PeftConfig.from_pretrained.__func__)

@@ -159,6 +159,18 @@ class CirculantLayer(nn.Module, BaseTunerLayer):
         return f"{self.d_in}, {self.d_out}"
 
 
+def check_finite(model: nn.Module, adapter_names: Sequence[str] | None = None) -> None:
+    """ValueError where an adapter that is to be merged (by default an active one) holds values that are not finite.
+
+    Found before the first layer is merged, so that the model is left as it was.
+    """
+    for layer in model.modules():
+        if isinstance(layer, CirculantLayer):
+            for name in adapter_names or layer.active_adapters:
+                if name in layer.adapters and not all(p.isfinite().all() for p in layer.adapters[name].parameters()):
+                    raise ValueError(f"NaNs detected: the adapter {name} seems to be broken (layer {layer.name!r})")
+
+
 # PEFT finds adapted layers for target_modules="all-linear" by "Linear" in the class name.
 class C3ALinear(CirculantLayer):
     """A layer with C3A adapters."""

@@ -9,6 +9,7 @@ import os
 import re
 import tempfile
 from collections import Counter
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from ..ops import other_layout
 from ..ops.checks import nearest
 from .configs import C3AConfig
 from .layer import C3ALinear
-from .stored import KEY_PREFIX, StoredAdapter, read_state
+from .stored import KEY_PREFIX, StoredAdapter, read_state, unknown_fields
+from .targets import exact_targets
 
 THEIR_KERNEL, OUR_KERNEL = ".c3a_kernel", ".circonv_adapters.kernel"
 THEIR_BIAS = {"none": "none", "all": "all", "circonv_only": "c3a_only"}
@@ -77,6 +79,10 @@ def load_peft_c3a(model: nn.Module, path: str | Path, adapter_name: str = "defau
         raise ValueError(f"{file}: an adapter of {theirs.peft_type.value}, expected one of PEFT's C3A")
     if state is None:
         raise ValueError(f"{file} is missing: {path} holds a config without an adapter")
+    for key, kernel in state.items():
+        if key.endswith(THEIR_KERNEL) and kernel.dim() != 3:
+            raise ValueError(f"{file}: {key!r} has shape {tuple(kernel.shape)}; a kernel has three dimensions")
+    unknown = unknown_fields(path, hub.get("subfolder"), [field.name for field in fields(peft.C3AConfig)])
     sizes = {
         key.removeprefix(KEY_PREFIX).removesuffix(THEIR_KERNEL): kernel.shape[-1]
         for key, kernel in state.items()
@@ -92,8 +98,13 @@ def load_peft_c3a(model: nn.Module, path: str | Path, adapter_name: str = "defau
     )
     state = {key.replace(THEIR_KERNEL, OUR_KERNEL): tensor for key, tensor in state.items()}
     shapes = {key: tensor.shape for key, tensor in state.items()}
-    config.__dict__["_stored"] = StoredAdapter(file, os.path.join(path, CONFIG_NAME), shapes, ())
-    adapted = MODEL_TYPE_TO_PEFT_MODEL_MAPPING.get(config.task_type, PeftModel)(model, config, adapter_name)
+    config.__dict__["_stored"] = StoredAdapter(file, os.path.join(path, CONFIG_NAME), shapes, unknown)
+    try:
+        adapted = MODEL_TYPE_TO_PEFT_MODEL_MAPPING.get(config.task_type, PeftModel)(model, config, adapter_name)
+    except (ValueError, TypeError) as error:
+        if path in str(error):
+            raise
+        raise type(error)(f"{file}: {error}") from error
     set_peft_model_state_dict(adapted, state, adapter_name)
     return adapted
 
@@ -139,7 +150,7 @@ def save_peft_c3a(model: nn.Module, path: str | Path, adapter_name: str = "defau
             raise ValueError(f"PEFT's C3A would give {name!r} the block size of {other!r}, with which its name ends")
     config = peft.C3AConfig(
         **blocks,
-        target_modules=sorted(layers),
+        target_modules=exact_targets(base, layers),
         bias=THEIR_BIAS[ours.bias],
         inference_mode=True,
         **{name: getattr(ours, name) for name in COMMON},

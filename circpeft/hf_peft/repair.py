@@ -78,9 +78,13 @@ class Repair:
     """What `repair_peft_c3a` did, to be undone by `undo` or by leaving the ``with`` block."""
 
     def __init__(self, changes: list[tuple[type, str, Any]]) -> None:
+        self._changes = changes
+        self._apply()
+
+    def _apply(self) -> None:
         # What stood there before, as it lay in the class: a staticmethod stays one.
-        self._before = [(cls, name, cls.__dict__[name]) for cls, name, _ in changes]
-        for cls, name, value in changes:
+        self._before = [(cls, name, cls.__dict__[name]) for cls, name, _ in self._changes]
+        for cls, name, value in self._changes:
             setattr(cls, name, value)
 
     @property
@@ -95,6 +99,8 @@ class Repair:
             setattr(cls, name, value)
 
     def __enter__(self) -> Repair:
+        if not self._before:  # undone since
+            self._apply()
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -90,11 +90,17 @@ def read_stored(path: str, subfolder: str | None, fields: Iterable[str], **hub: 
     state, file = read_state(path, subfolder, **hub)
     if state is None:
         return None
-    unknown: tuple[str, ...] = ()
-    if os.path.isfile(config_file):
-        with open(config_file, encoding="utf-8") as stream:
-            unknown = tuple(sorted(json.load(stream).keys() - set(fields) - HARMLESS_FIELDS))
-    return StoredAdapter(file, config_file, {key: tensor.shape for key, tensor in state.items()}, unknown)
+    shapes = {key: tensor.shape for key, tensor in state.items()}
+    return StoredAdapter(file, config_file, shapes, unknown_fields(path, subfolder, fields))
+
+
+def unknown_fields(path: str, subfolder: str | None, fields: Iterable[str]) -> tuple[str, ...]:
+    """Fields of the config in a local folder that are none of ``fields``; the hub's copy is not looked into."""
+    config_file = os.path.join(path, subfolder or "", CONFIG_NAME)
+    if not os.path.isfile(config_file):
+        return ()
+    with open(config_file, encoding="utf-8") as stream:
+        return tuple(sorted(json.load(stream).keys() - set(fields) - HARMLESS_FIELDS))
 
 
 def read_state(path: str, subfolder: str | None = None, **hub: Any) -> tuple[dict[str, Tensor] | None, str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import contextmanager
 from copy import copy
 from typing import Any
@@ -18,33 +19,18 @@ from peft.tuners.tuners_utils import (
 from peft.utils.constants import DUMMY_TARGET_MODULES, TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
 from peft.utils.other import get_pattern_key
 from torch import nn
-from transformers.pytorch_utils import Conv1D
 
 from ..ops.checks import nearest
 from . import weighted
 from .base_weights import linear_shape
 from .configs import CirculantConfig
-from .layer import C3ALinear, CDVFTLinear
+from .layer import C3ALinear, CDVFTLinear, check_finite
 from .mixed_batch import copies_of_a_sample, mixed_batch
 from .stored import KEY_PREFIX
+from .targets import ends, layers_of, unmatched_targets
 
-
-def _ends(names: Iterable[str]) -> list[str]:
-    return sorted({name.rsplit(".", 1)[-1] for name in names})
-
-
-def _layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """The named modules of a model, without what lies inside adapted layers."""
-    inside = tuple(f"{name}." for name, layer in model.named_modules() if isinstance(layer, BaseTunerLayer))
-    return [(name, layer) for name, layer in model.named_modules() if name and not name.startswith(inside)]
-
-
-def unmatched_targets(model: nn.Module, targets: list[str] | set[str]) -> dict[str, str]:
-    """Target names that match no module of a model, each with a hint of the nearest names that do."""
-    layers = _layers(model)
-    linear = _ends(name for name, layer in layers if isinstance(layer, (nn.Linear, Conv1D, BaseTunerLayer)))
-    missing = [target for target in targets if not any(f".{name}".endswith(f".{target}") for name, _ in layers)]
-    return {target: nearest(target, linear) for target in missing}
+# What PEFT puts into the names of a module that trains whole: the former one, and one for each adapter.
+WHOLE = re.compile(r"\.(original_module|modules_to_save\.[^.]+)(?=\.)")
 
 
 class CirculantModel(BaseTuner):
@@ -59,7 +45,11 @@ class CirculantModel(BaseTuner):
             raise ValueError(
                 f"adapter name {adapter_name!r} is empty, has a dot, or is a name of PyTorch's own modules"
             )
-        super().inject_adapter(model, adapter_name, *args, **kwargs)
+        try:
+            super().inject_adapter(model, adapter_name, *args, **kwargs)
+        except Exception:
+            self.peft_config.pop(adapter_name, None)  # PEFT notes the config before it looks at it
+            raise
 
     def _prepare_model(self, peft_config: CirculantConfig, model: nn.Module) -> None:
         # Everything that can be wrong is found before the first layer is replaced. PEFT calls this for every adapter,
@@ -80,11 +70,11 @@ class CirculantModel(BaseTuner):
             raise ValueError(f"target_modules={targets!r} is a regex for full layer names and matches none; {hint}")
         # A layer that trains whole may have a key too: one pattern for configs with and without modules_to_save.
         saved = tuple(f".{name}" for name in peft_config.modules_to_save or ())
-        whole = [name for name, _ in _layers(model) if f".{name}".endswith(saved)]
+        whole = [name for name, _ in layers_of(model) if f".{name}".endswith(saved)]
         for field in ("block_size_pattern", "alpha_pattern"):
             for key in getattr(peft_config, field) or {}:
                 if adapted and not any(get_pattern_key([key], name) == key for name in [*adapted, *whole]):
-                    raise ValueError(f"{field} key {key!r} matches no adapted layer; {nearest(key, _ends(adapted))}")
+                    raise ValueError(f"{field} key {key!r} matches no adapted layer; {nearest(key, ends(adapted))}")
         if peft_config._stored is not None:
             self._check_stored(peft_config, model, adapted)
 
@@ -103,7 +93,7 @@ class CirculantModel(BaseTuner):
         Raises: what the layer or the adapter raises where one cannot be adapted.
         """
         adapted = {}
-        for name, layer in _layers(model):
+        for name, layer in layers_of(model):
             if check_target_module_exists(config, name):
                 base = layer.get_base_layer() if isinstance(layer, BaseTunerLayer) else layer
                 with torch.device("meta"):  # draws no random numbers
@@ -119,7 +109,10 @@ class CirculantModel(BaseTuner):
             for name, adapter in adapted.items()
             for p, value in adapter.named_parameters()
         ]
-        others = {f"{KEY_PREFIX}{name}": value.shape for name, value in model.state_dict().items()}
+        shapes = {name: value.shape for name, value in model.state_dict().items()}
+        # A module that trains whole beside an earlier adapter lies below names of PEFT's own.
+        shapes |= {WHOLE.sub("", name): shape for name, shape in shapes.items()}
+        others = {f"{KEY_PREFIX}{name}": shape for name, shape in shapes.items()}
         renamed = getattr(model, "_checkpoint_conversion_mapping", None)
         config._stored.check_fits(expected, others, self.prefix, config.known_fields(), renamed=bool(renamed))
 
@@ -179,8 +172,17 @@ class CirculantModel(BaseTuner):
                     if other is child:
                         setattr(module, name, new_module)
 
-    def _unload_and_optionally_merge(self, *args: Any, **kwargs: Any) -> nn.Module:
-        model = super()._unload_and_optionally_merge(*args, **kwargs)
+    def merge_adapter(self, adapter_names: list[str] | None = None, safe_merge: bool = False) -> None:
+        if safe_merge:
+            check_finite(self.model, adapter_names)
+        super().merge_adapter(adapter_names, safe_merge)
+
+    def _unload_and_optionally_merge(
+        self, merge: bool = True, progressbar: bool = True, safe_merge: bool = False, adapter_names: Any = None
+    ) -> nn.Module:
+        if merge and safe_merge:
+            check_finite(self.model, adapter_names)
+        model = super()._unload_and_optionally_merge(merge, progressbar, safe_merge, adapter_names)
         untie_config(model)
         return model
 

@@ -14,6 +14,7 @@ from torch import nn
 from ..ops.checks import nearest
 from .configs import CirculantConfig
 from .layer import CirculantLayer
+from .targets import exact_targets
 
 
 def _check(tuner: BaseTuner, adapters: Sequence[str], weights: Sequence[float], name: str, how: str) -> None:
@@ -37,10 +38,12 @@ def _check(tuner: BaseTuner, adapters: Sequence[str], weights: Sequence[float], 
         )
 
 
-def _summed_config(configs: list[CirculantConfig], layers: dict[str, nn.Module]) -> CirculantConfig:
+def _summed_config(
+    configs: list[CirculantConfig], layers: dict[str, nn.Module], targets: list[str] | str
+) -> CirculantConfig:
     config = copy(configs[0])
     config.base_model_name_or_path = config.base_model_name_or_path  # no longer that of a stored adapter
-    config.target_modules = set(layers)
+    config.target_modules = targets if isinstance(targets, str) else set(targets)
     config.exclude_modules = config.layers_to_transform = config.layers_pattern = None
     config.modules_to_save = next((c.modules_to_save for c in configs if c.modules_to_save), None)
     # Every alpha goes into the parameters; block sizes are those that the layers have.
@@ -76,7 +79,7 @@ def add_weighted_adapter(
         except ValueError as error:
             raise ValueError(f"layer {layer_name!r}: {error}") from error
         summed[layer_name] = own
-    tuner.peft_config[adapter_name] = _summed_config(configs, summed)
+    tuner.peft_config[adapter_name] = _summed_config(configs, summed, exact_targets(tuner.model, summed))
     tuner.inject_adapter(tuner.model, adapter_name)
     for layer_name, own in summed.items():
         found[layer_name].adapters[adapter_name].load_state_dict(own.state_dict())

@@ -48,9 +48,35 @@ def block_circulant(w: Tensor, layout: str = "column") -> Tensor:
     tensor([[1, 2, 3, 4],
             [2, 1, 4, 3]])
     """
+    check_layout(layout)
     check_kernel(w)
     m, n, b = w.shape
-    return circulant(w, layout).transpose(1, 2).reshape(m * b, n * b)
+    if w.is_meta or torch.compiler.is_compiling() or (torch.is_grad_enabled() and w.requires_grad):
+        return circulant(w, layout).transpose(1, 2).reshape(m * b, n * b)
+    return _filled(w if layout == "row" else other_layout(w))
+
+
+# Numbers of the buffer that rows are copied from: it should stay in the processor's cache.
+BUFFER_NUMBERS = 256 * 1024
+
+
+def _filled(w: Tensor) -> Tensor:
+    """The block-circulant matrix of first rows, copied from views: it is written once, and no index is built.
+
+    A kernel repeated without a gap, read in rows that start ``b - 1`` apart, is its circulant matrix.
+    """
+    m, n, b = w.shape
+    out = w.new_empty(m, b, n, b)
+    rows = min(b, max(1, BUFFER_NUMBERS // (n * b)))  # of a block at a time
+    blocks = max(1, BUFFER_NUMBERS // (n * b * (b + 1))) if rows == b else 1  # rows of blocks at a time
+    period = (rows + 1) * b
+    strides = (n * period, b - 1, period, 1)
+    for i in range(0, m, blocks):
+        buffer = w[i : i + blocks].repeat(1, 1, rows + 1)
+        for r in range(0, b, rows):
+            band = out[i : i + blocks, r : r + rows]
+            band.copy_(buffer.as_strided(band.shape, strides, (b - r) % b))
+    return out.view(m * b, n * b)
 
 
 def other_layout(w: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import IA3Config, LoraConfig, PeftModel, get_peft_model
 from torch import nn
 
 from circpeft import inject, merge
@@ -102,3 +102,44 @@ def test_merge_in_bfloat16_warns(method, tiny):
     model = inject(tiny.mlp(torch.bfloat16), method(target_modules=["0"], alpha=1e-3))
     with pytest.warns(UserWarning, match="bfloat16 keeps"):
         merge(model)
+
+
+@pytest.mark.parametrize(
+    "other", [LoraConfig(target_modules=["0"], init_lora_weights=False), "ia3"], ids=["lora", "ia3"]
+)
+@pytest.mark.parametrize("within", [False, True])
+def test_on_top_of_a_method_of_pefts_merges_whole(method, tiny, other, within):
+    if other == "ia3":
+        other = IA3Config(target_modules=["0"], feedforward_modules=[], init_ia3_weights=False)
+    x = torch.randn(5, 8)
+    model = get_peft_model(tiny.mlp(), other)
+    inject(model, method(target_modules=r".*0"), "ours")
+    before = model(x)
+    assert (before - tiny.mlp()(x)).norm() > 0.1
+    merged = merge(model.base_model.model if within else model)
+    assert no_adapters(merged, tiny.mlp())
+    torch.testing.assert_close(merged(x), before)
+
+
+def test_what_was_merged_in_bfloat16_is_merged_anew_in_float32(method, tiny, error):
+    base, x = tiny.mlp(torch.bfloat16), torch.randn(5, 8)
+    model = get_peft_model(base, method(target_modules=["0"], alpha=1e-2))
+    delta = model.base_model.model[0].get_delta_weight("default").detach().clone()
+    with pytest.warns(UserWarning, match="bfloat16 keeps"):
+        model.merge_adapter()
+    merged = merge(model, dtype=torch.float32)
+    assert error(merged[0].weight.double() - tiny.mlp(torch.bfloat16)[0].weight.double(), delta) < 1e-4
+    assert merged(x).dtype == torch.float32
+
+
+@pytest.mark.parametrize("how", ["merge", "merge_and_unload", "merge_adapter"])
+def test_a_broken_adapter_in_the_last_layer_leaves_the_first_one_alone(method, tiny, how):
+    model = get_peft_model(tiny.mlp(), method(target_modules=["0", "2"]))
+    inner = model.base_model.model
+    with torch.no_grad():
+        next(inner[2].adapters["default"].parameters()).view(-1)[0] = float("nan")
+    modules, weight = list(model.named_modules()), inner[0].base_layer.weight.clone()
+    with pytest.raises(ValueError, match="adapter default seems to be broken"):
+        merge(model, True, torch.float64) if how == "merge" else getattr(model, how)(safe_merge=True)
+    assert list(model.named_modules()) == modules and not inner[0].merged
+    assert torch.equal(inner[0].base_layer.weight, weight)

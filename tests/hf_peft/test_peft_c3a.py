@@ -165,3 +165,46 @@ def test_the_loaded_adapter_has_the_right_gradient_where_theirs_is_wrong(tiny, t
     truth = torch.autograd.grad(merged(x).square().sum(), x)[0]
     torch.testing.assert_close(grads[1], truth, rtol=1e-4, atol=1e-4)
     assert not torch.allclose(grads[0], truth, rtol=1e-2), "PEFT computes the right input gradient now: tell it in 02"
+
+
+class Nested(torch.nn.Module):
+    """Two layers of which one's name is the end of the other's."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = torch.nn.Linear(8, 8)
+        self.block = torch.nn.ModuleDict({"fc": torch.nn.Linear(8, 8)})
+
+    def forward(self, x):
+        return self.block["fc"](self.fc(x))
+
+
+def test_a_layer_whose_name_ends_like_an_adapted_one_stays_as_it_is(tmp_path, error):
+    torch.manual_seed(0)
+    base = Nested()
+    state, x = {k: v.clone() for k, v in base.state_dict().items()}, torch.randn(3, 8)
+    model = get_peft_model(base, C3AConfig(target_modules="fc", init_weights=False, alpha=20.0))
+    before = model(x)
+    save_peft_c3a(model, tmp_path)
+    model.base_model.add_weighted_adapter(["default"], [1.0], "same")
+    model.set_adapter("same")
+    assert not isinstance(model.base_model.model.block["fc"], CirculantLayer) and error(model(x), before) < 1e-6
+    other = Nested()
+    other.load_state_dict(state)
+    assert error(PeftModel.from_pretrained(other, tmp_path)(x), before) < 1e-5
+
+
+def test_a_field_of_theirs_that_is_not_known_is_named(tiny, tmp_path):
+    theirs(tiny, target_modules=["query"], block_size=8).save_pretrained(tmp_path)
+    file = tmp_path / "adapter_config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "use_flip": True}))
+    with warnings.catch_warnings(), pytest.raises(ValueError, match="use_flip") as raised:
+        warnings.simplefilter("ignore")
+        load_peft_c3a(tiny.bert(), tmp_path)
+    assert str(file) in str(raised.value)
+
+
+def test_an_adapter_of_another_architecture_is_named(tiny, tmp_path):
+    theirs(tiny, target_modules=["query"], block_size=8).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="adapter_model.safetensors.*'query' matches no layer"):
+        load_peft_c3a(tiny.mlp(), tmp_path)

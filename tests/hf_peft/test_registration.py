@@ -69,3 +69,11 @@ print("unchanged")
 
 def test_importing_circpeft_leaves_pefts_own_methods_as_they_were(run_python):
     assert run_python(BEFORE_AND_AFTER).strip() == "unchanged"
+
+
+def test_a_peft_that_is_too_old_is_named(run_python):
+    said = run_python(
+        "import peft\npeft.__version__ = '0.17.1'\n"
+        "try:\n    import circpeft\nexcept ImportError as error:\n    print(error)"
+    )
+    assert "circpeft needs peft >= 0.18.0, found 0.17.1" in said and "pip install" in said

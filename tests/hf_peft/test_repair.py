@@ -100,3 +100,11 @@ torch.manual_seed(0); found = wrong_gradient() and chained_adapters(); b = torch
 print(found, torch.equal(a, b))
 """
     assert run_python(script).split() == ["True", "True"]
+
+
+def test_entered_again_it_repairs_again():
+    repair = repair_peft_c3a()
+    repair.undo()
+    with repair:
+        assert repair.active and not wrong_gradient()
+    assert not repair.active and wrong_gradient()

@@ -8,7 +8,7 @@ import torch
 from peft import PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 
-import circpeft  # noqa: F401
+import circpeft
 
 TARGETS = ["query", "value"]
 
@@ -93,6 +93,11 @@ def check_refused(tiny, method, folder, words):
     for word in words:
         assert word in str(raised.value), raised.value
     assert unchanged(bare, before) and not hasattr(bare, "peft_config")
+    with pytest.raises(ValueError) as raised:  # transformers' own way in
+        bare.load_adapter(str(folder))
+    for word in words:
+        assert word in str(raised.value), raised.value
+    assert unchanged(bare, before) and not bare._hf_peft_config_loaded
     adapted = get_peft_model(tiny.bert(), method(target_modules=TARGETS, task_type="SEQ_CLS"))
     before = snapshot(adapted)
     with pytest.raises(ValueError) as raised:
@@ -112,8 +117,7 @@ def test_a_damaged_adapter(saved, tiny, method, name):
         PeftModel.from_pretrained(bare, saved)
     assert key in str(raised.value) and str(saved / "adapter_model.safetensors") in str(raised.value)
     assert unchanged(bare, before) and not hasattr(bare, "peft_config")
-    if name != "wrong head":  # a head beside one that trains already has a key of its own
-        check_refused(tiny, method, saved, [key, str(saved / "adapter_model.safetensors")])
+    check_refused(tiny, method, saved, [key, str(saved / "adapter_model.safetensors")])
 
 
 @pytest.mark.parametrize("size", [0, 4, 200, 1000])
@@ -160,3 +164,20 @@ def test_good_adapters_load_and_their_settings_serve_another_model(saved, tiny, 
     assert model(tiny.ids).logits.shape == (2, 2)
     shutil.copy(saved / "adapter_config.json", saved.parent)  # a config alone
     assert method.config.from_pretrained(saved.parent).block_size == config.block_size
+
+
+def test_settings_of_a_saved_adapter_serve_inject(saved, tiny, method):
+    from transformers import BertConfig, BertForSequenceClassification
+
+    wider = BertForSequenceClassification(BertConfig(vocab_size=30, **{**tiny.sizes, "hidden_size": 24}))
+    config = method.config.from_pretrained(saved)
+    assert circpeft.inject(wider, config)(tiny.ids).logits.shape == (2, 2)
+    assert config._stored is not None  # the caller's own is left as it was
+
+
+def test_configs_of_other_methods_are_read_as_before(tmp_path):
+    from peft import LoraConfig, PeftConfig
+
+    LoraConfig(target_modules=["0"], r=3).save_pretrained(tmp_path)
+    config = PeftConfig.from_pretrained(tmp_path)
+    assert type(config) is LoraConfig and config.r == 3 and not hasattr(config, "_stored")
