@@ -9,8 +9,8 @@ from circpeft import results
 README = (results.ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def load_benchmark():
-    spec = importlib.util.spec_from_file_location("entailment_benchmark", results.ROOT / "benchmarks" / "entailment.py")
+def load_benchmark(name="entailment"):
+    spec = importlib.util.spec_from_file_location(f"{name}_benchmark", results.ROOT / "benchmarks" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -39,6 +39,11 @@ def test_the_record_keeps_the_promises():
     on_two_cores = [row for row in rows if row["device"] == "CPU, 2 threads"]
     assert {"c3a", "cdvft"} <= {row["label"] for row in on_two_cores}
     assert max(row["seconds"] for row in on_two_cores) < 180
+
+
+def test_the_errata_are_those_of_the_package():
+    benchmark = load_benchmark("errata")
+    assert benchmark.MARKED.search(README)[0].split("\n", 1)[1].startswith(benchmark.readme_text())
 
 
 def test_the_code_in_the_readme_runs():
