@@ -10,7 +10,14 @@ from typing import Any
 
 from .adapters import C3A, CDVFT
 from .hf_peft import C3AConfig, CDVFTConfig, inject, load_peft_c3a, merge, repair_peft_c3a, save_peft_c3a
-from .ops import available_backends, block_circulant, block_circular_matmul, circulant
+from .ops import (
+    adapted_linear,
+    available_backends,
+    block_circulant,
+    block_circular_matmul,
+    circulant,
+    use_backend,
+)
 
 __version__ = "0.1.0"
 
@@ -31,6 +38,7 @@ __all__ = [
     "CDVFT",
     "C3AConfig",
     "CDVFTConfig",
+    "adapted_linear",
     "available_backends",
     "block_circulant",
     "block_circular_matmul",
@@ -40,4 +48,5 @@ __all__ = [
     "merge",
     "repair_peft_c3a",
     "save_peft_c3a",
+    "use_backend",
 ]

@@ -9,7 +9,7 @@ from numbers import Real
 import torch
 from torch import Tensor, nn
 
-from ..ops import block_circulant, block_circular_matmul, other_layout
+from ..ops import adapted_linear, block_circulant, block_circular_matmul, other_layout
 from ..ops.block_size import dividing_block_size
 from ..ops.checks import check_layout, nearest
 
@@ -80,14 +80,23 @@ class C3A(nn.Module):
             bound = math.sqrt(6 / (self.d_in + self.d_out)) if start == "xavier_uniform" else math.sqrt(1 / self.d_in)
             self.kernel.uniform_(-bound, bound)
 
+    @property
+    def scaled_kernel(self) -> Tensor:
+        """The kernel of ``ΔW``: with the scale, which goes with it and not with the activations."""
+        return self.kernel * (self.alpha / self.d_in)
+
     def forward(self, x: Tensor) -> Tensor:
         """``Δh = x @ ΔW.T``, in the dtype of ``x``."""
-        w = self.kernel * (self.alpha / self.d_in)
+        w = self.scaled_kernel
         return block_circular_matmul(self.dropout(x) if self.dropout.p else x, w, layout=self.layout)
 
     def delta_weight(self) -> Tensor:
         """``ΔW: (d_out, d_in)``, built by indexing."""
-        return block_circulant(self.kernel * (self.alpha / self.d_in), layout=self.layout)
+        return block_circulant(self.scaled_kernel, layout=self.layout)
+
+    def folded_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """``x @ (weight + ΔW).T + bias`` in one product, for the layer that this adapts; without dropout."""
+        return adapted_linear(x, weight, bias, self.scaled_kernel, layout=self.layout)
 
     @torch.no_grad()
     def set_weighted_sum(self, adapters: Sequence[C3A], weights: Sequence[float]) -> None:

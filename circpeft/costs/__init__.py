@@ -9,18 +9,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..ops.checks import nearest
 from . import exact, memory, paper
 from .hyperparameters import DEFAULTS, check_sizes, resolve
-from .models import MODELS, Layer, layers, model_parameters, total_over
+from .models import MODELS, Layer, layers
+from .whole import (
+    COUNTINGS,
+    DIRECTIONS,
+    model_flops,
+    model_merge_flops,
+    model_moved_bytes,
+    model_parameters,
+    model_saved_bytes,
+    one_of,
+    total_over,
+)
 
-COUNTINGS = ("exact", "paper")
 METHODS = tuple(DEFAULTS)
-
-
-def _check_counting(counting: str) -> None:
-    if counting not in COUNTINGS:
-        raise ValueError(f"unknown counting {counting!r}; {nearest(counting, COUNTINGS)}")
 
 
 def parameters(method: str, d_in: int, d_out: int, counting: str = "exact", **hyperparameters: Any) -> int:
@@ -40,7 +44,7 @@ def parameters(method: str, d_in: int, d_out: int, counting: str = "exact", **hy
     >>> parameters("lora", 768, 768, r=16), parameters("c3a", 768, 768, block_size=128), parameters("cdvft", 768, 768)
     (24576, 4608, 2304)
     """
-    _check_counting(counting)
+    one_of("counting", counting, COUNTINGS)
     h = resolve(method, d_in, d_out, hyperparameters)
     return (
         round(paper.parameters(method, d_in, d_out, h))
@@ -74,11 +78,10 @@ def flops(
     >>> flops("lora", 768, 768, tokens=1), flops("lora", 768, 768, tokens=0)
     (26112, 0)
     """
-    _check_counting(counting)
+    one_of("counting", counting, COUNTINGS)
     check_sizes(tokens=tokens)
     h = resolve(method, d_in, d_out, hyperparameters)
-    if direction not in ("forward", "backward", "both"):
-        raise ValueError(f"unknown direction {direction!r}; {nearest(direction, ('forward', 'backward', 'both'))}")
+    one_of("direction", direction, DIRECTIONS)
     if counting == "paper":
         if tokens != 1 or direction != "forward":
             raise ValueError(
@@ -144,7 +147,11 @@ __all__ = [
     "layers",
     "merge_flops",
     "total_over",
+    "model_flops",
+    "model_merge_flops",
+    "model_moved_bytes",
     "model_parameters",
+    "model_saved_bytes",
     "moved_bytes",
     "parameters",
     "saved_bytes",

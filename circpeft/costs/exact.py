@@ -14,7 +14,7 @@ from importlib import import_module
 from math import ceil, log2
 from typing import Any
 
-from ..ops.product import BACKENDS
+from ..ops.dispatch import BACKENDS
 
 H = dict[str, Any]
 

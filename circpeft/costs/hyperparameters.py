@@ -7,6 +7,7 @@ from typing import Any
 
 from ..ops.block_size import dividing_block_size, padding_block_size
 from ..ops.checks import nearest
+from ..ops.dispatch import BACKENDS
 
 # Defaults are those of PEFT where it has the method, ours for C3A and CDVFT, and its paper's rank for LaMDA.
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -65,7 +66,7 @@ def resolve(method: str, d_in: int, d_out: int, given: dict[str, Any]) -> dict[s
     ...
     ValueError: lora: r=1000 exceeds min(d_in, d_out) = 768; largest: 768
     """
-    if method not in DEFAULTS:
+    if not isinstance(method, str) or method not in DEFAULTS:
         raise ValueError(f"unknown method {method!r}; {nearest(method, DEFAULTS)}")
     check_sizes(d_in=d_in, d_out=d_out)
     values, also = dict(DEFAULTS[method]), ALSO.get(method, {})
@@ -73,8 +74,9 @@ def resolve(method: str, d_in: int, d_out: int, given: dict[str, Any]) -> dict[s
         known = also.get(name, name)
         if known not in values:
             raise ValueError(f"method {method!r} has no hyperparameter {name!r}; {nearest(name, values)}")
-        if known in given and known != name:
-            raise ValueError(f"{method}: {name} is another name of {known}; give one of them")
+        twice = next((other for other in given if other != name and also.get(other, other) == known), None)
+        if twice:
+            raise ValueError(f"{method}: {name} and {twice} are two names of {known}; give one of them")
         values[known] = value
     _check(method, d_in, d_out, values)
     return values
@@ -89,7 +91,13 @@ def _check(method: str, d_in: int, d_out: int, values: dict[str, Any]) -> None:
         values["n_frequency"] = _count(method, "n_frequency", values["n_frequency"], d_in * d_out, "d_in * d_out")
     elif method == "boft":
         values["n_butterfly_factor"] = _count(method, "n_butterfly_factor", values["n_butterfly_factor"])
-        values["block_size"] = dividing_block_size(values["block_size"], d_in, d_in)
+        b = values["block_size"] = dividing_block_size(values["block_size"], d_in, d_in)
+        largest = (d_in // b).bit_length()  # each further factor pairs blocks of blocks
+        if values["n_butterfly_factor"] > largest:
+            raise ValueError(
+                f"boft: n_butterfly_factor={values['n_butterfly_factor']} needs 2^(m-1) blocks of {b}, d_in={d_in} has "
+                f"{d_in // b}; largest: {largest}"
+            )
     elif method == "c3a":
         values["block_size"] = dividing_block_size(values["block_size"], d_in, d_out)
     elif method == "cdvft":
@@ -100,7 +108,5 @@ def _check(method: str, d_in: int, d_out: int, values: dict[str, Any]) -> None:
     for name in ("bias", "feedforward", "frozen"):
         if name in values and not isinstance(values[name], bool):
             raise ValueError(f"{method}: {name} must be True or False, got {values[name]!r}")
-    if "backend" in values and values["backend"] not in ("rfft", "reference"):
-        raise ValueError(
-            f"{method}: unknown backend {values['backend']!r}; {nearest(values['backend'], ('rfft', 'reference'))}"
-        )
+    if "backend" in values and values["backend"] not in BACKENDS:
+        raise ValueError(f"{method}: unknown backend {values['backend']!r}; {nearest(values['backend'], BACKENDS)}")

@@ -1,7 +1,8 @@
-"""Whole models: their linear layers and biases from a transformers config, and a method's parameters over them."""
+"""Whole models: their linear layers, from a transformers config, without their weights."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,8 +16,6 @@ from transformers import AutoConfig, AutoModel, PretrainedConfig
 from transformers.pytorch_utils import Conv1D
 
 from ..ops.checks import nearest
-from . import exact, paper
-from .hyperparameters import resolve
 
 _LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
 _ROBERTA = {"vocab_size": 50265, "max_position_embeddings": 514, "type_vocab_size": 1}
@@ -107,60 +106,17 @@ def layers(
     if target_modules is None:
         return every
     targets = [target_modules] if isinstance(target_modules, str) else list(target_modules)
+    if not targets:
+        raise ValueError("target_modules is empty; leave it out for every linear layer, or name layers")
     found: list[Layer] = []
     for target in targets:
         config = LoraConfig(target_modules=target_modules if isinstance(target_modules, str) else [target])
-        matched = [layer for layer in every if check_target_module_exists(config, layer.name)]
+        try:
+            matched = [layer for layer in every if check_target_module_exists(config, layer.name)]
+        except re.error as error:
+            raise ValueError(f"target_modules={target!r} is no regex: {error}") from error
         if not matched:
             names = sorted({layer.name.rpartition(".")[2] for layer in every})
             raise ValueError(f"target module {target!r} matches no linear layer; {nearest(target, names)}")
         found += [layer for layer in matched if layer not in found]
     return [layer for layer in every if layer in found]
-
-
-def model_parameters(
-    model: str | Path | PretrainedConfig | nn.Module,
-    method: str,
-    target_modules: list[str] | str | None = None,
-    counting: str = "exact",
-    **hyperparameters: Any,
-) -> int:
-    """Trainable parameters of a method over a whole model, head left out.
-
-    ``full`` counts every parameter of the model and ``bitfit`` every bias (those of layer norms too), whatever the
-    targets; the others sum `costs.parameters` over the target layers, all linear ones by default.
-
-    Raises: ValueError as `layers` and `costs.parameters`.
-
-    >>> model_parameters("roberta-base", "full"), model_parameters("roberta-base", "bitfit")
-    (124055040, 102144)
-    >>> model_parameters("roberta-base", "c3a", ["query", "value"], block_size=128)
-    110592
-    """
-    found = layers(model, target_modules)
-    if method in ("full", "bitfit"):
-        resolve(method, 1, 1, hyperparameters)
-        named = skeleton(model).named_parameters()
-        return sum(p.numel() for name, p in named if method == "full" or name.endswith("bias"))
-    return round(total_over("parameters", found, method, counting, **hyperparameters))
-
-
-def total_over(
-    quantity: str, found: list[Layer], method: str, counting: str = "exact", **hyperparameters: Any
-) -> float:
-    """Sum of ``"parameters"`` or one token's forward ``"flops"`` over layers, rounded nowhere in between.
-
-    >>> total_over("flops", layers("roberta-base", ["query", "value"]), "lora", counting="paper", r=16)
-    608256
-    """
-    total = 0
-    for layer in found:
-        h = resolve(method, layer.d_in, layer.d_out, hyperparameters)
-        if quantity == "parameters":
-            count = exact.parameters_of(method) if counting == "exact" else lambda *a: paper.parameters(method, *a)
-            total += count(layer.d_in, layer.d_out, h)
-        elif counting == "exact":
-            total += exact.forward(method, 1, layer.d_in, layer.d_out, h)
-        else:
-            total += paper.flops(method, layer.d_in, layer.d_out, h)
-    return total

@@ -12,6 +12,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer, check_adapters_to_merge
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from ..ops import folds
 from .base_weights import float_weight, keep_trainable, linear_shape, set_weight, stored_weight
 from .configs import CirculantConfig
 
@@ -19,6 +20,11 @@ from .configs import CirculantConfig
 KEPT_SHARE = 0.99
 # PEFT's name for "no adapter" in a batch that mixes adapters.
 BASE = "__base__"
+
+
+def _is_watched(module: nn.Module) -> bool:
+    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return any(hooks) or "forward" in module.__dict__
 
 
 class CirculantLayer(nn.Module, BaseTunerLayer):
@@ -128,6 +134,8 @@ class CirculantLayer(nn.Module, BaseTunerLayer):
         """The base layer's output plus those of the active adapters, or of the named one for each sample."""
         if self.disable_adapters and self.merged:
             self.unmerge()
+        if adapter_names is None and not args and not kwargs and (adapter := self._foldable(x)) is not None:
+            return adapter.folded_forward(x, self.base_layer.weight, self.base_layer.bias)
         result = self.base_layer(x, *args, **kwargs)
         if self.disable_adapters:
             return result
@@ -139,6 +147,18 @@ class CirculantLayer(nn.Module, BaseTunerLayer):
                 if name in adapters:
                     result = result + adapters[name](x).to(result.dtype)
         return result
+
+    def _foldable(self, x: Tensor) -> nn.Module | None:
+        """The one active adapter, where adding its ΔW to the weight for this call is exact and pays."""
+        base = self.base_layer
+        # Someone who watches or replaces the base layer's forward wants it called.
+        if type(base) is not nn.Linear or self.disable_adapters or self.merged_adapters or _is_watched(base):
+            return None
+        active = [name for name in self.active_adapters if name in self.adapters]
+        adapter = self.adapters[active[0]] if len(active) == 1 else None
+        if not hasattr(adapter, "folded_forward") or _is_watched(adapter) or (adapter.training and adapter.dropout.p):
+            return None
+        return adapter if adapter.kernel.dtype == base.weight.dtype and folds(x, base.weight) else None
 
     def _mixed(self, result: Tensor, x: Tensor, adapter_names: Sequence[str]) -> Tensor:
         if self.merged:

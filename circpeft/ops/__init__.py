@@ -1,13 +1,18 @@
 """Block-circulant products: one public function, several ways to compute it."""
 
 from .circulant import block_circulant, circulant, other_layout
-from .product import available_backends, block_circular_kernel_grad, block_circular_matmul
+from .dispatch import available_backends, folds, use_backend
+from .fold import adapted_linear
+from .product import block_circular_kernel_grad, block_circular_matmul
 
 __all__ = [
+    "adapted_linear",
     "available_backends",
     "block_circulant",
     "block_circular_kernel_grad",
     "block_circular_matmul",
     "circulant",
+    "folds",
     "other_layout",
+    "use_backend",
 ]

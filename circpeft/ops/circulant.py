@@ -53,20 +53,29 @@ def block_circulant(w: Tensor, layout: str = "column") -> Tensor:
     m, n, b = w.shape
     if w.is_meta or torch.compiler.is_compiling() or (torch.is_grad_enabled() and w.requires_grad):
         return circulant(w, layout).transpose(1, 2).reshape(m * b, n * b)
-    return _filled(w if layout == "row" else other_layout(w))
+    return add_block_circulant(None, w, layout)
 
 
 # Numbers of the buffer that rows are copied from: it should stay in the processor's cache.
 BUFFER_NUMBERS = 256 * 1024
 
 
-def _filled(w: Tensor) -> Tensor:
-    """The block-circulant matrix of first rows, copied from views: it is written once, and no index is built.
+def add_block_circulant(base: Tensor | None, w: Tensor, layout: str) -> Tensor:
+    """``base + block_circulant(w, layout)`` as a new matrix, without a gradient; without a base the matrix alone.
 
-    A kernel repeated without a gap, read in rows that start ``b - 1`` apart, is its circulant matrix.
+    Rows are read from views, so that the matrix is written once and no index is built: a kernel repeated without a gap,
+    read in rows that start ``b - 1`` apart, is its circulant matrix.
+
+    Shapes: ``base: (m*b, n*b)``, ``w: (m, n, b)`` -> ``(m*b, n*b)``.
+
+    >>> add_block_circulant(torch.eye(2), torch.tensor([[[1.0, 2.0]]]), "row")
+    tensor([[2., 2.],
+            [2., 2.]])
     """
+    w = w.detach() if layout == "row" else other_layout(w.detach())
     m, n, b = w.shape
     out = w.new_empty(m, b, n, b)
+    under = None if base is None else base.detach().reshape(m, b, n, b)
     rows = min(b, max(1, BUFFER_NUMBERS // (n * b)))  # of a block at a time
     blocks = max(1, BUFFER_NUMBERS // (n * b * (b + 1))) if rows == b else 1  # rows of blocks at a time
     period = (rows + 1) * b
@@ -75,7 +84,8 @@ def _filled(w: Tensor) -> Tensor:
         buffer = w[i : i + blocks].repeat(1, 1, rows + 1)
         for r in range(0, b, rows):
             band = out[i : i + blocks, r : r + rows]
-            band.copy_(buffer.as_strided(band.shape, strides, (b - r) % b))
+            view = buffer.as_strided(band.shape, strides, (b - r) % b)
+            band.copy_(view) if under is None else torch.add(under[i : i + blocks, r : r + rows], view, out=band)
     return out.view(m * b, n * b)
 
 

@@ -1,4 +1,4 @@
-"""The block-circulant product as a PyTorch operator: dispatch, custom ops, autograd, fake tensors, FLOPs.
+"""The block-circulant product as a PyTorch operator: custom ops, autograd, fake tensors, FLOPs.
 
 Two operators suffice. The product is bilinear, so its input gradient is a product with the transposed kernel grid in
 the other layout, its kernel gradient is the second operator, and the second operator's gradients are products again.
@@ -11,33 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from .checks import LAYOUTS, check_layout, check_product, nearest
-
-# Best first. Each is a module with matmul, kernel_grad and their FLOPs, imported on first use.
-BACKENDS = {"rfft": "circpeft.ops.rfft", "reference": "circpeft.ops.reference"}
-# Below this block size a dense product is cheaper than transforms on a CPU (two cores, float32, 2048 tokens).
-SMALL_BLOCK = 16
-
-
-def available_backends(device: str | torch.device = "cpu") -> list[str]:
-    """Names of the backends usable on a device, each for every shape and dtype, best first.
-
-    Raises: RuntimeError (from torch) for a device that does not parse.
-
-    >>> available_backends("cpu")
-    ['rfft', 'reference']
-    """
-    torch.device(device)
-    return list(BACKENDS)
-
-
-def resolve_backend(backend: str, b: int, device: torch.device) -> str:
-    """Concrete backend for a request: the dispatch rule of ``backend="auto"``."""
-    if backend == "auto":
-        return "reference" if b < SMALL_BLOCK else "rfft"
-    if backend not in available_backends(device):
-        raise ValueError(f"unknown backend {backend!r}; {nearest(backend, ['auto', *available_backends(device)])}")
-    return backend
+from .checks import LAYOUTS, check_layout, check_product
+from .dispatch import BACKENDS, resolve_backend
 
 
 def block_circular_matmul(x: Tensor, w: Tensor, layout: str = "column", backend: str = "auto") -> Tensor:
@@ -121,7 +96,7 @@ def _compute_kernel_grad(g: Tensor, x: Tensor, b: int, dtype: torch.dtype, layou
 
 
 _kernel_grad = torch.library.custom_op("circpeft::block_circular_kernel_grad", _compute_kernel_grad, mutates_args=())
-# What the two operators run, for those who look inside (a FLOP counter).
+# What the operators run, for those who look inside (a FLOP counter).
 IMPLEMENTATIONS = {
     torch.ops.circpeft.block_circular_matmul: _compute_matmul,
     torch.ops.circpeft.block_circular_kernel_grad: _compute_kernel_grad,

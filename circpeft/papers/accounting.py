@@ -6,6 +6,7 @@ A count is computed by `circpeft.costs`; nothing here is a result.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any
 
 from .. import costs
@@ -36,6 +37,19 @@ class Count:
 
 
 @dataclass(frozen=True)
+class RoundedUp(Count):
+    """CDVFT's FLOPs with whole blocks, ``q = ceil(d / p)``, as its section 3.3 partitions."""
+
+    def value(self, quantity: str) -> float:
+        p, total = self.options["block_size"], 0.0
+        for layer in costs.layers(self.model, list(self.targets)):
+            blocked = [ceil(d / p) * p for d in (layer.d_in, layer.d_out)]
+            counted = costs.flops(self.method, *blocked, counting="paper", block_size=p)
+            total += counted - sum(blocked) - blocked[1] + layer.d_in + 2 * layer.d_out  # diagonals are not blocked
+        return total
+
+
+@dataclass(frozen=True)
 class Entry:
     """One printed count: the sum of counts that reproduces it, and what the text's own hyperparameters give."""
 
@@ -59,10 +73,14 @@ def _glue(size: str, d: int, rank: int, blocks: int) -> dict[str, Entry]:
     outputs = r".*(query|key|value|attention\.output\.dense|intermediate\.dense)"
     inputs = r".*layer\.\d+\.output\.dense"
     scaled = (Count("ia3", model, outputs), Count("ia3", model, inputs, {"feedforward": True}))
-    all_linear = "scales q, k, v, both attention outputs and both feed-forward layers; the text names no layers"
+    own = (Count("ia3", model, r".*(key|value)"), Count("ia3", model, inputs, {"feedforward": True}))
+    all_linear = (
+        "scales q, k, v, both attention outputs and both feed-forward layers; the text takes hyperparameters from the "
+        "methods' own papers, and (IA)3's scales k, v and the feed-forward layer"
+    )
     entries = {
-        "BitFit": _entry("(11 d + ...) every bias, those of layer norms too", "bitfit", model, None),
-        "(IA)3": Entry("12 d a block", scaled, note=all_linear),
+        "BitFit": _entry("11 d a block and d: every bias, those of layer norms too", "bitfit", model, None),
+        "(IA)3": Entry("12 d a block", scaled, own, all_linear),
         "LoRA r=8": _entry("2 d r L", "lora", model, r=8),
         f"VeRA r={rank}": _entry("(r + d) L", "vera", model, r=rank),
         "BOFT m=2 b=8": _entry("m d (b + 1) / 2 L", "boft", model, block_size=8, n_butterfly_factor=2),
@@ -126,6 +144,7 @@ def _cdvft_2() -> dict[tuple[str, str], Entry]:
 def _cdvft_3() -> dict[tuple[str, str], Entry]:
     llama, found = "llama2-7b", {}
     rank = "the print comes out with rank {}, the text says {}"
+    five = "the text says MHSA and FFN layers, after another paper: its five kinds of layer are taken as stated"
     no_output = "without the attention's output projection; the text says all layers in MHSA and MLP"
     for column, lora in (("FLOPs", "sum of r (d_in + d_out) + d_out"), ("Param.", "sum of r (d_in + d_out)")):
         mt, gsm = f"MT-Bench {column}", f"GSM8K {column}"
@@ -134,7 +153,14 @@ def _cdvft_3() -> dict[tuple[str, str], Entry]:
         )
         r = 8 if column == "FLOPs" else 16
         found["LoRA", gsm] = _differs(
-            f"{lora} over q, k, v, up, down", llama, "lora", NO_GATE, {"r": r}, NO_GATE, {"r": 64}, rank.format(r, 64)
+            f"{lora} over q, k, v, up, down",
+            llama,
+            "lora",
+            NO_GATE,
+            {"r": r},
+            NO_GATE,
+            {"r": 64},
+            f"{rank.format(r, 64)}; {five}",
         )
         vera = "sum of r (d_in + d_out) + r + 2 d_out" if column == "FLOPs" else "sum of r + max(d_in, d_out)"
         found["VeRA", mt] = _differs(
@@ -143,7 +169,7 @@ def _cdvft_3() -> dict[tuple[str, str], Entry]:
         fourier = "(5 log d² + 4) d² L, once a step" if column == "FLOPs" else "n L"
         found["FourierFT", mt] = _entry(fourier, "fourierft", llama, n_frequency=1000)
         lamda = "sum of r (d_in + d_out) + r² + d_out" if column == "FLOPs" else "sum of r² + 0.15 r d_out"
-        frozen = "" if column == "FLOPs" else "0.15: the second projection is frozen evenly over the first 30%"
+        frozen = five if column == "FLOPs" else f"0.15: frozen evenly over the first 30%, LaMDA's own paper; {five}"
         found["LaMDA", gsm] = _entry(f"{lamda} over q, k, v, up, down", "lamda", llama, NO_GATE, frozen, r=32)
         for p in (2048, 4096):
             row, options = f"CDVFT p={p}", {"block_size": p}
@@ -151,13 +177,18 @@ def _cdvft_3() -> dict[tuple[str, str], Entry]:
             found[row, mt] = _entry(f"{square}, q = d / p", "cdvft", llama, **options)
             if column == "FLOPs":
                 flops = "sum of 5 p log p (q1 q2 + q1 + q2) + q1 q2 p + d_in + 2 d_out, q = d / p not rounded"
-                found[row, gsm] = _entry(f"{flops}, over q, k, v, up, down", "cdvft", llama, NO_GATE, **options)
+                found[row, gsm] = Entry(
+                    f"{flops}, over q, k, v, up, down",
+                    (Count("cdvft", llama, NO_GATE, options),),
+                    (RoundedUp("cdvft", llama, NO_GATE, options),),
+                    f"section 3.3 rounds the numbers of blocks up, the print does not; {five}",
+                )
             else:
                 found[row, gsm] = Entry(
                     "sum of d_in + d_out + ceil(max / p)² p over q, k, v, up, down",
                     (Count("cdvft", llama, NO_GATE, options),),
                     (Count("cdvft", llama, NO_GATE, options, "exact"),),
-                    "circulants padded to squares; Eq. 12 has ceil(d_out / p) ceil(d_in / p) blocks",
+                    f"circulants padded to squares; Eq. 12 has ceil(d_out / p) ceil(d_in / p) blocks; {five}",
                 )
     found["LaMDA++", "GSM8K Param."] = Entry(
         "", note="its ranks differ from layer to layer and are not printed: they are missing"

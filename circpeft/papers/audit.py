@@ -63,7 +63,7 @@ def _count(cell: Cell, quantity: str) -> Row:
     computed = found.total(found.reproduces, quantity)
     stated = computed if found.stated is None else found.total(found.stated, quantity)
     if not is_number(cell.printed):
-        note = "no figure is printed; computed is what it would be"
+        note = "no figure stands there in the text that we have; computed is what it would be"
         return Row(**place, stated=stated, computed=computed, formula=found.formula, verdict="not_derivable", note=note)
     verdict = verdict_of(cell.printed, stated, computed)
     return Row(**place, stated=stated, computed=computed, formula=found.formula, verdict=verdict, note=found.note)

@@ -64,6 +64,9 @@ def check(row: str, column: str) -> dict[str, Any]:
     if (row, column) == ("C3A", "# Other"):
         note = "the work space of a transform is its library's affair; the first version of the paper prints 0"
         return fields | {"computed": None, "formula": "", "verdict": "not_derivable", "note": note}
+    if (row, column) == ("C3A", "# Total"):
+        total = _numbers(row, "# Param", SIZES[0]) + PRINTED[row, "# Other"](*SIZES[0])
+        return fields | {"computed": float(total), "formula": "the row's # Param and its printed # Other, b, together"}
     if column != "Time":
         right = all(PRINTED[row, column](*sizes) == _numbers(row, column, sizes) for sizes in SIZES)
         return fields | {"computed": _numbers(row, column, SIZES[0]), "verdict": "match" if right else "misprint"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import log2
+
 import torch
 from torch import Tensor
 
@@ -113,7 +115,14 @@ def factor_of_ten() -> dict[str, float]:
     """FourierFT's FLOPs over CDVFT's on a layer of 768, and the tokens a step at which they are equal."""
     ratio = costs.flops("fourierft", 768, 768, "paper") / costs.flops("cdvft", 768, 768, "paper")
     assert not agrees("51.9x", ratio) and agrees("51.9x", ratio / 10)
-    return {"FLOPs(FourierFT) / FLOPs(CDVFT)": ratio, "tokens a step where they are equal": ratio}
+    assert agrees("51.89x", ratio / 10) and not agrees("51.81x", ratio / 10)
+    kernel = 5 * 768 * log2(768)  # its transform, once a step instead of once a token
+    shared = (costs.flops("fourierft", 768, 768, "paper") - kernel) / (costs.flops("cdvft", 768, 768, "paper") - kernel)
+    return {
+        "FLOPs(FourierFT) / FLOPs(CDVFT)": ratio,
+        "tokens a step where they are equal": ratio,
+        "with the kernel's transform shared": shared,
+    }
 
 
 def diagonal_gradient() -> dict[str, float]:
@@ -125,6 +134,8 @@ def diagonal_gradient() -> dict[str, float]:
     dy1 = circulant(c).T @ g
     dy0 = a * dy1
     right, printed = dy1 * y0, dy0 * y0
+    (true_dy0,) = torch.autograd.grad(g @ circulant(c) @ (a * y0), y0)
+    assert _relative(dy0, true_dy0) < 1e-12  # what the paper leaves out beside it
     assert _relative(right, true) < 1e-12 and _relative(printed, true) > 0.1
     return {"relative error of Eq. 9": _relative(printed, true), "with y_{2j-1}": _relative(right, true)}
 
@@ -164,6 +175,9 @@ def ranks() -> dict[str, float]:
     (alpaca, alpaca_text), (gsm, gsm_text) = found.values()
     assert agrees("33.55M", alpaca) and agrees("28.05M", gsm)
     assert not agrees("33.55M", alpaca_text) and not agrees("28.05M", gsm_text)
+    ((flops, flops_text),) = _entries("LoRA: GSM8K FLOPs").values()
+    eight = accounting.Count("lora", "llama2-7b", accounting.NO_GATE, {"r": 8}).value("flops")
+    assert flops == eight and agrees("0.01G", eight) and not agrees("0.01G", flops_text)
     return {"Alpaca": alpaca, "Alpaca by the text": alpaca_text, "GSM8K": gsm, "GSM8K by the text": gsm_text}
 
 
@@ -212,3 +226,56 @@ def gauges() -> dict[str, float]:
     rank = int(torch.linalg.matrix_rank(jacobian))
     assert rank == 3 * d - 2
     return {"d": float(d), "parameters": 3.0 * d, "degrees of freedom": float(rank)}
+
+
+def auxiliary_numbers() -> dict[str, float]:
+    """C3A's "other" numbers at b = 128, by both versions of the paper."""
+    later, first = formulas.PRINTED["C3A", "# Other"](4096, 4096, 128, 0, 0), 0
+    assert later != first
+    return {"later version": float(later), "first version": float(first)}
+
+
+def rounding_of_blocks() -> dict[str, float]:
+    """CDVFT's FLOPs on GSM8K at p = 2048: as printed, and with the whole blocks that its parameters count."""
+    ((printed, whole),) = _entries("CDVFT p=2048: GSM8K FLOPs").values()
+    assert agrees("0.22G", printed) and not agrees("0.22G", whole)
+    return {"fractions of blocks": printed, "whole blocks": whole}
+
+
+def padding() -> dict[str, float]:
+    """A circulant of 8 times a vector of 5, padded with zeros, around, or by its last entry."""
+    c, x = _vectors(2, 8)
+    short = x[:5]
+    ways = {
+        "zeros": torch.cat([short, short.new_zeros(3)]),
+        "circular": torch.cat([short, short[:3]]),
+        "edge": torch.cat([short, short[-1:].expand(3)]),
+    }
+    outputs = [circulant(c) @ padded for padded in ways.values()]
+    gaps = {f"{name} against zeros": _relative(y, outputs[0]) for name, y in zip(ways, outputs, strict=True)}
+    del gaps["zeros against zeros"]
+    assert min(gaps.values()) > 0.1
+    return gaps
+
+
+def submatrices() -> dict[str, float]:
+    """A circulant times a vector against the entry by entry product: of the numbers, and of their transforms."""
+    c, x = _vectors(2, 16)
+    true, fft, ifft = circulant(c) @ x, torch.fft.fft, torch.fft.ifft
+    assert _relative(c * x, true) > 0.1 and _relative(ifft(fft(c) * fft(x)).real, true) < 1e-12
+    return {"of the numbers": _relative(c * x, true), "of the transforms": _relative(ifft(fft(c) * fft(x)).real, true)}
+
+
+def zero_start() -> dict[str, float]:
+    """How many of a CDVFT's factors have a gradient, with one and with two factors started at zero."""
+    found = {}
+    for name, zeros in (("one zero factor", (1,)), ("two zero factors", (1, 2))):
+        factors = [v.requires_grad_() for v in _vectors(3, 8)]
+        with torch.no_grad():
+            for k in zeros:
+                factors[k].zero_()
+        a1, c, a3 = factors
+        (a3 * (circulant(c) @ (a1 * _vectors(4, 8)[3]))).square().add(a3 * (circulant(c) @ a1)).sum().backward()
+        found[name] = float(sum(bool(v.grad.count_nonzero()) for v in factors))
+    assert list(found.values()) == [1, 0]
+    return found

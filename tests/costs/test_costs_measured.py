@@ -1,5 +1,6 @@
 """The exact counts agree with what real modules do: operation by operation, and in the bytes that they save."""
 
+from contextlib import ExitStack
 from functools import partial
 
 import pytest
@@ -7,8 +8,7 @@ import torch
 from peft import BOFTConfig, FourierFTConfig, IA3Config, LoraConfig, VeraConfig, get_peft_model
 from torch import nn
 
-from circpeft import C3AConfig, CDVFTConfig, costs, inject, merge
-from circpeft.ops import product
+from circpeft import C3AConfig, CDVFTConfig, available_backends, costs, inject, merge, use_backend
 from circpeft.profiling import FlopCounter, count_flops, count_saved_bytes
 
 pytestmark = pytest.mark.filterwarnings(
@@ -119,29 +119,28 @@ CASES = [
     *[
         ("c3a", {"block_size": b, "backend": backend})
         for b in (1, 2, 8, 16, "auto")
-        for backend in product.available_backends()
+        for backend in available_backends()
     ],
     *[
         ("cdvft", {"block_size": b, "num_factors": k, "backend": backend})
         for b, k in ((16, 3), (10, 3), (7, 5), ("auto", 3))
-        for backend in product.available_backends()
+        for backend in available_backends()
     ],
 ]
 SHAPES = [(32, 32), (48, 32), (32, 64)]
 
 
 @pytest.fixture
-def build(monkeypatch):
-    """A method on one layer, with the backend that its hyperparameters name."""
+def build():
+    """A method on one layer, computed by the backend that its hyperparameters name."""
+    with ExitStack() as forced:
 
-    def make(method, d_in, d_out, hyperparameters):
-        if "backend" in hyperparameters:
-            chosen = hyperparameters["backend"]
-            monkeypatch.setattr(product, "resolve_backend", lambda backend, b, device: chosen)
-        torch.manual_seed(0)
-        return MAKE[method](d_in, d_out, **hyperparameters)
+        def make(method, d_in, d_out, hyperparameters):
+            forced.enter_context(use_backend(hyperparameters.get("backend", "rfft")))
+            torch.manual_seed(0)
+            return MAKE[method](d_in, d_out, **hyperparameters)
 
-    return make
+        yield make
 
 
 def inputs(d_in):

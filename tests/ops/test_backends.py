@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from circpeft import block_circulant
-from circpeft.ops import reference, rfft
+from circpeft.ops import dft, reference, rfft
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SHAPES = [(1, 1, 1), (2, 3, 1), (1, 1, 2), (2, 1, 5), (2, 3, 4), (3, 3, 7), (1, 1, 24), (5, 2, 9)]
-every = pytest.mark.parametrize("backend", [reference, rfft], ids=["reference", "rfft"])
+every = pytest.mark.parametrize("backend", [reference, rfft, dft], ids=["reference", "rfft", "dft"])
 both = pytest.mark.parametrize("layout", ["column", "row"])
 
 
@@ -49,3 +49,21 @@ def test_flops_grow_linearly_in_the_tokens(backend):
     one, two, three = (backend.matmul_flops(t, 2, 3, 64) for t in (1, 2, 3))
     assert 0 < one < two < three and abs((three - two) - (two - one)) <= 1
     assert backend.matmul_flops(5, 2, 3, 1) > 0
+
+
+@both
+def test_dft_in_chunks_gives_what_the_whole_gives(layout, monkeypatch):
+    x, g, w = (torch.randn(size, dtype=torch.float64) for size in ((150, 24), (150, 16), (2, 3, 8)))
+    whole = dft.matmul(x, w, layout), dft.kernel_grad(g, x, 8, layout)
+    monkeypatch.setitem(dft.CHUNK_NUMBERS, "cpu", 1)
+    assert dft._chunk(x, 40) == 64
+    torch.testing.assert_close((dft.matmul(x, w, layout), dft.kernel_grad(g, x, 8, layout)), whole)
+
+
+@both
+def test_dft_leaves_large_blocks_to_fast_transforms(layout, error):
+    b = dft.LARGEST_BLOCK + 1
+    x, g, w = torch.randn(3, b), torch.randn(3, b), torch.randn(1, 1, b)
+    assert torch.equal(dft.matmul(x, w, layout), rfft.matmul(x, w, layout))
+    assert torch.equal(dft.kernel_grad(g, x, b, layout), rfft.kernel_grad(g, x, b, layout))
+    assert dft.matmul_flops(3, 1, 1, b) == rfft.matmul_flops(3, 1, 1, b)

@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from circpeft import available_backends, block_circulant, block_circular_matmul
-from circpeft.ops.product import SMALL_BLOCK, resolve_backend
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 BACKENDS = available_backends("cpu")
@@ -139,9 +138,3 @@ def test_non_contiguous_inputs(layout, backend):
     torch.testing.assert_close(y, dense)
     # sum() hands an expanded gradient with strides of zero back
     torch.testing.assert_close(torch.autograd.grad(y.sum(), (x, w)), torch.autograd.grad(dense.sum(), (x, w)))
-
-
-def test_auto_chooses_by_block_size():
-    assert resolve_backend("auto", SMALL_BLOCK - 1, torch.device("cpu")) == "reference"
-    assert resolve_backend("auto", SMALL_BLOCK, torch.device("cpu")) == "rfft"
-    assert resolve_backend("reference", 4096, torch.device("cpu")) == "reference"

@@ -5,11 +5,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from circpeft import available_backends, block_circulant, block_circular_matmul
-from circpeft.ops import reference, rfft
+from circpeft.ops import dft, reference, rfft
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 BACKENDS = available_backends("cpu")
-MODULES = {"reference": reference, "rfft": rfft}
+MODULES = {"reference": reference, "rfft": rfft, "dft": dft}
 every = pytest.mark.parametrize("backend", BACKENDS)
 both = pytest.mark.parametrize("layout", ["column", "row"])
 

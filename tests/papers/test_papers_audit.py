@@ -78,6 +78,22 @@ VERDICTS = {
     ("cdvft", "3", "LoRA", "MT-Bench Param."): ("contradicts_text", 64 * 2 * D * 8),
     ("cdvft", "3", "LoRA", "GSM8K Param."): ("contradicts_text", 32 * 64 * sum(i + o for i, o in SQUARE_AND_FFN)),
     ("cdvft", "3", "CDVFT p=2048", "GSM8K Param."): ("contradicts_text", 4_112_384),
+    ("cdvft", "3", "CDVFT p=2048", "GSM8K FLOPs"): (
+        "contradicts_text",
+        32
+        * sum(
+            cdvft_flops(-(-i // 2048) * 2048, -(-o // 2048) * 2048, 2048)
+            + i
+            + 2 * o
+            - -(-i // 2048) * 2048
+            - 2 * -(-o // 2048) * 2048
+            for i, o in SQUARE_AND_FFN
+        ),
+    ),
+    ("c3a", "2", "base (IA)3", "# Trainable Parameters"): ("contradicts_text", 12 * (2 * 768 + 3072)),
+    ("cdvft", "section 1", "FLOPs against FourierFT", "RoBERTa base"): ("misprint", FOURIER_OVER_CDVFT),
+    ("c3a", "abstract", "ahead of LoRA", "Table 4, ViT large"): ("contradicts_text", None),
+    ("cdvft", "section 4.2", "against LoRA and FourierFT", "two image sets"): ("not_derivable", None),
     ("cdvft", "3", "LaMDA++", "GSM8K Param."): ("not_derivable", None),
     ("cdvft", "section 4.2", "FLOPs against FourierFT", "ViT base"): ("misprint", FOURIER_OVER_CDVFT),
     ("c3a", "1", "C3A", "Time"): ("misprint", 8192 * 7 + D * D / 128),

@@ -1,0 +1,92 @@
+"""Which way a product is computed: the backends there are, the rule of ``"auto"``, and how to force one."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from .checks import nearest
+
+# Best first. Each is a module with matmul, kernel_grad and their FLOPs, imported on first use.
+BACKENDS = {"rfft": "circpeft.ops.rfft", "dft": "circpeft.ops.dft", "reference": "circpeft.ops.reference"}
+# What can be forced: a backend, which also keeps adapted layers from folding, or folding wherever it is exact.
+CHOICES = ("auto", *BACKENDS, "fold")
+# Below this block size a dense product is cheaper than transforms on a CPU (two cores, float32, 2048 tokens).
+SMALL_BLOCK = 16
+# From this many tokens a row of the weight on, adding ΔW to it costs less than the transforms that it saves (as above).
+FOLD_TOKENS = 0.5
+
+
+def _choice(name: str, where: str) -> str:
+    if name not in CHOICES:
+        raise ValueError(f"unknown backend {name!r} in {where}; {nearest(name, CHOICES)}")
+    return name
+
+
+_forced = [_choice(os.environ.get("CIRCPEFT_BACKEND", "auto"), "CIRCPEFT_BACKEND")]
+
+
+def available_backends(device: str | torch.device = "cpu") -> list[str]:
+    """Names of the backends usable on a device, each for every shape and dtype, best first.
+
+    Raises: RuntimeError (from torch) for a device that does not parse.
+
+    >>> available_backends("cpu")
+    ['rfft', 'dft', 'reference']
+    """
+    torch.device(device)
+    return list(BACKENDS)
+
+
+@contextmanager
+def use_backend(name: str) -> Iterator[None]:
+    """Force what ``backend="auto"`` and the adapted layers take, inside a ``with`` block.
+
+    Args: ``name``: a backend (adapted layers then do not fold), "fold" (they do wherever that is exact), or "auto", the
+    rule. Outside of any block the environment variable ``CIRCPEFT_BACKEND`` is read once, at import.
+
+    Raises: ValueError for an unknown name.
+
+    >>> with use_backend("reference"):
+    ...     resolve_backend("auto", 768, torch.device("cpu"))
+    'reference'
+    """
+    before, _forced[0] = _forced[0], _choice(name, "use_backend")
+    try:
+        yield
+    finally:
+        _forced[0] = before
+
+
+def resolve_backend(backend: str, b: int, device: torch.device) -> str:
+    """Concrete backend for a request: the dispatch rule of ``backend="auto"``."""
+    if backend == "auto" and _forced[0] in BACKENDS:
+        return _forced[0]
+    if backend == "auto":
+        return "reference" if b < SMALL_BLOCK else "rfft"
+    if backend not in available_backends(device):
+        raise ValueError(f"unknown backend {backend!r}; {nearest(backend, ['auto', *available_backends(device)])}")
+    return backend
+
+
+def folds(x: Tensor, weight: Tensor) -> bool:
+    """Whether an adapted layer adds ``ΔW`` to its weight for one call: where that is exact, and where it pays.
+
+    Exact: float32 or float64 throughout, of plain tensors, and no autocast, which would round the sum. Whether it pays
+    was measured on CPUs only; elsewhere, and under torch.compile, it has to be asked for (`use_backend`).
+    """
+    forced, dtype = _forced[0], weight.dtype
+    if forced in BACKENDS or type(weight) not in (torch.nn.Parameter, Tensor):
+        return False
+    if dtype not in (torch.float32, torch.float64) or x.dtype != dtype or torch.is_autocast_enabled(x.device.type):
+        return False
+    if forced == "fold":
+        return True
+    # A compiled graph would be made anew for every number of tokens that the rule tells apart.
+    return (
+        not torch.compiler.is_compiling()
+        and x.device.type == "cpu"
+        and x.numel() >= FOLD_TOKENS * x.shape[-1] * len(weight)
+    )

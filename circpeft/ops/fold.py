@@ -1,0 +1,86 @@
+"""Adapted linear layers by folding: the change is added to the base weight for one call, and the product is dense.
+
+``y = x (W + ΔW)^T + bias`` costs the one matrix product that the frozen layer costs anyhow, and so does the gradient of
+``x``; the kernel's gradient is that of `block_circular_matmul`. Where ``W`` has fewer bits than ``ΔW`` needs the sum
+would round it away: then do not fold.
+"""
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula
+
+from .checks import check_product
+from .circulant import add_block_circulant
+from .product import IMPLEMENTATIONS, block_circular_kernel_grad
+
+
+def adapted_linear(x: Tensor, weight: Tensor, bias: Tensor | None, w: Tensor, layout: str = "column") -> Tensor:
+    """A linear layer with a block-circulant change of its weight, in one product.
+
+    Formula: ``y = x @ (weight + block_circulant(w, layout)).T + bias``.
+
+    Shapes: ``x: (..., n*b)``, ``weight: (m*b, n*b)``, ``bias: (m*b,)``, ``w: (m, n, b)`` -> ``(..., m*b)``, all of one
+    floating-point dtype. Differentiable to any order in every argument. Keeps its arguments alone: the sum of the
+    weights is made anew in the backward pass.
+
+    Raises: ValueError for shapes, dtypes or devices that do not fit, or an unknown layout; TypeError for tensors that
+    are not real floating point.
+
+    >>> w = torch.tensor([[[1.0, 2.0]]])
+    >>> adapted_linear(torch.tensor([1.0, 0.0]), torch.eye(2), None, w)
+    tensor([2., 2.])
+    """
+    check_product(x, w, layout)
+    m, n, b = w.shape
+    if weight.shape != (m * b, n * b):
+        raise ValueError(f"weight of shape {tuple(weight.shape)} does not fit w of shape {(m, n, b)}: {(m * b, n * b)}")
+    if not x.dtype == weight.dtype == w.dtype or weight.device != w.device:
+        found = ", ".join(f"{k} {t.dtype} on {t.device}" for k, t in (("x", x), ("weight", weight), ("w", w)))
+        raise ValueError(f"adapted_linear needs one dtype and one device, got {found}")
+    y = torch.ops.circpeft.adapted_matmul(x, weight, w, layout, False)
+    return y if bias is None else y + bias
+
+
+def _compute(x: Tensor, weight: Tensor, w: Tensor, layout: str, transposed: bool) -> Tensor:
+    rows = x.reshape(-1, x.shape[-1])
+    with torch.autocast(x.device.type, enabled=False):
+        whole = add_block_circulant(weight, w, layout)
+        y = rows @ whole if transposed else rows @ whole.T
+    return y.view(*x.shape[:-1], y.shape[-1])
+
+
+_adapted = torch.library.custom_op("circpeft::adapted_matmul", _compute, mutates_args=())
+
+
+@_adapted.register_fake
+def _(x: Tensor, weight: Tensor, w: Tensor, layout: str, transposed: bool) -> Tensor:
+    return x.new_empty(*x.shape[:-1], weight.shape[1] if transposed else weight.shape[0])
+
+
+def _context(ctx, inputs, output):
+    x, weight, w, ctx.layout, ctx.transposed = inputs
+    ctx.save_for_backward(x, weight, w)
+
+
+def _backward(ctx, g):
+    x, weight, w = ctx.saved_tensors
+    dx = dweight = dw = None
+    # The output's side of the matrix first.
+    out, into = (x, g) if ctx.transposed else (g, x)
+    if ctx.needs_input_grad[0]:
+        dx = _adapted(g, weight, w, ctx.layout, not ctx.transposed)
+    if ctx.needs_input_grad[1]:
+        dweight = out.reshape(-1, out.shape[-1]).T @ into.reshape(-1, into.shape[-1])
+    if ctx.needs_input_grad[2]:
+        dw = block_circular_kernel_grad(out, into, w.shape[-1], ctx.layout)
+    return dx, dweight, dw, None, None
+
+
+_adapted.register_autograd(_backward, setup_context=_context)
+IMPLEMENTATIONS[torch.ops.circpeft.adapted_matmul] = _compute
+
+
+@register_flop_formula(torch.ops.circpeft.adapted_matmul)
+def _flops(x_shape, weight_shape, w_shape, layout, transposed, *args, **kwargs) -> int:
+    size = weight_shape[0] * weight_shape[1]
+    return 2 * torch.Size(x_shape[:-1]).numel() * size + size

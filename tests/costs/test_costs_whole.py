@@ -1,0 +1,88 @@
+"""Costs over whole models: sums of the layers' costs, inputs that are shared once, and bad input by name."""
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModel
+
+from circpeft import C3AConfig, CDVFTConfig, costs, inject, use_backend
+from circpeft.profiling import count_flops, count_saved_bytes
+
+CONFIG = AutoConfig.for_model(
+    "bert", hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, vocab_size=50
+)
+TARGETS = ["query", "key", "value", "dense"]
+
+
+def build():
+    torch.manual_seed(0)
+    return AutoModel.from_config(CONFIG, add_pooling_layer=False).eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize(("method", "config"), [("c3a", C3AConfig), ("cdvft", CDVFTConfig)], ids=str)
+def test_a_real_model_costs_what_is_counted(method, config):
+    ids = torch.arange(24).view(2, 12)
+    base, adapted = build(), inject(build(), config(target_modules=TARGETS, init_weights=False, block_size=16))
+    with use_backend("rfft"):
+        found = count_flops(adapted, ids, backward=False).forward - count_flops(base, ids, backward=False).forward
+        of = {"tokens": 24, "block_size": 16}
+        assert abs(found - costs.model_flops(CONFIG, method, TARGETS, **of)) <= 2 * len(costs.layers(CONFIG, TARGETS))
+    trained = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
+    assert costs.model_parameters(CONFIG, method, TARGETS, block_size=16) == trained
+
+
+def test_query_key_and_value_keep_one_input():
+    def kept(targets):
+        adapted = inject(build(), C3AConfig(target_modules=targets, init_weights=False, block_size=16))
+        first = adapted.encoder.layer[0].attention.self
+        x = torch.randn(24, 32, requires_grad=True)
+
+        class Three(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.parts = torch.nn.ModuleList([first.query, first.key, first.value])
+
+            def forward(self, x):
+                return [part(x) for part in self.parts]
+
+        return count_saved_bytes(Three(), x)
+
+    one_layer = type(CONFIG).from_dict({**CONFIG.to_dict(), "num_hidden_layers": 1})
+    for targets in (["query"], ["query", "value"], ["query", "key", "value"]):
+        found = costs.model_saved_bytes(one_layer, "c3a", targets, tokens=24, block_size=16)
+        assert kept(targets) == found
+
+
+def test_sums_are_those_of_the_layers():
+    found = costs.layers("llama3-8b", ["q_proj", "v_proj"])
+    for whole, one in ((costs.model_moved_bytes, costs.moved_bytes), (costs.model_saved_bytes, costs.saved_bytes)):
+        total = sum(one("lora", la.d_in, la.d_out, tokens=7, dtype_bytes=2, r=4) for la in found)
+        shared = 32 * 7 * 4096 * 2 if one is costs.saved_bytes else 0
+        assert whole("llama3-8b", "lora", ["q_proj", "v_proj"], tokens=7, dtype_bytes=2, r=4) == total - shared
+    merged = sum(costs.merge_flops("lora", la.d_in, la.d_out, r=4) for la in found)
+    assert costs.model_merge_flops("llama3-8b", "lora", ["q_proj", "v_proj"], r=4) == merged
+    there, back, both = (
+        costs.model_flops("llama3-8b", "lora", ["q_proj"], tokens=3, direction=d)
+        for d in ("forward", "backward", "both")
+    )
+    assert there + back == both > 0
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: costs.total_over("saved", [], "lora"), "unknown quantity 'saved'.*parameters, flops"),
+        (lambda: costs.total_over("flops", [], "lorra"), "unknown method 'lorra'; did you mean 'lora'"),
+        (lambda: costs.model_parameters("roberta-base", "full", counting="foo"), "unknown counting 'foo'"),
+        (lambda: costs.model_flops("roberta-base", "lora", direction="up"), "unknown direction 'up'"),
+        (lambda: costs.model_flops("roberta-base", "lora", tokens=-1), "tokens must be an integer of at least 0"),
+        (lambda: costs.layers("roberta-base", []), "target_modules is empty"),
+        (lambda: costs.layers("roberta-base", "("), "is no regex"),
+        (lambda: costs.layers("roberta-base", ["qurey"]), "'qurey' matches no linear layer; did you mean 'query'"),
+        (lambda: costs.parameters("cdvft", 8, 8, b=4, p=2), "two names of block_size"),
+        (lambda: costs.parameters("boft", 768, 768, block_size=8, m=50), "largest: 7"),
+        (lambda: costs.parameters(["lora"], 8, 8), "unknown method"),
+    ],
+)
+def test_bad_input_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -1,0 +1,53 @@
+"""The rule of "auto", what can be forced, and when an adapted layer folds."""
+
+import pytest
+import torch
+
+from circpeft import block_circular_matmul, use_backend
+from circpeft.ops.dispatch import SMALL_BLOCK, folds, resolve_backend
+
+CPU = torch.device("cpu")
+
+
+def test_auto_chooses_by_block_size():
+    assert resolve_backend("auto", SMALL_BLOCK - 1, CPU) == "reference"
+    assert resolve_backend("auto", SMALL_BLOCK, CPU) == "rfft"
+    assert resolve_backend("reference", 4096, CPU) == "reference"
+
+
+def test_forced_within_a_block_and_back_after_an_error():
+    with use_backend("reference"):
+        assert resolve_backend("auto", 768, CPU) == "reference" and resolve_backend("rfft", 768, CPU) == "rfft"
+        with use_backend("auto"):
+            assert resolve_backend("auto", 768, CPU) == "rfft"
+    with pytest.raises(RuntimeError), use_backend("reference"):
+        raise RuntimeError
+    assert resolve_backend("auto", 768, CPU) == "rfft"
+
+
+def test_unknown_names_are_named(run_python):
+    with pytest.raises(ValueError, match="unknown backend 'ftt'.*rfft"), use_backend("ftt"):
+        pass
+    with pytest.raises(ValueError, match="unknown backend 'fold'.*choices: auto, rfft, dft, reference"):
+        block_circular_matmul(torch.ones(2), torch.ones(1, 1, 2), backend="fold")
+
+
+def test_the_environment_forces_one(run_python, monkeypatch):
+    monkeypatch.setenv("CIRCPEFT_BACKEND", "dft")
+    code = "from circpeft.ops.dispatch import resolve_backend; print(resolve_backend('auto', 768, None))"
+    assert run_python(code).strip() == "dft"
+    monkeypatch.setenv("CIRCPEFT_BACKEND", "fft")
+    said = run_python("try:\n    import circpeft\nexcept ValueError as error:\n    print(error)")
+    assert "'fft' in CIRCPEFT_BACKEND" in said and "rfft" in said
+
+
+def test_folds_where_it_is_exact_and_pays():
+    many, few, weight = torch.randn(8, 64, 32), torch.randn(1, 32), torch.nn.Parameter(torch.randn(32, 32))
+    assert folds(many, weight) and not folds(few, weight)
+    assert not folds(many.bfloat16(), weight.bfloat16()) and not folds(many.double(), weight)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert not folds(many, weight)
+    with use_backend("rfft"):
+        assert not folds(many, weight)
+    with use_backend("fold"):
+        assert folds(few, weight) and not folds(few.half(), weight.half())

@@ -1,0 +1,63 @@
+"""Adapted linear layers by folding: the dense sum's values and derivatives, and nothing kept but the arguments."""
+
+import pytest
+import torch
+
+from circpeft import adapted_linear, block_circulant
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+both = pytest.mark.parametrize("layout", ["column", "row"])
+SHAPES = [(1, 1, 1, ()), (2, 3, 4, (2, 3)), (1, 2, 5, (3,)), (3, 1, 7, (0,)), (1, 1, 13, (2,)), (2, 2, 16, (1, 2))]
+
+
+def arguments(m, n, b, batch, dtype=torch.float64):
+    sizes = ((*batch, n * b), (m * b, n * b), (m * b,), (m, n, b))
+    return [torch.randn(size, dtype=dtype, requires_grad=True) for size in sizes]
+
+
+@both
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_value_and_derivatives_of_both_orders(shape, layout):
+    def product(x, weight, bias, w):
+        return adapted_linear(x, weight, bias, w, layout)
+
+    x, weight, bias, w = inputs = arguments(*shape)
+    torch.testing.assert_close(product(*inputs), x @ (weight + block_circulant(w, layout)).T + bias)
+    assert torch.autograd.gradcheck(product, inputs) and torch.autograd.gradgradcheck(product, inputs)
+
+
+@both
+@pytest.mark.parametrize("shape", [(1, 1, 768), (3, 2, 128), (1, 2, 383)], ids=str)
+def test_promised_error_at_model_sizes(shape, layout, error):
+    x, weight, bias, w = arguments(*shape, (40,), torch.float32)
+    exact = [t.detach().double().requires_grad_() for t in (x, weight, bias, w)]
+    truth = exact[0] @ (exact[1] + block_circulant(exact[3], layout)).T + exact[2]
+    g = torch.randn_like(truth)
+    y = adapted_linear(x, weight, bias, w, layout)
+    values = (y, *torch.autograd.grad(y, (x, weight, bias, w), g.float()))
+    for value, true in zip(values, (truth, *torch.autograd.grad(truth, exact, g)), strict=True):
+        assert error(value, true) < 1e-5
+
+
+def test_keeps_its_arguments_alone_and_builds_the_sum_anew():
+    x, weight, bias, w = arguments(2, 2, 24, (4,))
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        adapted_linear(x, weight.detach(), None, w)
+    assert {t.untyped_storage().data_ptr() for t in kept} <= {t.untyped_storage().data_ptr() for t in (x, weight, w)}
+
+
+@both
+def test_opcheck_and_compiled_whole(layout):
+    x, weight, bias, w = arguments(2, 3, 4, (5,), torch.float32)
+    torch.library.opcheck(torch.ops.circpeft.adapted_matmul, (x, weight, w, layout, False))
+    compiled = torch.compile(adapted_linear, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(x, weight, bias, w, layout), adapted_linear(x, weight, bias, w, layout))
+
+
+def test_what_does_not_fit_is_named():
+    x, weight, bias, w = arguments(2, 3, 4, (5,))
+    with pytest.raises(ValueError, match=r"weight of shape \(12, 8\) does not fit .*\(8, 12\)"):
+        adapted_linear(x, weight.T, bias, w)
+    with pytest.raises(ValueError, match="one dtype and one device, got x torch.float32"):
+        adapted_linear(x.float(), weight, bias, w)
