@@ -104,6 +104,38 @@ def token_crossing(first: Callable[[int], float], second: Callable[[int], float]
     return at if at > 0 else None
 
 
+def traces(d_in: int, d_out: int, tokens: int, r: int, b: int, methods: tuple[str, ...] = COMPARED) -> list[dict]:
+    """What the three panels draw, as plain plotly traces, each with its ``column``; see `figure`."""
+    drawn: list[dict] = []
+    lines: list[dict[str, list[Point]]] = [{}, {}, {}]
+    for k, (method, rows) in enumerate(curves(d_in, d_out, tokens, methods).items()):
+        chosen, color = _nearest(rows, r, b), COLORS[k % len(COLORS)]
+        lines[0][method] = [(row["parameters"], row["flops"]) for row in rows]
+        lines[1][method] = [(row["parameters"], row["bytes"]) for row in rows]
+        lines[2][method] = [(t, step_flops(method, d_in, d_out, t, **chosen["options"])) for t in TOKENS]
+        marks = [(chosen["parameters"], chosen["flops"]), (chosen["parameters"], chosen["bytes"]), None]
+        name = f"{method} {', '.join(f'{key[0]}={value}' for key, value in chosen['options'].items())}"
+        for column, (line, mark) in enumerate(zip(lines, marks, strict=True), 1):
+            x, y = zip(*line[method], strict=True)
+            common = {"name": name, "legendgroup": method, "column": column}
+            line_style = {"mode": "lines", "line": {"color": color}, "showlegend": column == 1}
+            drawn.append({**common, "x": x, "y": y, **line_style})
+            if mark:
+                mark_style = {"mode": "markers", "marker": {"color": color, "size": 11}, "showlegend": False}
+                drawn.append({**common, "x": mark[:1], "y": mark[1:], **mark_style})
+    for column, line in enumerate(lines, 1):
+        crossed = [p for one, two in combinations(line, 2) for p in crossings(line[one], line[two])]
+        x, y = zip(*crossed, strict=True) if crossed else ((), ())
+        mark_style = {"mode": "markers", "marker": {"symbol": "x", "color": "black", "size": 6}}
+        name = "two methods cost the same"
+        drawn.append({"name": name, "column": column, "x": x, "y": y, **mark_style, "showlegend": column == 1})
+    return drawn
+
+
+def _title(d_in: int, d_out: int, tokens: int) -> str:
+    return f"{d_in} -> {d_out}, {tokens} tokens a step"
+
+
 def figure(d_in: int, d_out: int, tokens: int, r: int, b: int, methods: tuple[str, ...] = COMPARED) -> go.Figure:
     """Three panels: FLOPs and saved bytes against parameters, FLOPs against tokens; crosses mark where methods cross.
 
@@ -111,37 +143,13 @@ def figure(d_in: int, d_out: int, tokens: int, r: int, b: int, methods: tuple[st
     and block size ``b`` (the nearest that the layer allows).
     """
     drawn = make_subplots(rows=1, cols=3, horizontal_spacing=0.08)
-    found = curves(d_in, d_out, tokens, methods)
-    lines: list[dict[str, list[Point]]] = [{}, {}, {}]
-    for k, (method, rows) in enumerate(found.items()):
-        chosen = _nearest(rows, r, b)
-        lines[0][method] = [(row["parameters"], row["flops"]) for row in rows]
-        lines[1][method] = [(row["parameters"], row["bytes"]) for row in rows]
-        lines[2][method] = [(t, step_flops(method, d_in, d_out, t, **chosen["options"])) for t in TOKENS]
-        marks = [(chosen["parameters"], chosen["flops"]), (chosen["parameters"], chosen["bytes"]), None]
-        name = f"{method} {', '.join(f'{key[0]}={value}' for key, value in chosen['options'].items())}"
-        for column, line in enumerate(lines):
-            x, y = zip(*line[method], strict=True)
-            style = {"line": {"color": COLORS[k % len(COLORS)]}, "legendgroup": method}
-            drawn.add_scatter(x=x, y=y, name=name, showlegend=column == 0, row=1, col=column + 1, mode="lines", **style)
-            if marks[column]:
-                mark = {"marker": {"color": COLORS[k % len(COLORS)], "size": 11}, "legendgroup": method}
-                px, py = marks[column]
-                drawn.add_scatter(
-                    x=[px], y=[py], name=name, showlegend=False, row=1, col=column + 1, mode="markers", **mark
-                )
-    for column, line in enumerate(lines):
-        crossed = [p for one, two in combinations(line, 2) for p in crossings(line[one], line[two])]
-        x, y = zip(*crossed, strict=True) if crossed else ((), ())
-        mark = {"symbol": "x", "color": "black", "size": 6}
-        name = "two methods cost the same"
-        drawn.add_scatter(
-            x=x, y=y, name=name, mode="markers", marker=mark, row=1, col=column + 1, showlegend=column == 0
-        )
-        drawn.update_xaxes(type="log", title=PANELS[column][0], row=1, col=column + 1)
-        drawn.update_yaxes(type="log", title=PANELS[column][1], row=1, col=column + 1)
+    for trace in traces(d_in, d_out, tokens, r, b, methods):
+        drawn.add_scatter(row=1, col=trace.pop("column"), **trace)
+    for column, (x_title, y_title) in enumerate(PANELS, 1):
+        drawn.update_xaxes(type="log", title=x_title, row=1, col=column)
+        drawn.update_yaxes(type="log", title=y_title, row=1, col=column)
     drawn.update_layout(template=TEMPLATE, height=430, width=1150, margin={"t": 40, "b": 50, "l": 60, "r": 10})
-    drawn.update_layout(title=f"{d_in} -> {d_out}, {tokens} tokens a step", legend={"font": {"size": 10}})
+    drawn.update_layout(title=_title(d_in, d_out, tokens), legend={"font": {"size": 10}})
     return drawn
 
 
@@ -178,16 +186,16 @@ def explorer(d: tuple[int, ...] = (256, 384, 768, 1024, 3072, 4096, 11008)):
 
     def redraw(_=None) -> None:
         values = {name: control.value for name, control in controls.items()}
-        new = figure(**values | {"methods": tuple(values["methods"])})
+        values["methods"] = tuple(values["methods"])
+        new = traces(**values)
         with shown.batch_update():
-            if len(new.data) == len(shown.data):
-                for old, trace in zip(shown.data, new.data, strict=True):
-                    old.update(x=trace.x, y=trace.y, name=trace.name, overwrite=False)
-                    old.line.color, old.marker.color = trace.line.color, trace.marker.color
+            if len(new) == len(shown.data):
+                for old, trace in zip(shown.data, new, strict=True):
+                    old.update({key: trace[key] for key in ("x", "y", "name", "line", "marker") if key in trace})
             else:
                 shown.data = ()
-                shown.add_traces(new.data)
-            shown.layout.title.text = new.layout.title.text
+                shown.add_traces(figure(**values).data)
+            shown.layout.title.text = _title(values["d_in"], values["d_out"], values["tokens"])
 
     for control in controls.values():
         control.observe(redraw, names="value")

@@ -151,14 +151,15 @@ class CirculantLayer(nn.Module, BaseTunerLayer):
     def _foldable(self, x: Tensor) -> nn.Module | None:
         """The one active adapter, where adding its ΔW to the weight for this call is exact and pays."""
         base = self.base_layer
-        # Someone who watches or replaces the base layer's forward wants it called.
-        if type(base) is not nn.Linear or self.disable_adapters or self.merged_adapters or _is_watched(base):
+        if type(base) is not nn.Linear or self.merged_adapters or self.disable_adapters or not folds(x, base.weight):
             return None
         active = [name for name in self.active_adapters if name in self.adapters]
         adapter = self.adapters[active[0]] if len(active) == 1 else None
-        if not hasattr(adapter, "folded_forward") or _is_watched(adapter) or (adapter.training and adapter.dropout.p):
+        if not hasattr(adapter, "folded_forward") or (adapter.training and adapter.dropout.p):
             return None
-        return adapter if adapter.kernel.dtype == base.weight.dtype and folds(x, base.weight) else None
+        # Someone who watches or replaces a forward wants it called.
+        watched = _is_watched(base) or _is_watched(adapter)
+        return None if watched or adapter.kernel.dtype != base.weight.dtype else adapter
 
     def _mixed(self, result: Tensor, x: Tensor, adapter_names: Sequence[str]) -> Tensor:
         if self.merged:

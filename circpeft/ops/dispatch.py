@@ -15,8 +15,9 @@ BACKENDS = {"rfft": "circpeft.ops.rfft", "dft": "circpeft.ops.dft", "reference":
 CHOICES = ("auto", *BACKENDS, "fold")
 # Below this block size a dense product is cheaper than transforms on a CPU (two cores, float32, 2048 tokens).
 SMALL_BLOCK = 16
-# From this many tokens a row of the weight on, adding ΔW to it costs less than the transforms that it saves (as above).
-FOLD_TOKENS = 0.5
+# From this many tokens a row of the weight on, adding ΔW to it costs less than the transforms that it saves
+# (benchmarks/layer_speed.py).
+FOLD_TOKENS = 0.2
 
 
 def _choice(name: str, where: str) -> str:
@@ -78,15 +79,11 @@ def folds(x: Tensor, weight: Tensor) -> bool:
     was measured on CPUs only; elsewhere, and under torch.compile, it has to be asked for (`use_backend`).
     """
     forced, dtype = _forced[0], weight.dtype
-    if forced in BACKENDS or type(weight) not in (torch.nn.Parameter, Tensor):
+    if forced != "fold" and (forced != "auto" or x.numel() < FOLD_TOKENS * x.shape[-1] * len(weight)):
         return False
-    if dtype not in (torch.float32, torch.float64) or x.dtype != dtype or torch.is_autocast_enabled(x.device.type):
+    if type(weight) not in (torch.nn.Parameter, Tensor) or dtype not in (torch.float32, torch.float64):
         return False
-    if forced == "fold":
-        return True
+    if x.dtype != dtype or torch.is_autocast_enabled(x.device.type):
+        return False
     # A compiled graph would be made anew for every number of tokens that the rule tells apart.
-    return (
-        not torch.compiler.is_compiling()
-        and x.device.type == "cpu"
-        and x.numel() >= FOLD_TOKENS * x.shape[-1] * len(weight)
-    )
+    return forced == "fold" or (x.device.type == "cpu" and not torch.compiler.is_compiling())
