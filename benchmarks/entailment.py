@@ -1,10 +1,11 @@
 """The README's table and picture, from the records of a run of notebook 08.
 
     .venv/bin/circpeft run 08 -p seeds 3 -p methods "head,full,lora,c3a,c3a:block_size=64,cdvft"
-    .venv/bin/python benchmarks/entailment.py runs/FOLDER [runs/FOLDER ...]
+    .venv/bin/python benchmarks/entailment.py runs/FOLDER [runs/FOLDER ...] [--keep]
 
 Writes benchmarks/results/entailment.json (the records, without their training logs) and entailment.png, and the part of
-README.md between its results markers.
+README.md between its results markers. With --keep, earlier runs of other seeds and methods stay, where they are runs of the
+same recipe on the same rows.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from circpeft import plots, results
+from circpeft.recipes import LEARNING_RATES
 
 ROOT = results.ROOT
 RECORD = ROOT / "benchmarks" / "results" / "entailment.json"
@@ -45,8 +47,8 @@ def readme_text(rows: list[dict]) -> str:
         f"{settings['epochs']} epochs, "
         f"adapted layers {', '.join(settings['target_modules'])}; "
         f"parameters without the head. Seconds are those of runs on {first['device']}; "
-        f"torch {first['versions']['torch']}, commit {first['commit']}; "
-        "record, with the device of every run: `benchmarks/results/entailment.json`.",
+        f"torch {first['versions']['torch']}; "
+        "record, with the device and the commit of every run: `benchmarks/results/entailment.json`.",
         "",
     ]
     return "\n".join(lines)
@@ -68,17 +70,39 @@ def picture(rows: list[dict]):
     )
 
 
+def kept(rows: list[dict]) -> list[dict]:
+    """The runs on record that new ones do not replace: same epochs, rows, layers, and the rate that the recipe has."""
+    new, like = {(row["label"], row["seed"]) for row in rows}, rows[0]
+    shared = ("epochs", "batch_size", "target_modules", "model", "base_dropout")
+    return [
+        row
+        for row in json.loads(RECORD.read_text(encoding="utf-8"))
+        if (row["label"], row["seed"]) not in new
+        and row["data"] == like["data"]
+        and all(list_of(row["settings"][key]) == list_of(like["settings"][key]) for key in shared)
+        and row["settings"]["learning_rate"] == LEARNING_RATES[row["method"]]
+    ]
+
+
+def list_of(value: object) -> object:
+    """JSON has no tuples."""
+    return list(value) if isinstance(value, tuple) else value
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Write the README's table and picture from a run's records.")
     parser.add_argument("folders", type=Path, nargs="+", help="folders of the runs, with results/ in them")
-    every = [result for folder in parser.parse_args().folders for result in results.read_all(folder)]
+    parser.add_argument("--keep", action="store_true", help="keep earlier runs of the same recipes on the same rows")
+    arguments = parser.parse_args()
+    every = [result for folder in arguments.folders for result in results.read_all(folder)]
     adapted = max(
         (r.settings["target_modules"] for r in every), key=len
     )  # the runs beside, on fewer layers, are left out
     found = [r for r in every if r.settings["target_modules"] == adapted]
-    order = ("head", "full", "lora", "c3a", "c3a:block_size=64", "cdvft")
-    found.sort(key=lambda r: (order.index(r.label) if r.label in order else len(order), r.seed))
     rows = [{name: value for name, value in asdict(r).items() if name not in ("losses", "spectra")} for r in found]
+    rows += kept(rows) if arguments.keep else []
+    order = ("head", "full", "lora", "c3a", "c3a:block_size=64", "cdvft")
+    rows.sort(key=lambda r: (order.index(r["label"]) if r["label"] in order else len(order), r["seed"]))
     results.write_atomically(RECORD, json.dumps(rows, indent=1) + "\n")
     plots.save(picture(rows), PICTURE)
     readme = ROOT / "README.md"

@@ -37,8 +37,9 @@ def test_the_record_keeps_the_promises():
         assert count[label] <= share * count["lora"]
         assert mean[label] > mean["head"] + 0.2
     on_two_cores = [row for row in rows if row["device"] == "CPU, 2 threads"]
-    assert {"c3a", "cdvft"} <= {row["label"] for row in on_two_cores}
-    assert max(row["seconds"] for row in on_two_cores) < 180
+    ours = [row for row in on_two_cores if row["method"] in ("c3a", "cdvft")]
+    assert {"c3a", "cdvft"} <= {row["label"] for row in ours}
+    assert max(row["seconds"] for row in ours) < 180
 
 
 def test_the_errata_are_those_of_the_package():
