@@ -4,8 +4,8 @@
     .venv/bin/python benchmarks/entailment.py runs/FOLDER [runs/FOLDER ...] [--keep]
 
 Writes benchmarks/results/entailment.json (the records, without their training logs) and entailment.png, and the part of
-README.md between its results markers. With --keep, earlier runs of other seeds and methods stay, where they are runs of the
-same recipe on the same rows.
+README.md between its results markers. With --keep, earlier runs of other seeds and methods stay, where they are runs of
+the same recipe on the same rows.
 """
 
 import argparse
