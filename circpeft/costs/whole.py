@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,12 @@ def model_parameters(
     return round(total_over("parameters", found, method, counting, **hyperparameters))
 
 
+def _each(found: list[Layer], method: str, hyperparameters: dict[str, Any]) -> Iterator[tuple[int, int, dict]]:
+    """Sizes and resolved hyperparameters, layer by layer."""
+    for layer in found:
+        yield layer.d_in, layer.d_out, resolve(method, layer.d_in, layer.d_out, hyperparameters)
+
+
 def model_flops(
     model: Model,
     method: str,
@@ -101,12 +108,9 @@ def model_flops(
     """
     check_sizes(tokens=tokens)
     one_of("direction", direction, DIRECTIONS)
-    total = 0.0
-    for layer in layers(model, target_modules):
-        h = resolve(method, layer.d_in, layer.d_out, hyperparameters)
-        total += 0 if direction == "backward" else exact.forward(method, tokens, layer.d_in, layer.d_out, h)
-        total += 0 if direction == "forward" else exact.backward(method, tokens, layer.d_in, layer.d_out, h)
-    return total
+    passes = {"forward": [exact.forward], "backward": [exact.backward], "both": [exact.forward, exact.backward]}
+    found = list(_each(layers(model, target_modules), method, hyperparameters))
+    return sum(count(method, tokens, *one) for one in found for count in passes[direction])
 
 
 def model_merge_flops(
@@ -117,9 +121,7 @@ def model_merge_flops(
     >>> model_merge_flops("roberta-base", "c3a", ["query", "value"]) == 24 * (768 * 768 + 768)
     True
     """
-    found = layers(model, target_modules)
-    sizes = [(layer.d_in, layer.d_out) for layer in found]
-    return sum(exact.merge(method, *size, resolve(method, *size, hyperparameters)) for size in sizes)
+    return sum(exact.merge(method, *one) for one in _each(layers(model, target_modules), method, hyperparameters))
 
 
 def model_moved_bytes(
@@ -137,11 +139,8 @@ def model_moved_bytes(
     0
     """
     check_sizes(tokens=tokens, dtype_bytes=dtype_bytes)
-    total = 0
-    for layer in layers(model, target_modules):
-        h = resolve(method, layer.d_in, layer.d_out, hyperparameters)
-        total += memory.moved(method, tokens, layer.d_in, layer.d_out, h, dtype_bytes)
-    return total
+    found = _each(layers(model, target_modules), method, hyperparameters)
+    return sum(memory.moved(method, tokens, *one, dtype_bytes) for one in found)
 
 
 def model_saved_bytes(
@@ -165,10 +164,7 @@ def model_saved_bytes(
     """
     check_sizes(tokens=tokens, dtype_bytes=dtype_bytes)
     found = layers(model, target_modules)
-    total = 0
-    for layer in found:
-        h = resolve(method, layer.d_in, layer.d_out, hyperparameters)
-        total += memory.saved(method, tokens, layer.d_in, layer.d_out, h, dtype_bytes)
+    total = sum(memory.saved(method, tokens, *one, dtype_bytes) for one in _each(found, method, hyperparameters))
     if method in KEEP_INPUT:
         places = [(layer.name.rpartition("."), layer.d_in) for layer in found]
         groups = Counter(
