@@ -7,6 +7,7 @@ would round it away: then do not fold.
 
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
 from torch.utils.flop_counter import register_flop_formula
 
 from .checks import check_product
@@ -37,43 +38,43 @@ def adapted_linear(x: Tensor, weight: Tensor, bias: Tensor | None, w: Tensor, la
     if not x.dtype == weight.dtype == w.dtype or weight.device != w.device:
         found = ", ".join(f"{k} {t.dtype} on {t.device}" for k, t in (("x", x), ("weight", weight), ("w", w)))
         raise ValueError(f"adapted_linear needs one dtype and one device, got {found}")
-    y = torch.ops.circpeft.adapted_matmul(x, weight, w, layout, False)
-    return y if bias is None else y + bias
+    return torch.ops.circpeft.adapted_matmul(x, weight, bias, w, layout, False)
 
 
-def _compute(x: Tensor, weight: Tensor, w: Tensor, layout: str, transposed: bool) -> Tensor:
-    rows = x.reshape(-1, x.shape[-1])
+def _compute(x: Tensor, weight: Tensor, bias: Tensor | None, w: Tensor, layout: str, transposed: bool) -> Tensor:
     with torch.autocast(x.device.type, enabled=False):
         whole = add_block_circulant(weight, w, layout)
-        y = rows @ whole if transposed else rows @ whole.T
-    return y.view(*x.shape[:-1], y.shape[-1])
+        # As the frozen layer computes it: with ΔW = 0 the same bits.
+        return x @ whole if transposed else linear(x, whole, bias)
 
 
 _adapted = torch.library.custom_op("circpeft::adapted_matmul", _compute, mutates_args=())
 
 
 @_adapted.register_fake
-def _(x: Tensor, weight: Tensor, w: Tensor, layout: str, transposed: bool) -> Tensor:
+def _(x: Tensor, weight: Tensor, bias: Tensor | None, w: Tensor, layout: str, transposed: bool) -> Tensor:
     return x.new_empty(*x.shape[:-1], weight.shape[1] if transposed else weight.shape[0])
 
 
 def _context(ctx, inputs, output):
-    x, weight, w, ctx.layout, ctx.transposed = inputs
+    x, weight, _, w, ctx.layout, ctx.transposed = inputs
     ctx.save_for_backward(x, weight, w)
 
 
 def _backward(ctx, g):
     x, weight, w = ctx.saved_tensors
-    dx = dweight = dw = None
+    dx = dweight = dbias = dw = None
     # The output's side of the matrix first.
     out, into = (x, g) if ctx.transposed else (g, x)
     if ctx.needs_input_grad[0]:
-        dx = _adapted(g, weight, w, ctx.layout, not ctx.transposed)
+        dx = _adapted(g, weight, None, w, ctx.layout, not ctx.transposed)
     if ctx.needs_input_grad[1]:
         dweight = out.reshape(-1, out.shape[-1]).T @ into.reshape(-1, into.shape[-1])
     if ctx.needs_input_grad[2]:
+        dbias = g.reshape(-1, g.shape[-1]).sum(0)
+    if ctx.needs_input_grad[3]:
         dw = block_circular_kernel_grad(out, into, w.shape[-1], ctx.layout)
-    return dx, dweight, dw, None, None
+    return dx, dweight, dbias, dw, None, None
 
 
 _adapted.register_autograd(_backward, setup_context=_context)
@@ -81,6 +82,6 @@ IMPLEMENTATIONS[torch.ops.circpeft.adapted_matmul] = _compute
 
 
 @register_flop_formula(torch.ops.circpeft.adapted_matmul)
-def _flops(x_shape, weight_shape, w_shape, layout, transposed, *args, **kwargs) -> int:
+def _flops(x_shape, weight_shape, bias_shape, w_shape, layout, transposed, *args, **kwargs) -> int:
     size = weight_shape[0] * weight_shape[1]
     return 2 * torch.Size(x_shape[:-1]).numel() * size + size

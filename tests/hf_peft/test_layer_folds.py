@@ -81,3 +81,8 @@ def test_merged_it_is_the_base_layer_alone(folded):
     adapted[0].merge()
     torch.testing.assert_close(adapted(X), before)
     assert folded() == 1
+
+
+def test_started_at_zero_the_output_has_the_frozen_layers_bits(folded):
+    adapted = model(init_weights=True)
+    assert torch.equal(adapted(X), adapted[0].base_layer(X)) and folded() == 1

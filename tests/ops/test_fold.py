@@ -50,7 +50,7 @@ def test_keeps_its_arguments_alone_and_builds_the_sum_anew():
 @both
 def test_opcheck_and_compiled_whole(layout):
     x, weight, bias, w = arguments(2, 3, 4, (5,), torch.float32)
-    torch.library.opcheck(torch.ops.circpeft.adapted_matmul, (x, weight, w, layout, False))
+    torch.library.opcheck(torch.ops.circpeft.adapted_matmul, (x, weight, bias, w, layout, False))
     compiled = torch.compile(adapted_linear, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(x, weight, bias, w, layout), adapted_linear(x, weight, bias, w, layout))
 
@@ -61,3 +61,11 @@ def test_what_does_not_fit_is_named():
         adapted_linear(x, weight.T, bias, w)
     with pytest.raises(ValueError, match="one dtype and one device, got x torch.float32"):
         adapted_linear(x.float(), weight, bias, w)
+
+
+@pytest.mark.parametrize("batch", [(), (7,), (3, 5)], ids=str)
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_without_a_change_the_frozen_layers_bits(batch, with_bias):
+    x, weight, bias, w = arguments(2, 3, 16, batch, torch.float32)
+    bias = bias if with_bias else None
+    assert torch.equal(adapted_linear(x, weight, bias, w * 0), torch.nn.functional.linear(x, weight, bias))
