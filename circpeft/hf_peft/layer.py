@@ -189,7 +189,8 @@ def check_finite(model: nn.Module, adapter_names: Sequence[str] | None = None) -
         if isinstance(layer, CirculantLayer):
             for name in adapter_names or layer.active_adapters:
                 if name in layer.adapters and not all(p.isfinite().all() for p in layer.adapters[name].parameters()):
-                    raise ValueError(f"NaNs detected: the adapter {name} seems to be broken (layer {layer.name!r})")
+                    broken = f"NaNs detected in the merged weights. The adapter {name} seems to be broken"
+                    raise ValueError(f"{broken} (layer {layer.name!r}); nothing is merged")
 
 
 # PEFT finds adapted layers for target_modules="all-linear" by "Linear" in the class name.
