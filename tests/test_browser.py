@@ -59,15 +59,16 @@ def test_first_moving_picture_within_a_minute(lab, tmp_path):
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1300, "height": 1000})
+        # A question that JupyterLab may put in between (which kernel, say) is answered with what it offers.
+        page.add_locator_handler(
+            page.locator(".jp-Dialog").first, lambda dialog: dialog.locator("button.jp-mod-accept").first.click()
+        )
         started = time.monotonic()
         page.goto(lab)
         page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=PATIENCE)
         picture = page.locator('.jp-OutputArea-output img[src^="data:image/gif"]').first
         for patience in (15_000, 15_000, 30_000, PATIENCE):
-            # Asked for before the kernel is connected, Run All Cells is lost without a word, or JupyterLab asks which
-            # kernel to take: answer with what it offers, and ask again, as one would.
-            for button in page.locator(".jp-Dialog button.jp-mod-accept").all():
-                button.click()
+            # Asked for before the kernel is connected, Run All Cells is lost without a word: ask again, as one would.
             page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click()
             page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Run All Cells$")).click()
             try:

@@ -79,11 +79,11 @@ def folds(x: Tensor, weight: Tensor) -> bool:
     was measured on CPUs only; elsewhere, and under torch.compile, it has to be asked for (`use_backend`).
     """
     forced, dtype = _forced[0], weight.dtype
+    # A compiled graph would be made anew for every number of tokens that the rule tells apart.
+    if forced == "auto" and (torch.compiler.is_compiling() or x.device.type != "cpu"):
+        return False
     if forced != "fold" and (forced != "auto" or x.numel() < FOLD_TOKENS * x.shape[-1] * len(weight)):
         return False
     if type(weight) not in (torch.nn.Parameter, Tensor) or dtype not in (torch.float32, torch.float64):
         return False
-    if x.dtype != dtype or torch.is_autocast_enabled(x.device.type):
-        return False
-    # A compiled graph would be made anew for every number of tokens that the rule tells apart.
-    return forced == "fold" or (x.device.type == "cpu" and not torch.compiler.is_compiling())
+    return x.dtype == dtype and not torch.is_autocast_enabled(x.device.type)
