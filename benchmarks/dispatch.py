@@ -6,12 +6,10 @@ Tiny tensors, one thread, the best of several rounds; writes benchmarks/results/
 """
 
 import json
-import platform
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-import peft
 import torch
 
 import circpeft
@@ -54,9 +52,7 @@ def main() -> None:
     record = {
         "unit": "microseconds a forward call",
         "rows": rows,
-        "device": f"CPU, {torch.get_num_threads()} thread",
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "peft": peft.__version__},
-        "commit": results.commit(),
+        **results.environment(f"CPU, {torch.get_num_threads()} thread"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     results.write_atomically(RECORD, json.dumps(record, indent=1) + "\n")

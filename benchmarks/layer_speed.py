@@ -7,7 +7,6 @@ for folding (`circpeft.ops.dispatch`) comes from these rows: the least tokens a 
 """
 
 import json
-import platform
 import statistics
 import time
 from datetime import UTC, datetime
@@ -83,9 +82,7 @@ def main() -> None:
     record = {
         "unit": "milliseconds, forward and backward",
         "rows": rows,
-        "device": f"CPU, {torch.get_num_threads()} threads",
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "peft": peft.__version__},
-        "commit": results.commit(),
+        **results.environment(f"CPU, {torch.get_num_threads()} threads"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     results.write_atomically(RECORD, json.dumps(record, indent=1) + "\n")

@@ -25,7 +25,7 @@ def test_forced_within_a_block_and_back_after_an_error():
     assert resolve_backend("auto", 768, CPU) == "rfft"
 
 
-def test_unknown_names_are_named(run_python):
+def test_unknown_names_are_named():
     with pytest.raises(ValueError, match="unknown backend 'ftt'.*rfft"), use_backend("ftt"):
         pass
     with pytest.raises(ValueError, match="unknown backend 'fold'.*choices: auto, rfft, dft, reference"):
