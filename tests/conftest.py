@@ -190,3 +190,12 @@ def error() -> Callable[[torch.Tensor, torch.Tensor], float]:
         return float((value - truth).norm() / truth.norm().clamp_min(torch.finfo(torch.float64).tiny))
 
     return relative
+
+
+@pytest.fixture
+def poisoned():
+    """New memory is full of NaN: what is not written shows."""
+    torch.use_deterministic_algorithms(True)
+    assert torch.utils.deterministic.fill_uninitialized_memory and torch.empty(3).isnan().all()
+    yield
+    torch.use_deterministic_algorithms(False)

@@ -17,8 +17,8 @@ class WeightDelta(Protocol):
     d_in: int
     d_out: int
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``Δh = x @ ΔW.T`` in the dtype of ``x``."""
+    def forward(self, x: Tensor, base: Tensor | None = None) -> Tensor:
+        """``Δh = x @ ΔW.T`` in the dtype of ``x``; with a base output, ``base + Δh`` in that one's dtype."""
         ...
 
     def delta_weight(self) -> Tensor:

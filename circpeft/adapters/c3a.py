@@ -9,7 +9,7 @@ from numbers import Real
 import torch
 from torch import Tensor, nn
 
-from ..ops import adapted_linear, block_circulant, block_circular_matmul, other_layout
+from ..ops import adapted_linear, block_circulant, diagonal_circulant_matmul, other_layout
 from ..ops.block_size import dividing_block_size
 from ..ops.checks import check_layout, nearest
 
@@ -85,10 +85,10 @@ class C3A(nn.Module):
         """The kernel of ``ΔW``: with the scale, which goes with it and not with the activations."""
         return self.kernel * (self.alpha / self.d_in)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``Δh = x @ ΔW.T``, in the dtype of ``x``."""
-        w = self.scaled_kernel
-        return block_circular_matmul(self.dropout(x) if self.dropout.p else x, w, layout=self.layout)
+    def forward(self, x: Tensor, base: Tensor | None = None) -> Tensor:
+        """``Δh = x @ ΔW.T``, in the dtype of ``x``; with a base output ``base + Δh``, in that one's dtype."""
+        x = self.dropout(x) if self.dropout.p else x
+        return diagonal_circulant_matmul(x, self.kernel, base=base, scale=self.alpha / self.d_in, layout=self.layout)
 
     def delta_weight(self) -> Tensor:
         """``ΔW: (d_out, d_in)``, built by indexing."""
@@ -96,7 +96,7 @@ class C3A(nn.Module):
 
     def folded_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """``x @ (weight + ΔW).T + bias`` in one product, for the layer that this adapts; without dropout."""
-        return adapted_linear(x, weight, bias, self.scaled_kernel, layout=self.layout)
+        return adapted_linear(x, weight, bias, self.kernel, scale=self.alpha / self.d_in, layout=self.layout)
 
     @torch.no_grad()
     def set_weighted_sum(self, adapters: Sequence[C3A], weights: Sequence[float]) -> None:

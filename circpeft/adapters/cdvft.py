@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
-from ..ops import block_circulant, block_circular_matmul
+from ..ops import block_circulant, diagonal_circulant_matmul
 from ..ops.block_size import padding_block_size
 from ..ops.checks import nearest
 from .c3a import check_alpha, check_dropout, check_summands
@@ -111,16 +110,21 @@ class CDVFT(nn.Module):
         if start == "zero":
             (self.kernels[0] if self.kernels else self.diagonals[0]).zero_()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``Δh = x @ ΔW.T``, in the dtype of ``x``, factor by factor from the right (Eq. 5 to 7)."""
+    def forward(self, x: Tensor, base: Tensor | None = None) -> Tensor:
+        """``Δh = x @ ΔW.T``, in the dtype of ``x``; with a base output ``base + Δh``, in that one's dtype.
+
+        Factor by factor from the right (Eq. 5 to 7).
+        """
         first, *further = self.diagonals
         y = self.dropout(x) if self.dropout.p else x
-        y = y * (first if self.alpha == 1 else self.alpha * first)  # a vector is scaled, not the activations
-        for kernel, diagonal in zip(self.kernels, further, strict=True):
-            surplus = kernel.shape[1] * kernel.shape[2] - y.shape[-1]
-            y = block_circular_matmul(pad(y, (0, surplus)) if surplus else y, kernel, layout="column")
-            y = (y if y.shape[-1] == self.d_out else y[..., : self.d_out]) * diagonal
-        return y.to(x.dtype)
+        if not further:
+            y = (y * (first if self.alpha == 1 else self.alpha * first)).to(x.dtype)
+            return y if base is None else base + y
+        for j, (kernel, diagonal) in enumerate(zip(self.kernels, further, strict=True)):
+            last = j == len(further) - 1
+            left = (first, diagonal) if j == 0 else (None, diagonal)
+            y = diagonal_circulant_matmul(y, kernel, *left, base if last else None, self.alpha if last else 1.0)
+        return y
 
     def delta_weight(self) -> Tensor:
         """``ΔW: (d_out, d_in)``: the product of the factors as dense matrices, circulants by indexing (Eq. 3)."""

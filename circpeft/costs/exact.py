@@ -14,6 +14,7 @@ from importlib import import_module
 from math import ceil, log2
 from typing import Any
 
+from ..ops.diagonal import FUSED
 from ..ops.dispatch import BACKENDS
 
 H = dict[str, Any]
@@ -134,16 +135,26 @@ def _lamda_backward(t: int, d_in: int, d_out: int, h: H) -> int:
     return second + 2 * t * r * d_out + 4 * t * r * r + 2 * t * r * d_in + t * d_in
 
 
+def _gradients(h: H, t: int, grid: tuple[int, int, int], d_in: int, d_out: int) -> int:
+    """The backward pass of one circulant factor between diagonals; a size of 0 says that there is no diagonal."""
+    m, n, b = grid
+    if h["backend"] in FUSED:
+        transforms = import_module(BACKENDS[h["backend"]]).backward_flops(t, m, n, b, again=bool(d_out))
+        return transforms + (4 * t + 1) * d_in + (3 * t + 1) * d_out
+    return _product(h, t, n, m, b) + _kernel_grad(h, t, m, n, b) + 3 * t * (d_in + d_out)
+
+
 def _c3a_backward(t: int, d_in: int, d_out: int, h: H) -> int:
     m, n, b = d_out // h["block_size"], d_in // h["block_size"], h["block_size"]
-    return _product(h, t, n, m, b) + _kernel_grad(h, t, m, n, b) + m * n * b + t * d_in
+    scaled = 2 if h["backend"] in FUSED else 1  # the kernel again, and its gradient
+    return _gradients(h, t, (m, n, b), 0, 0) + scaled * m * n * b + t * d_in
 
 
 def _cdvft_backward(t: int, d_in: int, d_out: int, h: H) -> int:
-    total = 3 * t * d_in + t * d_in
-    for m, n, b in _grids(d_in, d_out, h):
-        total += 3 * t * d_out + _product(h, t, n, m, b) + _kernel_grad(h, t, m, n, b)
-    return total
+    grids = _grids(d_in, d_out, h)
+    if not grids:
+        return 4 * t * d_in
+    return t * d_in + sum(_gradients(h, t, grid, 0 if j else d_in, d_out) for j, grid in enumerate(grids))
 
 
 _BACKWARD: dict[str, Callable[[int, int, int, H], float]] = {

@@ -145,7 +145,11 @@ class CirculantLayer(nn.Module, BaseTunerLayer):
             adapters = self.adapters
             for name in self.active_adapters:
                 if name in adapters:
-                    result = result + adapters[name](x).to(result.dtype)
+                    # Whoever watches an adapter is to see its own output.
+                    if _is_watched(adapters[name]):
+                        result = result + adapters[name](x).to(result.dtype)
+                    else:
+                        result = adapters[name](x, result)
         return result
 
     def _foldable(self, x: Tensor) -> nn.Module | None:

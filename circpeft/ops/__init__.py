@@ -1,6 +1,7 @@
 """Block-circulant products: one public function, several ways to compute it."""
 
 from .circulant import block_circulant, circulant, other_layout
+from .diagonal import diagonal_circulant_matmul
 from .dispatch import available_backends, folds, use_backend
 from .fold import adapted_linear
 from .product import block_circular_kernel_grad, block_circular_matmul
@@ -12,6 +13,7 @@ __all__ = [
     "block_circular_kernel_grad",
     "block_circular_matmul",
     "circulant",
+    "diagonal_circulant_matmul",
     "folds",
     "other_layout",
     "use_backend",

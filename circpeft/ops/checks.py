@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+import torch
 from torch import Tensor
 
 LAYOUTS = ("column", "row")
@@ -32,18 +33,61 @@ def check_kernel(w: Tensor) -> None:
         raise ValueError(f"a block kernel needs shape (m, n, b) with every size >= 1, got {tuple(w.shape)}")
 
 
+def _check_real(**tensors: Tensor | None) -> None:
+    for name, tensor in tensors.items():
+        if tensor is not None and not tensor.is_floating_point():
+            raise TypeError(f"{name} must be real floating point (float64 to bfloat16), got {tensor.dtype}")
+
+
+def _check_device(x: Tensor, **tensors: Tensor | None) -> None:
+    for name, tensor in tensors.items():
+        if tensor is not None and tensor.device != x.device:
+            raise ValueError(f"x is on {x.device} and {name} on {tensor.device}; move them to one device")
+
+
 def check_product(x: Tensor, w: Tensor, layout: str) -> None:
     """Raise before any work where ``x`` (..., n*b) and ``w`` (m, n, b) cannot be multiplied."""
     check_layout(layout)
     check_kernel(w)
-    for name, tensor in (("x", x), ("w", w)):
-        if not tensor.is_floating_point():
-            raise TypeError(f"{name} must be real floating point (float64 to bfloat16), got {tensor.dtype}")
+    _check_real(x=x, w=w)
     m, n, b = w.shape
     if x.dim() < 1 or x.shape[-1] != n * b:
         raise ValueError(
             f"x of shape {tuple(x.shape)} does not fit w of shape {(m, n, b)}: "
             f"the last dimension must be n*b = {n}*{b} = {n * b}"
         )
-    if x.device != w.device:
-        raise ValueError(f"x is on {x.device} and w on {w.device}; move them to one device")
+    _check_device(x, w=w)
+
+
+def check_diagonals(
+    x: Tensor, w: Tensor, diagonal_in: Tensor | None, diagonal_out: Tensor | None, base: Tensor | None, layout: str
+) -> int:
+    """Raise before any work where the factors do not fit each other; returns the number of outputs.
+
+    Sizes may fall short of whole blocks by less than one, which padding makes up.
+    """
+    check_layout(layout)
+    check_kernel(w)
+    _check_real(x=x, w=w, diagonal_in=diagonal_in, diagonal_out=diagonal_out, base=base)
+    m, n, b = w.shape
+    if x.dim() < 1 or not (n - 1) * b < x.shape[-1] <= n * b:
+        raise ValueError(
+            f"x of shape {tuple(x.shape)} does not fit w of shape {(m, n, b)}: "
+            f"the last dimension must be over {(n - 1) * b} and at most n*b = {n * b}"
+        )
+    sized = [t.shape[-1:] for t in (diagonal_out, base) if t is not None]
+    d_out = sized[0].numel() if sized else m * b
+    if any(size != sized[0] for size in sized) or not (m - 1) * b < d_out <= m * b:
+        raise ValueError(
+            f"diagonal_out and base of sizes {[tuple(size) for size in sized]} do not fit w of shape {(m, n, b)}: "
+            f"one size, over {(m - 1) * b} and at most m*b = {m * b}"
+        )
+    for name, tensor, shape in (
+        ("diagonal_in", diagonal_in, x.shape[-1:]),
+        ("diagonal_out", diagonal_out, torch.Size([d_out])),
+        ("base", base, torch.Size([*x.shape[:-1], d_out])),
+    ):
+        if tensor is not None and tensor.shape != shape:
+            raise ValueError(f"{name} of shape {tuple(tensor.shape)} does not fit: expected {tuple(shape)}")
+    _check_device(x, w=w, diagonal_in=diagonal_in, diagonal_out=diagonal_out, base=base)
+    return d_out

@@ -63,30 +63,54 @@ BUFFER_NUMBERS = 256 * 1024
 def add_block_circulant(base: Tensor | None, w: Tensor, layout: str) -> Tensor:
     """``base + block_circulant(w, layout)`` as a new matrix, without a gradient; without a base the matrix alone.
 
-    Rows are read from views, so that the matrix is written once and no index is built: a kernel repeated without a gap,
-    read in rows that start ``b - 1`` apart, is its circulant matrix.
-
     Shapes: ``base: (m*b, n*b)``, ``w: (m, n, b)`` -> ``(m*b, n*b)``.
 
     >>> add_block_circulant(torch.eye(2), torch.tensor([[[1.0, 2.0]]]), "row")
     tensor([[2., 2.],
             [2., 2.]])
     """
-    w = w.detach() if layout == "row" else other_layout(w.detach())
     m, n, b = w.shape
-    out = w.new_empty(m, b, n, b)
+    out = w.new_empty(m * b, n * b)
+    fill_block_circulant(out, base, row_kernel(w, layout), slice(0, b), slice(0, b))
+    return out
+
+
+def row_kernel(w: Tensor, layout: str) -> Tensor:
+    """The kernel in the row layout, without a gradient."""
+    return w.detach() if layout == "row" else other_layout(w.detach())
+
+
+def fill_block_circulant(out: Tensor, base: Tensor | None, w: Tensor, rows: slice, columns: slice) -> None:
+    """Write a part of ``base + block_circulant(w, "row")``: the same rows and columns of every block.
+
+    Rows are read from views, so that the matrix is written once and no index is built: numbers repeated without a gap,
+    read in rows that start one short of their period apart, are a Toeplitz matrix.
+
+    Shapes: ``w: (m, n, b)``, ``base: (m*b, n*b)`` or None, ``out: (m*r, n*c)``, contiguous, for r rows and c columns.
+    """
+    (m, n, b), c = w.shape, columns.stop - columns.start
+    out = out.view(m, rows.stop - rows.start, n, c)
     under = None if base is None else base.detach().reshape(m, b, n, b)
-    rows = min(b, max(1, BUFFER_NUMBERS // (n * b)))  # of a block at a time
-    blocks = max(1, BUFFER_NUMBERS // (n * b * (b + 1))) if rows == b else 1  # rows of blocks at a time
-    period = (rows + 1) * b
-    strides = (n * period, b - 1, period, 1)
+    step = min(rows.stop - rows.start, max(1, BUFFER_NUMBERS // (n * b)))  # rows of a block at a time
+    whole = step == rows.stop - rows.start
+    blocks = max(1, BUFFER_NUMBERS // (n * b * (step + 1))) if whole else 1  # rows of blocks at a time
+    period = min(b, step + c - 1)  # few columns see a stretch of the kernel, all columns the whole of it
+    strides = (n * (step + 1) * period, period - 1, (step + 1) * period, 1)
     for i in range(0, m, blocks):
-        buffer = w[i : i + blocks].repeat(1, 1, rows + 1)
-        for r in range(0, b, rows):
-            band = out[i : i + blocks, r : r + rows]
-            view = buffer.as_strided(band.shape, strides, (b - r) % b)
-            band.copy_(view) if under is None else torch.add(under[i : i + blocks, r : r + rows], view, out=band)
-    return out.view(m * b, n * b)
+        kernels = w[i : i + blocks]
+        buffer = kernels.repeat(1, 1, step + 1) if period == b else None
+        for r in range(rows.start, rows.stop, step):
+            end = min(r + step, rows.stop)
+            first = (b - r) % b + columns.start
+            if period < b:
+                first, shift = step - 1, first - step + 1
+                buffer = kernels.roll(-shift, -1)[..., :period].repeat(1, 1, step + 1)
+            band = out[i : i + blocks, r - rows.start : end - rows.start]
+            view = buffer.as_strided(band.shape, strides, first)
+            if under is None:
+                band.copy_(view)
+            else:
+                torch.add(under[i : i + blocks, r:end, :, columns], view, out=band)
 
 
 def other_layout(w: Tensor) -> Tensor:

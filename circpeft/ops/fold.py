@@ -5,24 +5,28 @@
 would round it away: then do not fold.
 """
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 from torch.nn.functional import linear
 from torch.utils.flop_counter import register_flop_formula
 
 from .checks import check_product
-from .circulant import add_block_circulant
+from .circulant import add_block_circulant, fill_block_circulant, row_kernel
 from .product import IMPLEMENTATIONS, block_circular_kernel_grad
 
 
-def adapted_linear(x: Tensor, weight: Tensor, bias: Tensor | None, w: Tensor, layout: str = "column") -> Tensor:
+def adapted_linear(
+    x: Tensor, weight: Tensor, bias: Tensor | None, w: Tensor, scale: float = 1.0, layout: str = "column"
+) -> Tensor:
     """A linear layer with a block-circulant change of its weight, in one product.
 
-    Formula: ``y = x @ (weight + block_circulant(w, layout)).T + bias``.
+    Formula: ``y = x @ (weight + scale * block_circulant(w, layout)).T + bias``.
 
     Shapes: ``x: (..., n*b)``, ``weight: (m*b, n*b)``, ``bias: (m*b,)``, ``w: (m, n, b)`` -> ``(..., m*b)``, all of one
-    floating-point dtype. Differentiable to any order in every argument. Keeps its arguments alone: the sum of the
-    weights is made anew in the backward pass.
+    floating-point dtype. Differentiable to any order in every tensor. Keeps its arguments alone: the sum of the weights
+    is made anew in the backward pass, and a large one never as a whole, but in bands of a few megabytes.
 
     Raises: ValueError for shapes, dtypes or devices that do not fit, or an unknown layout; TypeError for tensors that
     are not real floating point.
@@ -38,11 +42,57 @@ def adapted_linear(x: Tensor, weight: Tensor, bias: Tensor | None, w: Tensor, la
     if not x.dtype == weight.dtype == w.dtype or weight.device != w.device:
         found = ", ".join(f"{k} {t.dtype} on {t.device}" for k, t in (("x", x), ("weight", weight), ("w", w)))
         raise ValueError(f"adapted_linear needs one dtype and one device, got {found}")
-    return torch.ops.circpeft.adapted_matmul(x, weight, bias, w, layout, False)
+    return torch.ops.circpeft.adapted_matmul(x, weight, bias, w, float(scale), layout, False)
 
 
-def _compute(x: Tensor, weight: Tensor, bias: Tensor | None, w: Tensor, layout: str, transposed: bool) -> Tensor:
+# A sum of weights of more numbers than two bands have is made, and multiplied with, a band at a time.
+BAND_NUMBERS = 1024 * 1024
+
+
+def _bands(blocks: int, b: int, width: int) -> Iterator[tuple[slice, slice]]:
+    """Parts of ``blocks`` blocks of ``b`` rows (or columns) of ``width``: whole blocks, or rows of one, as slices."""
+    rows = max(1, BAND_NUMBERS // width)
+    if rows >= b:
+        for i in range(0, blocks, rows // b):
+            yield slice(i, min(blocks, i + rows // b)), slice(0, b)
+    else:
+        for i in range(blocks):
+            for r in range(0, b, rows):
+                yield slice(i, i + 1), slice(r, min(b, r + rows))
+
+
+def _in_bands(x: Tensor, weight: Tensor, bias: Tensor | None, w: Tensor, transposed: bool) -> Tensor:
+    """The product, band by band of the output's features; ``x: (t, features)`` and ``w`` in the row layout."""
+    m, n, b = w.shape
+    whole = slice(0, b)
+    y = x.new_empty(len(x), (n if transposed else m) * b)
+    buffer = x.new_empty(max(BAND_NUMBERS, (m if transposed else n) * b))
+    for blocks, part in _bands(n if transposed else m, b, (m if transposed else n) * b):
+        features = slice(blocks.start * b + part.start, (blocks.stop - 1) * b + part.stop)
+        size = features.stop - features.start
+        of = slice(blocks.start * b, blocks.stop * b)
+        if transposed:
+            band = buffer[: m * b * size].view(m * b, size)
+            fill_block_circulant(band, weight[:, of], w[:, blocks], whole, part)
+            torch.mm(x, band, out=y[:, features])
+            continue
+        band = buffer[: size * n * b].view(size, n * b)
+        fill_block_circulant(band, weight[of], w[blocks], part, whole)
+        if bias is None:
+            torch.mm(x, band.T, out=y[:, features])
+        else:
+            torch.addmm(bias[features], x, band.T, out=y[:, features])
+    return y
+
+
+def _compute(
+    x: Tensor, weight: Tensor, bias: Tensor | None, w: Tensor, scale: float, layout: str, transposed: bool
+) -> Tensor:
+    w = w if scale == 1 else w * scale
     with torch.autocast(x.device.type, enabled=False):
+        if weight.numel() > 2 * BAND_NUMBERS:
+            y = _in_bands(x.reshape(-1, x.shape[-1]), weight, bias, row_kernel(w, layout), transposed)
+            return y.view(*x.shape[:-1], y.shape[-1])
         whole = add_block_circulant(weight, w, layout)
         # As the frozen layer computes it: with ΔW = 0 the same bits.
         return x @ whole if transposed else linear(x, whole, bias)
@@ -52,12 +102,12 @@ _adapted = torch.library.custom_op("circpeft::adapted_matmul", _compute, mutates
 
 
 @_adapted.register_fake
-def _(x: Tensor, weight: Tensor, bias: Tensor | None, w: Tensor, layout: str, transposed: bool) -> Tensor:
+def _(x, weight, bias, w, scale, layout, transposed) -> Tensor:
     return x.new_empty(*x.shape[:-1], weight.shape[1] if transposed else weight.shape[0])
 
 
 def _context(ctx, inputs, output):
-    x, weight, _, w, ctx.layout, ctx.transposed = inputs
+    x, weight, _, w, ctx.scale, ctx.layout, ctx.transposed = inputs
     ctx.save_for_backward(x, weight, w)
 
 
@@ -67,14 +117,15 @@ def _backward(ctx, g):
     # The output's side of the matrix first.
     out, into = (x, g) if ctx.transposed else (g, x)
     if ctx.needs_input_grad[0]:
-        dx = _adapted(g, weight, None, w, ctx.layout, not ctx.transposed)
+        dx = _adapted(g, weight, None, w, ctx.scale, ctx.layout, not ctx.transposed)
     if ctx.needs_input_grad[1]:
         dweight = out.reshape(-1, out.shape[-1]).T @ into.reshape(-1, into.shape[-1])
     if ctx.needs_input_grad[2]:
         dbias = g.reshape(-1, g.shape[-1]).sum(0)
     if ctx.needs_input_grad[3]:
         dw = block_circular_kernel_grad(out, into, w.shape[-1], ctx.layout)
-    return dx, dweight, dbias, dw, None, None
+        dw = dw if ctx.scale == 1 else dw * ctx.scale
+    return dx, dweight, dbias, dw, None, None, None
 
 
 _adapted.register_autograd(_backward, setup_context=_context)
@@ -82,6 +133,6 @@ IMPLEMENTATIONS[torch.ops.circpeft.adapted_matmul] = _compute
 
 
 @register_flop_formula(torch.ops.circpeft.adapted_matmul)
-def _flops(x_shape, weight_shape, bias_shape, w_shape, layout, transposed, *args, **kwargs) -> int:
+def _flops(x_shape, weight_shape, bias_shape, w_shape, scale, layout, transposed, *args, **kwargs) -> int:
     size = weight_shape[0] * weight_shape[1]
     return 2 * torch.Size(x_shape[:-1]).numel() * size + size

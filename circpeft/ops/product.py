@@ -59,7 +59,8 @@ def block_circular_kernel_grad(g: Tensor, x: Tensor, b: int, layout: str = "colu
     return torch.ops.circpeft.block_circular_kernel_grad(g, x, b, dtype, layout, resolve_backend(backend, b, x.device))
 
 
-def _compute_dtype(*dtypes: torch.dtype) -> torch.dtype:
+def compute_dtype(*dtypes: torch.dtype) -> torch.dtype:
+    """What a product of such tensors is computed in: the widest of them, at least float32."""
     result = torch.float32
     for dtype in dtypes:
         result = torch.promote_types(result, dtype)
@@ -72,7 +73,7 @@ def _other(layout: str) -> str:
 
 def _compute_matmul(x: Tensor, w: Tensor, layout: str, backend: str) -> Tensor:
     m, n, b = w.shape
-    dtype = _compute_dtype(x.dtype, w.dtype)
+    dtype = compute_dtype(x.dtype, w.dtype)
     rows = x.reshape(-1, n * b).to(dtype)
     with torch.autocast(x.device.type, enabled=False):  # it would take dense products back to half precision
         y = import_module(BACKENDS[backend]).matmul(rows, w.to(dtype).contiguous(), layout)
@@ -88,7 +89,7 @@ def _(x: Tensor, w: Tensor, layout: str, backend: str) -> Tensor:
 
 
 def _compute_kernel_grad(g: Tensor, x: Tensor, b: int, dtype: torch.dtype, layout: str, backend: str) -> Tensor:
-    compute = _compute_dtype(g.dtype, x.dtype, dtype)
+    compute = compute_dtype(g.dtype, x.dtype, dtype)
     g_rows, x_rows = g.reshape(-1, g.shape[-1]).to(compute), x.reshape(-1, x.shape[-1]).to(compute)
     with torch.autocast(x.device.type, enabled=False):
         dw = import_module(BACKENDS[backend]).kernel_grad(g_rows, x_rows, b, layout)

@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 # The transforms of one chunk should stay in the processor's cache; on a GPU one large call is better.
 CHUNK_ELEMENTS = {"cpu": 256 * 1024, "cuda": 64 * 1024 * 1024}
@@ -16,6 +17,44 @@ def _chunk(x: Tensor, width: int) -> int:
     return max(16, budget // width)
 
 
+def _kernel_spectrum(w: Tensor, layout: str) -> Tensor:
+    w_hat = torch.fft.rfft(w)
+    return w_hat.conj_physical() if layout == "row" else w_hat  # a lazy conjugate is lost under torch.compile
+
+
+def _product(x_hat: Tensor, w_hat: Tensor) -> Tensor:
+    """Spectra ``x_hat: (t, n, f)`` times kernels' spectra ``w_hat: (m, n, f)``, summed over n -> ``(t, m, f)``."""
+    m, n, _ = w_hat.shape
+    if m == 1 and n <= FEW_BLOCKS:
+        y_hat = x_hat[:, :1] * w_hat[:, 0]
+        for j in range(1, n):
+            y_hat.addcmul_(x_hat[:, j : j + 1], w_hat[:, j])
+        return y_hat
+    if n == 1 and m <= FEW_BLOCKS:
+        return x_hat * w_hat[:, 0]
+    # One small matrix a frequency.
+    return (x_hat.permute(2, 0, 1) @ w_hat.permute(2, 1, 0)).permute(1, 2, 0)
+
+
+def _add_kernel_grad(total: Tensor, g_hat: Tensor, x_hat: Tensor) -> None:
+    """Add ``sum_t g_hat * conj(x_hat)`` of one chunk to ``total: (f, m, n)``."""
+    (_, m, n), x_hat = total.shape, x_hat.conj_physical()
+    if min(m, n) == 1 and max(m, n) <= FEW_BLOCKS:
+        total += (g_hat * x_hat).sum(0).view(m, n, -1).permute(2, 0, 1)
+    else:
+        total += g_hat.permute(2, 1, 0) @ x_hat.permute(2, 0, 1)
+
+
+def _kernel_of(total: Tensor, b: int, layout: str) -> Tensor:
+    if layout == "row":
+        total = total.conj_physical()
+    return torch.fft.irfft(total.permute(1, 2, 0), n=b)
+
+
+def _total(m: int, n: int, b: int, like: Tensor) -> Tensor:
+    return torch.zeros(b // 2 + 1, m, n, dtype=torch.promote_types(like.dtype, torch.complex64), device=like.device)
+
+
 def matmul(x: Tensor, w: Tensor, layout: str) -> Tensor:
     """Block-circulant product: ``irfft(sum_j rfft(w_ij) * rfft(x_j))``, with ``conj(rfft(w))`` for the row layout.
 
@@ -23,23 +62,12 @@ def matmul(x: Tensor, w: Tensor, layout: str) -> Tensor:
     Source: CDVFT Eq. 8 and 12 (column); C3A section 3.2 and 3.4 (row), with real transforms.
     """
     (m, n, b), t = w.shape, x.shape[0]
-    w_hat = torch.fft.rfft(w)
-    if layout == "row":
-        w_hat = w_hat.conj_physical()  # a lazy conjugate is lost under torch.compile
-    w_freq = w_hat.permute(2, 1, 0)  # (f, n, m): one small matrix a frequency
+    w_hat = _kernel_spectrum(w, layout)
     y = x.new_empty(t, m, b)
     step = _chunk(x, max(m, n) * b)
     for start in range(0, t, step):
         x_hat = torch.fft.rfft(x[start : start + step].view(-1, n, b))
-        if m == 1 and n <= FEW_BLOCKS:
-            y_hat = x_hat[:, :1] * w_hat[:, 0]
-            for j in range(1, n):
-                y_hat.addcmul_(x_hat[:, j : j + 1], w_hat[:, j])
-        elif n == 1 and m <= FEW_BLOCKS:
-            y_hat = x_hat * w_hat[:, 0]
-        else:
-            y_hat = (x_hat.permute(2, 0, 1) @ w_freq).permute(1, 2, 0)
-        torch.fft.irfft(y_hat, n=b, out=y[start : start + step])
+        torch.fft.irfft(_product(x_hat, w_hat), n=b, out=y[start : start + step])
     return y.view(t, m * b)
 
 
@@ -50,19 +78,88 @@ def kernel_grad(g: Tensor, x: Tensor, b: int, layout: str) -> Tensor:
     Source: CDVFT Eq. 11. C3A section 3.3 prints the row layout's with the kernel's index reversed.
     """
     m, n, t = g.shape[-1] // b, x.shape[-1] // b, x.shape[0]
-    total = torch.zeros(b // 2 + 1, m, n, dtype=torch.promote_types(x.dtype, torch.complex64), device=x.device)
+    total = _total(m, n, b, x)
     step = _chunk(x, max(m, n) * b)
     for start in range(0, t, step):
         g_hat = torch.fft.rfft(g[start : start + step].view(-1, m, b))
         x_hat = torch.fft.rfft(x[start : start + step].view(-1, n, b))
-        x_hat = x_hat.conj_physical()
-        if min(m, n) == 1 and max(m, n) <= FEW_BLOCKS:
-            total += (g_hat * x_hat).sum(0).view(m, n, -1).permute(2, 0, 1)
+        _add_kernel_grad(total, g_hat, x_hat)
+    return _kernel_of(total, b, layout)
+
+
+def _blocks(rows: Tensor, diagonal: Tensor | None, like: Tensor) -> Tensor:
+    """A chunk of rows in the kernels' dtype, times the diagonal, padded with zeros to whole blocks: ``(t, n, b)``."""
+    rows = rows.to(like.dtype)
+    if diagonal is not None:
+        rows = rows * diagonal
+    n, b = like.shape
+    surplus = n * b - rows.shape[-1]
+    return (pad(rows, (0, surplus)) if surplus else rows).reshape(-1, n, b)
+
+
+def diagonal_matmul(
+    x: Tensor,
+    w: Tensor,
+    layout: str,
+    diagonal_in: Tensor | None,
+    diagonal_out: Tensor | None,
+    base: Tensor | None,
+    y: Tensor,
+) -> None:
+    """``y = base + diagonal_out * C(w) (diagonal_in * x)``, chunk by chunk, each finished while it is in the cache.
+
+    Shapes: ``x: (t, d_in)``, ``w: (m, n, b)`` float32 or float64, ``y, base: (t, d_out)`` of any floating-point dtype.
+    """
+    (m, n, b), t = w.shape, x.shape[0]
+    w_hat = _kernel_spectrum(w, layout)
+    step = _chunk(x, max(m, n) * b)
+    for start in range(0, t, step):
+        x_hat = torch.fft.rfft(_blocks(x[start : start + step], diagonal_in, w[0]))
+        rows = torch.fft.irfft(_product(x_hat, w_hat), n=b).reshape(-1, m * b)[:, : y.shape[-1]]
+        if diagonal_out is not None:
+            rows *= diagonal_out
+        if base is None:
+            y[start : start + step] = rows
         else:
-            total += g_hat.permute(2, 1, 0) @ x_hat.permute(2, 0, 1)
-    if layout == "row":
-        total = total.conj_physical()
-    return torch.fft.irfft(total.permute(1, 2, 0), n=b)
+            torch.add(rows, base[start : start + step], out=y[start : start + step])
+
+
+def diagonal_matmul_backward(
+    g: Tensor,
+    x: Tensor,
+    w: Tensor,
+    layout: str,
+    diagonal_in: Tensor | None,
+    diagonal_out: Tensor | None,
+    dx: Tensor | None,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Gradients of `diagonal_matmul` for ``w`` and the diagonals, and for x into ``dx``, where that is given.
+
+    Every transform is taken once: what the forward pass had in between is made again, a chunk at a time.
+    Source: CDVFT Eq. 9 and 11; the product of the transposed grid, C3A section 3.3 with its transpose put back.
+    """
+    (m, n, b), t = w.shape, x.shape[0]
+    w_hat = _kernel_spectrum(w, layout)
+    back_hat = w_hat.transpose(0, 1).conj_physical()
+    total = _total(m, n, b, w)
+    d_in = None if diagonal_in is None else torch.zeros_like(diagonal_in)
+    d_out = None if diagonal_out is None else torch.zeros_like(diagonal_out)
+    step = _chunk(x, max(m, n) * b)
+    for start in range(0, t, step):
+        x_rows, g_rows = x[start : start + step], g[start : start + step]
+        x_hat = torch.fft.rfft(_blocks(x_rows, diagonal_in, w[0]))
+        g_hat = torch.fft.rfft(_blocks(g_rows, diagonal_out, w[:, 0]))
+        _add_kernel_grad(total, g_hat, x_hat)
+        if d_out is not None:
+            y = torch.fft.irfft(_product(x_hat, w_hat), n=b).reshape(-1, m * b)[:, : g.shape[-1]]
+            d_out += (y * g_rows).sum(0)
+        if dx is not None or d_in is not None:
+            into = torch.fft.irfft(_product(g_hat, back_hat), n=b).reshape(-1, n * b)[:, : x.shape[-1]]
+            if d_in is not None:
+                d_in += (into * x_rows).sum(0)
+            if dx is not None:
+                dx[start : start + step] = into if diagonal_in is None else into * diagonal_in
+    return _kernel_of(total, b, layout), d_in, d_out
 
 
 def _rfft_flops(b: int) -> float:
@@ -87,3 +184,13 @@ def kernel_grad_flops(t: int, m: int, n: int, b: int) -> int:
     Each further chunk adds one more sum of m*n*(b//2+1) complex numbers.
     """
     return round((t * (n + m) + m * n) * _rfft_flops(b)) + (8 * t + 2) * m * n * (b // 2 + 1)
+
+
+def backward_flops(t: int, m: int, n: int, b: int, dx: bool = True, again: bool = False) -> int:
+    """FLOPs of ``diagonal_matmul_backward`` without its diagonals: each transform once, products by frequency.
+
+    Args: ``dx``: a product with the transposed grid is among them; ``again``: the forward product is made again.
+    """
+    transforms = (t * (m + n) + 2 * m * n + t * n * dx + t * m * again) * _rfft_flops(b)
+    products = _products(t, n, m, b) * dx + _products(t, m, n, b) * again
+    return round(transforms) + products + (8 * t + 2) * m * n * (b // 2 + 1)

@@ -1,9 +1,12 @@
 """Circulant matrices against their definition, entry by entry."""
 
+from importlib import import_module
+
 import pytest
 import torch
 
 from circpeft import block_circulant, circulant
+from circpeft.ops.circulant import fill_block_circulant
 
 KERNELS = [(1, 1, 1), (2, 3, 1), (1, 1, 2), (3, 2, 5), (2, 2, 6), (1, 4, 7)]
 
@@ -27,6 +30,22 @@ def test_the_layouts_are_each_others_transposes(shape):
     w = torch.randn(shape)
     assert torch.equal(circulant(w, "row"), circulant(w, "column").mT)
     assert torch.equal(block_circulant(w, "row"), block_circulant(w.transpose(0, 1), "column").T)
+
+
+@pytest.mark.parametrize("shape", [*KERNELS, (2, 3, 40)], ids=str)
+@pytest.mark.parametrize("numbers", [1, 100, 500, 10**6])
+@pytest.mark.parametrize("with_base", [True, False])
+def test_parts_written_from_views(shape, numbers, with_base, monkeypatch):
+    monkeypatch.setattr(import_module("circpeft.ops.circulant"), "BUFFER_NUMBERS", numbers)
+    m, n, b = shape
+    w, base = torch.randn(shape), torch.randn(m * b, n * b) if with_base else None
+    whole = circulant(w, "row").transpose(1, 2).reshape(m * b, n * b) + (base if with_base else 0)
+    for rows in {(0, b), (0, (b + 1) // 2), (b // 2, b), (b - 1, b)}:
+        for columns in {(0, b), (0, (b + 1) // 2), (b // 3, b), (b - 1, b)}:
+            part = whole.view(m, b, n, b)[:, slice(*rows), :, slice(*columns)].flatten(2).flatten(0, 1)
+            out = torch.full_like(part, torch.nan)
+            fill_block_circulant(out, base, w, slice(*rows), slice(*columns))
+            assert torch.equal(out, part)
 
 
 def test_batches_dtype_and_first_row_or_column():

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+import circpeft.ops.fold
 from circpeft import adapted_linear, block_circulant
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -19,10 +20,10 @@ def arguments(m, n, b, batch, dtype=torch.float64):
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_value_and_derivatives_of_both_orders(shape, layout):
     def product(x, weight, bias, w):
-        return adapted_linear(x, weight, bias, w, layout)
+        return adapted_linear(x, weight, bias, w, 0.5, layout)
 
     x, weight, bias, w = inputs = arguments(*shape)
-    torch.testing.assert_close(product(*inputs), x @ (weight + block_circulant(w, layout)).T + bias)
+    torch.testing.assert_close(product(*inputs), x @ (weight + 0.5 * block_circulant(w, layout)).T + bias)
     assert torch.autograd.gradcheck(product, inputs) and torch.autograd.gradgradcheck(product, inputs)
 
 
@@ -33,7 +34,7 @@ def test_promised_error_at_model_sizes(shape, layout, error):
     exact = [t.detach().double().requires_grad_() for t in (x, weight, bias, w)]
     truth = exact[0] @ (exact[1] + block_circulant(exact[3], layout)).T + exact[2]
     g = torch.randn_like(truth)
-    y = adapted_linear(x, weight, bias, w, layout)
+    y = adapted_linear(x, weight, bias, w, layout=layout)
     values = (y, *torch.autograd.grad(y, (x, weight, bias, w), g.float()))
     for value, true in zip(values, (truth, *torch.autograd.grad(truth, exact, g)), strict=True):
         assert error(value, true) < 1e-5
@@ -50,9 +51,11 @@ def test_keeps_its_arguments_alone_and_builds_the_sum_anew():
 @both
 def test_opcheck_and_compiled_whole(layout):
     x, weight, bias, w = arguments(2, 3, 4, (5,), torch.float32)
-    torch.library.opcheck(torch.ops.circpeft.adapted_matmul, (x, weight, bias, w, layout, False))
+    torch.library.opcheck(torch.ops.circpeft.adapted_matmul, (x, weight, bias, w, 0.5, layout, False))
     compiled = torch.compile(adapted_linear, fullgraph=True, backend="aot_eager")
-    torch.testing.assert_close(compiled(x, weight, bias, w, layout), adapted_linear(x, weight, bias, w, layout))
+    torch.testing.assert_close(
+        compiled(x, weight, bias, w, 2.0, layout), adapted_linear(x, weight, bias, w, 2.0, layout)
+    )
 
 
 def test_what_does_not_fit_is_named():
@@ -69,3 +72,19 @@ def test_without_a_change_the_frozen_layers_bits(batch, with_bias):
     x, weight, bias, w = arguments(2, 3, 16, batch, torch.float32)
     bias = bias if with_bias else None
     assert torch.equal(adapted_linear(x, weight, bias, w * 0), torch.nn.functional.linear(x, weight, bias))
+
+
+@both
+@pytest.mark.parametrize("shape", [*SHAPES, (3, 2, 40, (4,)), (40, 3, 2, (2, 2))], ids=str)
+@pytest.mark.parametrize("numbers", [1, 60, 300])
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_in_bands_as_at_once(shape, layout, numbers, with_bias, monkeypatch, poisoned):
+    x, weight, bias, w = arguments(*shape)
+    inputs = (x, weight, bias if with_bias else None, w, 0.5, layout)
+    wanted = [t for t in inputs[:4] if t is not None]
+    y = adapted_linear(*inputs)
+    g = torch.randn_like(y)
+    once = y, *torch.autograd.grad(y, wanted, g)
+    monkeypatch.setattr(circpeft.ops.fold, "BAND_NUMBERS", numbers)
+    bands = adapted_linear(*inputs)
+    torch.testing.assert_close((bands, *torch.autograd.grad(bands, wanted, g)), once)

@@ -1,0 +1,257 @@
+"""Diagonal, block-circulant, diagonal: the one operator of both methods against the dense matrix, in every part."""
+
+from itertools import product
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from circpeft import available_backends, block_circulant
+from circpeft.ops import diagonal_circulant_matmul, rfft
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+BACKENDS = available_backends("cpu")
+# (m, n, b, inputs short of whole blocks, outputs short, batch)
+SHAPES = [
+    (1, 1, 1, 0, 0, ()),
+    (1, 2, 1, 0, 0, (2,)),
+    (1, 1, 2, 1, 0, (2, 1)),
+    (2, 1, 3, 0, 2, (3,)),
+    (1, 1, 5, 0, 0, (2,)),
+    (2, 3, 4, 1, 2, (1, 2)),
+    (3, 1, 7, 6, 0, ()),
+    (1, 3, 6, 0, 5, (2,)),
+    (2, 2, 8, 3, 3, (2,)),
+    (1, 6, 3, 2, 0, (1,)),
+    (6, 1, 2, 0, 1, (2,)),
+    (2, 2, 3, 0, 0, (0,)),
+    (1, 1, 16, 0, 0, (2,)),
+]
+every = pytest.mark.parametrize("backend", BACKENDS)
+both = pytest.mark.parametrize("layout", ["column", "row"])
+shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
+PARTS = list(product([False, True], repeat=3))
+parts = pytest.mark.parametrize("with_in, with_out, with_base", PARTS)
+
+
+def operands(shape, with_in, with_out, with_base, dtype=torch.float64, parameters=None):
+    m, n, b, short_in, short_out, batch = shape
+    d_in, d_out = n * b - short_in, m * b - (short_out if with_out or with_base else 0)
+    kept = parameters or dtype
+    made = (
+        torch.randn(*batch, d_in, dtype=dtype),
+        torch.randn(m, n, b, dtype=kept),
+        torch.randn(d_in, dtype=kept) if with_in else None,
+        torch.randn(d_out, dtype=kept) if with_out else None,
+        torch.randn(*batch, d_out, dtype=dtype) if with_base else None,
+    )
+    return [None if t is None else t.requires_grad_() for t in made]
+
+
+def dense(x, w, diagonal_in, diagonal_out, base, scale, layout):
+    d_out = next((t.shape[-1] for t in (diagonal_out, base) if t is not None), w.shape[0] * w.shape[2])
+    delta = scale * block_circulant(w, layout)[:d_out, : x.shape[-1]]
+    delta = delta if diagonal_in is None else delta * diagonal_in
+    delta = delta if diagonal_out is None else diagonal_out[:, None] * delta
+    return x @ delta.T + (0 if base is None else base)
+
+
+def given_parts(inputs):
+    return [t for t in inputs if t is not None]
+
+
+def with_parts(function, inputs):
+    """The function of the given tensors alone, as gradcheck wants it."""
+
+    def of_given(*tensors):
+        left = list(tensors)
+        return function(*(None if t is None else left.pop(0) for t in inputs))
+
+    return of_given
+
+
+# Backends beside rfft are put together of operators that have such tests of their own.
+FEW = [(backend, *part) for backend in BACKENDS for part in (PARTS if backend == "rfft" else [PARTS[0], PARTS[-1]])]
+
+
+@pytest.mark.parametrize("backend, with_in, with_out, with_base", FEW)
+@both
+@shapes
+def test_value_and_derivatives_of_both_orders(shape, layout, backend, with_in, with_out, with_base):
+    inputs = operands(shape, with_in, with_out, with_base)
+
+    def of(*tensors):
+        return diagonal_circulant_matmul(*tensors, -0.7, layout, backend)
+
+    torch.testing.assert_close(of(*inputs), dense(*inputs, -0.7, layout))
+    checked = with_parts(of, inputs)
+    assert torch.autograd.gradcheck(checked, given_parts(inputs))
+    if backend == "rfft":
+        assert torch.autograd.gradgradcheck(checked, given_parts(inputs))
+
+
+@every
+@parts
+def test_gradients_of_one_input_alone(backend, with_in, with_out, with_base):
+    inputs = operands((2, 3, 5, 2, 1, (4,)), with_in, with_out, with_base)
+    true = dense(*inputs, 2.0, "row")
+    for wanted in given_parts(inputs):
+        alone = [t if t is wanted or t is None else t.detach() for t in inputs]
+        y = diagonal_circulant_matmul(*alone, 2.0, "row", backend)
+        torch.testing.assert_close(
+            torch.autograd.grad(y.square().sum(), wanted)[0],
+            torch.autograd.grad(true.square().sum(), wanted, retain_graph=True)[0],
+        )
+
+
+def test_one_tensor_as_both_diagonals_counts_twice_in_every_order():
+    x, w, a, *_ = operands((1, 1, 5, 0, 0, (3,)), True, True, False)
+
+    def both_orders(y):
+        (first,) = torch.autograd.grad(y.square().sum(), a, create_graph=True)
+        return first, *torch.autograd.grad(first.square().sum(), a)
+
+    ours = both_orders(diagonal_circulant_matmul(x, w, a, a, layout="row"))
+    torch.testing.assert_close(ours, both_orders(dense(x, w, a, a, None, 1.0, "row")))
+
+
+PROMISED = {torch.float64: 1e-12, torch.float32: 1e-5, torch.float16: 1e-3, torch.bfloat16: 5e-3}
+
+
+@every
+@pytest.mark.parametrize("dtype", PROMISED, ids=str)
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 768, 0, 0, (3, 2)), (2, 3, 127, 4, 5, (6,)), (4, 1, 192, 0, 0, (5,))], ids=str
+)
+@pytest.mark.parametrize("with_base", [True, False])
+def test_promised_error_at_model_sizes(shape, dtype, backend, with_base, error):
+    inputs = operands(shape, True, True, with_base, dtype, torch.promote_types(dtype, torch.float32))
+    exact = [None if t is None else t.detach().double().requires_grad_() for t in inputs]
+    truth = dense(*exact, 1 / 8, "column")
+    g = torch.randn_like(truth).to(dtype)
+    truths = truth, *torch.autograd.grad(truth, given_parts(exact), g.double())
+    y = diagonal_circulant_matmul(*inputs, 1 / 8, "column", backend)
+    values = y, *torch.autograd.grad(y, given_parts(inputs), g)
+    assert [value.dtype for value in values[1:]] == [t.dtype for t in given_parts(inputs)] and y.dtype == dtype
+    for value, true in zip(values, truths, strict=True):
+        assert error(value, true) <= PROMISED[dtype]
+
+
+@both
+@parts
+def test_chunks_write_everything_and_give_what_the_whole_gives(
+    layout, with_in, with_out, with_base, poisoned, monkeypatch
+):
+    inputs = operands((2, 3, 8, 3, 5, (37,)), with_in, with_out, with_base)
+    y = diagonal_circulant_matmul(*inputs, 1.5, layout, "rfft")
+    g = torch.randn_like(y)
+    whole = y, *torch.autograd.grad(y, given_parts(inputs), g)
+    monkeypatch.setitem(rfft.CHUNK_ELEMENTS, "cpu", 1)  # sixteen tokens a chunk
+    y = diagonal_circulant_matmul(*inputs, 1.5, layout, "rfft")
+    torch.testing.assert_close((y, *torch.autograd.grad(y, given_parts(inputs), g)), whole)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_keeps_its_arguments_alone(dtype):
+    inputs = operands((1, 1, 24, 0, 0, (4,)), True, True, True, dtype, torch.float32)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        diagonal_circulant_matmul(*inputs)
+    assert {t.data_ptr() for t in kept} == {t.data_ptr() for t in inputs[:4]}  # not the base output
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@parts
+def test_opcheck_and_compiled_whole(with_in, with_out, with_base, dtype):
+    inputs = operands((2, 3, 4, 1, 1, (2, 3)), with_in, with_out, with_base, dtype, torch.float32)
+    y = diagonal_circulant_matmul(*inputs, 0.5, "row", "rfft")
+    torch.library.opcheck(torch.ops.circpeft.diagonal_matmul, (*inputs, 0.5, y.shape[-1], "row", "rfft"))
+
+    def loss(*tensors):
+        return diagonal_circulant_matmul(*tensors, 0.5, "row", "rfft").square().sum()
+
+    torch._dynamo.reset()  # other parts would count as recompilations
+    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager", dynamic=True)
+    torch.testing.assert_close(compiled(*inputs), loss(*inputs))
+    grads = [torch.autograd.grad(f(*inputs), given_parts(inputs)) for f in (compiled, loss)]
+    torch.testing.assert_close(*grads)
+
+
+@every
+def test_deterministic_and_nan_stays_where_it_is(backend):
+    inputs = operands((2, 2, 24, 0, 0, (40,)), True, True, True, torch.float32)
+    g = torch.randn(40, 48)
+
+    def once(x):
+        leaf = x.detach().requires_grad_()
+        y = diagonal_circulant_matmul(leaf, *inputs[1:], 1.0, "row", backend)
+        return y, *torch.autograd.grad(y, (leaf, *inputs[1:]), g)
+
+    assert all(torch.equal(a, b) for a, b in zip(once(inputs[0]), once(inputs[0]), strict=True))
+    broken = inputs[0].detach().clone()
+    broken[7, 3] = torch.nan
+    y, dx, *_ = once(broken)
+    assert y[7].isnan().all() and not y[torch.arange(40) != 7].isnan().any() and not dx.isnan().any()
+
+
+@every
+def test_inputs_of_any_strides(backend):
+    x, w, a, o, base = operands((2, 3, 4, 0, 0, (5,)), True, True, True)
+    truth = dense(x, w, a, o, base, 1.0, "row")
+    g = torch.ones_like(truth)
+    truths = torch.autograd.grad(truth, (x, w, a, o, base), g)
+    strided = [t.detach().mT.contiguous().mT if t.dim() > 1 else t.detach() for t in (x, w.transpose(0, 2), a, o, base)]
+    strided = [t.requires_grad_() for t in strided]
+    y = diagonal_circulant_matmul(strided[0], strided[1].transpose(0, 2), *strided[2:], 1.0, "row", backend)
+    torch.testing.assert_close(y, truth)
+    grads = list(torch.autograd.grad(y.sum(), strided))  # sum() hands back a gradient with strides of zero
+    grads[1] = grads[1].transpose(0, 2)
+    torch.testing.assert_close(grads, list(truths))
+    # channels last, expanded, and rows taken apart
+    image = torch.randn(2, 12, 3, 3, dtype=torch.float64).to(memory_format=torch.channels_last).permute(0, 2, 3, 1)
+    for odd in (image, x[0].expand(7, 12), torch.randn(8, 12, dtype=torch.float64)[::2]):
+        torch.testing.assert_close(
+            diagonal_circulant_matmul(odd, w, a, o, None, 1.0, "row", backend), dense(odd, w, a, o, None, 1.0, "row")
+        )
+
+
+@given(
+    m=st.integers(1, 5),
+    n=st.integers(1, 5),
+    b=st.integers(1, 24),
+    short=st.tuples(st.integers(0, 23), st.integers(0, 23)),
+    batch=st.lists(st.integers(0, 3), max_size=3),
+    layout=st.sampled_from(["column", "row"]),
+    backend=st.sampled_from(["auto", *BACKENDS]),
+    given=st.sampled_from(PARTS),
+)
+def test_any_shape_agrees_with_the_dense_product(m, n, b, short, batch, layout, backend, given):
+    shape = (m, n, b, min(short[0], b - 1), min(short[1], b - 1), batch)
+    inputs = operands(shape, *given)
+    y, truth = diagonal_circulant_matmul(*inputs, 0.3, layout, backend), dense(*inputs, 0.3, layout)
+    torch.testing.assert_close(y, truth)
+    g = torch.randn_like(truth)
+    torch.testing.assert_close(*(torch.autograd.grad(of, given_parts(inputs), g) for of in (y, truth)))
+
+
+def test_what_does_not_fit_is_named_before_any_work():
+    x, w, a, o, base = operands((2, 3, 4, 0, 0, (5,)), True, True, True)
+    bad = {
+        r"x of shape \(5, 8\) does not fit .*over 8 and at most n\*b = 12": (x[:, :8], w),
+        r"diagonal_in of shape \(11,\) does not fit: expected \(12,\)": (x, w, a[:11]),
+        r"sizes \[\(8,\), \(7,\)\] do not fit": (x, w, a, o, base[:, :7]),
+        r"sizes \[\(4,\)\] do not fit .*over 4 and at most m\*b = 8": (x, w, a, o[:4]),
+        r"base of shape \(4, 8\) does not fit: expected \(5, 8\)": (x, w, a, o, base[:4]),
+    }
+    for message, arguments in bad.items():
+        with pytest.raises(ValueError, match=message):
+            diagonal_circulant_matmul(*arguments)
+    with pytest.raises(TypeError, match="diagonal_out must be real floating point .* got torch.int64"):
+        diagonal_circulant_matmul(x, w, a, o.long())
+    with pytest.raises(TypeError, match="x must be real floating point .* got torch.complex128"):
+        diagonal_circulant_matmul(x + 0j, w)
+    with pytest.raises(ValueError, match="x is on cpu and diagonal_in on meta"):
+        diagonal_circulant_matmul(x, w, a.to("meta"))
+    with pytest.raises(ValueError, match="unknown backend 'fft'"):
+        diagonal_circulant_matmul(x, w, backend="fft")
