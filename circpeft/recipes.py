@@ -13,8 +13,8 @@ from .ops.checks import nearest
 # Learning rates of the adapters. Neither paper prints any: these are ours, from runs of the embedded task.
 # With 2e-3, LoRA and CDVFT each left one seed of three guessing for all of three epochs.
 LEARNING_RATES = {"full": 5e-5, "head": 1e-3, "lora": 1e-3, "c3a": 0.3, "cdvft": 1e-3}
-# With a head at 1e-3 C3A (b = d, seed 1, three epochs, batches of 16) left role reversal at chance in three runs of four
-# that differed in details alone; a head at 3e-4 learns more slowly than the kernels, and waits for them.
+# With a head at 1e-3 C3A (b = d, seed 1, three epochs, batches of 16) left role reversal at chance in three of four
+# runs that differed in details alone; a head at 3e-4 learns more slowly than the kernels, and waits for them.
 HEAD_LEARNING_RATE = 3e-4
 # A model that trains whole wants its head at a rate of the same order; a head alone has nothing to wait for.
 HEAD_LEARNING_RATES = {"full": 5e-5, "head": 1e-3}
