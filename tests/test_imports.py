@@ -15,7 +15,7 @@ FILES = {
 }
 # The layers, lowest first: each imports its own and those to its left.
 LAYERS = ["ops", "adapters", "hf_peft", "methods", "training", "course", "cli"]
-HELPS = {"resume": "training"}  # modules that belong to a layer under a name of their own
+HELPS = {"resume": "training", "benchmarking": "methods"}  # modules that belong to a layer under a name of their own
 # Beside the layers: these import ops and each other, nothing else, so that they work without a model.
 BESIDE = {"costs", "papers", "profiling", "recipes", "results", "tasks", "plots", "models", "memory"}
 

@@ -16,7 +16,7 @@ from .dispatch import BACKENDS, resolve_backend
 from .product import IMPLEMENTATIONS, block_circular_matmul, compute_dtype
 
 # Backends with a diagonal_matmul and a diagonal_matmul_backward of their own; of others it is put together.
-FUSED = ("rfft",)
+FUSED = ("rfft", "triton")
 
 
 def diagonal_circulant_matmul(

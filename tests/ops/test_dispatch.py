@@ -1,9 +1,13 @@
 """The rule of "auto", what can be forced, and when an adapted layer folds."""
 
+import sys
+import warnings
+
 import pytest
 import torch
 
-from circpeft import block_circular_matmul, use_backend
+from circpeft import available_backends, block_circular_matmul, use_backend
+from circpeft.ops import diagonal_circulant_matmul, fused_triton
 from circpeft.ops.dispatch import SMALL_BLOCK, folds, resolve_backend
 
 CPU = torch.device("cpu")
@@ -51,3 +55,18 @@ def test_folds_where_it_is_exact_and_pays():
         assert not folds(many, weight)
     with use_backend("fold"):
         assert folds(few, weight) and not folds(few.half(), weight.half())
+
+
+def test_without_triton_its_backend_warns_once_and_computes_all_the_same(monkeypatch):
+    monkeypatch.setattr(fused_triton, "_broken", [])
+    monkeypatch.setitem(sys.modules, "circpeft.ops.triton_kernels", None)  # importing it raises ImportError
+    x, w = torch.randn(3, 24, requires_grad=True), torch.randn(1, 1, 24, requires_grad=True)
+    with pytest.warns(UserWarning, match="Triton failed, so backend 'triton' computes by 'rfft'.*ModuleNotFoundError"):
+        with use_backend("triton"):
+            y = diagonal_circulant_matmul(x, w)
+    with warnings.catch_warnings(), use_backend("triton"):
+        warnings.simplefilter("error")
+        again = diagonal_circulant_matmul(x, w)
+        again.sum().backward()
+    assert torch.equal(y, again) and torch.equal(y, diagonal_circulant_matmul(x, w, backend="rfft"))
+    assert "triton" in available_backends("cuda") and "triton" not in available_backends("cpu")

@@ -1,0 +1,141 @@
+"""The speed and memory of adapted layers, whole training steps and merging, beside LoRA and PEFT's own methods.
+
+    make bench                                            # on the CPU: a good quarter of an hour, two idle cores
+    .venv/bin/python benchmarks/speed.py --device cuda    # on a GPU
+    .venv/bin/python benchmarks/speed.py --only layers,rules
+
+Everything that is compared runs in one process, in turn; times are quartiles of paired differences. Prints each row,
+and writes benchmarks/results/speed_<device>.json. The thresholds of the dispatch rule (`circpeft.ops.dispatch`) are
+found again and printed beside those in use.
+"""
+
+import argparse
+import json
+import os
+import time
+from datetime import UTC, datetime
+
+import torch
+from rules import fold_tokens, small_block
+from steps import merging, whole_steps
+from tqdm.auto import tqdm
+
+from circpeft import results
+from circpeft.benchmarking import beyond, in_turn, layer_cases, memory_of, quartiles
+from circpeft.ops import dispatch
+
+# tokens, d_in, d_out, block size of C3A, rounds. d / 2r = 48 or 256 is where C3A has as many parameters as LoRA r=8.
+CPU_SIZES = [
+    (320, 384, 384, 384, 40),  # MiniLM
+    (320, 384, 1536, 384, 20),
+    (1024, 768, 768, 768, 15),  # RoBERTa-base, 8 x 128 tokens
+    (1024, 768, 768, 48, 15),
+    (2048, 768, 768, 768, 15),
+    (2048, 768, 768, 128, 15),
+    (1576, 768, 3072, 768, 9),  # ViT-base, 8 images
+    (256, 4096, 4096, 4096, 5),  # LLaMA2-7B
+    (1024, 4096, 4096, 4096, 7),
+    (1024, 4096, 4096, 128, 7),
+    (1024, 4096, 4096, 256, 7),
+    (512, 4096, 11008, 256, 3),
+]
+CUDA_SIZES = [
+    (8192, 768, 768, 768, 50),
+    (8192, 768, 768, 48, 50),
+    (8192, 1024, 1024, 1024, 50),
+    (8192, 3072, 3072, 64, 30),
+    (4096, 4096, 4096, 4096, 30),
+    (8192, 4096, 4096, 4096, 30),
+    (8192, 4096, 4096, 256, 30),
+    (8192, 4096, 11008, 256, 20),
+]
+
+
+def bandwidth(device: torch.device) -> float:
+    """Bytes a second that a copy of 256 MB reads and writes."""
+    source = torch.ones(64 * 1024 * 1024, device=device)
+    target = torch.empty_like(source)
+    best = float("inf")
+    for _ in range(10):
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        start = time.perf_counter()
+        target.copy_(source)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - start)
+    return 2 * source.nbytes / best
+
+
+def floor_ms(tokens: int, d_in: int, d_out: int, size: int, per_second: float) -> float:
+    """Least milliseconds of an adapter fused with the add: x and y in, y out; then g and x in, dx in and out."""
+    numbers = tokens * (d_in + 2 * d_out) + tokens * (d_out + d_in + 2 * d_in)
+    return 1000 * numbers * size / per_second
+
+
+def layer_row(tokens, d_in, d_out, b, rounds, dtype, device, per_second) -> dict:
+    """One adapted layer in every way, beyond the frozen layer."""
+    cases = layer_cases(tokens, d_in, d_out, b, dtype, device.type)
+    slow = [n for n in cases if n in ("peft fourierft", "c3a reference", "cdvft reference") and d_in * d_out > 2**20]
+    for name in slow:  # the dense matrices of these would take most of the time
+        del cases[name]
+    g = torch.randn(tokens, d_out, dtype=dtype, device=device)
+    in_turn(cases, g, rounds)
+    frozen = cases["frozen"]
+    return {
+        "tokens": tokens, "d_in": d_in, "d_out": d_out, "block_size": b, "dtype": str(dtype), "rounds": rounds,
+        "floor_ms": floor_ms(tokens, d_in, d_out, dtype.itemsize, per_second),
+        "frozen_ms": {part: quartiles(of) for part, of in frozen.times.items()},
+        "beyond_frozen_ms": {name: beyond(case, frozen) for name, case in cases.items() if name != "frozen"},
+        "bytes": {name: memory_of(case, g) for name, case in cases.items()},
+    }  # fmt: skip
+
+
+def show(row: dict) -> None:
+    medians = {name: of["both"][1] for name, of in row["beyond_frozen_ms"].items()}
+    told = ", ".join(f"{name} +{ms:.2f}" for name, ms in medians.items())
+    size = f"{row['tokens']} x {row['d_in']} x {row['d_out']}, b={row['block_size']}, {row['dtype']}"
+    ratio = medians["c3a"] / row["floor_ms"]
+    tqdm.write(f"{size}: frozen {row['frozen_ms']['both'][1]:.2f} ms; {told}; c3a is {ratio:.1f} times the floor")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure speed and memory, and record them.")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parts = ("layers", "steps", "merging", "rules")
+    parser.add_argument("--only", default=",".join(parts), help=f"of {', '.join(parts)}; others stay as recorded")
+    arguments = parser.parse_args()
+    chosen = arguments.only.split(",")
+    if unknown := set(chosen) - set(parts):
+        parser.error(f"--only knows {', '.join(parts)}, not {', '.join(sorted(unknown))}")
+    device = torch.device(arguments.device)
+    path = results.ROOT / "benchmarks" / "results" / f"speed_{device.type}.json"
+    record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    told = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    about = {"load_before": os.getloadavg(), "started": datetime.now(UTC).isoformat(timespec="seconds")}
+    about |= results.environment(told)
+    if "layers" in chosen:
+        per_second, rows = bandwidth(device), []
+        sizes, dtypes = (CPU_SIZES, [torch.float32])
+        if device.type == "cuda":
+            sizes, dtypes = CUDA_SIZES, [torch.float32, torch.bfloat16]
+        for dtype in dtypes:
+            for size in tqdm(sizes, desc=f"layers, {dtype}"):
+                rows.append(layer_row(*size, dtype, device, per_second))
+                show(rows[-1])
+        record["layers"] = {**about, "bytes_per_second": per_second, "rows": rows}
+    if "steps" in chosen:
+        record["steps"] = {**about, "rows": whole_steps(device)}
+    if "merging" in chosen:
+        record["merging"] = {**about, "rows": merging(device)}
+    if "rules" in chosen:
+        found = {"FOLD_TOKENS": fold_tokens(device), "SMALL_BLOCK": small_block(device)}
+        for name, measured in found.items():
+            tqdm.write(f"{name}: in use {getattr(dispatch, name)}, measured {measured['threshold']}")
+        record["rules"] = {**about, **found}
+    results.write_atomically(path, json.dumps(record, indent=1) + "\n")
+    print(f"Written to {path.relative_to(results.ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""The Triton kernels, in Triton's interpreter: TRITON_INTERPRET=1, with triton installed (`make test` has it apart).
+
+What a GPU's rounding and speed are like is not seen here.
+"""
+
+import os
+from itertools import product
+
+import pytest
+import torch
+
+from circpeft import available_backends
+from circpeft.ops import (
+    block_circular_kernel_grad,
+    block_circular_matmul,
+    diagonal_circulant_matmul,
+    fused_triton,
+    rfft,
+)
+
+if os.environ.get("TRITON_INTERPRET") != "1":
+    pytest.skip("needs TRITON_INTERPRET=1", allow_module_level=True)
+pytest.importorskip("triton")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.filterwarnings("error")]
+# (m, n, b, inputs short of whole blocks, outputs short, tokens): odd and even tokens; odd, even, prime b; 768 and 3072
+SHAPES = [
+    (1, 1, 1, 0, 0, 3),
+    (1, 1, 5, 0, 0, 2),
+    (1, 1, 24, 0, 0, 5),
+    (2, 1, 30, 0, 3, 4),
+    (1, 3, 7, 2, 0, 3),
+    (2, 2, 64, 5, 1, 1),
+    (1, 1, 127, 0, 0, 2),
+    (1, 1, 768, 0, 0, 9),
+    (1, 1, 3072, 0, 0, 2),
+]
+PARTS = list(product([False, True], repeat=3))
+
+
+def operands(shape, with_in, with_out, with_base, dtype=torch.float32):
+    m, n, b, short_in, short_out, tokens = shape
+    d_in, d_out = n * b - short_in, m * b - (short_out if with_out or with_base else 0)
+    made = (
+        torch.randn(tokens, d_in, dtype=dtype),
+        torch.randn(m, n, b) / b**0.5,
+        torch.randn(d_in) if with_in else None,
+        torch.randn(d_out) if with_out else None,
+        torch.randn(tokens, d_out, dtype=dtype) if with_base else None,
+    )
+    return [None if t is None else t.requires_grad_() for t in made]
+
+
+def values(inputs, backend, layout, g):
+    y = diagonal_circulant_matmul(*inputs, 0.7, layout, backend)
+    return y, *torch.autograd.grad(y, [t for t in inputs if t is not None], g.to(y.dtype))
+
+
+# The interpreter cuts the bits off that bfloat16 has no room for, where a GPU rounds: twice the promised 5e-3 here.
+PROMISED = {torch.float32: 1e-5, torch.float16: 1e-3, torch.bfloat16: 1e-2}
+
+
+@pytest.fixture(autouse=True)
+def few_splits(monkeypatch):
+    """Three programs share the tokens of a gradient, so that each has several pairs."""
+    monkeypatch.setattr(fused_triton, "SPLITS", 3)
+
+
+@pytest.mark.parametrize("layout", ["column", "row"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("with_in, with_out, with_base", PARTS)
+@pytest.mark.parametrize("dtype", PROMISED, ids=str)
+def test_value_and_gradients(shape, layout, dtype, with_in, with_out, with_base, poisoned, error):
+    if shape[2] > 100 and (dtype != torch.float32 or not with_in == with_out == with_base):
+        pytest.skip("the interpreter is slow: large blocks in float32, with all parts or none")
+    inputs = operands(shape, with_in, with_out, with_base, dtype)
+    g = torch.randn(
+        shape[5], (inputs[3] if with_out else inputs[4]).shape[-1] if with_out or with_base else shape[0] * shape[2]
+    )
+    g = g.to(dtype)
+    exact = [None if t is None else t.detach().double().requires_grad_() for t in inputs]
+    for value, true in zip(values(inputs, "triton", layout, g), values(exact, "reference", layout, g), strict=True):
+        assert error(value, true) <= PROMISED[dtype]
+
+
+def test_product_and_kernel_gradient_alone(error):
+    x, g, w = torch.randn(2, 3, 48), torch.randn(2, 3, 72), torch.randn(3, 2, 24)
+    for layout in ("column", "row"):
+        found = block_circular_matmul(x, w, layout, "triton"), block_circular_kernel_grad(g, x, 24, layout, "triton")
+        true = block_circular_matmul(x, w, layout, "rfft"), block_circular_kernel_grad(g, x, 24, layout, "rfft")
+        assert all(error(a, b) < 1e-6 for a, b in zip(found, true, strict=True))
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 8, 0, 0, 3), (1, 1, 131, 0, 0, 3), (1, 1, 6, 0, 0, 0)], ids=str)
+def test_what_the_kernels_are_not_for_is_left_to_rfft(shape):
+    inputs = operands(shape, True, True, True)
+    g = torch.randn(shape[5], shape[0] * shape[2])
+    for a, b in zip(values(inputs, "triton", "row", g), values(inputs, "rfft", "row", g), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_float64_is_left_to_rfft():
+    inputs = [t.detach().double().requires_grad_() for t in operands((1, 1, 24, 0, 0, 3), True, True, True)]
+    assert torch.autograd.gradcheck(lambda *t: diagonal_circulant_matmul(*t, 0.5, "row", "triton"), inputs)
+
+
+def test_strided_expanded_and_deterministic():
+    _, w, a, o, base = operands((1, 1, 24, 0, 0, 6), True, True, True)
+    for x in (torch.randn(24, 6).T, torch.randn(24).expand(6, 24), torch.randn(12, 24)[::2]):
+        leaf = x.detach().requires_grad_()
+        y = diagonal_circulant_matmul(leaf, w, a, o, base, 1.0, "row", "triton")
+        torch.testing.assert_close(y, diagonal_circulant_matmul(x, w, a, o, base, 1.0, "row", "rfft"))
+        once, again = (torch.autograd.grad(y.sum(), (leaf, w, a, o), retain_graph=True) for _ in range(2))
+        assert all(torch.equal(p, q) for p, q in zip(once, again, strict=True))
+
+
+def test_listed_in_the_interpreter_and_counted():
+    assert "triton" in available_backends("cpu")
+    assert fused_triton.matmul_flops(2, 1, 1, 24) == 2 * (8 * 24 * 10 + 6 * 24) + 8 * 24
+    assert fused_triton.matmul_flops(3, 9, 9, 8) == rfft.matmul_flops(3, 9, 9, 8)
