@@ -14,6 +14,7 @@ import torch
 
 import circpeft
 from circpeft import results
+from circpeft.ops import diagonal_circulant_matmul
 
 RECORD = results.ROOT / "benchmarks" / "results" / "dispatch.json"
 WIDTH, CALLS, ROUNDS = 16, 2000, 9
@@ -33,12 +34,13 @@ def microseconds(call: Callable[[], object]) -> float:
 def row(config: type, grad: bool) -> dict:
     """Times of the layer, its base and the operator, and what is left."""
     layer = circpeft.inject(torch.nn.Sequential(torch.nn.Linear(WIDTH, WIDTH)), config(target_modules=["0"]))[0]
-    x, w = torch.randn(1, WIDTH), torch.nn.Parameter(torch.randn(1, 1, WIDTH))
+    x, base = torch.randn(1, WIDTH), torch.randn(1, WIDTH)
+    w, *diagonals = sorted(next(iter(layer.adapters.values())).parameters(), key=lambda p: -p.dim())
     with torch.set_grad_enabled(grad):
         times = {
             "layer": microseconds(lambda: layer(x)),
             "base": microseconds(lambda: layer.base_layer(x)),
-            "operator": microseconds(lambda: circpeft.block_circular_matmul(x, w)),
+            "operator": microseconds(lambda: diagonal_circulant_matmul(x, w, *(diagonals or (None, None)), base)),
         }
     rest = times["layer"] - times["base"] - times["operator"]
     return {"config": config.__name__, "gradient": grad, **times, "python_and_dispatch": rest}

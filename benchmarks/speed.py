@@ -15,6 +15,7 @@ import os
 import time
 from datetime import UTC, datetime
 
+import speed_table
 import torch
 from rules import fold_tokens, small_block
 from steps import merging, whole_steps
@@ -135,6 +136,8 @@ def main() -> None:
         record["rules"] = {**about, **found}
     results.write_atomically(path, json.dumps(record, indent=1) + "\n")
     print(f"Written to {path.relative_to(results.ROOT)}")
+    if path == speed_table.RECORD:
+        speed_table.main()
 
 
 if __name__ == "__main__":

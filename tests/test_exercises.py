@@ -61,6 +61,8 @@ SOLUTIONS = {
     "07.1": lambda weight, w, alpha: weight + alpha / weight.shape[1] * circpeft.block_circulant(w, layout="row"),
     "07.2": lambda first, second, s, t: s * first + t * second.flip(-1).roll(1, -1),
     "08.1": lambda layers, b: sum(d_in * d_out // b for d_in, d_out in layers),
+    "11.1": lambda c: c.repeat(len(c)).as_strided((len(c), len(c)), (len(c) - 1, 1)),
+    "11.2": lambda tokens, d_in, d_out, size: tokens * size * (4 * d_in + 3 * d_out),
 }
 
 # Typical mistakes. The first two gradients are the ones that the C3A paper prints, without the transpose.
@@ -81,6 +83,8 @@ MISTAKES = {
     "07.1": lambda weight, w, alpha: weight + alpha * circpeft.block_circulant(w, layout="row"),  # no 1 / d_in
     "07.2": lambda first, second, s, t: s * first + t * second,  # two layouts taken for one
     "08.1": lambda layers, b: sum(d_in * d_out for d_in, d_out in layers),
+    "11.1": lambda c: c.repeat(len(c) + 2).as_strided((len(c), len(c)), (len(c) + 1, 1)),  # later, not earlier
+    "11.2": lambda tokens, d_in, d_out, size: tokens * size * 2 * (d_in + 2 * d_out),
 }
 
 

@@ -14,6 +14,7 @@ from .references import (
     cdvft_parameters,
     cheaper_from,
     column,
+    least_bytes,
     merged_c3a,
     padded_parameters,
     rank_of_circulant,
@@ -241,6 +242,25 @@ _ALL = (
             ([(6, 9), (9, 3)], 3),
             ([], 8),
         ],
+    ),
+    Exercise(
+        "11.1",
+        "A circulant matrix as a view",
+        2,
+        10,
+        "Repeat the kernel without a gap. A row lower, the same numbers start one place earlier, that is b - 1 later.",
+        row,
+        _vectors(1),
+    ),
+    Exercise(
+        "11.2",
+        "The least bytes of a fused adapter",
+        1,
+        5,
+        "Forward: x and the base output are read, the output is written. Backward: x and the output's gradient are "
+        "read, the base layer's gradient of x is read, and written with the adapter's added.",
+        least_bytes,
+        lambda g: [(1, 4, 4, 4), (1024, 768, 768, 4), (8192, 4096, 11008, 2), (7, 5, 3, 2)],
     ),
 )
 

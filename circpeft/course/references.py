@@ -86,3 +86,12 @@ def cheaper_from(once: int, each: int, other_once: int, other_each: int) -> int:
     while once + each * tokens >= other_once + other_each * tokens:
         tokens += 1
     return tokens
+
+
+def least_bytes(tokens: int, d_in: int, d_out: int, size: int) -> int:
+    """Bytes that a step moves at the least for an adapter that is fused with the sum of the base output.
+
+    Forward x and the base output come in and the output goes out; backward x and its output gradient come in, and the
+    base layer's gradient of x comes in and goes out with the adapter's added.
+    """
+    return size * tokens * ((d_in + 2 * d_out) + (d_in + d_out + 2 * d_in))

@@ -1,14 +1,18 @@
-"""Backend "dft": the real Fourier transform as a matrix, so that all of the work is in matrix products."""
+"""Backend "dft": the Fourier transform as matrices, so that all of the work is in matrix products.
+
+One real matrix up to `LARGEST_BLOCK`; above it two factors, where b has such, and else the fast transforms of "rfft".
+"""
 
 from functools import lru_cache
+from types import ModuleType
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from . import rfft
+from . import rfft, two_factors
 
-# The matrix has b (b + 2) numbers: above this block size its products cost more than fast transforms do.
+# The matrix has b (b + 2) numbers: above this block size its products cost too much.
 LARGEST_BLOCK = 512
 # Numbers of the spectra of one chunk of tokens: they should stay in the processor's cache.
 CHUNK_NUMBERS = {"cpu": 512 * 1024, "cuda": 64 * 1024 * 1024}
@@ -48,6 +52,10 @@ def _mixing(w: Tensor, forward: Tensor, layout: str) -> Tensor:
     return torch.cat((torch.cat((real, -imaginary), 2), torch.cat((imaginary, real), 2)), 1)
 
 
+def _large(b: int) -> ModuleType:
+    return rfft if two_factors.factors(b) is None else two_factors
+
+
 def _chunk(x: Tensor, width: int) -> int:
     return max(64, CHUNK_NUMBERS.get(x.device.type, CHUNK_NUMBERS["cpu"]) // width)
 
@@ -55,13 +63,12 @@ def _chunk(x: Tensor, width: int) -> int:
 def matmul(x: Tensor, w: Tensor, layout: str) -> Tensor:
     """Block-circulant product: transforms by matrix products, and a real ``2m`` by ``2n`` matrix a frequency.
 
-    Shapes: ``x: (t, n*b)``, ``w: (m, n, b)`` -> ``(t, m*b)``, float32 or float64. Blocks above `LARGEST_BLOCK` are left
-    to the fast transforms of "rfft".
+    Shapes: ``x: (t, n*b)``, ``w: (m, n, b)`` -> ``(t, m*b)``, float32 or float64.
     Source: CDVFT Eq. 8 and 12 (column); C3A section 3.2 and 3.4 (row).
     """
     (m, n, b), t = w.shape, x.shape[0]
     if b > LARGEST_BLOCK:
-        return rfft.matmul(x, w, layout)
+        return _large(b).matmul(x, w, layout)
     forward, inverse = _matrices(b, x.dtype, x.device)
     mixing = _mixing(w, forward, layout)
     y = x.new_empty(t, m, b)
@@ -81,7 +88,7 @@ def kernel_grad(g: Tensor, x: Tensor, b: int, layout: str) -> Tensor:
     Source: CDVFT Eq. 11. C3A section 3.3 prints the row layout's with the kernel's index reversed.
     """
     if b > LARGEST_BLOCK:
-        return rfft.kernel_grad(g, x, b, layout)
+        return _large(b).kernel_grad(g, x, b, layout)
     m, n, t = g.shape[-1] // b, x.shape[-1] // b, x.shape[0]
     forward, inverse = _matrices(b, x.dtype, x.device)
     total = x.new_zeros(len(forward) // 2, 2 * m, 2 * n)
@@ -103,12 +110,12 @@ def _transform_flops(count: int, b: int) -> int:
 def matmul_flops(t: int, m: int, n: int, b: int) -> int:
     """FLOPs of ``matmul``: n + m transforms a token and m*n once, as matrix products; a complex product a frequency."""
     if b > LARGEST_BLOCK:
-        return rfft.matmul_flops(t, m, n, b)
+        return _large(b).matmul_flops(t, m, n, b)
     return _transform_flops(t * (n + m) + m * n, b) + 8 * t * m * n * (b // 2 + 1)
 
 
 def kernel_grad_flops(t: int, m: int, n: int, b: int) -> int:
     """FLOPs of ``kernel_grad``: the same transforms, products summed over the tokens, and the spectra put together."""
     if b > LARGEST_BLOCK:
-        return rfft.kernel_grad_flops(t, m, n, b)
+        return _large(b).kernel_grad_flops(t, m, n, b)
     return _transform_flops(t * (n + m) + m * n, b) + (8 * t + 2) * m * n * (b // 2 + 1)

@@ -1,12 +1,12 @@
 """Backend "triton": few large blocks on a GPU in one kernel, diagonals, scale and the base output's sum included.
 
-Takes what its kernels are made for (float32 or less, up to `MOST_BLOCKS` blocks whose size has two factors of at most
-`LARGEST_FACTOR`) and leaves everything else to "rfft", as it does, with one warning, where Triton is missing or broken.
+Takes what its kernels are made for (float32 or less, up to `MOST_BLOCKS` blocks whose size has two factors as
+`two_factors` wants them) and leaves everything else to "rfft", as it does, with one warning, where Triton is missing or
+broken.
 Not measured on a GPU yet: "auto" does not take it.
 """
 
 import warnings
-from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
@@ -14,50 +14,20 @@ import torch
 from torch import Tensor
 
 from . import rfft
-from .circulant import other_layout
+from .two_factors import factors, kernel_of, spectrum, tables, transform_flops
 
 MOST_BLOCKS = 16
-LARGEST_FACTOR = 128
 # Programs that share the tokens of one block's gradient.
 SPLITS = 128
 _broken: list[str] = []
-
-
-@lru_cache(maxsize=256)
-def factors(b: int) -> tuple[int, int] | None:
-    """``b = n1 * n2`` with the factors as near each other as can be, or None where one is over `LARGEST_FACTOR`.
-
-    >>> factors(768), factors(11008), factors(4099)
-    ((24, 32), (86, 128), None)
-    """
-    n1 = next(n for n in range(int(b**0.5), 0, -1) if b % n == 0)
-    return (n1, b // n1) if b // n1 <= LARGEST_FACTOR else None
 
 
 def _padded(n: int) -> int:
     return max(16, 1 << (n - 1).bit_length())  # the least tile that a matrix product takes
 
 
-@lru_cache(maxsize=64)
-def _tables(b: int, device: torch.device) -> list[Tensor]:
-    """DFT matrices of both factors and the twiddle factors, real and imaginary parts, float32."""
-    n1, n2 = factors(b)
-
-    def parts(rows: int, columns: int, period: int) -> list[Tensor]:
-        product = torch.outer(torch.arange(rows), torch.arange(columns)) % period
-        turned = torch.polar(torch.ones((), dtype=torch.float64), -2 * torch.pi / period * product.double())
-        return [part.float().contiguous().to(device) for part in (turned.real, turned.imag)]
-
-    return [*parts(n1, n1, n1), *parts(n1, n2, b), *parts(n2, n2, n2)]
-
-
-def _spectrum(w: Tensor, layout: str) -> tuple[Tensor, Tensor]:
-    """The kernels' transforms over b, in the order in which two factors give them: ``(m, n, n1, n2)`` twice."""
-    w_hat = torch.fft.fft(w) / w.shape[-1]
-    n1, n2 = factors(w.shape[-1])
-    w_hat = w_hat.unflatten(-1, (n2, n1)).mT
-    imaginary = w_hat.imag if layout == "column" else -w_hat.imag
-    return w_hat.real.contiguous(), imaginary.contiguous()
+def _parts(spectrum: Tensor) -> tuple[Tensor, Tensor]:
+    return spectrum.real.contiguous(), spectrum.imag.contiguous()
 
 
 def _precision(dtype: torch.dtype) -> str:
@@ -107,8 +77,8 @@ def diagonal_matmul(
         (m, n, b), x_rows, under = w.shape, _rows(x, x), _rows(base, y)
         if _launch(
             "product", (-(-len(x) // 2), m),
-            x_rows, y, under, *(_rows(d, w) for d in (diagonal_in, diagonal_out)), *_spectrum(w, layout),
-            *_tables(b, x.device), tokens=len(x), x_stride=x_rows.stride(0), y_stride=y.stride(0),
+            x_rows, y, under, *(_rows(d, w) for d in (diagonal_in, diagonal_out)), *_parts(spectrum(w, layout)),
+            *tables(b, torch.float32, x.device), tokens=len(x), x_stride=x_rows.stride(0), y_stride=y.stride(0),
             base_stride=under.stride(0), d_in=x.shape[1], d_out=y.shape[1], n=n, **_sizes(b),
             has_in=diagonal_in is not None, has_out=diagonal_out is not None, has_base=base is not None,
             precision=_precision(x.dtype),
@@ -147,18 +117,16 @@ def _parameter_gradients(
         g_rows = g_rows.contiguous()
     if not _launch(
         "gradients", (splits, m * n),
-        g_rows, x_rows, *(_rows(d, w) for d in (diagonal_in, diagonal_out)), *_spectrum(w, layout),
-        *_tables(b, x.device), *sums, tokens=len(x), g_stride=g_rows.stride(0), x_stride=x_rows.stride(0),
+        g_rows, x_rows, *(_rows(d, w) for d in (diagonal_in, diagonal_out)), *_parts(spectrum(w, layout)),
+        *tables(b, torch.float32, x.device), *sums, tokens=len(x), g_stride=g_rows.stride(0), x_stride=x_rows.stride(0),
         d_in=x.shape[1], d_out=g.shape[1], m=m, n=n, **_sizes(b),
         has_in=diagonal_in is not None, has_out=diagonal_out is not None, precision=_precision(x.dtype),
     ):  # fmt: skip
         return None
-    real, imaginary = (part.sum(0).mT.reshape(m, n, b) for part in sums[:2])
-    # The imaginary part is what one token of a pair has with the other.
-    dw = torch.fft.ifft(torch.complex(real, imaginary)).real
+    dw = kernel_of(torch.complex(sums[0].sum(0), sums[1].sum(0)), layout)
     d_in = None if diagonal_in is None else sums[2].sum((0, 1)).reshape(n * b)[: len(diagonal_in)]
     d_out = None if diagonal_out is None else sums[3].sum((0, 2)).reshape(m * b)[: len(diagonal_out)]
-    return (dw if layout == "column" else other_layout(dw)), d_in, d_out
+    return dw, d_in, d_out
 
 
 def matmul(x: Tensor, w: Tensor, layout: str) -> Tensor:
@@ -175,17 +143,12 @@ def kernel_grad(g: Tensor, x: Tensor, b: int, layout: str) -> Tensor:
     return rfft.kernel_grad(g, x, b, layout) if found is None else found[0]
 
 
-def _transforms(count: int, b: int) -> int:
-    n1, n2 = factors(b)
-    return count * (8 * b * (n1 + n2) + 6 * b)
-
-
 def matmul_flops(t: int, m: int, n: int, b: int) -> int:
     """FLOPs of ``matmul``, two tokens a transform; each row of blocks transforms x anew."""
     if m * n > MOST_BLOCKS or factors(b) is None:
         return rfft.matmul_flops(t, m, n, b)
     pairs = -(-t // 2)
-    return _transforms(pairs * m * (n + 1), b) + 8 * pairs * m * n * b
+    return transform_flops(pairs * m * (n + 1), b) + 8 * pairs * m * n * b
 
 
 def kernel_grad_flops(t: int, m: int, n: int, b: int) -> int:
@@ -193,12 +156,12 @@ def kernel_grad_flops(t: int, m: int, n: int, b: int) -> int:
     if m * n > MOST_BLOCKS or factors(b) is None:
         return rfft.kernel_grad_flops(t, m, n, b)
     pairs = -(-t // 2)
-    return _transforms(2 * pairs * m * n, b) + 8 * pairs * m * n * b
+    return transform_flops(2 * pairs * m * n, b) + 8 * pairs * m * n * b
 
 
 def backward_flops(t: int, m: int, n: int, b: int, dx: bool = True, again: bool = False) -> int:
     """FLOPs of ``diagonal_matmul_backward`` without its diagonals: as for ``rfft``, in both kernels."""
     if m * n > MOST_BLOCKS or factors(b) is None:
         return rfft.backward_flops(t, m, n, b, dx, again)
-    once_more = (_transforms(1, b) + 8 * b) * -(-t // 2) * m * n * again
+    once_more = (transform_flops(1, b) + 8 * b) * -(-t // 2) * m * n * again
     return kernel_grad_flops(t, m, n, b) + matmul_flops(t, n, m, b) * dx + once_more

@@ -22,7 +22,7 @@ def _kernel_spectrum(w: Tensor, layout: str) -> Tensor:
     return w_hat.conj_physical() if layout == "row" else w_hat  # a lazy conjugate is lost under torch.compile
 
 
-def _product(x_hat: Tensor, w_hat: Tensor) -> Tensor:
+def frequency_product(x_hat: Tensor, w_hat: Tensor) -> Tensor:
     """Spectra ``x_hat: (t, n, f)`` times kernels' spectra ``w_hat: (m, n, f)``, summed over n -> ``(t, m, f)``."""
     m, n, _ = w_hat.shape
     if m == 1 and n <= FEW_BLOCKS:
@@ -36,8 +36,8 @@ def _product(x_hat: Tensor, w_hat: Tensor) -> Tensor:
     return (x_hat.permute(2, 0, 1) @ w_hat.permute(2, 1, 0)).permute(1, 2, 0)
 
 
-def _add_kernel_grad(total: Tensor, g_hat: Tensor, x_hat: Tensor) -> None:
-    """Add ``sum_t g_hat * conj(x_hat)`` of one chunk to ``total: (f, m, n)``."""
+def add_kernel_grad(total: Tensor, g_hat: Tensor, x_hat: Tensor) -> None:
+    """Add ``sum_t g_hat * conj(x_hat)`` of a chunk to ``total: (f, m, n)``; spectra ``(t, m, f)`` and ``(t, n, f)``."""
     (_, m, n), x_hat = total.shape, x_hat.conj_physical()
     if min(m, n) == 1 and max(m, n) <= FEW_BLOCKS:
         total += (g_hat * x_hat).sum(0).view(m, n, -1).permute(2, 0, 1)
@@ -67,7 +67,7 @@ def matmul(x: Tensor, w: Tensor, layout: str) -> Tensor:
     step = _chunk(x, max(m, n) * b)
     for start in range(0, t, step):
         x_hat = torch.fft.rfft(x[start : start + step].view(-1, n, b))
-        torch.fft.irfft(_product(x_hat, w_hat), n=b, out=y[start : start + step])
+        torch.fft.irfft(frequency_product(x_hat, w_hat), n=b, out=y[start : start + step])
     return y.view(t, m * b)
 
 
@@ -83,7 +83,7 @@ def kernel_grad(g: Tensor, x: Tensor, b: int, layout: str) -> Tensor:
     for start in range(0, t, step):
         g_hat = torch.fft.rfft(g[start : start + step].view(-1, m, b))
         x_hat = torch.fft.rfft(x[start : start + step].view(-1, n, b))
-        _add_kernel_grad(total, g_hat, x_hat)
+        add_kernel_grad(total, g_hat, x_hat)
     return _kernel_of(total, b, layout)
 
 
@@ -115,7 +115,7 @@ def diagonal_matmul(
     step = _chunk(x, max(m, n) * b)
     for start in range(0, t, step):
         x_hat = torch.fft.rfft(_blocks(x[start : start + step], diagonal_in, w[0]))
-        rows = torch.fft.irfft(_product(x_hat, w_hat), n=b).reshape(-1, m * b)[:, : y.shape[-1]]
+        rows = torch.fft.irfft(frequency_product(x_hat, w_hat), n=b).reshape(-1, m * b)[:, : y.shape[-1]]
         if diagonal_out is not None:
             rows *= diagonal_out
         if base is None:
@@ -149,12 +149,12 @@ def diagonal_matmul_backward(
         x_rows, g_rows = x[start : start + step], g[start : start + step]
         x_hat = torch.fft.rfft(_blocks(x_rows, diagonal_in, w[0]))
         g_hat = torch.fft.rfft(_blocks(g_rows, diagonal_out, w[:, 0]))
-        _add_kernel_grad(total, g_hat, x_hat)
+        add_kernel_grad(total, g_hat, x_hat)
         if d_out is not None:
-            y = torch.fft.irfft(_product(x_hat, w_hat), n=b).reshape(-1, m * b)[:, : g.shape[-1]]
+            y = torch.fft.irfft(frequency_product(x_hat, w_hat), n=b).reshape(-1, m * b)[:, : g.shape[-1]]
             d_out += (y * g_rows).sum(0)
         if dx is not None or d_in is not None:
-            into = torch.fft.irfft(_product(g_hat, back_hat), n=b).reshape(-1, n * b)[:, : x.shape[-1]]
+            into = torch.fft.irfft(frequency_product(g_hat, back_hat), n=b).reshape(-1, n * b)[:, : x.shape[-1]]
             if d_in is not None:
                 d_in += (into * x_rows).sum(0)
             if dx is not None:

@@ -10,7 +10,7 @@ from peft import get_peft_model
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from circpeft import inject
+from circpeft import C3AConfig, CDVFTConfig, inject
 from circpeft.hf_peft.layer import CirculantLayer
 
 MODELS = ["bert", "gpt2"]
@@ -192,3 +192,14 @@ def test_a_missing_adapter_is_named(method, tiny):
     assert isinstance(layer, CirculantLayer)
     with pytest.raises(ValueError, match="'defualt' not found; this layer has: default"):
         layer.get_delta_weight("defualt")
+
+
+@pytest.mark.parametrize("config", [C3AConfig, CDVFTConfig])
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_without_gradients_nothing_is_kept(config, mode):
+    layer = inject(nn.Sequential(nn.Linear(12, 12)), config(target_modules=["0"], init_weights=False))[0]
+    x = torch.randn(3, 12)
+    true, kept = layer(x), []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t), mode():
+        y = layer(x)
+    assert torch.equal(y, true.detach()) and y.grad_fn is None and not y.requires_grad and not kept

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from circpeft import block_circulant
-from circpeft.ops import dft, reference, rfft
+from circpeft.ops import dft, reference, rfft, two_factors
+from circpeft.profiling import FlopCounter
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SHAPES = [(1, 1, 1), (2, 3, 1), (1, 1, 2), (2, 1, 5), (2, 3, 4), (3, 3, 7), (1, 1, 24), (5, 2, 9)]
@@ -61,9 +62,38 @@ def test_dft_in_chunks_gives_what_the_whole_gives(layout, monkeypatch):
 
 
 @both
-def test_dft_leaves_large_blocks_to_fast_transforms(layout, error):
-    b = dft.LARGEST_BLOCK + 1
+@pytest.mark.parametrize("shape", [(1, 1, 1024), (2, 1, 528), (1, 3, 768), (5, 5, 544)], ids=str)
+@pytest.mark.parametrize("tokens", [0, 1, 2, 5])
+def test_dft_takes_two_factors_for_large_blocks(shape, layout, tokens, error, monkeypatch):
+    m, n, b = shape
+    assert b > dft.LARGEST_BLOCK and two_factors.factors(b)
+    x, g, w = (torch.randn(size, dtype=torch.float64) for size in ((tokens, n * b), (tokens, m * b), shape))
+    for numbers in (two_factors.CHUNK_NUMBERS, 1):
+        monkeypatch.setattr(two_factors, "CHUNK_NUMBERS", numbers)
+        torch.testing.assert_close(dft.matmul(x, w, layout), reference.matmul(x, w, layout))
+        torch.testing.assert_close(dft.kernel_grad(g, x, b, layout), rfft.kernel_grad(g, x, b, layout))
+    if tokens:
+        assert error(dft.matmul(x.float(), w.float(), layout), reference.matmul(x, w, layout)) < 1e-5
+
+
+@pytest.mark.parametrize("b", [528, 1024])
+def test_flops_of_two_factors_are_what_is_counted(b):
+    x, g, w = torch.randn(6, 2 * b), torch.randn(6, 3 * b), torch.randn(3, 2, b)
+    for call, formula in (
+        (lambda: dft.matmul(x, w, "row"), dft.matmul_flops(6, 3, 2, b)),
+        (lambda: dft.kernel_grad(g, x, b, "row"), dft.kernel_grad_flops(6, 3, 2, b)),
+    ):
+        with FlopCounter() as counter:
+            call()
+        assert abs(counter.total / formula - 1) < 0.02  # sums over chunks and the kernel's 1/b are not in the formula
+
+
+@both
+def test_dft_leaves_large_blocks_without_factors_to_fast_transforms(layout):
+    b = 521  # a prime
+    assert b > dft.LARGEST_BLOCK and two_factors.factors(b) is None
     x, g, w = torch.randn(3, b), torch.randn(3, b), torch.randn(1, 1, b)
     assert torch.equal(dft.matmul(x, w, layout), rfft.matmul(x, w, layout))
     assert torch.equal(dft.kernel_grad(g, x, b, layout), rfft.kernel_grad(g, x, b, layout))
     assert dft.matmul_flops(3, 1, 1, b) == rfft.matmul_flops(3, 1, 1, b)
+    assert dft.kernel_grad_flops(3, 1, 1, b) == rfft.kernel_grad_flops(3, 1, 1, b)

@@ -115,5 +115,5 @@ def test_strided_expanded_and_deterministic():
 
 def test_listed_in_the_interpreter_and_counted():
     assert "triton" in available_backends("cpu")
-    assert fused_triton.matmul_flops(2, 1, 1, 24) == 2 * (8 * 24 * 10 + 6 * 24) + 8 * 24
+    assert fused_triton.matmul_flops(2, 1, 1, 24) == 2 * (8 * 24 * 10 + 10 * 24) + 8 * 24
     assert fused_triton.matmul_flops(3, 9, 9, 8) == rfft.matmul_flops(3, 9, 9, 8)
