@@ -1,6 +1,6 @@
 """The README's table and picture, from the records of a run of notebook 08.
 
-    .venv/bin/circpeft run 08 -p seeds 3 -p methods "head,full,lora,c3a,c3a:block_size=64,cdvft"
+    .venv/bin/circpeft run 08 -p seeds 3 -p epochs 3 -p methods "head,full,lora,c3a,c3a:block_size=64,cdvft"
     .venv/bin/python benchmarks/entailment.py runs/FOLDER [runs/FOLDER ...] [--keep]
 
 Writes benchmarks/results/entailment.json (the records, without their training logs) and entailment.png, and the part of

@@ -10,7 +10,7 @@ from circpeft import C3AConfig, inject, use_backend
 from circpeft.benchmarking import turns
 
 WIDTHS = {"cpu": (384, 768, 2048), "cuda": (1024, 4096)}
-SHARES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # tokens a row of the weight
+SHARES = (0.05, 0.1, 0.2, 0.35, 0.5, 0.8, 1.6)  # tokens a row of the weight
 BLOCKS = (2, 4, 8, 16, 32, 64)
 ROUNDS = 15
 
@@ -35,15 +35,18 @@ def _compare(layer: nn.Module, ways: tuple[str, str], x: Tensor) -> float:
     return statistics.median(a / b for a, b in zip(times[ways[0]], times[ways[1]], strict=True))
 
 
-def fold_tokens(device: torch.device) -> dict:
-    """Tokens a row of the weight from which folding takes less time than transforms, at every width and block size."""
+def fold_tokens(device: torch.device, many: bool) -> dict:
+    """Tokens a row of the weight from which folding takes less time than transforms, at every width.
+
+    With one block, or with many (of 64 and less).
+    """
     rows = []
     for width in tqdm(WIDTHS[device.type], desc="where folding pays"):
-        for b in (width, 64):
-            layer = _layer(width, b, device)
-            for share in SHARES:
-                x = torch.randn(max(1, round(share * width)), width, device=device, requires_grad=True)
-                rows.append({"width": width, "b": b, "share": share, "ratio": _compare(layer, ("fold", "rfft"), x)})
+        b = min(64, width // 6) if many else width
+        layer = _layer(width, b, device)
+        for share in SHARES:
+            x = torch.randn(max(1, round(share * width)), width, device=device, requires_grad=True)
+            rows.append({"width": width, "b": b, "share": share, "ratio": _compare(layer, ("fold", "rfft"), x)})
     wins = [s for s in SHARES if all(row["ratio"] <= 1 for row in rows if row["share"] >= s)]
     return {"threshold": min(wins, default=None), "rows": rows}
 

@@ -130,7 +130,8 @@ def main() -> None:
     if "merging" in chosen:
         record["merging"] = {**about, "rows": merging(device)}
     if "rules" in chosen:
-        found = {"FOLD_TOKENS": fold_tokens(device), "SMALL_BLOCK": small_block(device)}
+        found = {"FOLD_TOKENS": fold_tokens(device, many=False)}
+        found |= {"FOLD_TOKENS_MANY_BLOCKS": fold_tokens(device, many=True), "SMALL_BLOCK": small_block(device)}
         for name, measured in found.items():
             tqdm.write(f"{name}: in use {getattr(dispatch, name)}, measured {measured['threshold']}")
         record["rules"] = {**about, **found}

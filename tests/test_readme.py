@@ -24,8 +24,15 @@ def test_the_table_is_that_of_the_record():
     assert benchmark.PICTURE.stat().st_size > 5_000
 
 
+def test_the_table_of_speed_is_that_of_its_record():
+    table = load_benchmark("speed_table")
+    record = json.loads(table.RECORD.read_text(encoding="utf-8"))
+    assert table.readme_text(record) in table.MARKED.search(README)[0]
+
+
 def test_the_record_keeps_the_promises():
-    """C3A and CDVFT far above the head alone with a small share of LoRA's parameters, in under three minutes a run."""
+    """C3A and CDVFT within two points of full fine-tuning over three seeds, with a small share of LoRA's parameters, in
+    under three minutes a run."""
     rows = json.loads(load_benchmark().RECORD.read_text(encoding="utf-8"))
     mean = {
         label: sum(scores) / len(scores)
@@ -35,7 +42,8 @@ def test_the_record_keeps_the_promises():
     count = {row["label"]: row["trainable_parameters"] for row in rows}
     for label, share in (("c3a", 0.1), ("cdvft", 0.25), ("c3a:block_size=64", 0.5)):
         assert count[label] <= share * count["lora"]
-        assert mean[label] > mean["head"] + 0.2
+        assert mean[label] > mean["head"] + 0.4 and mean[label] > mean["full"] - 0.02
+        assert {row["seed"] for row in rows if row["label"] == label} == {0, 1, 2}
     on_two_cores = [row for row in rows if row["device"] == "CPU, 2 threads"]
     ours = [row for row in on_two_cores if row["method"] in ("c3a", "cdvft")]
     assert {"c3a", "cdvft"} <= {row["label"] for row in ours}

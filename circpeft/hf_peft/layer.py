@@ -155,11 +155,13 @@ class CirculantLayer(nn.Module, BaseTunerLayer):
     def _foldable(self, x: Tensor) -> nn.Module | None:
         """The one active adapter, where adding its ΔW to the weight for this call is exact and pays."""
         base = self.base_layer
-        if type(base) is not nn.Linear or self.merged_adapters or self.disable_adapters or not folds(x, base.weight):
+        if type(base) is not nn.Linear or self.merged_adapters or self.disable_adapters:
             return None
         active = [name for name in self.active_adapters if name in self.adapters]
         adapter = self.adapters[active[0]] if len(active) == 1 else None
         if not hasattr(adapter, "folded_forward") or (adapter.training and adapter.dropout.p):
+            return None
+        if not folds(x, base.weight, adapter.kernel.shape[0] * adapter.kernel.shape[1]):
             return None
         # Someone who watches or replaces a forward wants it called.
         watched = _is_watched(base) or _is_watched(adapter)

@@ -20,9 +20,10 @@ BACKENDS = {
 CHOICES = ("auto", *BACKENDS, "fold")
 # Below this block size a dense product is cheaper than transforms on a CPU (two cores, float32, 2048 tokens).
 SMALL_BLOCK = 16
-# From this many tokens a row of the weight on, adding ΔW to it costs less than the transforms that it saves
-# (benchmarks/layer_speed.py).
-FOLD_TOKENS = 0.2
+# From this many tokens a row of the weight on, adding ΔW to it costs less than the transforms that it saves: with few
+# blocks, whose transforms are cheap, and with many (benchmarks/results/speed_cpu.json).
+FOLD_TOKENS, FOLD_TOKENS_MANY_BLOCKS = 0.5, 0.2
+FEW_BLOCKS = 16
 
 
 def _choice(name: str, where: str) -> str:
@@ -82,8 +83,8 @@ def resolve_backend(backend: str, b: int, device: torch.device) -> str:
     return backend
 
 
-def folds(x: Tensor, weight: Tensor) -> bool:
-    """Whether an adapted layer adds ``ΔW`` to its weight for one call: where that is exact, and where it pays.
+def folds(x: Tensor, weight: Tensor, blocks: int = 1) -> bool:
+    """Whether an adapted layer adds ``ΔW`` of so many blocks to its weight for a call: where it is exact, and pays.
 
     Exact: float32 or float64 throughout, of plain tensors, and no autocast, which would round the sum. Whether it pays
     was measured on CPUs only; elsewhere, and under torch.compile, it has to be asked for (`use_backend`).
@@ -92,7 +93,8 @@ def folds(x: Tensor, weight: Tensor) -> bool:
     # A compiled graph would be made anew for every number of tokens that the rule tells apart.
     if forced == "auto" and (torch.compiler.is_compiling() or x.device.type != "cpu"):
         return False
-    if forced != "fold" and (forced != "auto" or x.numel() < FOLD_TOKENS * x.shape[-1] * len(weight)):
+    least = FOLD_TOKENS if blocks <= FEW_BLOCKS else FOLD_TOKENS_MANY_BLOCKS
+    if forced != "fold" and (forced != "auto" or x.numel() < least * x.shape[-1] * len(weight)):
         return False
     if type(weight) not in (torch.nn.Parameter, Tensor) or dtype not in (torch.float32, torch.float64):
         return False
