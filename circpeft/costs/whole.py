@@ -159,7 +159,7 @@ def model_saved_bytes(
 
     >>> one = model_saved_bytes("roberta-base", "c3a", ["query"], tokens=128)
     >>> both = model_saved_bytes("roberta-base", "c3a", ["query", "value"], tokens=128)
-    >>> both - one == 12 * 768 * 4  # twelve kernels more, no input more
+    >>> both == one == 12 * 128 * 768 * 4  # an input a layer, which query and value share
     True
     """
     check_sizes(tokens=tokens, dtype_bytes=dtype_bytes)
