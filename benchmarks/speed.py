@@ -12,7 +12,6 @@ found again and printed beside those in use.
 import argparse
 import json
 import os
-import time
 from datetime import UTC, datetime
 
 import speed_table
@@ -22,7 +21,8 @@ from steps import merging, whole_steps
 from tqdm.auto import tqdm
 
 from circpeft import results
-from circpeft.benchmarking import beyond, in_turn, layer_cases, memory_of, quartiles
+from circpeft.benchmarking import beyond, in_turn, layer_cases, memory_of, quartiles, turns
+from circpeft.course.references import least_bytes
 from circpeft.ops import dispatch
 
 # tokens, d_in, d_out, block size of C3A, rounds. d / 2r = 48 or 256 is where C3A has as many parameters as LoRA r=8.
@@ -56,22 +56,8 @@ def bandwidth(device: torch.device) -> float:
     """Bytes a second that a copy of 256 MB reads and writes."""
     source = torch.ones(64 * 1024 * 1024, device=device)
     target = torch.empty_like(source)
-    best = float("inf")
-    for _ in range(10):
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        start = time.perf_counter()
-        target.copy_(source)
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        best = min(best, time.perf_counter() - start)
-    return 2 * source.nbytes / best
-
-
-def floor_ms(tokens: int, d_in: int, d_out: int, size: int, per_second: float) -> float:
-    """Least milliseconds of an adapter fused with the add: x and y in, y out; then g and x in, dx in and out."""
-    numbers = tokens * (d_in + 2 * d_out) + tokens * (d_out + d_in + 2 * d_in)
-    return 1000 * numbers * size / per_second
+    milliseconds = turns({"copy": lambda: target.copy_(source)}, 10, device)["copy"]
+    return 2 * source.nbytes / min(milliseconds) * 1000
 
 
 def layer_row(tokens, d_in, d_out, b, rounds, dtype, device, per_second) -> dict:
@@ -85,7 +71,7 @@ def layer_row(tokens, d_in, d_out, b, rounds, dtype, device, per_second) -> dict
     frozen = cases["frozen"]
     return {
         "tokens": tokens, "d_in": d_in, "d_out": d_out, "block_size": b, "dtype": str(dtype), "rounds": rounds,
-        "floor_ms": floor_ms(tokens, d_in, d_out, dtype.itemsize, per_second),
+        "floor_ms": 1000 * least_bytes(tokens, d_in, d_out, dtype.itemsize) / per_second,
         "frozen_ms": {part: quartiles(of) for part, of in frozen.times.items()},
         "beyond_frozen_ms": {name: beyond(case, frozen) for name, case in cases.items() if name != "frozen"},
         "bytes": {name: memory_of(case, g) for name, case in cases.items()},
@@ -94,7 +80,7 @@ def layer_row(tokens, d_in, d_out, b, rounds, dtype, device, per_second) -> dict
 
 def show(row: dict) -> None:
     medians = {name: of["both"][1] for name, of in row["beyond_frozen_ms"].items()}
-    told = ", ".join(f"{name} +{ms:.2f}" for name, ms in medians.items())
+    told = ", ".join(f"{name} {ms:+.2f}" for name, ms in medians.items())
     size = f"{row['tokens']} x {row['d_in']} x {row['d_out']}, b={row['block_size']}, {row['dtype']}"
     ratio = medians["c3a"] / row["floor_ms"]
     tqdm.write(f"{size}: frozen {row['frozen_ms']['both'][1]:.2f} ms; {told}; c3a is {ratio:.1f} times the floor")

@@ -21,7 +21,7 @@ from transformers import (
 import circpeft
 from circpeft.benchmarking import peak_bytes, quartiles, turns
 
-# Of the published models' sizes, with random weights: nothing is downloaded. Vocabularies are cut on the CPU.
+# Of the published models' sizes, with random weights: nothing is downloaded. The block has a small vocabulary.
 ROBERTA = {"vocab_size": 50265, "max_position_embeddings": 514, "type_vocab_size": 1}
 LLAMA_3B = {
     "vocab_size": 128256, "hidden_size": 3072, "intermediate_size": 8192, "num_hidden_layers": 28,

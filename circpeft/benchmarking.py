@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -33,7 +32,6 @@ class Case:
     model: nn.Module
     x: Tensor
     backend: str = "auto"
-    inside: Callable[[], AbstractContextManager] = nullcontext
     times: dict[str, list[float]] = field(default_factory=lambda: {"forward": [], "backward": [], "both": []})
 
     def once(self, g: Tensor, keep: bool) -> None:
@@ -44,7 +42,7 @@ class Case:
             for p in self.model.parameters():
                 if p.requires_grad:
                     p.mul_(1.001)
-        with use_backend(self.backend), self.inside():
+        with use_backend(self.backend):
             start = _now(g.device)
             y = self.model(self.x)
             middle = _now(g.device)
@@ -125,7 +123,7 @@ def layer_cases(
 ) -> dict[str, Case]:
     """The frozen layer alone, LoRA, PEFT's C3A and FourierFT, and this package's methods by every backend.
 
-    C3A has block size ``b`` (PEFT's and ours), CDVFT a block size near it; FourierFT has as many coefficients as C3A.
+    C3A (PEFT's and ours) and CDVFT have block size ``b``; FourierFT has as many coefficients as C3A.
     """
     one = {"target_modules": ["0"]}
     configs = {
@@ -157,7 +155,7 @@ def memory_of(case: Case, g: Tensor) -> dict[str, int]:
 
     case.model.zero_grad()
     case.x.grad = None
-    with use_backend(case.backend), case.inside():
+    with use_backend(case.backend):
         saved = count_saved_bytes(case.model, case.x)
         peak = peak_bytes(step, g.device)
     return {"saved_bytes": saved, "peak_bytes": peak}

@@ -54,8 +54,6 @@ def line(name: str) -> str:
 def update(folder: str | Path) -> list[str]:
     """Record the times of a finished run, and write every notebook's run-time line anew; returns the notebooks' names.
 
-    A run of some notebooks replaces their times alone, where it was on the same device.
-
     Raises: ValueError for a run that is not wholly finished.
     """
     run = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))
@@ -63,13 +61,10 @@ def update(folder: str | Path) -> list[str]:
         raise ValueError(f"{folder} is {run['status']}; times are taken from a run in which every notebook finished")
     entries = run["notebooks"]
     known = read()
-    before = known.get(run["profile"], {})
-    kept = before["seconds"] if before.get("device") == entries[-1]["device"] else {}
-    seconds = kept | {entry["name"]: entry["seconds"] for entry in entries}
     known[run["profile"]] = {
         **{key: entries[-1][key] for key in ("device", "versions", "commit")},
         "finished": run["finished"],
-        "seconds": dict(sorted(seconds.items())),
+        "seconds": {entry["name"]: entry["seconds"] for entry in entries},
     }
     order = [name for name in ("smoke", "cpu", "paper") if name in known]
     results.write_atomically(record_path(), json.dumps({name: known[name] for name in order}, indent=1) + "\n")

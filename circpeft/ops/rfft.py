@@ -61,14 +61,9 @@ def matmul(x: Tensor, w: Tensor, layout: str) -> Tensor:
     Shapes: ``x: (t, n*b)``, ``w: (m, n, b)`` -> ``(t, m*b)``, float32 or float64.
     Source: CDVFT Eq. 8 and 12 (column); C3A section 3.2 and 3.4 (row), with real transforms.
     """
-    (m, n, b), t = w.shape, x.shape[0]
-    w_hat = _kernel_spectrum(w, layout)
-    y = x.new_empty(t, m, b)
-    step = _chunk(x, max(m, n) * b)
-    for start in range(0, t, step):
-        x_hat = torch.fft.rfft(x[start : start + step].view(-1, n, b))
-        torch.fft.irfft(frequency_product(x_hat, w_hat), n=b, out=y[start : start + step])
-    return y.view(t, m * b)
+    y = x.new_empty(len(x), w.shape[0] * w.shape[2])
+    diagonal_matmul(x, w, layout, None, None, None, y)
+    return y
 
 
 def kernel_grad(g: Tensor, x: Tensor, b: int, layout: str) -> Tensor:

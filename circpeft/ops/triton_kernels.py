@@ -23,6 +23,16 @@ def _tile(pointer, rows, columns, n1, n2):
 
 
 @triton.jit
+def _tables(f1r, f1i, tr, ti, f2r, f2i, n1, n2, p1: tl.constexpr, p2: tl.constexpr):
+    """DFT matrix of n1, twiddle factors and DFT matrix of n2 as tiles."""
+    rows, columns = tl.arange(0, p1)[:, None], tl.arange(0, p2)[None, :]
+    f1, f2 = tl.arange(0, p1)[None, :], tl.arange(0, p2)[:, None]
+    f1r, f1i = _tile(f1r, rows, f1, n1, n1), _tile(f1i, rows, f1, n1, n1)
+    f2r, f2i = _tile(f2r, f2, columns, n2, n2), _tile(f2i, f2, columns, n2, n2)
+    return f1r, f1i, _tile(tr, rows, columns, n1, n2), _tile(ti, rows, columns, n1, n2), f2r, f2i
+
+
+@triton.jit
 def _product(ar, ai, br, bi, precision: tl.constexpr):
     real = tl.dot(ar, br, input_precision=precision) - tl.dot(ai, bi, input_precision=precision)
     return real, tl.dot(ar, bi, input_precision=precision) + tl.dot(ai, br, input_precision=precision)
@@ -73,11 +83,7 @@ def product(
     token, i = 2 * tl.program_id(0).to(tl.int64), tl.program_id(1)
     rows, columns = tl.arange(0, p1)[:, None], tl.arange(0, p2)[None, :]
     inside, at = (rows < n1) & (columns < n2), rows * n2 + columns
-    f1 = tl.arange(0, p1)[None, :]
-    f1r, f1i = _tile(f1r, rows, f1, n1, n1), _tile(f1i, rows, f1, n1, n1)
-    f2 = tl.arange(0, p2)[:, None]
-    f2r, f2i = _tile(f2r, f2, columns, n2, n2), _tile(f2i, f2, columns, n2, n2)
-    tr, ti = _tile(tr, rows, columns, n1, n2), _tile(ti, rows, columns, n1, n2)
+    f1r, f1i, tr, ti, f2r, f2i = _tables(f1r, f1i, tr, ti, f2r, f2i, n1, n2, p1, p2)
     sr, si = tl.zeros((p1, p2), tl.float32), tl.zeros((p1, p2), tl.float32)
     for j in range(n):
         column = j * b + at
@@ -117,11 +123,7 @@ def gradients(
     split, i, j = tl.program_id(0), tl.program_id(1) // n, tl.program_id(1) % n
     rows, columns = tl.arange(0, p1)[:, None], tl.arange(0, p2)[None, :]
     inside, at = (rows < n1) & (columns < n2), rows * n2 + columns
-    f1 = tl.arange(0, p1)[None, :]
-    f1r, f1i = _tile(f1r, rows, f1, n1, n1), _tile(f1i, rows, f1, n1, n1)
-    f2 = tl.arange(0, p2)[:, None]
-    f2r, f2i = _tile(f2r, f2, columns, n2, n2), _tile(f2i, f2, columns, n2, n2)
-    tr, ti = _tile(tr, rows, columns, n1, n2), _tile(ti, rows, columns, n1, n2)
+    f1r, f1i, tr, ti, f2r, f2i = _tables(f1r, f1i, tr, ti, f2r, f2i, n1, n2, p1, p2)
     wr = tl.load(kr + (i * n + j) * b + at, mask=inside, other=0.0)
     wi = tl.load(ki + (i * n + j) * b + at, mask=inside, other=0.0)
     x_column, g_column = j * b + at, i * b + at
