@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import statistics
+import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -87,6 +90,21 @@ def beyond(case: Case, base: Case) -> dict[str, list[float]]:
     return {name: quartiles([a - b for a, b in both]) for name, both in pairs.items()}
 
 
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """Drop what C++ code writes to standard error: the profiler tells of each start and stop, at any log level."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 def peak_bytes(call: Callable[[], object], device: str | torch.device = "cpu") -> int:
     """Most bytes that tensors held at any one time of a call, beyond what was held before it.
 
@@ -102,7 +120,8 @@ def peak_bytes(call: Callable[[], object], device: str | torch.device = "cpu") -
         call()
         torch.cuda.synchronize()
         return torch.cuda.max_memory_allocated() - before
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with _quiet_libraries(), torch.profiler.profile(activities=activities, profile_memory=True) as profile:
         call()
     events = [e for e in profile.profiler.kineto_results.events() if e.name() == "[memory]"]
     held = peak = 0
