@@ -59,8 +59,8 @@ def test_first_moving_picture_within_a_minute(lab, tmp_path):
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1300, "height": 1000})
-        # A question that JupyterLab may put in between (which kernel, say) is answered with what it offers. The answer is
-        # lost where the page still starts: not to wait for the dialog to go means to answer it again.
+        # A question that JupyterLab may put in between (which kernel, say) is answered with what it offers. The answer
+        # is lost where the page still starts: not to wait for the dialog to go means to answer it again.
         page.add_locator_handler(
             page.locator(".jp-Dialog").first,
             lambda dialog: dialog.locator("button.jp-mod-accept").first.click(),
