@@ -1,6 +1,7 @@
-"""The README's table and picture, from the records of a run of notebook 08.
+r"""The README's table and picture, from the records of a run of notebook 08.
 
-    .venv/bin/circpeft run 08 -p seeds 3 -p epochs 3 -p methods "head,full,lora,c3a,c3a:block_size=64,cdvft"
+    .venv/bin/circpeft run 08 -p seeds 3 -p epochs 3 \
+        -p methods "head,full,lora,c3a,c3a:block_size=64:learning_rate=0.15,cdvft"
     .venv/bin/python benchmarks/entailment.py runs/FOLDER [runs/FOLDER ...] [--keep]
 
 Writes benchmarks/results/entailment.json (the records, without their training logs) and entailment.png, and the part of
@@ -80,7 +81,8 @@ def kept(rows: list[dict]) -> list[dict]:
         if (row["label"], row["seed"]) not in new
         and row["data"] == like["data"]
         and all(list_of(row["settings"][key]) == list_of(like["settings"][key]) for key in shared)
-        and row["settings"]["learning_rate"] == LEARNING_RATES[row["method"]]
+        and row["settings"]["learning_rate"]
+        == row["settings"]["hyperparameters"].get("learning_rate", LEARNING_RATES[row["method"]])
     ]
 
 
@@ -101,7 +103,7 @@ def main() -> None:
     found = [r for r in every if r.settings["target_modules"] == adapted]
     rows = [{name: value for name, value in asdict(r).items() if name not in ("losses", "spectra")} for r in found]
     rows += kept(rows) if arguments.keep else []
-    order = ("head", "full", "lora", "c3a", "c3a:block_size=64", "cdvft")
+    order = ("head", "full", "lora", "c3a", "c3a:block_size=64:learning_rate=0.15", "cdvft")
     rows.sort(key=lambda r: (order.index(r["label"]) if r["label"] in order else len(order), r["seed"]))
     results.write_atomically(RECORD, json.dumps(rows, indent=1) + "\n")
     plots.save(picture(rows), PICTURE)

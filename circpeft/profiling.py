@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -158,6 +159,13 @@ def count_flops(model: nn.Module, *inputs: Any, backward: bool = True, **named: 
     return count
 
 
+class _Kept:
+    """A tensor that autograd keeps: gone when the graph is."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+
+
 def count_saved_bytes(model: nn.Module, *inputs: Any, **named: Any) -> int:
     """Bytes of the tensors that one forward pass keeps for its backward pass, each storage once.
 
@@ -167,16 +175,16 @@ def count_saved_bytes(model: nn.Module, *inputs: Any, **named: Any) -> int:
     48
     """
     own = {t.untyped_storage().data_ptr() for t in [*model.parameters(), *model.buffers()]}
-    found: dict[int, Any] = {}  # keeps the storages alive, so that no address is used twice
+    kept: WeakSet[_Kept] = WeakSet()  # what the graph lets go of before the end is not counted
 
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            found[storage.data_ptr()] = storage
-        return tensor
+    def pack(tensor: Tensor) -> _Kept:
+        held = _Kept(tensor)
+        kept.add(held)
+        return held
 
-    with torch.random.fork_rng(), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+    with torch.random.fork_rng(), torch.autograd.graph.saved_tensors_hooks(pack, lambda held: held.tensor):
         output = model(*inputs, **named)
-    total = sum(storage.nbytes() for storage in found.values())
+    storages = {held.tensor.untyped_storage().data_ptr(): held.tensor.untyped_storage() for held in kept}
+    total = sum(storage.nbytes() for address, storage in storages.items() if address not in own)
     del output
     return total

@@ -12,12 +12,29 @@ from .ops.checks import nearest
 
 # Learning rates of the adapters. Neither paper prints any: these are ours, from runs of the embedded task.
 # With 2e-3, LoRA and CDVFT each left one seed of three guessing for all of three epochs.
-LEARNING_RATES = {"full": 5e-5, "head": 1e-3, "lora": 1e-3, "c3a": 0.3, "cdvft": 1e-3}
+LEARNING_RATES = {
+    "full": 5e-5,
+    "head": 1e-3,
+    "bitfit": 1e-3,
+    "ia3": 3e-3,
+    "lora": 1e-3,
+    "dora": 1e-3,
+    "vera": 1e-2,
+    "boft": 1e-3,
+    "fourierft": 3e-2,
+    "lamda": 1e-3,
+    "c3a-peft": 0.3,
+    "c3a": 0.3,
+    "cdvft": 1e-3,
+}
 # With a head at 1e-3 C3A (b = d, seed 1, three epochs, batches of 16) left role reversal at chance in three of four
 # runs that differed in details alone; a head at 3e-4 learns more slowly than the kernels, and waits for them.
 HEAD_LEARNING_RATE = 3e-4
 # A model that trains whole wants its head at a rate of the same order; a head alone has nothing to wait for.
 HEAD_LEARNING_RATES = {"full": 5e-5, "head": 1e-3}
+
+# What a method's text may say beside its hyperparameters.
+RATES = {"learning_rate", "head_learning_rate"}
 
 # Query and value are the papers' choice; MiniLM learns the embedded task with all linear layers adapted.
 # Its own dropout of 0.1 is switched off there: on an earlier version of the pairs (one seed) C3A was at 0.50 after
@@ -60,7 +77,8 @@ class Recipe:
         task: name of a task.
         method: name of a method, see `circpeft.methods`.
         model: hub id, local folder, or "minilm".
-        hyperparameters: of the method (block_size, r, ...), without its targets.
+        hyperparameters: of the method (block_size, r, ...), without its targets; ``learning_rate`` and
+            ``head_learning_rate`` may be among them, so that a method's text can name its own.
         target_modules: names of the layers to adapt, a regex, or "all-linear".
         data_dir: local data folder; "" takes the embedded data or the hub.
         epochs, batch_size, max_length: as usual; sequences are padded to the longest of their batch.
@@ -112,14 +130,25 @@ class Recipe:
             raise ValueError(f"base_dropout must be in [0, 1) or None, got {self.base_dropout!r}")
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup is a share of the steps in [0, 1), got {self.warmup!r}")
+        for name in RATES & set(self.hyperparameters):
+            value = self.hyperparameters[name]
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+                raise ValueError(f"{name} of method {self.method!r} must be a positive number, got {value!r}")
 
     @property
     def rates(self) -> tuple[float, float]:
         """Peak learning rates of the method's parameters and of the head."""
-        if not self.learning_rate and self.method not in LEARNING_RATES:
+        own = self.hyperparameters
+        rate = own.get("learning_rate") or self.learning_rate or LEARNING_RATES.get(self.method)
+        if not rate:
             raise ValueError(f"no learning_rate for method {self.method!r}; {nearest(self.method, LEARNING_RATES)}")
-        rate = self.learning_rate or LEARNING_RATES[self.method]
-        return rate, self.head_learning_rate or HEAD_LEARNING_RATES.get(self.method, HEAD_LEARNING_RATE)
+        default = HEAD_LEARNING_RATES.get(self.method, HEAD_LEARNING_RATE)
+        return rate, own.get("head_learning_rate") or self.head_learning_rate or default
+
+    @property
+    def options(self) -> dict:
+        """The hyperparameters that the method itself takes: without the learning rates."""
+        return {name: value for name, value in self.hyperparameters.items() if name not in RATES}
 
     @property
     def label(self) -> str:

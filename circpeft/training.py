@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from copy import deepcopy
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -50,7 +51,7 @@ def check(recipes: list[Recipe]) -> None:
     """
     seen = set()
     for recipe in recipes:
-        methods.check(recipe.method, recipe.hyperparameters)
+        methods.check(recipe.method, recipe.options)
         tasks.get(recipe.task)
         models.resolve(recipe.model)
     for recipe in recipes:
@@ -61,7 +62,9 @@ def check(recipes: list[Recipe]) -> None:
             _tokenizer(folder)
             config = _config(recipe, folder)
             with torch.device("meta"):
-                methods.apply(AutoModelForSequenceClassification.from_config(config), **_method(recipe))
+                model = AutoModelForSequenceClassification.from_config(config)
+            with torch.random.fork_rng():  # some methods draw projections, and BOFT cannot on the meta device
+                methods.apply(model, **_method(recipe))
         seen |= {(recipe.task, recipe.data_dir), (recipe.model, recipe.label, recipe.target_modules)}
 
 
@@ -100,11 +103,14 @@ def run(recipe: Recipe) -> Result:
     head = methods.head_names(base)
     watched = {name: base.get_submodule(name).weight.detach().clone() for name in _watched(base, recipe)}
     model = methods.apply(base, **_method(recipe))
+    trained = methods.trainable_parameters(model, head)  # LaMDA freezes some of them on its way
 
     checkpoints = Path(recipe.output_dir) / "checkpoints" / f"{recipe.name}-{code}-{rows}"
     trainer = _trainer(recipe, model, head, encoded, tokenizer, checkpoints)
     clock = Clock()
     trainer.add_callback(clock)
+    if recipe.method == "lamda":
+        trainer.add_callback(methods.FreezeSecondProjections(model))
     trainer.train(resume_from_checkpoint=last_checkpoint(checkpoints))
     seconds = clock.seconds
 
@@ -122,7 +128,7 @@ def run(recipe: Recipe) -> Result:
         score=best["score"],
         test_score=prediction.metrics["test_score"],
         best_epoch=best["epoch"],
-        trainable_parameters=methods.trainable_parameters(model, head),
+        trainable_parameters=trained,
         head_parameters=sum(methods.trainable_parameters(base.get_submodule(name)) for name in head),
         seconds=seconds,
         peak_bytes=memory.peak_bytes(),
@@ -138,7 +144,7 @@ def run(recipe: Recipe) -> Result:
         **results.environment(_device_name()),
     )
     if isinstance(model, PeftModel):
-        model.save_pretrained(Path(recipe.output_dir) / "adapters" / recipe.name)
+        methods.finish(model).save_pretrained(Path(recipe.output_dir) / "adapters" / recipe.name)
     results.write(result, path)
     shutil.rmtree(checkpoints, ignore_errors=True)
     return result
@@ -154,7 +160,7 @@ def _config(recipe: Recipe, folder: str) -> PretrainedConfig:
 
 
 def _method(recipe: Recipe) -> dict:
-    return {"method": recipe.method, "target_modules": recipe.target_modules or None, **recipe.hyperparameters}
+    return {"method": recipe.method, "target_modules": recipe.target_modules or None, **recipe.options}
 
 
 def _tokenizer(folder: str) -> PreTrainedTokenizerBase:
@@ -252,13 +258,13 @@ def _watched(base: nn.Module, recipe: Recipe) -> list[str]:
 
 
 def _spectrum(model: nn.Module, name: str, before: Tensor) -> list[float]:
-    """Singular values of the layer's ``ΔW``: the adapter's own where there is one, else what changed in the weight."""
+    """Singular values of the layer's ``ΔW``: of what the layer does to the unit vectors, whatever the method."""
     layer = (model.get_base_model() if isinstance(model, PeftModel) else model).get_submodule(name)
-    if hasattr(layer, "get_delta_weight"):
-        delta = layer.get_delta_weight("default")
-    else:
-        delta = layer.weight - before.to(layer.weight.device)
-    return torch.linalg.svdvals(delta.detach().double().cpu()).tolist()
+    layer = deepcopy(layer).eval().cpu().double()
+    units = torch.eye(before.shape[1], dtype=torch.float64)
+    with torch.no_grad():
+        weight = (layer(units) - layer(torch.zeros_like(units[:1]))).T
+    return torch.linalg.svdvals(weight - before.cpu().double()).tolist()
 
 
 def _device_name() -> str:

@@ -117,6 +117,16 @@ def test_parse_method(text, parsed):
     assert parse_method(Recipe("entailment", *parsed[:1], hyperparameters=parsed[1]).label) == parsed
 
 
+def test_a_methods_text_may_name_its_rates():
+    name, own = parse_method("c3a:block_size=8:learning_rate=0.15:head_learning_rate=1e-4")
+    recipe = Recipe("entailment", name, hyperparameters=own, learning_rate=0.5)
+    assert recipe.rates == (0.15, 1e-4) and recipe.options == {"block_size": 8}
+    assert recipe.settings["learning_rate"] == 0.15 and "learning_rate=0.15" in recipe.label
+    for value in (0, -0.1, "fast", True):
+        with pytest.raises(ValueError, match=f"learning_rate of method 'c3a' must be a positive number, got {value!r}"):
+            Recipe("entailment", "c3a", hyperparameters={"learning_rate": value})
+
+
 @pytest.mark.parametrize("text", ["c3a:block_size", "c3a:=64", "c3a:block_size=", "c3a:"])
 def test_parse_method_says_the_form(text):
     with pytest.raises(ValueError, match="expected name:key=value"):

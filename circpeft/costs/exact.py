@@ -3,7 +3,7 @@
 A multiply and an add are one each, a complex product six, a transform of n numbers ``5 n log2 n``, a real one half.
 
 Every count is linear in the tokens ``t``: what stands without ``t`` is done once a step. C3A and CDVFT are this
-package's; LoRA, VeRA, FourierFT, BOFT and (IA)³ are PEFT's modules, operation by operation; LaMDA is its paper's
+package's; LoRA, DoRA, VeRA, FourierFT, BOFT and (IA)³ are PEFT's modules, operation by operation; LaMDA is its paper's
 ``B S A x``. The backward pass ends with the gradient of the layer's input, added to the frozen layer's.
 """
 
@@ -36,6 +36,7 @@ _PARAMETERS: dict[str, Callable[[int, int, H], int]] = {
     "bitfit": lambda d_in, d_out, h: d_out,
     "ia3": lambda d_in, d_out, h: d_in if h["feedforward"] else d_out,
     "lora": lambda d_in, d_out, h: h["r"] * (d_in + d_out),
+    "dora": lambda d_in, d_out, h: h["r"] * (d_in + d_out) + d_out,
     "vera": lambda d_in, d_out, h: h["r"] + d_out,
     "fourierft": lambda d_in, d_out, h: h["n_frequency"],
     "boft": lambda d_in, d_out, h: h["n_butterfly_factor"] * d_in * h["block_size"] + d_out,
@@ -72,6 +73,12 @@ def _lora_forward(t: int, d_in: int, d_out: int, h: H) -> int:
     return 2 * t * h["r"] * (d_in + d_out) + 2 * t * d_out
 
 
+def _dora_forward(t: int, d_in: int, d_out: int, h: H) -> int:
+    """LoRA's products twice: for the tokens, and for the identity, which makes the weight whose norm is taken."""
+    of_weight = 2 * d_in * h["r"] * (d_in + d_out) + 2 * d_in * d_out + 2 * d_out
+    return of_weight + 2 * t * h["r"] * (d_in + d_out) + 5 * t * d_out
+
+
 def _vera_forward(t: int, d_in: int, d_out: int, h: H) -> int:
     return 2 * t * h["r"] * (d_in + d_out) + t * h["r"] + 2 * t * d_out
 
@@ -103,6 +110,7 @@ _FORWARD: dict[str, Callable[[int, int, int, H], float]] = {
     "bitfit": lambda t, d_in, d_out, h: 0,
     "ia3": lambda t, d_in, d_out, h: (t + 1) * (d_in if h["feedforward"] else d_out),
     "lora": _lora_forward,
+    "dora": _dora_forward,
     "vera": _vera_forward,
     "fourierft": _fourierft_forward,
     "boft": _boft_forward,
@@ -163,6 +171,7 @@ _BACKWARD: dict[str, Callable[[int, int, int, H], float]] = {
     "bitfit": lambda t, d_in, d_out, h: t * d_out,
     "ia3": lambda t, d_in, d_out, h: (3 * t + 1) * (d_in if h["feedforward"] else d_out),
     "lora": _lora_backward,
+    "dora": lambda t, d_in, d_out, h: 4 * t * h["r"] * (d_in + d_out) + t * d_in + (8 * t + 2) * d_out,
     "vera": _vera_backward,
     "fourierft": _fourierft_backward,
     "boft": _boft_backward,
@@ -186,6 +195,7 @@ _MERGE: dict[str, Callable[[int, int, H], float]] = {
     "bitfit": lambda d_in, d_out, h: 0,
     "ia3": lambda d_in, d_out, h: d_in * d_out,
     "lora": lambda d_in, d_out, h: (2 * h["r"] + 2) * d_in * d_out,
+    "dora": lambda d_in, d_out, h: (2 * h["r"] + 5) * d_in * d_out + d_out,
     "vera": lambda d_in, d_out, h: h["r"] * (d_in + d_out) + (2 * h["r"] + 1) * d_in * d_out,
     "fourierft": lambda d_in, d_out, h: _fft2(d_in, d_out) + 2 * d_in * d_out,
     "boft": lambda d_in, d_out, h: _boft_rotation(d_in, h) - 2 * d_in**3 + 2 * d_in**2 * d_out + d_in * d_out,

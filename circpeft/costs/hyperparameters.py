@@ -16,6 +16,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "bitfit": {},
     "ia3": {"feedforward": False},  # scales the layer's input instead of its output
     "lora": {"r": 8},
+    "dora": {"r": 8},
     "vera": {"r": 256},
     "fourierft": {"n_frequency": 1000},
     "boft": {"block_size": 4, "n_butterfly_factor": 1},
@@ -83,7 +84,7 @@ def resolve(method: str, d_in: int, d_out: int, given: dict[str, Any]) -> dict[s
 
 
 def _check(method: str, d_in: int, d_out: int, values: dict[str, Any]) -> None:
-    if method in ("lora", "lamda"):
+    if method in ("lora", "dora", "lamda"):
         values["r"] = _count(method, "r", values["r"], min(d_in, d_out), "min(d_in, d_out)")
     elif method == "vera":  # its rank may exceed the layer: its projections are random and frozen
         values["r"] = _count(method, "r", values["r"])

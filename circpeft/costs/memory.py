@@ -43,6 +43,7 @@ _SAVED: dict[str, Count] = {
     "bitfit": lambda t, d_in, d_out, h, e: 0,
     "ia3": lambda t, d_in, d_out, h, e: (t * e + ADAPTER_BYTES) * (d_in if h["feedforward"] else d_out),
     "lora": lambda t, d_in, d_out, h, e: t * (d_in + h["r"]) * e,
+    "dora": lambda t, d_in, d_out, h, e: t * (d_in + h["r"] + 2 * d_out) * e + ADAPTER_BYTES * 3 * d_out,
     "vera": lambda t, d_in, d_out, h, e: t * (h["r"] + d_out) * e,
     "fourierft": lambda t, d_in, d_out, h, e: t * d_in * e + ADAPTER_BYTES * d_in * d_out,
     "boft": _saved_boft,

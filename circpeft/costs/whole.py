@@ -19,7 +19,7 @@ Model = str | Path | PretrainedConfig | nn.Module
 COUNTINGS, DIRECTIONS, QUANTITIES = ("exact", "paper"), ("forward", "backward", "both"), ("parameters", "flops")
 # Layers of one parent that have the same input, which is then kept once, and the methods that keep it as it is.
 SAME_INPUT = (("query", "key", "value"), ("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"), ("q", "k", "v"))
-KEEP_INPUT = ("full", "lora", "fourierft", "c3a", "cdvft")
+KEEP_INPUT = ("full", "lora", "dora", "fourierft", "c3a", "cdvft")
 
 
 def one_of(what: str, value: Any, choices: tuple[str, ...]) -> None:

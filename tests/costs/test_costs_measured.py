@@ -50,6 +50,10 @@ def lora(d_in, d_out, r):
     return by_peft(LoraConfig, d_in, d_out, r=r)
 
 
+def dora(d_in, d_out, r):
+    return by_peft(LoraConfig, d_in, d_out, r=r, use_dora=True)
+
+
 def vera(d_in, d_out, r):
     model = by_peft(VeraConfig, d_in, d_out, r=r, d_initial=0.1)
     layer = model.base_model.model.layer
@@ -95,6 +99,7 @@ MAKE = {
     "bitfit": bitfit,
     "ia3": ia3,
     "lora": lora,
+    "dora": dora,
     "vera": vera,
     "fourierft": fourierft,
     "boft": boft,
@@ -110,6 +115,7 @@ CASES = [
     ("ia3", {"feedforward": False}),
     ("ia3", {"feedforward": True}),
     ("lora", {"r": 4}),
+    ("dora", {"r": 4}),
     ("vera", {"r": 40}),
     ("fourierft", {"n_frequency": 50}),
     ("boft", {"block_size": 4}),
@@ -191,6 +197,7 @@ def test_nothing_moves_fewer_bytes_than_the_least(build, method, hyperparameters
 
 MERGES = [
     ("lora", {"r": 4}),
+    ("dora", {"r": 4}),
     ("vera", {"r": 40}),
     ("fourierft", {"n_frequency": 50}),
     ("ia3", {"feedforward": False}),

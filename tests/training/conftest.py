@@ -16,6 +16,19 @@ from circpeft.recipes import Recipe
 NOUNS = ("actor", "baker", "clerk", "doctor", "editor", "farmer", "guard", "hunter")
 WORDS = {"good": 1, "fine": 1, "bad": 0, "poor": 0}
 HIDDEN, LAYERS, INNER = 32, 2, 64
+# With these the tiny model learns in three epochs; others take 1e-2.
+RATES = {
+    "full": 3e-3,
+    "bitfit": 1e-1,
+    "ia3": 0.3,
+    "lora": 3e-2,
+    "dora": 3e-2,
+    "vera": 0.3,
+    "boft": 1e-1,
+    "lamda": 3e-2,
+    "c3a-peft": 1.0,
+    "c3a": 1.0,
+}
 
 
 def sentences() -> list[dict]:
@@ -79,7 +92,7 @@ def recipe(tiny_model, data_dir, tmp_path):
             "target_modules": ("query", "value", "dense"),
             "epochs": 3,
             "batch_size": 16,
-            "learning_rate": {"c3a": 1.0, "full": 3e-3, "lora": 3e-2}.get(method, 1e-2),
+            "learning_rate": RATES.get(method, 1e-2),
             "head_learning_rate": 1e-2,
             "output_dir": str(tmp_path / "out"),
         }

@@ -1,0 +1,123 @@
+"""The methods that the papers compare with, as PEFT has them."""
+
+from __future__ import annotations
+
+import warnings
+
+import peft
+from torch import nn
+
+from ..ops.block_size import dividing_block_size
+from .model import Targets, adapted, checked_targets, target_sizes
+
+
+def ia3(model: nn.Module, target_modules: Targets = None) -> nn.Module:
+    """(IA)³ (Liu et al. 2022) through PEFT: every target's output is scaled by a learnt vector.
+
+    A target that is wider than its output (the second layer of a feed-forward block) has its input scaled instead,
+    which is where the paper puts its third vector.
+    """
+    config = peft.IA3Config(target_modules=checked_targets(model, target_modules), feedforward_modules=[])
+    if config.target_modules is not None:
+        sizes = target_sizes(model, config)
+        # By their full names: PEFT's own suffix "output.dense" also meets the attention's output.
+        config.target_modules = set(sizes)
+        config.feedforward_modules = {name for name, (d_in, d_out) in sizes.items() if d_in > d_out}
+    else:
+        config.feedforward_modules = None  # PEFT's own for this architecture
+    return adapted(model, config)
+
+
+def lora(
+    model: nn.Module, target_modules: Targets = None, r: int = 8, alpha: float = 8, dropout: float = 0.0
+) -> nn.Module:
+    """LoRA (Hu et al. 2021) through PEFT: ``ΔW = (alpha / r) B A``."""
+    targets = checked_targets(model, target_modules)
+    return adapted(model, peft.LoraConfig(r=r, lora_alpha=alpha, lora_dropout=dropout, target_modules=targets))
+
+
+def dora(
+    model: nn.Module, target_modules: Targets = None, r: int = 8, alpha: float = 8, dropout: float = 0.0
+) -> nn.Module:
+    """DoRA (Liu et al. 2024) through PEFT: LoRA on the direction of each row of the weight, and a learnt length."""
+    targets = checked_targets(model, target_modules)
+    fields = {"r": r, "lora_alpha": alpha, "lora_dropout": dropout, "use_dora": True}
+    return adapted(model, peft.LoraConfig(target_modules=targets, **fields))
+
+
+def vera(
+    model: nn.Module,
+    target_modules: Targets = None,
+    r: int = 256,
+    d_initial: float = 0.1,
+    dropout: float = 0.0,
+    projection_prng_key: int = 0,
+) -> nn.Module:
+    """VeRA (Kopiczko et al. 2024) through PEFT: frozen random projections that all layers share, and two learnt vectors
+    a layer.
+    """
+    targets = checked_targets(model, target_modules)
+    fields = {"r": r, "d_initial": d_initial, "vera_dropout": dropout, "projection_prng_key": projection_prng_key}
+    return adapted(model, peft.VeraConfig(target_modules=targets, **fields))
+
+
+def boft(
+    model: nn.Module,
+    target_modules: Targets = None,
+    block_size: int = 4,
+    n_butterfly_factor: int = 1,
+    dropout: float = 0.0,
+) -> nn.Module:
+    """BOFT (Liu et al. 2024) through PEFT: the weight is multiplied by an orthogonal butterfly product.
+
+    Raises: ValueError where PEFT would quietly take one factor instead of several, as it does without its compiled
+    CUDA extension.
+    """
+    targets = checked_targets(model, target_modules)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Failed to load the CUDA extension|Setting boft_n_butterfly_factor")
+        config = peft.BOFTConfig(
+            target_modules=targets,
+            boft_block_size=block_size,
+            boft_n_butterfly_factor=n_butterfly_factor,
+            boft_dropout=dropout,
+        )
+        model = adapted(model, config)
+    made = {len(value) for name, value in model.named_parameters() if ".boft_R." in name}
+    if made - {n_butterfly_factor}:
+        raise ValueError(
+            f"boft: n_butterfly_factor={n_butterfly_factor} needs PEFT's compiled CUDA extension, which is not here: "
+            f"PEFT made {max(made)} factor instead; nearest: {max(made)}"
+        )
+    return model
+
+
+def fourierft(
+    model: nn.Module,
+    target_modules: Targets = None,
+    n_frequency: int = 1000,
+    scaling: float = 150.0,
+    random_loc_seed: int = 777,
+) -> nn.Module:
+    """FourierFT (Gao et al. 2024) through PEFT: ``ΔW`` has ``n_frequency`` learnt entries in its 2-D spectrum."""
+    targets = checked_targets(model, target_modules)
+    # A random start (PEFT's default for it) changes the model before the first step; zero is what the others start at.
+    fields = {"scaling": scaling, "random_loc_seed": random_loc_seed, "init_weights": True}
+    return adapted(model, peft.FourierFTConfig(n_frequency=n_frequency, target_modules=targets, **fields))
+
+
+def c3a_peft(
+    model: nn.Module,
+    target_modules: Targets = None,
+    block_size: int | str = "auto",
+    init_weights: bool | str = True,
+) -> nn.Module:
+    """PEFT's own C3A, whose gradient for the input is wrong: to see what that costs, beside `c3a`.
+
+    Starts at ``ΔW = 0`` as ours does, which PEFT's default does not.
+    """
+    config = peft.C3AConfig(target_modules=checked_targets(model, target_modules), init_weights=init_weights)
+    sizes = {name: dividing_block_size(block_size, *size) for name, size in target_sizes(model, config).items()}
+    # Longest names first: a key of PEFT's pattern also matches the end of a longer name.
+    config.block_size_pattern = {name: sizes[name] for name in sorted(sizes, key=len, reverse=True)}
+    return adapted(model, config)

@@ -1,0 +1,36 @@
+"""The methods of this package: C3A and CDVFT."""
+
+from torch import nn
+
+from ..hf_peft import C3AConfig, CDVFTConfig
+from .model import Targets, adapted, checked_targets
+
+
+def c3a(
+    model: nn.Module,
+    target_modules: Targets = None,
+    block_size: int | str = "auto",
+    alpha: float = 1.0,
+    dropout: float = 0.0,
+    init_weights: bool | str = True,
+    layout: str = "row",
+) -> nn.Module:
+    """C3A, see `circpeft.C3A`."""
+    targets = checked_targets(model, target_modules)
+    fields = {"block_size": block_size, "alpha": alpha, "dropout": dropout, "init_weights": init_weights}
+    return adapted(model, C3AConfig(target_modules=targets, layout=layout, **fields))
+
+
+def cdvft(
+    model: nn.Module,
+    target_modules: Targets = None,
+    block_size: int | str = "auto",
+    num_factors: int = 3,
+    alpha: float = 1.0,
+    dropout: float = 0.0,
+    init_weights: bool | str = True,
+) -> nn.Module:
+    """CDVFT, see `circpeft.CDVFT`."""
+    targets = checked_targets(model, target_modules)
+    fields = {"block_size": block_size, "alpha": alpha, "dropout": dropout, "init_weights": init_weights}
+    return adapted(model, CDVFTConfig(target_modules=targets, num_factors=num_factors, **fields))

@@ -1,0 +1,95 @@
+"""What the methods share: a model's head, its target layers, and what of it trains."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from peft import PeftConfig, get_peft_model
+from peft.tuners.tuners_utils import check_target_module_exists
+from torch import nn
+from transformers.pytorch_utils import Conv1D
+
+from ..hf_peft import unmatched_targets
+
+Targets = str | Iterable[str] | None
+# What PEFT calls the tasks, by the end of a transformers class's name.
+TASK_TYPES = {"ForSequenceClassification": "SEQ_CLS", "ForCausalLM": "CAUSAL_LM", "LMHeadModel": "CAUSAL_LM"}
+
+
+def task_type(model: nn.Module) -> str | None:
+    """PEFT's name for what a transformers model is for, or None where it has none (images).
+
+    >>> task_type(nn.Linear(2, 2)) is None
+    True
+    """
+    return next((kind for end, kind in TASK_TYPES.items() if type(model).__name__.endswith(end)), None)
+
+
+def head_names(model: nn.Module) -> list[str]:
+    """Names of a transformers model's head: its children with parameters beside the base model.
+
+    >>> from transformers import BertConfig, BertForSequenceClassification
+    >>> sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
+    >>> head_names(BertForSequenceClassification(BertConfig(vocab_size=9, **sizes)))
+    ['classifier']
+    """
+    base = getattr(model, "base_model_prefix", "")
+    if not base or not hasattr(model, base):  # a base model, or no transformers model at all: nothing is beside it
+        return []
+    return [name for name, child in model.named_children() if name != base and any(True for _ in child.parameters())]
+
+
+def new_head_names(model: nn.Module) -> list[str]:
+    """The head's names where it starts from nothing and has to train under every method: not a language model's.
+
+    >>> from transformers import LlamaConfig, LlamaForCausalLM
+    >>> sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
+    >>> model = LlamaForCausalLM(LlamaConfig(vocab_size=9, **sizes))
+    >>> head_names(model), new_head_names(model)
+    (['lm_head'], [])
+    """
+    return [] if task_type(model) == "CAUSAL_LM" else head_names(model)
+
+
+def trainable_parameters(model: nn.Module, head: Iterable[str] = ()) -> int:
+    """Number of trainable parameters outside of the named head modules."""
+    heads = set(head)
+    return sum(p.numel() for n, p in model.named_parameters() if p.requires_grad and not heads & set(n.split(".")))
+
+
+def adapted(model: nn.Module, config: PeftConfig) -> nn.Module:
+    """The model wrapped by PEFT, its new head trained and saved with the adapter."""
+    config.modules_to_save = new_head_names(model) or None
+    config.task_type = task_type(model)
+    return get_peft_model(model, config)
+
+
+def checked_targets(model: nn.Module, targets: Targets) -> list[str] | str | None:
+    """Target names as PEFT takes them. Stricter than PEFT: every name, and a regex, must match.
+
+    Raises: ValueError that names a target without a layer, and the nearest name.
+    """
+    if not targets or targets == "all-linear":
+        return targets or None
+    if isinstance(targets, str):
+        if not any(re.fullmatch(targets, name) for name, _ in model.named_modules()):
+            hint = unmatched_targets(model, [targets]).get(targets, f"for layers named so, give the list [{targets!r}]")
+            raise ValueError(f"the regex {targets!r} in target_modules matches no layer's full name: {hint}")
+        return targets
+    names = list(targets)
+    for name, hint in unmatched_targets(model, names).items():
+        raise ValueError(f"target module {name!r} matches no layer: {hint}")
+    return names
+
+
+def target_sizes(model: nn.Module, config: PeftConfig) -> dict[str, tuple[int, int]]:
+    """``(d_in, d_out)`` of the linear layers that a config names, by their full names; the head is no target."""
+    heads, found = set(new_head_names(model)), {}
+    for name, layer in model.named_modules():
+        if heads & set(name.split(".")) or not isinstance(layer, (nn.Linear, Conv1D)):
+            continue
+        if config.target_modules == "all-linear" or check_target_module_exists(config, name):
+            shape = tuple(layer.weight.shape)
+            found[name] = shape if isinstance(layer, Conv1D) else shape[::-1]
+    return found
