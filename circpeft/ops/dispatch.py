@@ -19,10 +19,10 @@ BACKENDS = {
 # What can be forced: a backend, which also keeps adapted layers from folding, or folding wherever it is exact.
 CHOICES = ("auto", *BACKENDS, "fold")
 # Below this block size a dense product is cheaper than transforms on a CPU (two cores, float32, 2048 tokens).
-SMALL_BLOCK = 16
+SMALL_BLOCK = 8
 # From this many tokens a row of the weight on, adding ΔW to it costs less than the transforms that it saves: with few
 # blocks, whose transforms are cheap, and with many (benchmarks/results/speed_cpu.json).
-FOLD_TOKENS, FOLD_TOKENS_MANY_BLOCKS = 0.5, 0.2
+FOLD_TOKENS, FOLD_TOKENS_MANY_BLOCKS = 0.5, 0.35
 FEW_BLOCKS = 16
 
 

@@ -95,10 +95,11 @@ def _even_chunks(x: Tensor, n: int, b: int, width: int) -> list[Tensor]:
 def matmul(x: Tensor, w: Tensor, layout: str) -> Tensor:
     """Block-circulant product ``x: (t, n*b)``, ``w: (m, n, b)`` -> ``(t, m*b)``, for a b that has two factors."""
     (m, n, b), w_hat = w.shape, spectrum(w, layout).flatten(-2)
-    y, start = x.new_empty(len(x), m * b), 0
+    y, start, by = x.new_empty(len(x), m * b), 0, rfft.ByFrequency(m, n)
+    w_hat = by.kernels(w_hat)
     for rows in _even_chunks(x, n, b, max(m, n) * b):
         part = y[start : start + len(rows)]
-        part.copy_(_back(rfft.frequency_product(_transform(rows), w_hat))[: len(part)])
+        part.copy_(_back(by.product(by.rows(_transform(rows)), w_hat))[: len(part)])
         start += len(rows)
     return y
 
@@ -106,10 +107,10 @@ def matmul(x: Tensor, w: Tensor, layout: str) -> Tensor:
 def kernel_grad(g: Tensor, x: Tensor, b: int, layout: str) -> Tensor:
     """Gradient for ``w``: ``g: (t, m*b)``, ``x: (t, n*b)`` -> ``(m, n, b)``, for a b that has two factors."""
     m, n = g.shape[-1] // b, x.shape[-1] // b
-    width = max(m, n) * b
+    width, by = max(m, n) * b, rfft.ByFrequency(m, n)
     total = torch.zeros(b, m, n, dtype=torch.promote_types(x.dtype, torch.complex64), device=x.device)
     for g_rows, x_rows in zip(_even_chunks(g, m, b, width), _even_chunks(x, n, b, width), strict=True):
-        rfft.add_kernel_grad(total, _transform(g_rows), _transform(x_rows))
+        by.add_kernel_grad(total, by.rows(_transform(g_rows)), by.rows(_transform(x_rows)))
     return kernel_of(total.permute(1, 2, 0).unflatten(-1, factors(b)), layout)
 
 
