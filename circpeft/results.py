@@ -13,7 +13,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-SCHEMA = 1
+SCHEMA = 2
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("circpeft", "torch", "transformers", "peft", "datasets", "accelerate", "numpy")
 
@@ -22,12 +22,14 @@ PACKAGES = ("circpeft", "torch", "transformers", "peft", "datasets", "accelerate
 class Result:
     """Outcome of one run.
 
-    ``score`` is the best over the epochs on validation, ``test_score`` that epoch's on the test split;
-    ``trainable_parameters`` leaves the head out; ``seconds`` is the training with its evaluations; ``peak_bytes`` is
-    the peak of allocated device memory on a GPU, and of the process's resident memory on a CPU (0 where the system does
-    not tell). ``epochs`` holds a row an epoch, ``groups`` the test score by the task's group column, ``spectra`` the
-    singular values of ``ΔW`` in two watched layers. ``code`` and ``data`` are fingerprints of the package's source and
-    of the rows: a record is read instead of a run only where both are the same.
+    ``score`` is the best over the epochs on validation, ``test_score`` that epoch's on the test split, and
+    ``start_score`` the model's on it before it was trained; ``trainable_parameters`` leaves the head out; ``seconds``
+    is the training with its evaluations; ``peak_bytes`` is the peak of allocated device memory on a GPU, and of the
+    process's resident memory on a CPU (0 where the system does not tell). ``epochs`` holds a row an epoch, ``groups``
+    the test score by the task's group column, ``spectra`` the singular values of ``ΔW`` in two watched layers,
+    ``predictions`` those for the test split (of answers the first 200) and ``start_predictions`` the first ones before
+    training. ``code`` and ``data`` are fingerprints of the package's source and of the rows: a record is read instead
+    of a run only where both are the same.
     """
 
     task: str
@@ -37,6 +39,7 @@ class Result:
     metric: str
     score: float
     test_score: float
+    start_score: float
     best_epoch: int
     trainable_parameters: int
     head_parameters: int
@@ -55,6 +58,8 @@ class Result:
     losses: list[dict] = field(default_factory=list)
     groups: dict[str, float] = field(default_factory=dict)
     spectra: dict[str, list[float]] = field(default_factory=dict)
+    predictions: list = field(default_factory=list)
+    start_predictions: list = field(default_factory=list)
     schema: int = SCHEMA
 
     @property
@@ -155,7 +160,10 @@ def commit() -> str:
 
 
 def table(results: list[Result]):
-    """A pandas table, a row a method: mean and range over seeds of the scores, parameters, seconds and memory."""
+    """A pandas table, a row a method: mean and range over seeds of the scores, parameters, seconds and memory.
+
+    "before" is the test score of the model before training.
+    """
     import pandas as pd
 
     rows: dict[str, list[Result]] = {}
@@ -172,6 +180,7 @@ def table(results: list[Result]):
                 "adapted layers": targets if group[0].method not in ("full", "head") else "",
                 "seeds": len(group),
                 "parameters": group[0].trainable_parameters,
+                "before": sum(r.start_score for r in group) / len(group),
                 "validation": sum(scores) / len(scores),
                 "test": sum(tests) / len(tests),
                 "test min": min(tests),

@@ -61,6 +61,8 @@ SOLUTIONS = {
     "07.1": lambda weight, w, alpha: weight + alpha / weight.shape[1] * circpeft.block_circulant(w, layout="row"),
     "07.2": lambda first, second, s, t: s * first + t * second.flip(-1).roll(1, -1),
     "08.1": lambda layers, b: sum(d_in * d_out // b for d_in, d_out in layers),
+    "09.1": lambda image, p: torch.nn.functional.unfold(image[None], p, stride=p)[0].T,
+    "10.1": lambda ids, prompt: torch.where(torch.arange(len(ids)) < prompt, -100.0, ids),
     "11.1": lambda c: c.repeat(len(c)).as_strided((len(c), len(c)), (len(c) - 1, 1)),
     "11.2": lambda tokens, d_in, d_out, size: tokens * size * (4 * d_in + 3 * d_out),
 }
@@ -83,6 +85,8 @@ MISTAKES = {
     "07.1": lambda weight, w, alpha: weight + alpha * circpeft.block_circulant(w, layout="row"),  # no 1 / d_in
     "07.2": lambda first, second, s, t: s * first + t * second,  # two layouts taken for one
     "08.1": lambda layers, b: sum(d_in * d_out for d_in, d_out in layers),
+    "09.1": lambda image, p: image.reshape(-1, image.shape[0] * p * p),  # rows of pixels, not patches
+    "10.1": lambda ids, prompt: torch.where(torch.arange(len(ids)) <= prompt, -100.0, ids),
     "11.1": lambda c: c.repeat(len(c) + 2).as_strided((len(c), len(c)), (len(c) + 1, 1)),  # later, not earlier
     "11.2": lambda tokens, d_in, d_out, size: tokens * size * 2 * (d_in + 2 * d_out),
 }

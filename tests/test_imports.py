@@ -17,7 +17,19 @@ FILES = {
 LAYERS = ["ops", "adapters", "hf_peft", "methods", "training", "course", "cli"]
 HELPS = {"resume": "training", "benchmarking": "methods"}  # modules that belong to a layer under a name of their own
 # Beside the layers: these import ops and each other, nothing else, so that they work without a model.
-BESIDE = {"costs", "papers", "profiling", "recipes", "results", "tasks", "plots", "models", "memory"}
+BESIDE = {
+    "costs",
+    "papers",
+    "profiling",
+    "recipes",
+    "results",
+    "tasks",
+    "plots",
+    "models",
+    "memory",
+    "mt_bench",
+    "defaults",
+}
 
 
 def imports(name: str) -> set[str]:

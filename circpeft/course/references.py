@@ -95,3 +95,15 @@ def least_bytes(tokens: int, d_in: int, d_out: int, size: int) -> int:
     base layer's gradient of x comes in and goes out with the adapter's added.
     """
     return size * tokens * ((d_in + 2 * d_out) + (d_in + d_out + 2 * d_in))
+
+
+def patches(image: torch.Tensor, p: int) -> torch.Tensor:
+    """Patches of an image (colours, s, s) in reading order: ((s / p)^2, colours * p * p)."""
+    _, s, _ = image.shape
+    cut = [image[:, i : i + p, j : j + p].flatten() for i in range(0, s, p) for j in range(0, s, p)]
+    return torch.stack(cut)
+
+
+def answer_labels(ids: torch.Tensor, prompt: int) -> torch.Tensor:
+    """Labels of a prompt and its answer: -100 for the first ``prompt`` tokens, the others as they are."""
+    return torch.cat([torch.full_like(ids[:prompt], -100), ids[prompt:]])

@@ -9,6 +9,7 @@ from .animations import animation, circulant_animation
 from .figures import bars, lines, scatter, spectrum
 from .heatmaps import matrices, matrix
 from .output import save, show
+from .pictures import sheet
 from .static import gif, static
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "matrix",
     "save",
     "scatter",
+    "sheet",
     "show",
     "spectrum",
     "static",

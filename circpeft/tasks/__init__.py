@@ -5,13 +5,16 @@ from pathlib import Path
 from datasets import DatasetDict, load_dataset
 
 from ..ops.checks import nearest
-from . import glue, splits, synthetic
+from . import glue, images, instructions, splits, synthetic
 from .base import Task
+from .images import ImageTask
+from .instructions import InstructionTask
 
-TASKS: dict[str, Task] = {**synthetic.TASKS, **glue.TASKS}
+AnyTask = Task | ImageTask | InstructionTask
+TASKS: dict[str, AnyTask] = {**synthetic.TASKS, **glue.TASKS, **images.TASKS, **instructions.TASKS}
 
 
-def get(name: str) -> Task:
+def get(name: str) -> AnyTask:
     """The task of this name.
 
     Raises: ValueError with the nearest names.
@@ -36,7 +39,7 @@ def load(name: str, data_dir: str | Path = "", max_train: int = 0) -> tuple[Data
         data_dir: a local folder in the task's schema; "" takes the embedded data or the hub.
         max_train: training rows, drawn by a fixed seed; 0 takes all.
 
-    Raises: ValueError or FileNotFoundError, see `splits.read_folder` and `splits.check`.
+    Raises: ValueError or FileNotFoundError, see `splits.read_folder` and the task's `prepare`.
 
     >>> data, how = load("entailment", max_train=10)
     >>> len(data["train"]), how
@@ -44,15 +47,14 @@ def load(name: str, data_dir: str | Path = "", max_train: int = 0) -> tuple[Data
     """
     task = get(name)
     if data_dir:
-        raw = splits.read_folder(data_dir)
+        raw = task.read_folder(data_dir)
     elif task.hub:
         raw = load_dataset(*task.hub)
     else:
-        raw = splits.read_folder(synthetic.folder(name))
-    splits.check(task, raw)
-    data, how = splits.three_splits(raw)
+        raw = synthetic.load(name)
+    data, how = splits.three_splits(task.prepare(raw))
     data["train"] = splits.first_rows(data["train"], max_train)
     return data, how
 
 
-__all__ = ["TASKS", "Task", "get", "load"]
+__all__ = ["TASKS", "ImageTask", "InstructionTask", "Task", "get", "load"]

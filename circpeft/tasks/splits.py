@@ -1,15 +1,16 @@
 """Data of a task: from the hub or a folder, checked, and split into train, validation and test."""
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow
 import pyarrow.parquet
-from datasets import Dataset, DatasetDict, load_from_disk
+from datasets import Dataset, DatasetDict, Image, load_from_disk
 from datasets.exceptions import DatasetGenerationError
+from PIL.Image import Image as Pillow
 
 from ..ops.checks import nearest
-from .base import Task
 
 SPLITS = {"train": ("train",), "validation": ("validation", "dev", "valid"), "test": ("test",)}
 READERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
@@ -76,47 +77,14 @@ def _read_saved(folder: Path) -> DatasetDict:
     return DatasetDict({known.get(name, name): rows for name, rows in saved.items()})
 
 
-def check(task: Task, data: DatasetDict) -> None:
-    """Raise, before any training, where the data does not fit the task.
-
-    Raises: ValueError for a missing split or column (with the nearest name), an empty split, a text that is missing or
-    not a string, or a label outside the task's. A test split may be unlabelled (all -1), as GLUE's are.
-    """
-    missing = [split for split in ("train", "validation") if split not in data]
-    if missing:
-        raise ValueError(f"task {task.name!r} needs a {missing[0]} split; the data has: {', '.join(data)}")
-    for split, rows in ((split, data[split]) for split in SPLITS if split in data):
-        if len(rows) == 0:
-            raise ValueError(f"empty split: {split} of task {task.name!r} has no rows")
-        wanted = [*task.columns, "label", *([task.group] if task.group else [])]
-        for column in wanted:
-            if column not in rows.column_names:
-                raise ValueError(
-                    f"column {column!r} is missing in split {split} of task {task.name!r}; "
-                    f"{nearest(column, rows.column_names)}"
-                )
-        for column in task.columns:
-            if "string" not in str(rows.features[column].dtype) or None in rows.unique(column):
-                row = next(i for i, text in enumerate(rows[column]) if not isinstance(text, str))
-                raise ValueError(
-                    f"row {row} of split {split} of task {task.name!r} has {rows[row][column]!r} in column {column!r}; "
-                    f"expected a text"
-                )
-        labels = set(rows.unique("label"))
-        if split == "test" and labels == {-1}:
-            continue
-        if task.labels:
-            wrong = sorted(map(repr, labels - set(range(task.num_labels))))
-            legal = ", ".join(f"{i} ({name})" for i, name in enumerate(task.labels))
-        else:
-            low, high = task.label_range
-            wrong = sorted(repr(v) for v in labels if not isinstance(v, (int, float)) or not low <= v <= high)
-            legal = f"numbers from {low} to {high}"
-        if wrong:
-            raise ValueError(
-                f"label {wrong[0]} in split {split} is outside of task {task.name!r}'s labels: {legal}"
-                + (f" ({len(wrong)} such values)" if len(wrong) > 1 else "")
-            )
+def check_texts(task: str, split: str, rows: Dataset, column: str) -> None:
+    """Raise ValueError that names the first row of a column whose value is missing or no text."""
+    if "string" not in str(getattr(rows.features[column], "dtype", "")) or None in rows.unique(column):
+        row = next(i for i, text in enumerate(rows[column]) if not isinstance(text, str))
+        raise ValueError(
+            f"row {row} of split {split} of task {task!r} has {rows[row][column]!r} in column {column!r}; "
+            f"expected a text"
+        )
 
 
 def three_splits(data: DatasetDict, seed: int = 0) -> tuple[DatasetDict, str]:
@@ -124,20 +92,40 @@ def three_splits(data: DatasetDict, seed: int = 0) -> tuple[DatasetDict, str]:
 
     A labelled test split is used as it is. Where it is hidden (GLUE), the published validation set is the test set and
     1,000 training rows are held out for validation if there are 10,000 or more, else the validation set is halved
-    (Mahabadi et al. 2021, arXiv 2106.04647, appendix); C3A section 4.2 splits so too but does not say where.
+    (Mahabadi et al. 2021, arXiv 2106.04647, appendix); C3A section 4.2 splits so too but does not say where. Without
+    a published validation set a tenth of train is held out, at most 1,000 rows; without a test set either, a fifth of
+    all first (C3A section 4.3, for SQL).
     """
-    train, validation, test = data["train"], data["validation"], data.get("test")
-    if test is not None and set(test.unique("label")) != {-1}:
+    train, validation, test = data["train"], data.get("validation"), data.get("test")
+    hidden = test is None or "label" in test.column_names and set(test.unique("label")) == {-1}
+    if validation is None:
+        how = "test: as published"
+        if hidden:
+            train, test = _held_out(train, len(train) // 5, seed)
+            how = "test: a fifth of the published rows"
+        train, validation = _held_out(train, min(HELD_OUT, len(train) // 10), seed)
+        made = DatasetDict(train=train, validation=validation, test=test)
+        return made, f"{how}; validation: {len(validation)} rows held out of train"
+    if not hidden:
         return DatasetDict(train=train, validation=validation, test=test), "test: as published"
     if len(train) >= LARGE:
-        parts = train.train_test_split(test_size=HELD_OUT, seed=seed)
-        made = DatasetDict(train=parts["train"], validation=parts["test"], test=validation)
+        train, held_out = _held_out(train, HELD_OUT, seed)
+        made = DatasetDict(train=train, validation=held_out, test=validation)
         return made, f"test: the published validation set; validation: {HELD_OUT} rows held out of train"
     if len(validation) < 2:
         raise ValueError("there is no labelled test split, and validation has 1 row: too few to halve into two")
     halves = validation.train_test_split(test_size=0.5, seed=seed)
     made = DatasetDict(train=train, validation=halves["train"], test=halves["test"])
     return made, "validation and test: halves of the published validation set"
+
+
+def _held_out(rows: Dataset, count: int, seed: int) -> tuple[Dataset, Dataset]:
+    if count < 1:
+        raise ValueError(
+            f"train has {len(rows)} rows: too few to hold some out for validation and test; give the splits"
+        )
+    parts = rows.train_test_split(test_size=count, seed=seed)
+    return parts["train"], parts["test"]
 
 
 def first_rows(data: Dataset, count: int, seed: int = 0) -> Dataset:
@@ -150,9 +138,31 @@ def first_rows(data: Dataset, count: int, seed: int = 0) -> Dataset:
 
 
 def digest(data: DatasetDict) -> str:
-    """Fingerprint of the rows of all splits: two data sets with the same rows in the same order have the same."""
+    """Fingerprint of the rows of all splits: two data sets with the same rows in the same order have the same.
+
+    Raises: ValueError for an image whose pixels cannot be read.
+    """
     total = hashlib.sha256()
-    for split in sorted(data):
-        for column in sorted(data[split].column_names):
-            total.update(repr((split, column, data[split][column][:])).encode())
+    for split, rows in sorted(data.items()):
+        for column in sorted(rows.column_names):
+            if isinstance(rows.features[column], Image):
+                total.update(f"{split} {column}".encode())
+                for picture in _pictures(split, rows, column):
+                    total.update(f"{picture.mode} {picture.size}".encode() + picture.tobytes())
+            else:
+                total.update(repr((split, column, rows[column][:])).encode())
     return total.hexdigest()[:12]
+
+
+def _pictures(split: str, rows: Dataset, column: str) -> Iterator[Pillow]:
+    row, pictures = 0, iter(rows[column])
+    while True:
+        try:
+            picture = next(pictures)
+        except StopIteration:
+            return
+        except OSError as error:  # cut off, for example: its head was read before
+            raise ValueError(f"row {row} of split {split} has an image that cannot be read: {error}") from error
+        # In a palette image the pixels are numbers of colours, and the colours stand elsewhere.
+        yield picture.convert("RGBA") if picture.mode in ("P", "PA") else picture
+        row += 1

@@ -1,7 +1,10 @@
-"""Tasks whose data the project generates and ships in its data folder."""
+"""Tasks whose data the project makes itself: written into its data folder, or drawn when they are asked for."""
 
 from pathlib import Path
 
+from datasets import DatasetDict
+
+from . import digits, splits
 from .base import Task
 
 DATA = Path(__file__).resolve().parents[2] / "data"
@@ -25,3 +28,15 @@ def folder(name: str) -> Path:
             f"clone it and install with pip install -e, or give data_dir"
         )
     return path
+
+
+def load(name: str) -> DatasetDict:
+    """The data of an embedded task.
+
+    Raises: FileNotFoundError, see `folder`; ValueError for a task that has no data of its own.
+    """
+    if name == "digits":
+        return digits.load()
+    if name == "images":
+        raise ValueError("task 'images' takes its images from a folder: give data_dir; the embedded one is 'digits'")
+    return splits.read_folder(folder(name))

@@ -1,5 +1,6 @@
-"""A model that trains in a second, data that it can learn, and recipes for both."""
+"""Models that train in a second, data that they can learn, and recipes for both."""
 
+import gc
 import itertools
 import json
 import socket
@@ -8,9 +9,18 @@ from pathlib import Path
 import datasets
 import pytest
 import torch
-from transformers import BertConfig, BertModel, BertTokenizerFast, Trainer
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import (
+    BertConfig,
+    BertModel,
+    BertTokenizerFast,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    Trainer,
+)
 
-from circpeft import results
+from circpeft import results, tasks, training
 from circpeft.recipes import Recipe
 
 NOUNS = ("actor", "baker", "clerk", "doctor", "editor", "farmer", "guard", "hunter")
@@ -29,6 +39,15 @@ RATES = {
     "c3a-peft": 1.0,
     "c3a": 1.0,
 }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def imported_is_no_garbage():
+    """A run collects garbage twice, which takes half its time where torch and transformers are looked through, too."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def sentences() -> list[dict]:
@@ -81,6 +100,42 @@ def pairs_dir(tmp_path_factory) -> str:
     return str(write_data(tmp_path_factory.mktemp("data") / "pairs", rows, parts))
 
 
+def questions() -> list[dict]:
+    """Questions whose last word is the answer, for the task gsm8k."""
+    asked = itertools.product(("say", "name", "write", "give"), range(10))
+    return [{"question": f"{verb} {digit}", "answer": f"#### {digit}"} for verb, digit in asked]
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory) -> str:
+    """Folder of a LLaMA with 2 layers of 32 features, 64 positions and a byte-level tokenizer."""
+    folder = tmp_path_factory.mktemp("llama")
+    pieces = Tokenizer(models.BPE())
+    pieces.pre_tokenizer, pieces.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    texts = [tasks.get("gsm8k").prompt(row) + row["answer"] for row in questions()]
+    special = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    pieces.train_from_iterator(
+        texts, trainers.BpeTrainer(vocab_size=320, special_tokens=list(special.values()), initial_alphabet=alphabet)
+    )
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=pieces, **special)
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(0)
+    sizes = {"hidden_size": HIDDEN, "num_hidden_layers": LAYERS, "intermediate_size": INNER, "num_attention_heads": 2}
+    ends = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2, "tie_word_embeddings": False}
+    sizes |= {"vocab_size": len(tokenizer), "max_position_embeddings": 64}
+    config = LlamaConfig(initializer_range=0.1, **sizes, **ends)
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def questions_dir(tmp_path_factory) -> str:
+    """Train, validation and test for gsm8k: every question is in train; test is validation."""
+    parts = {"train": slice(0, 80), "validation": slice(0, 16), "test": slice(0, 16)}
+    return str(write_data(tmp_path_factory.mktemp("data") / "questions", questions() * 2, parts))
+
+
 @pytest.fixture
 def recipe(tiny_model, data_dir, tmp_path):
     """A function that makes a recipe on the tiny model and data."""
@@ -99,6 +154,62 @@ def recipe(tiny_model, data_dir, tmp_path):
         return Recipe(settings.pop("task", "sst2"), method, **defaults | settings)
 
     return make
+
+
+@pytest.fixture
+def instruction(recipe, tiny_llama, questions_dir):
+    """A function that makes a recipe on the tiny LLaMA and its questions."""
+
+    def make(method: str = "full", **settings) -> Recipe:
+        rates = {"learning_rate": 1.0 if method == "c3a" else 1e-2, "head_learning_rate": 1e-2}
+        of_llama = {"model": tiny_llama, "data_dir": questions_dir, "target_modules": "all-linear", "epochs": 2}
+        defaults = {"task": "gsm8k", "batch_size": 8, "max_new_tokens": 6, **of_llama, **rates}
+        return recipe(method, **defaults | settings)
+
+    return make
+
+
+@pytest.fixture
+def interrupt(monkeypatch):
+    """A function that runs a recipe until the n-th evaluation, an epoch after the last checkpoint, and breaks off."""
+
+    def run(recipe: Recipe, at_evaluation: int = 2) -> Path:
+        evaluations, real = [], Trainer.evaluate
+
+        def breaking(self, *arguments, **options):
+            evaluations.append(self.state.global_step)
+            if len(evaluations) == at_evaluation:
+                raise KeyboardInterrupt
+            return real(self, *arguments, **options)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Trainer, "evaluate", breaking)
+            with pytest.raises(KeyboardInterrupt):
+                training.run(recipe)
+        assert not results.path_of(recipe.name, recipe.output_dir).exists()
+        [folder] = (Path(recipe.output_dir) / "checkpoints").iterdir()
+        return folder
+
+    return run
+
+
+@pytest.fixture
+def same_when_resumed(interrupt, steps, tmp_path):
+    """A function that asserts that an interrupted run goes on after its first epoch and ends like a whole one."""
+
+    def compare(make, *arguments, **settings) -> results.Result:
+        whole = training.run(make(*arguments, **settings, output_dir=str(tmp_path / "whole")))
+        broken, taken = make(*arguments, **settings), len(steps)
+        interrupt(broken)
+        del steps[:]
+        resumed = training.run(broken)
+        assert len(steps) == taken - taken // whole.settings["epochs"]
+        names = "losses epochs score test_score start_score best_epoch spectra trainable_parameters predictions groups"
+        for name in names.split():
+            assert getattr(resumed, name) == getattr(whole, name), name
+        return whole
+
+    return compare
 
 
 @pytest.fixture(autouse=True)

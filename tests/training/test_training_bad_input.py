@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from transformers import BertConfig, BertModel, BertTokenizerFast, Trainer
+from transformers import BertConfig, BertForSequenceClassification, BertModel, BertTokenizerFast, Trainer
 
 from circpeft import training
 from circpeft.recipes import Recipe
@@ -146,6 +146,24 @@ def test_a_bfloat16_model_is_trained_in_float32(recipe, tiny_model, tmp_path):
         patch.setattr(Trainer, "train", watching)
         result = training.run(recipe("c3a", model=str(folder)))
     assert [{str(dtype) for dtype in found} for found in seen] == [{"torch.float32"}] and result.score >= 0.9
+
+
+def test_a_checkpoint_of_another_task_is_taken(recipe, tiny_model, pairs_dir, tmp_path):
+    """Its three classes and its kind of loss are left behind: here is a regression."""
+    folder = Path(shutil.copytree(tiny_model, tmp_path / "other"))
+    other = BertForSequenceClassification.from_pretrained(tiny_model, num_labels=3)
+    other.config.problem_type = "single_label_classification"
+    other.save_pretrained(folder)
+    result = training.run(recipe("c3a", model=str(folder), task="stsb", data_dir=pairs_dir, epochs=1))
+    assert result.head_parameters == 33 and 0.1 < result.losses[0]["loss"] < 25  # squares of 0 to 5
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_split_may_have_a_column_more(recipe, data_dir, tmp_path, split):
+    folder = Path(shutil.copytree(data_dir, tmp_path / "more"))
+    rows = [json.loads(row) | {"source": "a book"} for row in (folder / f"{split}.jsonl").read_text().splitlines()]
+    (folder / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert training.run(recipe("head", data_dir=str(folder), epochs=1)).rows["test"] == 32
 
 
 def test_texts_are_cut_at_the_tokenizers_own_limit(recipe, tmp_path):

@@ -93,16 +93,16 @@ def test_a_damaged_record_stops_before_training(recipe, steps):
 @pytest.mark.parametrize("method", METHODS)
 def test_the_best_epoch_is_the_one_that_is_tested(recipe, monkeypatch, method):
     """Scores are set by hand so that the first epoch is the best; test then has to give that epoch's logits."""
-    logits, scores = [], iter((0.9, 0.1, 0.9))
+    logits, scores = [], iter((0.0, 0.9, 0.1, 0.9))  # before training, two epochs, test
 
     def by_hand(prediction, task):
         logits.append(torch.as_tensor(prediction.predictions))
         return {"score": next(scores)}
 
-    monkeypatch.setattr(training, "_score", by_hand)
+    monkeypatch.setattr(training.text, "score", by_hand)
     result = training.run(recipe(method, epochs=2))
     assert (result.best_epoch, result.score) == (1, 0.9)
-    *epochs, tested = logits
+    _, *epochs, tested = logits
     assert len(epochs) == 2 and torch.equal(tested, epochs[0])
     assert not torch.allclose(epochs[0], epochs[-1], atol=1e-3)
 
@@ -161,6 +161,22 @@ def test_the_spectra_are_those_of_the_learnt_change(recipe):
         assert len(values) == 32 and values == sorted(values, reverse=True)
         assert values[2] > 1e-4 > 1e-6 > values[3]  # rank 3
     assert max(max(values) for values in training.run(recipe("head")).spectra.values()) == 0
+
+
+@pytest.mark.parametrize(
+    ("targets", "expected"),
+    [
+        (("query", "dense"), ["attention.output.dense", "output.dense"]),
+        (("intermediate.dense",), ["intermediate.dense"]),
+        (r".*\.self\.(query|key)", ["attention.self.key"]),
+        ("all-linear", ["attention.output.dense", "output.dense"]),
+        ((), ["attention.output.dense", "output.dense"]),
+    ],
+)
+def test_the_watched_layers_are_targets(recipe, tiny_model, targets, expected):
+    base = AutoModelForSequenceClassification.from_pretrained(tiny_model, num_labels=2)
+    found = training.watched(base, recipe("c3a", target_modules=targets))
+    assert list(found) == [f"bert.encoder.layer.1.{name}" for name in expected]
 
 
 @pytest.mark.parametrize("method", ["full", "ia3", "dora", "vera", "boft", "fourierft", "lamda", "c3a", "cdvft"])

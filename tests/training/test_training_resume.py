@@ -7,46 +7,20 @@ from pathlib import Path
 import pytest
 from transformers import Trainer
 
-from circpeft import results, training
+from circpeft import training
 from circpeft.resume import last_checkpoint
 
 
-def interrupt(monkeypatch, run, recipe, at_evaluation: int = 2) -> Path:
-    """Run until the n-th evaluation, an epoch after the last checkpoint, and break off; the checkpoints' folder."""
-    evaluations, real = [], Trainer.evaluate
-
-    def breaking(self, *arguments, **options):
-        evaluations.append(self.state.global_step)
-        if len(evaluations) == at_evaluation:
-            raise KeyboardInterrupt
-        return real(self, *arguments, **options)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "evaluate", breaking)
-        with pytest.raises(KeyboardInterrupt):
-            run(recipe)
-    assert not results.path_of(recipe.name, recipe.output_dir).exists()
-    [folder] = (Path(recipe.output_dir) / "checkpoints").iterdir()
-    return folder
-
-
 @pytest.mark.parametrize("method", ["full", "c3a", "cdvft"])
-def test_an_interrupted_run_ends_like_a_whole_one(recipe, monkeypatch, tmp_path, steps, method):
-    whole = training.run(recipe(method, output_dir=str(tmp_path / "whole")))
-    assert len(steps) == 18
-    broken = recipe(method)
-    interrupt(monkeypatch, training.run, broken)
-    del steps[:]
-    resumed = training.run(broken)
+def test_an_interrupted_run_ends_like_a_whole_one(recipe, same_when_resumed, steps, method):
+    same_when_resumed(recipe, method)
     assert steps == list(range(6, 18))  # from the end of the first epoch
-    for name in ("losses", "epochs", "score", "test_score", "best_epoch", "spectra", "trainable_parameters"):
-        assert getattr(resumed, name) == getattr(whole, name), name
 
 
-def test_a_checkpoint_that_was_cut_off_is_passed_over(recipe, monkeypatch, tmp_path, steps):
+def test_a_checkpoint_that_was_cut_off_is_passed_over(recipe, interrupt, tmp_path, steps):
     whole = training.run(recipe("c3a", output_dir=str(tmp_path / "whole")))
     broken = recipe("c3a")
-    folder = interrupt(monkeypatch, training.run, broken)
+    folder = interrupt(broken)
     (folder / "checkpoint-12").mkdir()
     (folder / "checkpoint-12" / "adapter_model.safetensors").write_bytes(b"half")
     assert Path(last_checkpoint(folder)).name == "checkpoint-6"
@@ -54,17 +28,17 @@ def test_a_checkpoint_that_was_cut_off_is_passed_over(recipe, monkeypatch, tmp_p
     assert training.run(broken).losses == whole.losses and len(steps) == 12
 
 
-def test_the_best_epoch_before_the_interruption_is_kept(recipe, monkeypatch, steps):
-    scores = iter((0.9, 0.2, 0.1, 0.9))
-    monkeypatch.setattr(training, "_score", lambda prediction, task: {"score": next(scores)})
+def test_the_best_epoch_before_the_interruption_is_kept(recipe, interrupt, monkeypatch, steps):
+    scores = iter((0.0, 0.9, 0.2, 0.0, 0.1, 0.9))  # each part of the run looks at the model before it trains, too
+    monkeypatch.setattr(training.text, "score", lambda prediction, task: {"score": next(scores)})
     broken = recipe("c3a")
-    interrupt(monkeypatch, training.run, broken, at_evaluation=3)
+    interrupt(broken, at_evaluation=3)
     result = training.run(broken)
     assert (result.best_epoch, result.score, len(steps)) == (1, 0.9, 24)
     assert [row["score"] for row in result.epochs] == [0.9, 0.2, 0.1]
 
 
-def test_seconds_count_both_parts_and_not_the_pause(recipe, monkeypatch):
+def test_seconds_count_both_parts_and_not_the_pause(recipe, interrupt, monkeypatch):
     real = Trainer.training_step
 
     def slow(self, *arguments, **options):
@@ -74,7 +48,7 @@ def test_seconds_count_both_parts_and_not_the_pause(recipe, monkeypatch):
     broken = recipe("head")
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "training_step", slow)
-        folder = interrupt(monkeypatch, training.run, broken)
+        folder = interrupt(broken)
     state = json.loads((Path(last_checkpoint(folder)) / "trainer_state.json").read_text())
     before = max(entry["clock"] for entry in state["log_history"])
     assert before >= 0.6  # six slow steps

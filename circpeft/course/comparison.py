@@ -1,0 +1,158 @@
+"""What the three fine-tuning notebooks share: a plan of runs, the runs, and tables and figures that compare them."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+
+import datasets
+import torch
+from transformers import AutoConfig
+from transformers.utils import logging as hf_logging
+
+from circpeft import methods, models, plots, recipes, results, tasks, training
+from circpeft.recipes import Recipe
+from circpeft.results import Result
+
+NOTEBOOKS = {"text": "08_language_understanding", "images": "09_images", "instructions": "10_instructions"}
+
+
+def quiet() -> None:
+    """Keep loading from telling at every run that a new head is new, and other things that are as they should be."""
+    for name in ("modeling_utils", "distributed.tensor_parallel"):
+        logging.getLogger(f"transformers.{name}").setLevel(logging.ERROR)
+    for words in (
+        ".*is_gradient_checkpointing.*",
+        ".*activation_checkpointing.*",
+        "Failed to load the CUDA extension",
+        "Setting boft_n",
+    ):
+        warnings.filterwarnings("ignore", message=words)
+    hf_logging.disable_progress_bar()  # of loading weights; training keeps its own
+    datasets.disable_progress_bars()
+
+
+def plan(
+    kind: str,
+    profile: str,
+    task: str,
+    listed: str,
+    folder: Path,
+    model: str = "",
+    data_dir: str = "",
+    target_modules: str = "",
+    epochs: int = 0,
+    max_train: int = -1,
+    seeds: int = 1,
+) -> list[Recipe]:
+    """The recipes of a notebook's parameters: every method with every seed, checked before anything trains.
+
+    Args: ``kind``: of the notebook's tasks; ``listed``: the methods, as `recipes.parse_methods` reads them; the others
+    as in the notebooks, where an empty value takes the profile's.
+
+    Raises: ValueError for a task of another notebook, and whatever `training.check` raises.
+    """
+    found = tasks.get(task)
+    if found.kind != kind:
+        raise ValueError(f"task {task!r} is one of {found.kind}: run {NOTEBOOKS[found.kind]} for it")
+    settings = dict(recipes.profile(profile, kind))
+    settings["target_modules"] = recipes.targets(target_modules or settings["target_modules"])
+    settings |= {"model": model} if model else {}
+    settings |= {"epochs": epochs} if epochs else {}
+    settings |= {"max_train": max_train} if max_train >= 0 else {}
+    made = [
+        Recipe(task, name, hyperparameters=own, data_dir=data_dir, seed=seed, output_dir=str(folder), **settings)
+        for name, own in recipes.parse_methods(listed)
+        for seed in range(seeds)
+    ]
+    training.check(made)
+    return made
+
+
+def layers_of(run: Recipe | Result) -> str:
+    """The adapted layers of a recipe or a finished run, as they are shown."""
+    targets = run.target_modules if isinstance(run, Recipe) else run.settings["target_modules"]
+    return targets if isinstance(targets, str) else ", ".join(targets)
+
+
+def parameters(recipe: Recipe) -> int:
+    """Trainable parameters of a recipe outside of the head, counted on the model's architecture without its weights."""
+    kind = training.KINDS[tasks.get(recipe.task).kind]
+    config = AutoConfig.from_pretrained(models.resolve(recipe.model))
+    with torch.device("meta"):
+        base = kind.AUTO.from_config(config)
+    head = methods.head_names(base)
+    with torch.random.fork_rng():
+        model = methods.apply(base, recipe.method, target_modules=recipe.target_modules or None, **recipe.options)
+    return methods.trainable_parameters(model, head)
+
+
+def run_all(planned: Iterable[Recipe]) -> list[Result]:
+    """Run every recipe (or read its record), with a line before and after each."""
+    planned, finished = list(planned), []
+    for number, recipe in enumerate(planned, 1):
+        started = time.perf_counter()
+        print(f"[{number}/{len(planned)}] {recipe.label} on {layers_of(recipe)}, seed {recipe.seed}", flush=True)
+        finished.append(training.run(recipe))
+        done = finished[-1]
+        print(f"      test {done.metric} {done.test_score:.3f} after {time.perf_counter() - started:.0f} s", flush=True)
+    return finished
+
+
+def table(finished: list[Result]):
+    """The comparison as a styled table, a row a method."""
+    scores = ["before", "validation", "test", "test min", "test max"]
+    formats = {"parameters": "{:,}", "seconds": "{:.0f}", "peak MiB": "{:.0f}", **dict.fromkeys(scores, "{:.3f}")}
+    return results.table(finished).style.hide(axis="index").format(formats)
+
+
+def name_of(result: Result, of_all: str) -> str:
+    """Label of a run in the figures: the method, and its layers where they are not those of the others (``of_all``)."""
+    same = layers_of(result) == of_all or result.method in ("head", "full")
+    return result.label if same else f"{result.label} ({layers_of(result)})"
+
+
+def against_parameters(finished: list[Result], of_all: str):
+    """Figure: test score against trainable parameters, a point a method, whiskers over the seeds."""
+    runs: dict[str, list[Result]] = {}
+    for result in finished:
+        runs.setdefault(name_of(result, of_all), []).append(result)
+    series = {}
+    for name, group in runs.items():
+        scores = [r.test_score for r in group]
+        middle, half = sum(scores) / len(scores), (max(scores) - min(scores)) / 2
+        series[name] = ([max(group[0].trainable_parameters, 1)], [middle], [half])
+    first = finished[0]
+    return plots.scatter(
+        series,
+        title=f"{first.task}: test {first.metric} against trainable parameters (head left out)",
+        x_title="trainable parameters",
+        y_title=f"test {first.metric}",
+        log_x=True,
+    )
+
+
+def learning_curves(finished: list[Result], of_all: str) -> list:
+    """Figures of seed 0: the validation score after each epoch, and the training loss."""
+    first = [r for r in finished if r.seed == 0]
+    scores = {name_of(r, of_all): ([e["epoch"] for e in r.epochs], [e["score"] for e in r.epochs]) for r in first}
+    losses = {name_of(r, of_all): ([e["epoch"] for e in r.losses], [e["loss"] for e in r.losses]) for r in first}
+    y_title = f"validation {first[0].metric}"
+    return [
+        plots.lines(scores, title="After each epoch, seed 0", x_title="epoch", y_title=y_title, markers=True),
+        plots.lines(losses, title="Training loss, seed 0", x_title="epoch", y_title="loss", markers=False),
+    ]
+
+
+def spectra(finished: list[Result], of_all: str) -> list:
+    """Figures of seed 0: singular values of the learnt ``ΔW`` in each watched layer."""
+    learnt = [r for r in finished if r.seed == 0 and r.method != "head"]
+    figures = []
+    for layer in learnt[0].spectra if learnt else ():
+        items = {name_of(r, of_all): torch.tensor(r.spectra[layer]) for r in learnt if max(r.spectra[layer]) > 0}
+        title = f"ΔW of {layer.split('encoder.')[-1]}, relative to its largest singular value"
+        figures.append(plots.spectrum(items, title=title, relative=True))
+    return figures

@@ -1,0 +1,93 @@
+"""Learning rates and profiles: what a recipe takes where it is not told otherwise."""
+
+# Learning rates of the adapters. Neither paper prints any: these are ours, from runs of the embedded task.
+# With 2e-3, LoRA and CDVFT each left one seed of three guessing for all of three epochs.
+LEARNING_RATES = {
+    "full": 5e-5,
+    "head": 1e-3,
+    "bitfit": 1e-3,
+    "ia3": 3e-3,
+    "lora": 1e-3,
+    "dora": 1e-3,
+    "vera": 1e-2,
+    "boft": 1e-3,
+    "fourierft": 3e-2,
+    "lamda": 1e-3,
+    "c3a-peft": 0.3,
+    "c3a": 0.3,
+    "cdvft": 1e-3,
+}
+# The two small models that come with the course are a thirtieth of MiniLM's size: larger steps suit them. Found on
+# validation with seed 0 (digits, six epochs); at the rates above full fine-tuning was at 0.72 and LoRA at 0.81 there,
+# at these at 0.89 and 0.88.
+_SMALL = {
+    "full": 1e-3,
+    "head": 1e-2,
+    "bitfit": 3e-3,
+    "ia3": 1e-2,
+    "lora": 3e-3,
+    "dora": 3e-3,
+    "vera": 3e-2,
+    "boft": 3e-3,
+    "fourierft": 0.1,
+    "lamda": 3e-3,
+    "c3a-peft": 0.6,
+    "c3a": 0.6,
+    "cdvft": 1e-2,
+}
+MODEL_RATES = {"small-vit": _SMALL, "small-llama": _SMALL}
+# With a head at 1e-3 C3A (b = d, seed 1, three epochs, batches of 16) left role reversal at chance in three of four
+# runs that differed in details alone; a head at 3e-4 learns more slowly than the kernels, and waits for them.
+HEAD_LEARNING_RATE = 3e-4
+# A model that trains whole wants its head at a rate of the same order; a head alone has nothing to wait for.
+HEAD_LEARNING_RATES = {"full": 5e-5, "head": 1e-3}
+MODEL_HEAD_RATES = dict.fromkeys(MODEL_RATES, {"full": 1e-3, "head": 1e-2})
+
+# Query and value are the papers' choice; MiniLM learns the embedded task with all linear layers adapted.
+# Its own dropout of 0.1 is switched off there: on an earlier version of the pairs (one seed) C3A was at 0.50 after
+# an epoch with it, and at 0.75 without. Smaller batches are noisier: C3A with b = d ended at 0.86 to 0.91 on validation
+# with batches of 8 (seed 1), at 0.87 to 0.97 with 16, at 0.96 to 0.98 with 32 (three seeds).
+_MINILM = {"model": "minilm", "target_modules": "query,key,value,dense", "base_dropout": 0.0}
+# transformers 5 calls ViT's layers otherwise than 4 does.
+_SMALL_VIT = {"model": "small-vit", "target_modules": "all-linear", "base_dropout": 0.0}
+_VIT = {"model": "google/vit-base-patch16-224-in21k", "target_modules": r".*\.(query|value|q_proj|v_proj)"}
+_SMALL_LLAMA = {"model": "small-llama", "target_modules": "all-linear", "base_dropout": None}
+_ALL = {"max_train": 0, "max_eval": 0}
+_FEW = {"max_train": 32, "max_eval": 32}
+PROFILES = {
+    "text": {
+        "smoke": {**_MINILM, **_FEW, "epochs": 1, "batch_size": 16},
+        "cpu": {**_MINILM, **_ALL, "epochs": 2, "batch_size": 32},
+        "paper": {
+            **_ALL,
+            "model": "FacebookAI/roberta-base",
+            "target_modules": "query,value",
+            "base_dropout": None,
+            "epochs": 30,
+            "batch_size": 32,
+        },
+    },
+    "images": {
+        "smoke": {**_SMALL_VIT, **_FEW, "epochs": 1, "batch_size": 16},
+        "cpu": {**_SMALL_VIT, **_ALL, "epochs": 6, "batch_size": 32},
+        "paper": {**_VIT, **_ALL, "base_dropout": None, "epochs": 10, "batch_size": 64},
+    },
+    "instructions": {
+        "smoke": {**_SMALL_LLAMA, "max_train": 32, "max_eval": 8, "epochs": 1, "batch_size": 8},
+        "cpu": {**_SMALL_LLAMA, **_ALL, "epochs": 3, "batch_size": 32},
+        # One pass over the data (C3A section 4.3), query and value adapted.
+        "paper": {
+            **_ALL,
+            "model": "meta-llama/Llama-2-7b-hf",
+            "target_modules": "q_proj,v_proj",
+            "base_dropout": None,
+            "epochs": 1,
+            "batch_size": 8,
+            "max_length": 1024,
+            "gradient_accumulation": 4,
+            "gradient_checkpointing": True,
+            "precision": "bf16",
+            "base_dtype": "bfloat16",
+        },
+    },
+}

@@ -1,0 +1,213 @@
+"""A model's answers to the questions of MT-Bench, kept in FastChat's file format."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from tqdm.auto import tqdm
+
+from ..results import write_atomically
+from .question_file import TEMPERATURES, Question, check_questions, read_lines
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+Messages = Sequence[tuple[str, str]]
+HEADINGS = {"user": "### Instruction:", "assistant": "### Response:"}
+
+
+def instruction_template(messages: Messages) -> str:
+    """Prompt of a conversation for a model that has no chat template.
+
+    Args:
+        messages: pairs of a role ("user" or "assistant") and a text, the last one the user's.
+
+    >>> print(instruction_template([("user", "1 + 1?"), ("assistant", "2"), ("user", "And doubled?")]) + "4")
+    ### Instruction:
+    1 + 1?
+    <BLANKLINE>
+    ### Response:
+    2
+    <BLANKLINE>
+    ### Instruction:
+    And doubled?
+    <BLANKLINE>
+    ### Response:
+    4
+    """
+    parts = [f"{HEADINGS[role]}\n{text.strip()}" for role, text in messages]
+    return "\n\n".join([*parts, f"{HEADINGS['assistant']}\n"])
+
+
+def generate(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    questions: Sequence[Question],
+    model_id: str,
+    path: str | Path,
+    max_new_tokens: int = 1024,
+    template: Callable[[Messages], str] | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> Path:
+    """Let a model answer both turns of every question, the second with its first answer in the conversation.
+
+    The file is written after every question, and questions that it already answers are kept and skipped: an interrupted
+    run goes on with the same call. Temperatures are FastChat's (``TEMPERATURES``); the random numbers start anew at
+    ``seed`` for each question, so that a run in two parts gives the answers of a run in one.
+
+    Args:
+        model: a causal language model, adapted or not; it is set to evaluation, and back.
+        tokenizer: its tokenizer.
+        questions: those to answer.
+        model_id: the name that answers and judgments carry.
+        path: the ``.jsonl`` file of answers.
+        max_new_tokens: length of the longest answer.
+        template: makes a prompt of (role, text) pairs. Without one it is the tokenizer's chat template, or
+            ``instruction_template`` where the tokenizer has none.
+        seed: of the random numbers.
+        progress: show a progress bar.
+
+    Returns: the path.
+
+    Raises: ValueError before any work for a file that is damaged (naming the line) or holds another model's answers,
+    for questions that are none or come twice, for an encoder-decoder, or for a max_new_tokens that leaves no room for a
+    prompt. A prompt that is longer than the room is cut from the left, with a warning that names the question.
+
+    Source: Zheng et al. 2023 (arXiv 2306.05685), section 2, and FastChat's ``llm_judge``.
+    """
+    path = Path(path)
+    check_questions(questions)
+    room = _room(model, tokenizer, max_new_tokens)
+    done = read_answers(path, model_id) if path.exists() else {}
+    todo = [question for question in questions if question.question_id not in done]
+    if template is None and not tokenizer.chat_template:
+        template = instruction_template
+    training = model.training
+    model.eval()
+    try:
+        # The caller's random numbers go on as if there had been no answers.
+        with torch.random.fork_rng([model.device] if model.device.type == "cuda" else []):
+            for question in tqdm(todo, desc="MT-Bench answers", disable=not progress):
+                torch.manual_seed(seed)
+                turns = _answer(model, tokenizer, question, max_new_tokens, room, template)
+                done[question.question_id] = {
+                    "question_id": question.question_id,
+                    "answer_id": uuid.uuid4().hex,
+                    "model_id": model_id,
+                    "choices": [{"index": 0, "turns": turns}],
+                    "tstamp": time.time(),
+                }
+                write_atomically(path, "".join(json.dumps(row) + "\n" for row in done.values()))
+    finally:
+        model.train(training)
+    return path
+
+
+def _room(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_new_tokens: int) -> int:
+    """Longest prompt, in tokens, that leaves room for the answer."""
+    if model.config.is_encoder_decoder:
+        raise ValueError(f"{type(model).__name__} is an encoder-decoder; expected a causal language model")
+    # A tokenizer's limit is often a guess: it counts only where the model has none (ALiBi).
+    context = getattr(model.config.get_text_config(), "max_position_embeddings", None) or tokenizer.model_max_length
+    if not 1 <= max_new_tokens <= context - 2:
+        raise ValueError(
+            f"max_new_tokens={max_new_tokens} must be at least 1 and leave room for the prompt in the model's context "
+            f"of {context} tokens; try {min(1024, context // 2)}"
+        )
+    return context - max_new_tokens
+
+
+def _answer(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    question: Question,
+    max_new_tokens: int,
+    room: int,
+    template: Callable[[Messages], str] | None,
+) -> list[str]:
+    """Answers to both turns."""
+    temperature = TEMPERATURES[question.category]
+    sampling = {"do_sample": True, "temperature": temperature} if temperature else {"do_sample": False}
+    pad = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+    messages: list[tuple[str, str]] = []
+    for turn, text in enumerate(question.turns, 1):
+        messages.append(("user", text))
+        ids = _tokens(tokenizer, messages, template)
+        if len(ids) > room:
+            warnings.warn(
+                f"question {question.question_id}, turn {turn}: the prompt has {len(ids)} tokens; its first "
+                f"{len(ids) - room} are cut, as the model's context leaves {room} beside {max_new_tokens} new ones",
+                stacklevel=3,
+            )
+            first = ids[:1] if ids[0] == tokenizer.bos_token_id else []  # models rely on the token that begins a text
+            ids = first + ids[len(ids) - room + len(first) :]
+        prompt = torch.tensor([ids], device=model.device)
+        written = model.generate(
+            input_ids=prompt,
+            attention_mask=torch.ones_like(prompt),
+            max_new_tokens=max_new_tokens,
+            num_beams=1,
+            pad_token_id=pad,
+            **sampling,
+        )
+        answer = tokenizer.decode(written[0, len(ids) :], skip_special_tokens=True)
+        if template is instruction_template:  # a model that does not stop writes the user's next turn, too
+            answer = answer.partition(HEADINGS["user"])[0]
+        messages.append(("assistant", answer.strip()))
+    return [text for role, text in messages if role == "assistant"]
+
+
+def _tokens(
+    tokenizer: PreTrainedTokenizerBase, messages: Messages, template: Callable[[Messages], str] | None
+) -> list[int]:
+    if template is None:
+        chat = [{"role": role, "content": text} for role, text in messages]
+        text = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+        return tokenizer(text, add_special_tokens=False)["input_ids"]  # the template has written them
+    ids = tokenizer(template(messages))["input_ids"]
+    return ids[:-1] if ids[-1] == tokenizer.eos_token_id else ids  # some tokenizers end every text
+
+
+def read_answers(path: str | Path, model_id: str | None = None) -> dict[int, dict]:
+    """Answers of one model by question_id, as objects in FastChat's format.
+
+    Args:
+        path: the file that ``generate`` wrote.
+        model_id: whose they must be; by default any one model's.
+
+    Raises: FileNotFoundError where there is no such file; ValueError, naming file and line, for a line that is no
+    answer of two turns, a second answer to a question, or another model's.
+    """
+    path, found = Path(path), {}
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file of answers {str(path)!r}; circpeft.mt_bench.generate writes it")
+    advice = "; delete the line to have its question answered again"
+    for line, row in read_lines(path, advice):
+        try:
+            turns = row["choices"][0]["turns"]
+            sound = len(turns) == 2 and all(isinstance(text, str) for text in turns)
+            sound = sound and type(row["question_id"]) is int and isinstance(row["model_id"], str)
+        except (KeyError, IndexError, TypeError):
+            sound = False
+        if not sound:
+            raise ValueError(
+                f"{path}, line {line} is no answer; expected question_id, model_id and choices with two turns{advice}"
+            )
+        model_id = model_id or row["model_id"]
+        if row["model_id"] != model_id:
+            raise ValueError(
+                f"{path}, line {line} is an answer of model {row['model_id']!r}; expected {model_id!r} alone: "
+                f"use one file a model"
+            )
+        if row["question_id"] in found:
+            raise ValueError(f"{path}, line {line} answers question {row['question_id']} a second time{advice}")
+        found[row["question_id"]] = row
+    return found

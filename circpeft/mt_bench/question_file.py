@@ -1,0 +1,172 @@
+"""The questions of MT-Bench, and the one reader behind all of its files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..ops.checks import nearest
+
+# Sampling temperature of a category, as FastChat has it; 0 means the likeliest token.
+TEMPERATURES = {
+    "writing": 0.7,
+    "roleplay": 0.7,
+    "extraction": 0.0,
+    "math": 0.0,
+    "coding": 0.0,
+    "reasoning": 0.0,
+    "stem": 0.1,
+    "humanities": 0.1,
+}
+FILES = ("question.jsonl", "test.jsonl")
+HUB = {"repo_id": "lmsys/mt-bench", "filename": "data/mt_bench/question.jsonl", "repo_type": "space"}
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question of two turns.
+
+    Args:
+        question_id: its number (81 to 160 in the published set).
+        category: one of the eight in ``TEMPERATURES``.
+        turns: what the user says first, and after the answer to that.
+        reference: a right answer to each turn; an empty text, or no entry, where there is none.
+
+    Raises: ValueError for any other value.
+
+    >>> Question(1, "maths", ("1 + 1?", "And doubled?"))
+    Traceback (most recent call last):
+    ValueError: unknown category 'maths' of question 1; did you mean 'math'? (choices: writing, roleplay, ...)
+    """
+
+    question_id: int
+    category: str
+    turns: tuple[str, ...]
+    reference: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if type(self.question_id) is not int:
+            raise ValueError(f"question_id must be a whole number, got {self.question_id!r}")
+        if self.category not in list(TEMPERATURES):  # a list: the value may be of a type that no dict can look up
+            raise ValueError(
+                f"unknown category {self.category!r} of question {self.question_id}; "
+                f"{nearest(self.category, TEMPERATURES)}"
+            )
+        if not _texts(self.turns) or len(self.turns) != 2 or not all(turn.strip() for turn in self.turns):
+            raise ValueError(f"turns of question {self.question_id} must be two texts, got {self.turns!r}")
+        if not _texts(self.reference) or len(self.reference) > 2:
+            raise ValueError(
+                f"reference of question {self.question_id} must be up to two texts, got {self.reference!r}"
+            )
+
+
+def _texts(value: object) -> bool:
+    return isinstance(value, tuple) and all(isinstance(text, str) for text in value)
+
+
+def questions(path: str | Path = "") -> list[Question]:
+    """Questions from a file in FastChat's format, a folder that holds one, or, without a path, the published ones.
+
+    Args:
+        path: a ``.jsonl`` file, one object a line with ``question_id``, ``category``, ``turns`` and perhaps
+            ``reference``; or a folder with it as ``question.jsonl`` or ``test.jsonl``; "" downloads FastChat's file.
+
+    Raises: FileNotFoundError where there is no such file, or it cannot be downloaded; ValueError, naming file and line,
+    for a line that is not JSON or not a question of two turns, a question_id that comes twice, or a file without
+    questions.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "question.jsonl"
+    >>> _ = file.write_text('{"question_id": 1, "category": "math", "turns": ["1 + 1?", "And doubled?"]}')
+    >>> questions(file.parent)
+    [Question(question_id=1, category='math', turns=('1 + 1?', 'And doubled?'), reference=())]
+    """
+    file = _download() if path == "" else _find(Path(path).expanduser())
+    found: dict[int, Question] = {}
+    lines: dict[int, int] = {}
+    for line, row in read_lines(file):
+        try:
+            question = _question(row)
+        except ValueError as error:
+            raise ValueError(f"{file}, line {line}: {error}") from error
+        if question.question_id in found:
+            raise ValueError(
+                f"{file}, line {line}: question_id {question.question_id} is that of line "
+                f"{lines[question.question_id]}; expected each once"
+            )
+        found[question.question_id], lines[question.question_id] = question, line
+    if not found:
+        raise ValueError(f"{file} has no questions; expected a JSON object a line")
+    return list(found.values())
+
+
+def _question(row: dict) -> Question:
+    for name in ("question_id", "category", "turns"):
+        if name not in row:
+            raise ValueError(f"{name!r} is missing; {nearest(name, row)}")
+    turns, reference = row["turns"], row.get("reference") or []
+    return Question(
+        row["question_id"],
+        row["category"],
+        tuple(turns) if isinstance(turns, list) else turns,
+        tuple(reference) if isinstance(reference, list) else reference,
+    )
+
+
+def _find(path: Path) -> Path:
+    if path.is_file():
+        return path
+    if path.is_dir():
+        there = [path / name for name in FILES if (path / name).is_file()]
+        if len(there) > 1:
+            raise ValueError(f"{path} has both {' and '.join(FILES)}; give the path of one")
+        if there:
+            return there[0]
+        names = ", ".join(sorted(p.name for p in path.iterdir())[:8]) or "nothing"
+        raise FileNotFoundError(f"{path} holds {names}; expected {' or '.join(FILES)}")
+    beside = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
+    raise FileNotFoundError(f"there is no file or folder {str(path)!r}; {nearest(path.name, beside)}")
+
+
+def _download() -> Path:
+    import huggingface_hub
+
+    try:
+        return Path(huggingface_hub.hf_hub_download(**HUB))
+    except OSError as error:  # what the hub's errors have in common, no connection included
+        raise FileNotFoundError(
+            f"cannot download {HUB['filename']} of the space {HUB['repo_id']}: {error}; "
+            f"give the path of a local copy ({FILES[0]} of FastChat)"
+        ) from error
+
+
+def check_questions(asked: Sequence[Question]) -> None:
+    """Raise ValueError where there are no questions, or two of one question_id."""
+    ids = [question.question_id for question in asked]
+    if not ids:
+        raise ValueError("there are no questions; expected those that circpeft.mt_bench.questions reads")
+    if len(set(ids)) < len(ids):
+        raise ValueError(f"question_id {next(i for i in ids if ids.count(i) > 1)} comes twice; expected each once")
+
+
+def read_lines(path: Path, advice: str = "") -> list[tuple[int, dict]]:
+    """The objects of a ``.jsonl`` file, each with the number of its line; blank lines are left out.
+
+    Raises: ValueError for a line that is not a JSON object, naming file and line, with ``advice`` on what to do.
+    """
+    rows = []
+    for number, line in enumerate(path.read_bytes().split(b"\n"), 1):  # not splitlines: U+2028 is legal inside a text
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:  # not JSON, or not even text
+            raise ValueError(
+                f"{path}, line {number} is not JSON: {error}; expected an object a line{advice}"
+            ) from error
+        if not isinstance(row, dict):
+            raise ValueError(f"{path}, line {number} is {type(row).__name__}; expected an object a line{advice}")
+        rows.append((number, row))
+    return rows

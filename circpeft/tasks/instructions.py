@@ -1,0 +1,184 @@
+"""Instruction tuning: a prompt, an answer, and how an answer that a model wrote is compared with it.
+
+The papers' data sets (CDVFT Table 3: Alpaca and GSM8K; C3A Table 3: GSM8K, MATH, ViGGO and SQL), and word problems that
+the project generates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, DatasetDict
+
+from ..ops.checks import nearest
+from . import answers, splits
+
+PROMPT = "### Instruction:\n{instruction}\n\n### Response:\n"
+
+
+def _same_number(reference: str, answer: str) -> bool:
+    return (found := answers.number(answer)) is not None and found == answers.number(reference)
+
+
+def _same_mathematics(reference: str, answer: str) -> bool:
+    expected, found = answers.boxed(reference), answers.boxed(answer)
+    if expected is None:  # a reference that is the formula itself
+        expected, found = reference, answer if found is None else found
+    return found is not None and answers.mathematics(found) == answers.mathematics(expected)
+
+
+def _same_meaning(reference: str, answer: str) -> bool:
+    return answers.meaning(answer) == answers.meaning(reference)
+
+
+def _same_query(reference: str, answer: str) -> bool:
+    return answers.query(answer) == answers.query(reference)
+
+
+def _alpaca(row: dict) -> str:
+    return f"{row['instruction']}\n\n{row['input']}" if row.get("input") else row["instruction"]
+
+
+@dataclass(frozen=True)
+class InstructionTask:
+    """A prompt made of columns, answered by a language model.
+
+    Args:
+        name: the task's name.
+        columns: the text columns that a row needs: those of the instruction, then the answer's.
+        instruction: makes the instruction of a row.
+        same: whether an answer is right, given the reference; None where only the loss is measured (Alpaca).
+        hub: data set id and configuration on the Hugging Face hub, or None for embedded data.
+        max_new_tokens: the longest answer that is generated.
+        share: of the published rows that is used, drawn by a fixed seed (C3A section 4.3 takes 12.5% of SQL).
+        template: of the prompt, with ``{instruction}`` in it.
+        group: a column by which the score is broken down, where the data has it.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    instruction: Callable[[dict], str]
+    same: Callable[[str, str], bool] | None
+    hub: tuple[str, ...] | None = None
+    max_new_tokens: int = 256
+    share: float = 1.0
+    template: str = PROMPT
+    group: str | None = None
+
+    kind = "instructions"
+    labels = ()
+
+    @property
+    def metric(self) -> str:
+        """ "exact_match", or "negative_loss" where answers are not compared."""
+        return "exact_match" if self.same else "negative_loss"
+
+    @property
+    def answer_column(self) -> str:
+        """The column of the answers."""
+        return self.columns[-1]
+
+    def prompt(self, row: dict[str, Any]) -> str:
+        """What the model is given, up to where its answer begins.
+
+        >>> TASKS["gsm8k"].prompt({"question": "1 + 1?", "answer": "#### 2"})
+        '### Instruction:\\n1 + 1?\\n\\n### Response:\\n'
+        """
+        return self.template.format(instruction=self.instruction(row).strip())
+
+    def score(self, references: Sequence[str], written: Sequence[str]) -> float:
+        """Share of answers that are right.
+
+        Raises: ValueError for a task whose answers are not compared.
+
+        >>> TASKS["gsm8k"].score(["#### 1,000", "#### 2"], ["so 1000", "I would say 3"])
+        0.5
+        """
+        if self.same is None:
+            raise ValueError(f"task {self.name!r} has no right answers to compare with; its loss is its metric")
+        right = [self.same(reference, answer) for reference, answer in zip(references, written, strict=True)]
+        return sum(right) / len(right)
+
+    def read_folder(self, folder: str | Path) -> DatasetDict:
+        """Splits from files of a folder."""
+        return splits.read_folder(folder)
+
+    def with_labels_of(self, data: DatasetDict) -> InstructionTask:
+        """The task itself: it has no classes."""
+        return self
+
+    def prepare(self, data: DatasetDict) -> DatasetDict:
+        """The data's text columns, checked.
+
+        Raises: ValueError for a missing train split or column (with the nearest name), an empty split, or a text that
+        is missing or no text.
+        """
+        if "train" not in data:
+            raise ValueError(f"task {self.name!r} needs a train split; the data has: {', '.join(data)}")
+        ready = {name: self._columns(name, data[name]) for name in splits.SPLITS if name in data}
+        if self.share < 1:
+            ready = {name: splits.first_rows(rows, max(1, int(len(rows) * self.share))) for name, rows in ready.items()}
+        return DatasetDict(ready)
+
+    def _columns(self, split: str, rows: Dataset) -> Dataset:
+        if len(rows) == 0:
+            raise ValueError(f"empty split: {split} of task {self.name!r} has no rows")
+        for column in self.columns:
+            if column not in rows.column_names:
+                raise ValueError(
+                    f"column {column!r} is missing in split {split} of task {self.name!r}; "
+                    f"{nearest(column, rows.column_names)}"
+                )
+            splits.check_texts(self.name, split, rows, column)
+        blank = next((i for i, text in enumerate(rows[self.answer_column]) if not text.strip()), None)
+        if blank is not None and self.same is not None:
+            raise ValueError(f"row {blank} of split {split} of task {self.name!r} has an empty {self.answer_column!r}")
+        optional = [name for name in ("input", self.group) if name in rows.column_names]
+        return rows.select_columns([*self.columns, *optional])
+
+
+TASKS = {
+    task.name: task
+    for task in (
+        InstructionTask(
+            "word_problems",
+            ("question", "answer"),
+            lambda row: row["question"],
+            _same_number,
+            max_new_tokens=48,
+            group="kind",
+        ),
+        InstructionTask(
+            "gsm8k", ("question", "answer"), lambda row: row["question"], _same_number, ("openai/gsm8k", "main")
+        ),
+        InstructionTask(
+            "math",
+            ("problem", "solution"),
+            lambda row: row["problem"],
+            _same_mathematics,
+            ("DigitalLearningGmbH/MATH-lighteval",),
+            max_new_tokens=512,
+        ),
+        InstructionTask(
+            "viggo",
+            ("target", "meaning_representation"),
+            lambda row: f"Write the meaning representation of this sentence.\n\n{row['target']}",
+            _same_meaning,
+            ("GEM/viggo",),
+            max_new_tokens=128,
+        ),
+        InstructionTask(
+            "sql",
+            ("context", "question", "answer"),
+            lambda row: f"{row['context']}\n\nWrite an SQL query that answers: {row['question']}",
+            _same_query,
+            ("b-mc2/sql-create-context",),
+            max_new_tokens=128,
+            share=0.125,
+        ),
+        InstructionTask("alpaca", ("instruction", "output"), _alpaca, None, ("tatsu-lab/alpaca",)),
+    )
+}

@@ -1,0 +1,98 @@
+"""The base model of a run: its config, its weights, and their number formats."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+import torch
+from peft import prepare_model_for_kbit_training
+from torch import Tensor, nn
+from transformers import AutoConfig, BitsAndBytesConfig, PretrainedConfig
+
+from .. import models
+from ..methods.model import head_names, new_head_names
+from ..recipes import Recipe
+
+# They train weights of the model itself.
+WHOLE = ("full", "head", "bitfit")
+# PEFT 0.21's own C3A fails on layers of 4 and 8 bits with a bias, its DoRA on those of 8 bits.
+QUANTIZED = {"8bit": ("ia3", "lora", "vera", "boft", "fourierft", "lamda", "c3a", "cdvft")}
+QUANTIZED["4bit"] = ("dora", *QUANTIZED["8bit"])
+
+
+def check(recipe: Recipe) -> None:
+    """Raise ValueError for a number format that the machine or the method does not take, naming those that it does."""
+    if recipe.precision == "fp16" and not torch.cuda.is_available():
+        raise ValueError("precision='fp16' needs a GPU; on a CPU: float32 or bf16")
+    if (
+        recipe.precision == "bf16"
+        and torch.cuda.is_available()
+        and not torch.cuda.is_bf16_supported(including_emulation=False)
+    ):
+        raise ValueError("precision='bf16' needs another GPU (Ampere or later); on this one: float32 or fp16")
+    if recipe.base_dtype == "float16" and recipe.method in WHOLE:
+        raise ValueError(
+            f"method {recipe.method!r} trains the base model's weights, and base_dtype='float16' is too coarse for its "
+            f"steps; choose float32 or bfloat16"
+        )
+    if not recipe.quantization:
+        return
+    if recipe.method not in (able := QUANTIZED[recipe.quantization]):
+        does = "trains weights of the model itself" if recipe.method in WHOLE else "has no adapter for them"
+        raise ValueError(
+            f"method {recipe.method!r} does not go with the rounded weights of quantization={recipe.quantization!r}: "
+            f"it {does}; choose one of: {', '.join(able)}"
+        )
+    if find_spec("bitsandbytes") is None:
+        raise ValueError(
+            f"quantization={recipe.quantization!r} needs bitsandbytes, which is not installed; "
+            f"pip install 'circpeft[quantized]', or leave quantization empty"
+        )
+
+
+def config_of(recipe: Recipe, task: Any, kind: ModuleType, folder: str) -> PretrainedConfig:
+    """The model's config, with the task's outputs and the recipe's dropout."""
+    config = AutoConfig.from_pretrained(folder, **kind.settings(task))
+    if recipe.base_dropout is not None:
+        for name, value in vars(config).items():
+            if type(value) in (int, float) and ("dropout" in name or name.endswith("_pdrop")):
+                setattr(config, name, recipe.base_dropout)
+    return config
+
+
+def load(recipe: Recipe, kind: ModuleType, folder: str, config: PretrainedConfig) -> nn.Module:
+    """The model with its weights, in the number format that the recipe wants.
+
+    A new head is left in float32: it trains, and sixteen bits swallow small steps.
+    """
+    loading, dtype = dict(kind.LOADING), getattr(torch, recipe.base_dtype)
+    if recipe.quantization:
+        loading["quantization_config"] = _quantized(recipe, kind, config)
+    with models.hub_errors(recipe.model):
+        base = kind.AUTO.from_pretrained(folder, config=config, dtype=dtype, **loading)
+    if recipe.quantization:
+        # bitsandbytes lays 4-bit weights out anew at the first evaluation on some CPUs, and then has no gradient.
+        for layer in base.modules():
+            if hasattr(layer, "support_avx512bf16_for_cpu"):
+                layer.support_avx512bf16_for_cpu = False
+        return prepare_model_for_kbit_training(base, use_gradient_checkpointing=False)  # the Trainer sees to that
+    if dtype != torch.float32 and recipe.method != "full":
+        for name in new_head_names(base):
+            base.get_submodule(name).float().register_forward_pre_hook(_in_float32)
+    return base
+
+
+def _quantized(recipe: Recipe, kind: ModuleType, config: PretrainedConfig) -> BitsAndBytesConfig:
+    with torch.device("meta"):
+        head = head_names(kind.AUTO.from_config(config))
+    settings: dict[str, Any] = {"llm_int8_skip_modules": head}  # of 4 bits too, whatever its name
+    if recipe.quantization == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True, **settings)
+    compute = getattr(torch, recipe.base_dtype)
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=compute, **settings)
+
+
+def _in_float32(module: nn.Module, inputs: tuple) -> tuple:
+    return tuple(x.float() if isinstance(x, Tensor) and x.is_floating_point() else x for x in inputs)

@@ -1,0 +1,53 @@
+"""Classification of images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from datasets import DatasetDict
+from torch import Tensor
+from transformers import AutoImageProcessor, AutoModelForImageClassification, PretrainedConfig, Trainer
+
+from ..recipes import Recipe
+from ..tasks import ImageTask
+from .text import LOADING, classifying, predictions
+
+AUTO = AutoModelForImageClassification
+
+
+def processor(folder: str) -> Any:
+    """The image processor of a model: how it wants images resized and scaled."""
+    return AutoImageProcessor.from_pretrained(folder)
+
+
+def settings(task: ImageTask) -> dict[str, Any]:
+    """What the model's config takes from the task."""
+    numbers = {name: number for number, name in enumerate(task.labels)}
+    names = {"id2label": dict(enumerate(task.labels)), "label2id": numbers}
+    return {"num_labels": task.num_labels, "problem_type": None, **names}
+
+
+def encode(data: DatasetDict, task: ImageTask, image_processor: Any, config: PretrainedConfig, recipe: Recipe):
+    """Pixels and labels, made batch by batch as they are asked for: a whole data set would not fit in memory."""
+
+    def pixels(rows: dict) -> dict:
+        pictures = [picture.convert("RGB") for picture in rows["image"]]
+        values = image_processor(pictures, return_tensors="pt")["pixel_values"]
+        return {"pixel_values": list(values), "labels": rows["label"]}
+
+    return DatasetDict({split: rows.with_transform(pixels) for split, rows in data.items()})
+
+
+def _batch(rows: list[dict]) -> dict[str, Tensor]:
+    labels = torch.tensor([row["labels"] for row in rows])
+    return {"pixel_values": torch.stack([row["pixel_values"] for row in rows]), "labels": labels}
+
+
+def trainer(task: ImageTask, image_processor: Any, recipe: Recipe, **common: Any) -> Trainer:
+    """The Trainer, with the metric."""
+    common["args"].remove_unused_columns = False  # the image's column is what the pixels are made of
+    return classifying(task, data_collator=_batch, **common)
+
+
+__all__ = ["AUTO", "LOADING", "encode", "predictions", "processor", "settings", "trainer"]

@@ -1,0 +1,70 @@
+"""Classification and regression of texts."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from datasets import DatasetDict
+from transformers import (
+    AutoModelForSequenceClassification,
+    DataCollatorWithPadding,
+    PretrainedConfig,
+    PreTrainedTokenizerBase,
+    Trainer,
+)
+from transformers.trainer_utils import EvalPrediction
+
+from ..recipes import Recipe
+from ..tasks import Task
+from .tokens import longest, mapped, tokenizer_of
+
+AUTO = AutoModelForSequenceClassification
+# A published model may carry the classes that it was trained on: its head is left behind.
+LOADING = {"ignore_mismatched_sizes": True}
+processor = tokenizer_of
+
+
+def settings(task: Task) -> dict[str, Any]:
+    """What the model's config takes from the task."""
+    return {"num_labels": task.num_labels, "problem_type": None}  # a published model may carry its own kind of loss
+
+
+def encode(
+    data: DatasetDict, task: Task, tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, recipe: Recipe
+) -> DatasetDict:
+    """Token numbers and labels."""
+    max_length = longest(recipe.max_length, tokenizer, config)
+
+    def tokens(rows: dict) -> dict:
+        encoded = tokenizer(*(rows[column] for column in task.columns), truncation=True, max_length=max_length)
+        # The model takes its loss from the labels' type: integers for classes, floating point for a single output.
+        encoded["labels"] = [int(value) if task.labels else float(value) for value in rows["label"]]
+        return encoded
+
+    return mapped(data, tokens, task, batched=True)
+
+
+def score(prediction: EvalPrediction, task: Task) -> dict[str, float]:
+    """The task's metric, from logits."""
+    return {"score": task.score(prediction.label_ids, task.predictions(prediction.predictions))}
+
+
+def trainer(task: Task, tokenizer: PreTrainedTokenizerBase, recipe: Recipe, **common: Any) -> Trainer:
+    """The Trainer, with padding and the metric."""
+    return classifying(task, data_collator=DataCollatorWithPadding(tokenizer), **common)
+
+
+def classifying(task: Any, **common: Any) -> Trainer:
+    """A Trainer with the metric, for which an accumulated step has the mean of its batches' losses."""
+    made = Trainer(compute_metrics=partial(score, task=task), **common)
+    # Otherwise the Trainer leaves the mean to the model wherever its forward has a **kwargs: BERT's has one, and takes
+    # no mean, so that two batches would have twice the loss of one.
+    made.model_accepts_loss_kwargs = False
+    return made
+
+
+def predictions(task: Task, logits: np.ndarray) -> list:
+    """Class numbers, or values, as plain numbers."""
+    return task.predictions(logits).tolist()

@@ -1,0 +1,73 @@
+"""The digest of images: a record belongs to its data by it, so it shows every change and depends on nothing else."""
+
+import io
+
+import numpy as np
+import pytest
+from datasets import Dataset, DatasetDict, Features, Image, Value
+from PIL import Image as Pillow
+
+from circpeft import tasks
+from circpeft.tasks import splits
+
+FEATURES = Features(image=Image(), label=Value("int64"))
+
+
+def picture(shade: int = 0, mode: str = "RGB") -> Pillow.Image:
+    return Pillow.new("L", (4, 4), shade).convert(mode)
+
+
+def digest(*pictures: Pillow.Image, labels: tuple = (), split: str = "train") -> str:
+    made = {"image": list(pictures), "label": list(labels) or [0] * len(pictures)}
+    return splits.digest(DatasetDict({split: Dataset.from_dict(made, features=FEATURES)}))
+
+
+def written(image: Pillow.Image, form: str) -> bytes:
+    with io.BytesIO() as file:
+        image.save(file, form)
+        return file.getvalue()
+
+
+def test_other_images_have_another_digest():
+    dot = picture()
+    dot.putpixel((3, 3), (0, 0, 1))
+    red, green = picture(mode="P"), picture(mode="P")
+    red.putpalette([255, 0, 0] * 256)
+    green.putpalette([0, 255, 0] * 256)  # the same pixels with other colours
+    several = [
+        digest(picture(), picture(1)),
+        digest(picture(1), picture()),
+        digest(picture(), picture(1), labels=(0, 1)),
+        digest(picture(), picture(1), split="test"),
+        digest(picture(), dot),
+        digest(picture(), picture(1, "L")),
+        digest(picture(), picture(1).resize((2, 8))),
+        digest(picture(), red),
+        digest(picture(), green),
+        digest(picture()),
+    ]
+    assert len(set(several)) == len(several)
+
+
+def test_the_digest_depends_on_the_pixels_alone(tmp_path):
+    """Not on the format or the place of a file, nor on the process."""
+    found = set()
+    for form in ("png", "bmp"):
+        for count in range(3):
+            path = tmp_path / form / "train" / "cat" / f"{count}.{form}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            picture(count).save(path)
+        task = tasks.get("images")
+        found.add(splits.digest(task.prepare(task.read_folder(tmp_path / form))))
+    assert found == {digest(picture(0), picture(1), picture(2))} == {"a50dfc13ba4a"}
+
+
+def test_an_image_that_is_cut_off_is_named():
+    """Its head can be read, so it is not noticed before; every run takes the digest before it trains."""
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    whole = written(Pillow.fromarray(noise), "png")
+    images = [{"bytes": whole, "path": None}, {"bytes": whole[: len(whole) // 2], "path": None}]
+    data = DatasetDict(train=Dataset.from_dict({"image": images, "label": [0, 1]}, features=FEATURES))
+    ready = tasks.get("images").prepare(data)
+    with pytest.raises(ValueError, match="row 1 of split train has an image that cannot be read: .*truncated"):
+        splits.digest(ready)
