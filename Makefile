@@ -58,6 +58,7 @@ test: check $(QUANTIZED)/.ready $(INTERPRETED)/.ready
 	@$(BIN)/python -m pytest --nbmake --nbmake-timeout=600
 	@echo "Quantised base layers"
 	@PYTHONPATH=$(QUANTIZED) $(BIN)/python -m pytest tests/hf_peft/test_base_weights.py tests/hf_peft/test_quantized_layers.py
+	@PYTHONPATH=$(QUANTIZED) $(BIN)/python -m pytest tests/training/test_training_options.py -k rounded
 	@echo "Triton kernels, interpreted"
 	@TRITON_INTERPRET=1 PYTHONPATH=$(INTERPRETED) $(BIN)/python -m pytest tests/ops/test_triton.py
 

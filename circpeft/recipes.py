@@ -76,7 +76,8 @@ class Recipe:
         gradient_accumulation: batches that are summed for one step.
         gradient_checkpointing: compute activations again in the backward pass instead of keeping them.
         precision: of the computation: "float32", or "bf16" or "fp16" by autocast.
-        base_dtype: of the base model's weights; adapters stay in float32.
+        base_dtype: of the base model's weights, which ``full`` and ``bitfit`` train in it; adapters and a new head stay
+            in float32.
         quantization: "4bit" or "8bit" base weights (bitsandbytes), or "" for none.
         deterministic: refuse operators whose result depends on the order in which a GPU adds up.
         max_new_tokens: longest answer that is generated for instructions; 0 takes the task's.

@@ -90,6 +90,7 @@ def target_sizes(model: nn.Module, config: PeftConfig) -> dict[str, tuple[int, i
         if heads & set(name.split(".")) or not isinstance(layer, (nn.Linear, Conv1D)):
             continue
         if config.target_modules == "all-linear" or check_target_module_exists(config, name):
-            shape = tuple(layer.weight.shape)
-            found[name] = shape if isinstance(layer, Conv1D) else shape[::-1]
+            # Not the weight's shape for a linear layer: four bits are packed two to a byte.
+            linear = isinstance(layer, nn.Linear)
+            found[name] = (layer.in_features, layer.out_features) if linear else tuple(layer.weight.shape)
     return found

@@ -118,12 +118,15 @@ class InstructionTask:
         """
         if "train" not in data:
             raise ValueError(f"task {self.name!r} needs a train split; the data has: {', '.join(data)}")
-        ready = {name: self._columns(name, data[name]) for name in splits.SPLITS if name in data}
+        there = [name for name in splits.SPLITS if name in data]
+        # A column that only some splits have is left out: the splits go through the same steps.
+        optional = [c for c in ("input", self.group) if all(c in data[name].column_names for name in there)]
+        ready = {name: self._columns(name, data[name], optional) for name in there}
         if self.share < 1:
             ready = {name: splits.first_rows(rows, max(1, int(len(rows) * self.share))) for name, rows in ready.items()}
         return DatasetDict(ready)
 
-    def _columns(self, split: str, rows: Dataset) -> Dataset:
+    def _columns(self, split: str, rows: Dataset, optional: list[str]) -> Dataset:
         if len(rows) == 0:
             raise ValueError(f"empty split: {split} of task {self.name!r} has no rows")
         for column in self.columns:
@@ -136,7 +139,6 @@ class InstructionTask:
         blank = next((i for i, text in enumerate(rows[self.answer_column]) if not text.strip()), None)
         if blank is not None and self.same is not None:
             raise ValueError(f"row {blank} of split {split} of task {self.name!r} has an empty {self.answer_column!r}")
-        optional = [name for name in ("input", self.group) if name in rows.column_names]
         return rows.select_columns([*self.columns, *optional])
 
 

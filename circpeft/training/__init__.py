@@ -70,7 +70,8 @@ def run(recipe: Recipe) -> Result:
     """Train by a recipe, choose the best epoch on validation, and record it.
 
     A run whose record exists under the same settings, code and data is read, not repeated; an interrupted one goes on
-    from its last finished epoch. The adapter is saved under ``<output_dir>/adapters``.
+    from its last finished epoch. The adapter is saved under ``<output_dir>/adapters``, TensorBoard's log, where one is
+    asked for, under ``<output_dir>/logs``.
 
     Raises: whatever `check` raises, before any training.
 
@@ -166,9 +167,7 @@ def _method(recipe: Recipe) -> dict:
 def _group_scores(task: Any, rows: Any, predicted: list) -> dict[str, float]:
     if not predicted or task.group not in rows.column_names:
         return {}
-    groups = rows[task.group]
-    if task.kind == "images":
-        groups = [task.labels[i] for i in groups]
+    groups = [task.labels[g] if task.kind == "images" else str(g) for g in rows[task.group]]  # some rows may have None
     members = {name: [i for i, g in enumerate(groups) if g == name] for name in sorted(set(groups))}
     labels = rows["label" if "label" in rows.column_names else task.answer_column]
     return {name: task.score([labels[i] for i in at], [predicted[i] for i in at]) for name, at in members.items()}

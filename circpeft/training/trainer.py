@@ -100,12 +100,10 @@ def _keep_names(model: nn.Module) -> None:
 
 
 def _checkpointing(recipe: Recipe) -> dict[str, Any]:
+    if not recipe.gradient_checkpointing:
+        return {}
     # The reentrant kind, the default of transformers 4, has no gradient where the embeddings are frozen.
-    return (
-        {CHECKPOINTING: True, f"{CHECKPOINTING}_kwargs": {"use_reentrant": False}}
-        if recipe.gradient_checkpointing
-        else {}
-    )
+    return {CHECKPOINTING: True, f"{CHECKPOINTING}_kwargs": {"use_reentrant": False}}
 
 
 def _optimizer(recipe: Recipe, model: nn.Module, head: list[str]) -> torch.optim.Optimizer:
@@ -121,15 +119,12 @@ def _optimizer(recipe: Recipe, model: nn.Module, head: list[str]) -> torch.optim
 @contextmanager
 def deterministic(recipe: Recipe) -> Iterator[None]:
     """While it lasts, operators that add up in no fixed order are refused, if the recipe wants that."""
-    before, warn_only = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-    )
+    before = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     try:
         if recipe.deterministic:
-            os.environ.setdefault(
-                "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
-            )  # without it torch refuses every product on a GPU
+            # Without it torch refuses every product on a GPU.
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True)
         yield
     finally:

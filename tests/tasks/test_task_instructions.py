@@ -211,3 +211,10 @@ def test_without_a_clone_the_embedded_data_says_where_it_is(tmp_path, monkeypatc
     monkeypatch.setattr(synthetic, "DATA", tmp_path)
     with pytest.raises(FileNotFoundError, match="'word_problems' is not at .*clone it .* or give data_dir"):
         tasks.load("word_problems")
+
+
+def test_a_column_that_only_some_splits_have_is_left_out(data_folder):
+    rows = [{"question": f"{i}?", "answer": f"#### {i}", "kind": "more"} for i in range(4)]
+    bare = [{name: value for name, value in row.items() if name != "kind"} for row in rows]
+    data, _ = tasks.load("word_problems", data_folder(train=rows, validation=rows, test=bare))
+    assert all(part.column_names == ["question", "answer"] for part in data.values())

@@ -158,8 +158,9 @@ def test_a_damaged_image_is_named_before_training(image_recipe, tmp_path, steps,
     assert steps == []
 
 
-def test_an_interrupted_run_ends_like_a_whole_one(image_recipe, same_when_resumed):
-    same_when_resumed(image_recipe, "c3a", epochs=2)
+@pytest.mark.parametrize("method", ["full", "c3a"])
+def test_an_interrupted_run_ends_like_a_whole_one(image_recipe, same_when_resumed, method):
+    same_when_resumed(image_recipe, method, epochs=2)
 
 
 def test_a_model_that_the_hub_does_not_give_is_named(image_recipe, monkeypatch):

@@ -147,16 +147,22 @@ def test_a_split_in_which_no_answer_fits_is_refused(instruction, tmp_path, quest
 
 
 @pytest.mark.parametrize("task", ["gsm8k", "alpaca"])
-def test_a_test_row_without_room_for_an_answer_leaves_the_loss_a_number(instruction, tmp_path, task, tiny_gpt2):
-    columns = {"gsm8k": ("question", "answer"), "alpaca": ("instruction", "output")}[task]
+def test_a_row_without_room_for_an_answer_is_left_out_of_the_loss(instruction, parts, tmp_path, task, tiny_gpt2):
+    """Its answer is empty; its loss would be no number, or another row's would count twice in its place."""
+    asked, answer = {"gsm8k": ("question", "answer"), "alpaca": ("instruction", "output")}[task]
     for split in ("train", "validation", "test"):
-        rows = [f'{{"{columns[0]}": "{"say 1 " * (20 if i == 4 else 1)}", "{columns[1]}": "1"}}' for i in range(5)]
-        (tmp_path / f"{split}.jsonl").write_text("\n".join(rows))
-    made = instruction("full", model=tiny_gpt2, task=task, data_dir=str(tmp_path), batch_size=1, epochs=1)
+        rows = [{asked: "say 1 " * (20 if i == 2 else 1), answer: str(i)} for i in range(6)]
+        (tmp_path / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    still = {"learning_rate": 1e-12, "head_learning_rate": 1e-12, "batch_size": 1, "epochs": 1}
+    settings = {"model": tiny_gpt2, "task": task, "data_dir": str(tmp_path), **still}
     with pytest.warns(UserWarning, match="1 of train, 1 of validation, 1 of test"):
-        result = training.run(made)
-    assert result.epochs[0]["loss"] > 0 and result.rows == {"train": 4, "validation": 5, "test": 5}
-    assert result.predictions[4:] == ([""] if task == "gsm8k" else [])
+        result = training.run(instruction("full", **settings))
+        *_, encoded = parts(**settings)
+    counted = [row for row in encoded["validation"] if row["labels"][-1] != IGNORED]
+    by_hand = answer_loss(AutoModelForCausalLM.from_pretrained(tiny_gpt2), counted)
+    assert len(counted) == 5 and result.epochs[0]["loss"] == pytest.approx(by_hand, rel=1e-4)
+    assert result.rows == {"train": 5, "validation": 6, "test": 6}
+    assert result.predictions[2:3] == ([""] if task == "gsm8k" else [])
 
 
 def test_full_fine_tuning_learns_to_answer_and_is_scored_by_what_it_wrote(instruction, questions_dir):
@@ -173,11 +179,11 @@ def test_full_fine_tuning_learns_to_answer_and_is_scored_by_what_it_wrote(instru
 def test_group_scores_add_up_to_the_test_score(instruction, questions_dir, tmp_path):
     for split in ("train", "validation", "test"):
         rows = map(json.loads, Path(questions_dir, f"{split}.jsonl").read_text().splitlines())
-        kinds = [row | {"kind": row["question"].split()[0]} for row in rows]
+        kinds = [row | {"kind": row["question"].split()[0] if i else None} for i, row in enumerate(rows)]
         (tmp_path / f"{split}.jsonl").write_text("\n".join(map(json.dumps, kinds)))
     result = training.run(instruction("full", task="word_problems", data_dir=str(tmp_path), epochs=4))
-    counts = Counter(row["kind"] for row in kinds)
-    assert set(result.groups) == set(counts) <= {"say", "name", "write", "give"} and 0 < result.test_score
+    counts = Counter(str(row["kind"]) for row in kinds)
+    assert set(result.groups) == set(counts) <= {"say", "name", "write", "give", "None"} and 0 < result.test_score
     mean = sum(score * counts[name] for name, score in result.groups.items()) / 16
     assert mean == pytest.approx(result.test_score)
 

@@ -72,10 +72,17 @@ def test_gradient_checkpointing_changes_no_loss(of_kind, monkeypatch, kind, meth
 @pytest.mark.parametrize(("kind", "method"), [("text", "full"), ("instructions", "c3a")])
 def test_bf16_computes_in_it_and_keeps_the_parameters(of_kind, seen, monkeypatch, kind, method):
     exact = training.run(of_kind(kind, method))
+    answering, write = [], training.instructions.write_answers
+
+    def watched(model, *arguments, **options):
+        answering.append(torch.is_autocast_enabled(model.device.type))
+        return write(model, *arguments, **options)
+
+    monkeypatch.setattr(training.instructions, "write_answers", watched)
     made, real = set(), torch.nn.functional.linear
     monkeypatch.setattr(torch.nn.functional, "linear", lambda *a: (y := real(*a), made.add(y.dtype))[0])
     result = training.run(of_kind(kind, method, precision="bf16"))
-    assert torch.bfloat16 in made
+    assert torch.bfloat16 in made and all(answering)
     assert {dtype for formats in seen for _, dtype in formats.values()} == {torch.float32}
     assert losses(result) != losses(exact) and losses(result) == pytest.approx(losses(exact), rel=0.1)
 
