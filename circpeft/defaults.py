@@ -35,7 +35,10 @@ _SMALL = {
     "c3a": 0.6,
     "cdvft": 1e-2,
 }
-MODEL_RATES = {"small-vit": _SMALL, "small-llama": _SMALL}
+_FASTER = {"lora": 1e-2, "dora": 1e-2, "lamda": 1e-2, "c3a-peft": 1.5, "c3a": 1.5, "cdvft": 2e-2}
+# Word problems, five epochs, 100 validation questions, seed 0: C3A at 0.6 answered 0.02 of them after three epochs
+# with batches of 32, at 1.5 with batches of 16 it answered 0.80; LoRA and CDVFT answered 0.99 and 0.97 at these rates.
+MODEL_RATES = {"small-vit": _SMALL, "small-llama": {**_SMALL, **_FASTER}}
 # With a head at 1e-3 C3A (b = d, seed 1, three epochs, batches of 16) left role reversal at chance in three of four
 # runs that differed in details alone; a head at 3e-4 learns more slowly than the kernels, and waits for them.
 HEAD_LEARNING_RATE = 3e-4
@@ -74,7 +77,7 @@ PROFILES = {
     },
     "instructions": {
         "smoke": {**_SMALL_LLAMA, "max_train": 32, "max_eval": 8, "epochs": 1, "batch_size": 8},
-        "cpu": {**_SMALL_LLAMA, **_ALL, "epochs": 3, "batch_size": 32},
+        "cpu": {**_SMALL_LLAMA, **_ALL, "epochs": 5, "batch_size": 16},
         # One pass over the data (C3A section 4.3), query and value adapted.
         "paper": {
             **_ALL,

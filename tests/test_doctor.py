@@ -65,7 +65,7 @@ def test_missing_data_are_named(tmp_path):
 
 
 def test_a_missing_model_fails_with_what_to_do(monkeypatch):
-    monkeypatch.setitem(models.EMBEDDED, "minilm", ("no_such_package_here", "model"))
+    monkeypatch.setitem(models.INSTALLED, "minilm", ("no_such_package_here", "model"))
     check = doctor._model()
     assert check.status == "FAIL" and "no-such-package-here" in check.advice
 

@@ -31,8 +31,8 @@ def test_the_table_of_speed_is_that_of_its_record():
 
 
 def test_the_record_keeps_the_promises():
-    """Over three seeds C3A with b = d within two points of full fine-tuning, CDVFT and smaller blocks within two and a
-    half, with a small share of LoRA's parameters and in under three minutes a run."""
+    """Over three seeds C3A and CDVFT within two points of full fine-tuning, with a small share of LoRA's parameters and
+    in under three minutes a run."""
     rows = json.loads(load_benchmark().RECORD.read_text(encoding="utf-8"))
     mean = {
         label: sum(scores) / len(scores)
@@ -40,14 +40,32 @@ def test_the_record_keeps_the_promises():
         for scores in [[row["test_score"] for row in rows if row["label"] == label]]
     }
     count = {row["label"]: row["trainable_parameters"] for row in rows}
-    for label, share, short in (("c3a", 0.1, 0.02), ("cdvft", 0.25, 0.025), ("c3a:block_size=64", 0.5, 0.025)):
+    shares = {"c3a": 0.1, "cdvft": 0.25, "c3a:block_size=64:learning_rate=0.15": 0.5}
+    for label, share in shares.items():
         assert count[label] <= share * count["lora"]
-        assert mean[label] > mean["head"] + 0.4 and mean[label] > mean["full"] - short
+        assert mean[label] > mean["head"] + 0.4 and round(mean["full"] - mean[label], 6) <= 0.02
         assert {row["seed"] for row in rows if row["label"] == label} == {0, 1, 2}
     on_two_cores = [row for row in rows if row["device"] == "CPU, 2 threads"]
     ours = [row for row in on_two_cores if row["method"] in ("c3a", "cdvft")]
     assert {"c3a", "cdvft"} <= {row["label"] for row in ours}
     assert max(row["seconds"] for row in ours) < 180
+
+
+def test_the_small_tasks_are_those_on_record_and_keep_their_promise():
+    """Over three seeds C3A and CDVFT beat the model as it was and the head alone, clearly, every seed of them."""
+    benchmark = load_benchmark("small_tasks")
+    records = benchmark.on_record()
+    assert benchmark.readme_text(records) in benchmark.MARKED.search(README)[0]
+    for task, rows in records.items():
+        of = {row["method"]: [r for r in rows if r["method"] == row["method"]] for row in rows}
+        best_head = max(row["test_score"] for row in of["head"])
+        for method in ("c3a", "cdvft"):
+            assert {row["seed"] for row in of[method]} == {0, 1, 2}, (task, method)
+            for row in of[method]:
+                assert row["test_score"] > best_head + 0.1 and row["test_score"] > row["start_score"] + 0.1, (
+                    task,
+                    method,
+                )
 
 
 def test_the_errata_are_those_of_the_package():

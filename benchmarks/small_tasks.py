@@ -1,0 +1,74 @@
+r"""The README's tables of the two small embedded tasks, from the records of runs of notebooks 09 and 10.
+
+    .venv/bin/circpeft run 09 -p seeds 3
+    .venv/bin/circpeft run 10 -p seeds 3
+    .venv/bin/python benchmarks/small_tasks.py runs/FOLDER runs/FOLDER
+
+Writes benchmarks/results/digits.json and word_problems.json (the records, without their long parts), and the part of
+README.md between its markers.
+"""
+
+import argparse
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+
+from circpeft import results
+
+ROOT = results.ROOT
+RECORDS = ROOT / "benchmarks" / "results"
+MARKED = re.compile(r"(<!-- small -->\n).*?(<!-- /small -->)", re.DOTALL)
+TASKS = {"digits": "digits 5 to 9, small-vit (09)", "word_problems": "word problems, small-llama (10)"}
+LEFT_OUT = ("losses", "spectra", "predictions", "start_predictions")
+
+
+def readme_text(records: dict[str, list[dict]]) -> str:
+    """A table a task: a row a method, the test score before training and of every seed."""
+    lines = []
+    for task, rows in records.items():
+        title = TASKS[task]
+        first, metric = rows[0], rows[0]["metric"].replace("_", " ")
+        lines += [f"| {title} | trainable parameters | before | test {metric}, seeds 0, 1, 2 | seconds |"]
+        lines += ["|---|---|---|---|---|"]
+        for label in dict.fromkeys(row["label"] for row in rows):
+            runs = [row for row in rows if row["label"] == label]
+            scores = ", ".join(f"{run['test_score']:.3f}" for run in runs)
+            start = sum(run["start_score"] for run in runs) / len(runs)
+            seconds = min(run["seconds"] for run in runs)
+            lines += [f"| {label} | {runs[0]['trainable_parameters']:,} | {start:.3f} | {scores} | {seconds:.0f} |"]
+        lines += [
+            "",
+            f"{first['rows']['train']:,} training rows, {first['settings']['epochs']} epochs, adapted layers: "
+            f"{first['settings']['target_modules']}; {first['device']}; torch {first['versions']['torch']}; record: "
+            f"`benchmarks/results/{task}.json`.",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def on_record() -> dict[str, list[dict]]:
+    """The records in the repository."""
+    paths = {task: RECORDS / f"{task}.json" for task in TASKS}
+    return {task: json.loads(path.read_text(encoding="utf-8")) for task, path in paths.items() if path.exists()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write the README's tables of the small tasks from runs' records.")
+    parser.add_argument("folders", type=Path, nargs="+", help="folders of the runs, with results/ in them")
+    found = [asdict(result) for folder in parser.parse_args().folders for result in results.read_all(folder)]
+    for task in TASKS:
+        rows = [{k: v for k, v in row.items() if k not in LEFT_OUT} for row in found if row["task"] == task]
+        if rows:
+            order = list(dict.fromkeys(row["method"] for row in sorted(rows, key=lambda r: r["trainable_parameters"])))
+            rows.sort(key=lambda row: (order.index(row["method"]), row["label"], row["seed"]))
+            results.write_atomically(RECORDS / f"{task}.json", json.dumps(rows, indent=1) + "\n")
+    text = readme_text(on_record())
+    readme = ROOT / "README.md"
+    before = readme.read_text(encoding="utf-8")
+    results.write_atomically(readme, MARKED.sub(lambda match: match[1] + text + match[2], before))
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
