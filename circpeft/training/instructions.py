@@ -132,7 +132,8 @@ def write_answers(
     alike = [list(group) for _, group in groupby(order, key=room.__getitem__)]
     batches = [group[start : start + batch_size] for group in alike for start in range(0, len(group), batch_size)]
     written: dict[int, str] = {}
-    for at in tqdm(batches, desc="Writing answers", disable=not progress, leave=False):
+    # In a notebook a bar that is gone leaves a line: only where there is a wait is there one.
+    for at in tqdm(batches, desc="Writing answers", disable=not progress, leave=False, delay=5):
         width = max(len(prompts[i]) for i in at)
         pads = [width - len(prompts[i]) for i in at]  # on the left: what is written has to follow the prompt
         ids = torch.tensor([[tokenizer.pad_token_id] * p + prompts[i] for i, p in zip(at, pads, strict=True)])
