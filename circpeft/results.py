@@ -13,7 +13,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-SCHEMA = 2
+SCHEMA = 3
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("circpeft", "torch", "transformers", "peft", "datasets", "accelerate", "numpy")
 
@@ -24,12 +24,15 @@ class Result:
 
     ``score`` is the best over the epochs on validation, ``test_score`` that epoch's on the test split, and
     ``start_score`` the model's on it before it was trained; ``trainable_parameters`` leaves the head out; ``seconds``
-    is the training with its evaluations; ``peak_bytes`` is the peak of allocated device memory on a GPU, and of the
-    process's resident memory on a CPU (0 where the system does not tell). ``epochs`` holds a row an epoch, ``groups``
-    the test score by the task's group column, ``spectra`` the singular values of ``ΔW`` in two watched layers,
-    ``predictions`` those for the test split (of answers the first 200) and ``start_predictions`` the first ones before
-    training. ``code`` and ``data`` are fingerprints of the package's source and of the rows: a record is read instead
-    of a run only where both are the same.
+    is the training with its evaluations, and ``tokens_per_second`` the speed of its steps alone (real tokens, without
+    padding; an image's are its patches). ``flops_per_token`` is one forward pass, counted as it ran over a batch and
+    divided by that batch's tokens, and ``base_flops_per_token`` the same without the adapter; None where the base is
+    quantised, whose products torch cannot count. ``peak_bytes`` is the peak of allocated device memory on a GPU, and of
+    the process's resident memory on a CPU (0 where the system does not tell). ``epochs`` holds a row an epoch,
+    ``groups`` the test score by the task's group column, ``spectra`` the singular values of ``ΔW`` in two watched
+    layers, ``predictions`` those for the test split (of answers the first 200) and ``start_predictions`` the first ones
+    before training. ``code`` and ``data`` are fingerprints of the package's source and of the rows: a record is read
+    instead of a run only where both are the same. ``state`` is how the run ended; one that failed has a `Failure`.
     """
 
     task: str
@@ -44,6 +47,9 @@ class Result:
     trainable_parameters: int
     head_parameters: int
     seconds: float
+    tokens_per_second: float
+    flops_per_token: float | None
+    base_flops_per_token: float | None
     peak_bytes: int
     rows: dict[str, int]
     split: str
@@ -60,12 +66,30 @@ class Result:
     spectra: dict[str, list[float]] = field(default_factory=dict)
     predictions: list = field(default_factory=list)
     start_predictions: list = field(default_factory=list)
+    state: str = "finished"
     schema: int = SCHEMA
 
     @property
     def hyperparameters(self) -> dict:
         """The method's hyperparameters."""
         return self.settings["hyperparameters"]
+
+
+@dataclass
+class Failure:
+    """Exit state of a run that ended in an error: what was to run, where, and the error with its traceback."""
+
+    name: str
+    settings: dict
+    error: str
+    traceback: str
+    device: str
+    versions: dict[str, str]
+    commit: str
+    code: str
+    finished: str
+    state: str = "failed"
+    schema: int = SCHEMA
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -104,7 +128,12 @@ def path_of(name: str, output_dir: str | Path) -> Path:
     return Path(output_dir) / "results" / f"{name}.json"
 
 
-def write(result: Result, path: Path) -> Path:
+def failure_path(name: str, output_dir: str | Path) -> Path:
+    """Where the failure of a run is kept, until the run succeeds."""
+    return Path(output_dir) / "failed" / f"{name}.json"
+
+
+def write(result: Result | Failure, path: Path) -> Path:
     """Write a record."""
     write_atomically(path, json.dumps(asdict(result), indent=1) + "\n")
     return path

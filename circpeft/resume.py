@@ -17,10 +17,14 @@ def last_checkpoint(folder: Path) -> str | None:
 
 
 class Clock(TrainerCallback):
-    """Seconds of training, kept in the Trainer's log, so that a run that goes on from a checkpoint goes on counting."""
+    """Seconds of training, kept in the Trainer's log, so that a run that goes on from a checkpoint goes on counting.
+
+    ``seconds`` is everything, ``stepping`` the training steps alone.
+    """
 
     def __init__(self) -> None:
         self.earlier, self.started = 0.0, time.perf_counter()
+        self.stepping = self.step_began = 0.0
 
     @property
     def seconds(self) -> float:
@@ -31,7 +35,16 @@ class Clock(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self.earlier = max((entry.get("clock", 0.0) for entry in state.log_history), default=0.0)
+        self.stepping = max((entry.get("stepping", 0.0) for entry in state.log_history), default=0.0)
         self.started = time.perf_counter()
 
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.step_began = time.perf_counter()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self.stepping += time.perf_counter() - self.step_began
+
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        state.log_history[-1]["clock"] = self.seconds
+        state.log_history[-1] |= {"clock": self.seconds, "stepping": self.stepping}

@@ -22,6 +22,9 @@ RECORD = Result(
     trainable_parameters=128,
     head_parameters=66,
     seconds=1.5,
+    tokens_per_second=2e3,
+    flops_per_token=2.5e6,
+    base_flops_per_token=2e6,
     peak_bytes=2**20,
     rows={"train": 64, "validation": 32, "test": 32},
     split="test: as published",
@@ -67,9 +70,9 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch, step):
         (b'{"task": "entail', "is not a record"),
         (b"", "is not a record"),
         (b"\xff\xfe\x00", "is not a record"),
-        (b"[1, 2]", "has schema None, expected 2"),
-        (b'{"schema": 99}', "has schema 99, expected 2"),
-        (b'{"schema": 2, "task": "rte"}', "lacks method, label, seed"),
+        (b"[1, 2]", "has schema None, expected 3"),
+        (b'{"schema": 99}', "has schema 99, expected 3"),
+        (b'{"schema": 3, "task": "rte"}', "lacks method, label, seed"),
     ],
 )
 def test_a_damaged_record_is_named(tmp_path, content, said):

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
+from datasets import DatasetDict
 from peft import PeftModel
 from transformers import set_seed
 
@@ -16,7 +17,7 @@ from .. import memory, methods, models, results, tasks
 from ..recipes import Recipe
 from ..results import Result
 from ..resume import Clock, last_checkpoint
-from . import base_model, images, instructions, text, trainer
+from . import base_model, images, instructions, measured, text, trainer
 from .spectra import spectrum, watched
 
 # What differs between the kinds of tasks: model class, processor, encoding, Trainer.
@@ -66,6 +67,28 @@ def _try(recipe: Recipe, task: tasks.AnyTask) -> None:
         methods.apply(model, **_method(recipe))
 
 
+def data_of(recipe: Recipe) -> tuple[DatasetDict, str, str]:
+    """The rows that a recipe trains and is scored on, how they were split, and their fingerprint.
+
+    Raises: whatever `tasks.load` raises.
+    """
+    data, split = tasks.load(recipe.task, recipe.data_dir, recipe.max_train)
+    for part in ("validation", "test"):
+        data[part] = tasks.splits.first_rows(data[part], recipe.max_eval)
+    return data, split, tasks.splits.digest(data)
+
+
+def recorded(recipe: Recipe, rows: str) -> Result | None:
+    """The record of a recipe under the present code and the data of this fingerprint, or None.
+
+    Raises: ValueError for a file in its place that is not a record, naming it.
+    """
+    path = results.path_of(recipe.name, recipe.output_dir)
+    if path.exists() and (known := results.read(path)) and (known.code, known.data) == (results.code_version(), rows):
+        return known
+    return None
+
+
 def run(recipe: Recipe) -> Result:
     """Train by a recipe, choose the best epoch on validation, and record it.
 
@@ -83,13 +106,10 @@ def run(recipe: Recipe) -> Result:
     path = results.path_of(recipe.name, recipe.output_dir)
     if not path.exists():  # a record is read on machines, too, that could not make it
         _check_settings(recipe)
-    data, split = tasks.load(recipe.task, recipe.data_dir, recipe.max_train)
-    task = tasks.get(recipe.task).with_labels_of(data)
-    for part in ("validation", "test"):
-        data[part] = tasks.splits.first_rows(data[part], recipe.max_eval)
-    code, rows = results.code_version(), tasks.splits.digest(data)
-    if path.exists() and (known := results.read(path)) and (known.code, known.data) == (code, rows):
+    data, split, rows = data_of(recipe)
+    if (known := recorded(recipe, rows)) is not None:
         return known
+    code, task = results.code_version(), tasks.get(recipe.task).with_labels_of(data)
     _check_settings(recipe)
     _try(recipe, task)
     kind, folder = KINDS[task.kind], models.resolve(recipe.model)
@@ -111,6 +131,7 @@ def run(recipe: Recipe) -> Result:
         training = trainer.make(recipe, task, kind, processor, model, head, encoded, checkpoints)
         with torch.random.fork_rng():  # the order of the training data is to depend on the seed alone
             start = training.predict(encoded["test"], metric_key_prefix="test")
+            flops, base_flops = measured.flops_per_token(training, model, kind, recipe)
         clock = Clock()
         training.add_callback(clock)
         if recipe.method == "lamda":
@@ -137,6 +158,9 @@ def run(recipe: Recipe) -> Result:
         trainable_parameters=trained,
         head_parameters=sum(methods.trainable_parameters(base.get_submodule(name)) for name in head),
         seconds=seconds,
+        tokens_per_second=measured.tokens_per_second(kind, encoded["train"], config, recipe, clock.stepping),
+        flops_per_token=flops,
+        base_flops_per_token=base_flops,
         peak_bytes=memory.peak_bytes(),
         rows={name: len(part) for name, part in encoded.items()},
         split=split,

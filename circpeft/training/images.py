@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -39,6 +40,16 @@ def encode(data: DatasetDict, task: ImageTask, image_processor: Any, config: Pre
     return DatasetDict({split: rows.with_transform(pixels) for split, rows in data.items()})
 
 
+def tokens_in(rows: Any, config: PretrainedConfig) -> int:
+    """Patches of images (rows of a data set, or a batch); of a model without patches, the images."""
+    images = len(rows["pixel_values"]) if isinstance(rows, dict) else len(rows)
+    patches = 1
+    if hasattr(config, "patch_size") and hasattr(config, "image_size"):
+        sizes = [[n, n] if isinstance(n, int) else n for n in (config.image_size, config.patch_size)]
+        patches = math.prod(side // patch for side, patch in zip(*sizes, strict=True))
+    return images * patches
+
+
 def _batch(rows: list[dict]) -> dict[str, Tensor]:
     labels = torch.tensor([row["labels"] for row in rows])
     return {"pixel_values": torch.stack([row["pixel_values"] for row in rows]), "labels": labels}
@@ -50,4 +61,4 @@ def trainer(task: ImageTask, image_processor: Any, recipe: Recipe, **common: Any
     return classifying(task, data_collator=_batch, **common)
 
 
-__all__ = ["AUTO", "LOADING", "encode", "predictions", "processor", "settings", "trainer"]
+__all__ = ["AUTO", "LOADING", "encode", "predictions", "processor", "settings", "tokens_in", "trainer"]

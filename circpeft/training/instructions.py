@@ -17,10 +17,11 @@ from transformers.trainer_utils import EvalLoopOutput
 
 from ..recipes import Recipe
 from ..tasks import InstructionTask
-from .tokens import longest, mapped, tokenizer_of
+from .tokens import count, longest, mapped, tokenizer_of
 
 AUTO = AutoModelForCausalLM
 LOADING: dict[str, Any] = {}
+tokens_in = count
 IGNORED = -100  # of a label that does not count for the loss
 
 

@@ -18,12 +18,13 @@ from transformers.trainer_utils import EvalPrediction
 
 from ..recipes import Recipe
 from ..tasks import Task
-from .tokens import longest, mapped, tokenizer_of
+from .tokens import count, longest, mapped, tokenizer_of
 
 AUTO = AutoModelForSequenceClassification
 # A published model may carry the classes that it was trained on: its head is left behind.
 LOADING = {"ignore_mismatched_sizes": True}
 processor = tokenizer_of
+tokens_in = count
 
 
 def settings(task: Task) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets import DatasetDict
+from torch import Tensor
 from transformers import AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
 
 # Files that a tokenizer's vocabulary is kept in; one has to be beside a local model's weights.
@@ -79,3 +80,9 @@ def longest(max_length: int, tokenizer: PreTrainedTokenizerBase, config: Pretrai
     if config.model_type in FROM_PADDING:
         positions -= config.pad_token_id + 1
     return min(max_length, tokenizer.model_max_length, positions)
+
+
+def count(rows: Any, config: PretrainedConfig) -> int:
+    """Tokens of encoded rows (a list of token numbers each), or of a batch of them, where padding counts, too."""
+    ids = rows["input_ids"]
+    return ids.numel() if isinstance(ids, Tensor) else sum(map(len, ids))

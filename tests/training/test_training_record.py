@@ -10,7 +10,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer
 
-from circpeft import methods, results, tasks, training
+from circpeft import costs, methods, results, tasks, training
 
 METHODS = tuple(methods.METHODS)
 ADAPTERS = tuple(name for name in METHODS if name not in ("full", "head", "bitfit"))
@@ -18,7 +18,7 @@ ADAPTERS = tuple(name for name in METHODS if name not in ("full", "head", "bitfi
 
 def outcome(result: results.Result) -> dict:
     """Everything in a record that the seed decides."""
-    clocks = ("seconds", "peak_bytes", "finished", "commit")
+    clocks = ("seconds", "tokens_per_second", "peak_bytes", "finished", "commit")
     return {name: value for name, value in dataclasses.asdict(result).items() if name not in clocks}
 
 
@@ -46,6 +46,12 @@ def test_a_run_learns_and_writes_a_whole_record(recipe, tiny_model, method):
     assert result.rows == {"train": 96, "validation": 32, "test": 32} and result.split == "test: as published"
     assert result.settings == made.settings
     assert result.seconds > 0 and (result.peak_bytes > 2**20 or not Path("/proc/self/clear_refs").exists())
+    assert result.tokens_per_second > 0 and result.state == "finished"
+    extra = result.flops_per_token - result.base_flops_per_token
+    assert (extra > 0) == (method in ADAPTERS) and result.base_flops_per_token > 0
+    if method == "lora":  # and the scaling of its output, which the cost model counts into the product
+        targets = list(made.target_modules)
+        assert extra == pytest.approx(costs.model_flops(tiny_model, "lora", targets, **made.options), rel=0.02)
     assert [row["epoch"] for row in result.epochs] == [1, 2, 3]
     assert result.score == max(row["score"] for row in result.epochs) == result.epochs[result.best_epoch - 1]["score"]
     assert result.test_score == result.score  # the same rows
