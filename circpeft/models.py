@@ -74,29 +74,29 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 @contextmanager
-def hub_errors(model: str) -> Iterator[None]:
-    """Say what is to be done where the hub does not give a model.
+def hub_errors(name: str, what: str = "model") -> Iterator[None]:
+    """Say what is to be done where the hub does not give a model, or a data set (``what``).
 
-    Raises: FileNotFoundError for a model that is gated, absent (or private), or that cannot be asked for; every other
+    Raises: FileNotFoundError for one that is gated, absent (or private), or that cannot be asked for; every other
     error passes through.
     """
     try:
         yield
     except (OSError, ValueError) as error:
         causes = list(_causes(error))
-        page = f"the model's page on the hub ({model})"
+        page = f"its page on the hub ({name})"
         if any(isinstance(cause, GatedRepoError) for cause in causes):  # which is a RepositoryNotFoundError, too
-            what = (
-                f"model {model!r} is gated: accept its licence on {page}, then log in with `hf auth login` or set "
+            said = (
+                f"{what} {name!r} is gated: accept its licence on {page}, then log in with `hf auth login` or set "
                 f"HF_TOKEN to a token of that account"
             )
         elif any(isinstance(cause, RepositoryNotFoundError) for cause in causes):
-            what = (
-                f"model {model!r} is not on the hub, or private: look for a typing mistake, or log in with "
+            said = (
+                f"{what} {name!r} is not on the hub, or private: look for a typing mistake, or log in with "
                 f"`hf auth login`; a local folder does as well"
             )
-        elif any(isinstance(cause, LocalEntryNotFoundError) for cause in causes):
-            what = f"model {model!r} is not in the cache and the hub cannot be reached: connect, or give a local folder"
+        elif any(isinstance(cause, (LocalEntryNotFoundError, ConnectionError)) for cause in causes):
+            said = f"{what} {name!r} is not in the cache and the hub cannot be reached: connect, or give a local folder"
         else:
             raise
-        raise FileNotFoundError(what) from error
+        raise FileNotFoundError(said) from error

@@ -15,6 +15,8 @@ from pathlib import Path
 
 SCHEMA = 3
 ROOT = Path(__file__).resolve().parents[1]
+# Parts of the package that start runs or show results, and decide nothing about them.
+NOT_MAKING = {"cli", "course", "plots", "report", "sweeps"}
 PACKAGES = ("circpeft", "torch", "transformers", "peft", "datasets", "accelerate", "numpy")
 
 
@@ -28,7 +30,8 @@ class Result:
     padding; an image's are its patches). ``flops_per_token`` is one forward pass, counted as it ran over a batch and
     divided by that batch's tokens, and ``base_flops_per_token`` the same without the adapter; None where the base is
     quantised, whose products torch cannot count. ``peak_bytes`` is the peak of allocated device memory on a GPU, and of
-    the process's resident memory on a CPU (0 where the system does not tell). ``epochs`` holds a row an epoch,
+    the process's resident memory on a CPU (0 where the system does not tell), of several processes the largest; tokens
+    are counted over all of them. ``epochs`` holds a row an epoch,
     ``groups`` the test score by the task's group column, ``spectra`` the singular values of ``ΔW`` in two watched
     layers, ``predictions`` those for the test split (of answers the first 200) and ``start_predictions`` the first ones
     before training. ``code`` and ``data`` are fingerprints of the package's source and of the rows: a record is read
@@ -118,7 +121,7 @@ def code_version() -> str:
     digest = hashlib.sha256()
     package = Path(__file__).parent
     for path in sorted(package.rglob("*.py")):
-        if path.relative_to(package).parts[0] not in ("course", "plots"):  # these show results, they do not make them
+        if path.relative_to(package).parts[0] not in NOT_MAKING:
             digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 

@@ -14,14 +14,19 @@ FILES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 # The layers, lowest first: each imports its own and those to its left.
-LAYERS = ["ops", "adapters", "hf_peft", "methods", "training", "course", "cli"]
-HELPS = {"resume": "training", "benchmarking": "methods"}  # modules that belong to a layer under a name of their own
+LAYERS = ["ops", "adapters", "hf_peft", "methods", "training", "sweeps", "course", "cli"]
+HELPS = {
+    "resume": "training",
+    "__main__": "cli",
+    "benchmarking": "methods",
+}  # modules that belong to a layer under a name of their own
 # Beside the layers: these import ops and each other, nothing else, so that they work without a model.
 BESIDE = {
     "costs",
     "papers",
     "profiling",
     "recipes",
+    "report",
     "results",
     "tasks",
     "plots",

@@ -7,7 +7,7 @@ import pytest
 from huggingface_hub import errors
 from transformers import AutoConfig
 
-from circpeft import models
+from circpeft import models, tasks
 
 
 @pytest.fixture
@@ -85,6 +85,7 @@ HUB = {
         errors.LocalEntryNotFoundError("no cache"),
         "'a/b' is not in the cache .* connect, or give a local",
     ),
+    "unreachable, as datasets says it": (ConnectionError("no route"), "'a/b' is not in the cache .* connect, or give"),
     "half in the cache": (errors.IncompleteSnapshotError("half", "there"), "'a/b' is not in the cache"),
 }
 
@@ -125,3 +126,13 @@ def test_a_model_of_the_hub_without_network_or_cache(monkeypatch, tmp_path):
     with pytest.raises(FileNotFoundError, match="'no-one/no-model' is not in the cache and the hub cannot be reached"):
         with models.hub_errors("no-one/no-model"):
             AutoConfig.from_pretrained("no-one/no-model", cache_dir=tmp_path)
+
+
+def test_a_data_set_of_the_hub_without_network_or_cache(monkeypatch, tmp_path):
+    """The real path through datasets, told to stay offline."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)
+    [name, *_] = tasks.get("rte").hub
+    with pytest.raises(FileNotFoundError, match=f"data set '{name}' is not in the cache and the hub cannot be reached"):
+        tasks.load("rte")

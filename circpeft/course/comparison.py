@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-import logging
 import time
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
-import datasets
 import torch
 from transformers import AutoConfig
-from transformers.utils import logging as hf_logging
 
 from circpeft import methods, models, plots, recipes, results, tasks, training
 from circpeft.recipes import Recipe
 from circpeft.results import Result
+from circpeft.training.quiet import quiet
+
+__all__ = [
+    "against_parameters",
+    "layers_of",
+    "learning_curves",
+    "name_of",
+    "parameters",
+    "plan",
+    "quiet",
+    "run_all",
+    "spectra",
+    "table",
+]
 
 NOTEBOOKS = {"text": "08_language_understanding", "images": "09_images", "instructions": "10_instructions"}
-
-
-def quiet() -> None:
-    """Keep loading from telling at every run that a new head is new, and other things that are as they should be."""
-    for name in ("modeling_utils", "distributed.tensor_parallel"):
-        logging.getLogger(f"transformers.{name}").setLevel(logging.ERROR)
-    for words in (
-        ".*is_gradient_checkpointing.*",
-        ".*activation_checkpointing.*",
-        "Failed to load the CUDA extension",
-        "Setting boft_n",
-    ):
-        warnings.filterwarnings("ignore", message=words)
-    hf_logging.disable_progress_bar()  # of loading weights; training keeps its own
-    datasets.disable_progress_bars()
 
 
 def plan(

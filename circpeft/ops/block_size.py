@@ -63,3 +63,12 @@ def padding_block_size(block_size: int | str, d_in: int, d_out: int) -> int:
     if b > max(d_in, d_out):
         raise ValueError(f"block_size={b} exceeds both d_in={d_in} and d_out={d_out}; largest: {max(d_in, d_out)}")
     return b
+
+
+def block_size_of(d: int, blocks: int) -> int:
+    """The largest divisor of ``d`` that makes at least so many blocks of it.
+
+    >>> block_size_of(768, 6), block_size_of(128, 12)
+    (128, 8)
+    """
+    return max(b for b in _divisors(d) if b * blocks <= d)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from datasets import DatasetDict, load_dataset
 
+from ..models import hub_errors
 from ..ops.checks import nearest
 from . import glue, images, instructions, splits, synthetic
 from .base import Task
@@ -39,7 +40,7 @@ def load(name: str, data_dir: str | Path = "", max_train: int = 0) -> tuple[Data
         data_dir: a local folder in the task's schema; "" takes the embedded data or the hub.
         max_train: training rows, drawn by a fixed seed; 0 takes all.
 
-    Raises: ValueError or FileNotFoundError, see `splits.read_folder` and the task's `prepare`.
+    Raises: ValueError or FileNotFoundError, see `splits.read_folder`, the task's `prepare` and `models.hub_errors`.
 
     >>> data, how = load("entailment", max_train=10)
     >>> len(data["train"]), how
@@ -49,7 +50,8 @@ def load(name: str, data_dir: str | Path = "", max_train: int = 0) -> tuple[Data
     if data_dir:
         raw = task.read_folder(data_dir)
     elif task.hub:
-        raw = load_dataset(*task.hub)
+        with hub_errors(task.hub[0], "data set"):
+            raw = load_dataset(*task.hub)
     else:
         raw = synthetic.load(name)
     data, how = splits.three_splits(task.prepare(raw))

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import shutil
-from datetime import UTC, datetime
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import torch
 from datasets import DatasetDict
 from peft import PeftModel
-from transformers import set_seed
+from transformers import TrainerCallback, set_seed
 
 from .. import memory, methods, models, results, tasks
 from ..recipes import Recipe
 from ..results import Result
 from ..resume import Clock, last_checkpoint
-from . import base_model, images, instructions, measured, text, trainer
+from . import base_model, before, distributed, images, instructions, measured, record, text, trainer
+from .record import device_name as device_name
 from .spectra import spectrum, watched
 
 # What differs between the kinds of tasks: model class, processor, encoding, Trainer.
 KINDS: dict[str, ModuleType] = {"text": text, "images": images, "instructions": instructions}
-# Of the test split's predictions that a record keeps: all class numbers, and so many of texts.
-TEXTS_KEPT, BEFORE_KEPT = 200, 20
 
 
 def check(recipes: list[Recipe]) -> None:
@@ -54,6 +52,7 @@ def _check_settings(recipe: Recipe) -> None:
     models.resolve(recipe.model)
     base_model.check(recipe)
     trainer.check(recipe)
+    distributed.check(recipe)
 
 
 def _try(recipe: Recipe, task: tasks.AnyTask) -> None:
@@ -89,12 +88,16 @@ def recorded(recipe: Recipe, rows: str) -> Result | None:
     return None
 
 
-def run(recipe: Recipe) -> Result:
+def run(recipe: Recipe, callbacks: Iterable[TrainerCallback] = ()) -> Result:
     """Train by a recipe, choose the best epoch on validation, and record it.
 
     A run whose record exists under the same settings, code and data is read, not repeated; an interrupted one goes on
     from its last finished epoch. The adapter is saved under ``<output_dir>/adapters``, TensorBoard's log, where one is
-    asked for, under ``<output_dir>/logs``.
+    asked for, under ``<output_dir>/logs``. ``callbacks`` are the Trainer's, for those who want to follow the run.
+
+    Under ``torchrun`` or ``accelerate launch`` (FSDP included) every process calls this, and all return the one record
+    that the first of them writes. The recipe's batch is that of all processes together, so that the steps, losses and
+    scores are those of one process.
 
     Raises: whatever `check` raises, before any training.
 
@@ -103,99 +106,80 @@ def run(recipe: Recipe) -> Result:
     ...
     ValueError: epochs must be an integer of at least 1, got 0
     """
-    path = results.path_of(recipe.name, recipe.output_dir)
+    path, process = results.path_of(recipe.name, recipe.output_dir), distributed.state()
     if not path.exists():  # a record is read on machines, too, that could not make it
         _check_settings(recipe)
-    data, split, rows = data_of(recipe)
-    if (known := recorded(recipe, rows)) is not None:
-        return known
+    with process.local_main_process_first():  # what it downloads and caches, the others on its host find
+        data, split, rows = data_of(recipe)
     code, task = results.code_version(), tasks.get(recipe.task).with_labels_of(data)
+    distributed.agree("recipe, code or data", f"{recipe.name} {code} {rows}")
+    if (known := distributed.decided(recorded(recipe, rows) if process.is_main_process else None)) is not None:
+        return known
     _check_settings(recipe)
     _try(recipe, task)
     kind, folder = KINDS[task.kind], models.resolve(recipe.model)
     processor, config = kind.processor(folder), base_model.config_of(recipe, task, kind, folder)
-    encoded = kind.encode(data, task, processor, config, recipe)
+    with process.local_main_process_first():
+        encoded = kind.encode(data, task, processor, config, recipe)
+    whole = Path(recipe.output_dir) / "checkpoints" / f"{recipe.name}-{code}-{rows}"
+    parts = whole.with_name(f"{whole.name}-fsdp")  # the one kind of run cannot go on from the other's checkpoints
+    checkpoints = parts if distributed.sharded() else whole
+    distributed.share_folder(checkpoints)
 
+    distributed.load_everywhere()
     memory.reset_peak()
     set_seed(recipe.seed)
     base = base_model.load(recipe, kind, folder, config)
     if getattr(base.config, "pad_token_id", None) is None and hasattr(processor, "pad_token_id"):
         base.config.pad_token_id = processor.pad_token_id
     head = methods.head_names(base)
-    before = watched(base, recipe)
+    weights = watched(base, recipe)
     model = methods.apply(base, **_method(recipe))
     trained = methods.trainable_parameters(model, head)  # LaMDA freezes some of them on its way
+    trained_head = sum(methods.trainable_parameters(base.get_submodule(name)) for name in head)
 
-    checkpoints = Path(recipe.output_dir) / "checkpoints" / f"{recipe.name}-{code}-{rows}"
     with trainer.deterministic(recipe):
         training = trainer.make(recipe, task, kind, processor, model, head, encoded, checkpoints)
-        with torch.random.fork_rng():  # the order of the training data is to depend on the seed alone
-            start = training.predict(encoded["test"], metric_key_prefix="test")
-            flops, base_flops = measured.flops_per_token(training, model, kind, recipe)
-        clock = Clock()
-        training.add_callback(clock)
+        # A model that was looked at is not wrapped any more for several processes: each would train for itself.
+        first, clock = before.LookFirst(training, task, kind, recipe, encoded["test"]), Clock()
+        if not distributed.shared():
+            first.look()
+        for callback in (*([first] if distributed.shared() else []), clock, *callbacks):
+            training.add_callback(callback)
         if recipe.method == "lamda":
             training.add_callback(methods.FreezeSecondProjections(model))
-        training.train(resume_from_checkpoint=last_checkpoint(checkpoints))
+        training.train(resume_from_checkpoint=distributed.decided(last_checkpoint(checkpoints)))
         seconds = clock.seconds
         prediction = training.predict(encoded["test"], metric_key_prefix="test")
 
-    log = training.state.log_history
-    ends = [entry for entry in log if "eval_score" in entry]
-    epochs = [{"epoch": round(e["epoch"]), "score": e["eval_score"], "loss": e["eval_loss"]} for e in ends]
-    best = max(epochs, key=lambda epoch: epoch["score"])
-    predicted = kind.predictions(task, prediction.predictions)
-    result = Result(
-        task=recipe.task,
-        method=recipe.method,
-        label=recipe.label,
-        seed=recipe.seed,
-        metric=task.metric,
-        score=best["score"],
-        test_score=prediction.metrics["test_score"],
-        start_score=start.metrics["test_score"],
-        best_epoch=best["epoch"],
+    result = record.made(
+        recipe,
+        task,
+        kind,
+        training,
+        prediction,
+        data["test"],
+        first.seen,
         trainable_parameters=trained,
-        head_parameters=sum(methods.trainable_parameters(base.get_submodule(name)) for name in head),
+        head_parameters=trained_head,
         seconds=seconds,
         tokens_per_second=measured.tokens_per_second(kind, encoded["train"], config, recipe, clock.stepping),
-        flops_per_token=flops,
-        base_flops_per_token=base_flops,
-        peak_bytes=memory.peak_bytes(),
         rows={name: len(part) for name, part in encoded.items()},
         split=split,
-        settings=recipe.settings,
         data=rows,
-        finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        epochs=epochs,
-        losses=[{"epoch": e["epoch"], "loss": e["loss"]} for e in log if "loss" in e],
-        groups=_group_scores(task, data["test"], predicted),
-        spectra={name: spectrum(model, name, weight) for name, weight in before.items()},
-        predictions=predicted if task.kind != "instructions" else predicted[:TEXTS_KEPT],
-        start_predictions=kind.predictions(task, start.predictions)[:BEFORE_KEPT],
-        **results.environment(_device_name()),
+        spectra={name: spectrum(model, name, weight) for name, weight in weights.items()},
     )
     if isinstance(model, PeftModel):
-        methods.finish(model).save_pretrained(Path(recipe.output_dir) / "adapters" / recipe.name)
-    results.write(result, path)
-    if (checkpoints / "runs").is_dir():  # TensorBoard's
-        shutil.copytree(checkpoints / "runs", Path(recipe.output_dir) / "logs" / recipe.name, dirs_exist_ok=True)
-    shutil.rmtree(checkpoints, ignore_errors=True)
+        trainer.save_adapter(training, Path(recipe.output_dir) / "adapters" / recipe.name)
+    if process.is_main_process:
+        results.write(result, path)
+        if (checkpoints / "runs").is_dir():  # TensorBoard's
+            shutil.copytree(checkpoints / "runs", Path(recipe.output_dir) / "logs" / recipe.name, dirs_exist_ok=True)
+        for folder in (whole, parts):
+            shutil.rmtree(folder, ignore_errors=True)
+    process.wait_for_everyone()
     return result
 
 
 def _method(recipe: Recipe) -> dict:
     return {"method": recipe.method, "target_modules": recipe.target_modules or None, **recipe.options}
-
-
-def _group_scores(task: Any, rows: Any, predicted: list) -> dict[str, float]:
-    if not predicted or task.group not in rows.column_names:
-        return {}
-    groups = [task.labels[g] if task.kind == "images" else str(g) for g in rows[task.group]]  # some rows may have None
-    members = {name: [i for i, g in enumerate(groups) if g == name] for name in sorted(set(groups))}
-    labels = rows["label" if "label" in rows.column_names else task.answer_column]
-    return {name: task.score([labels[i] for i in at], [predicted[i] for i in at]) for name, at in members.items()}
-
-
-def _device_name() -> str:
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"

@@ -17,12 +17,13 @@ from transformers.trainer_utils import EvalLoopOutput
 
 from ..recipes import Recipe
 from ..tasks import InstructionTask
+from . import distributed
+from .even import IGNORED, EvenTrainer
 from .tokens import count, longest, mapped, tokenizer_of
 
 AUTO = AutoModelForCausalLM
 LOADING: dict[str, Any] = {}
 tokens_in = count
-IGNORED = -100  # of a label that does not count for the loss
 
 
 def processor(folder: str) -> PreTrainedTokenizerBase:
@@ -119,11 +120,15 @@ def write_answers(
     max_new_tokens: int,
     batch_size: int = 32,
     progress: bool = True,
+    together: bool = False,
 ) -> list[str]:
     """What a model writes behind prompts (as token numbers), word by word the likeliest, up to its end of text.
 
-    An answer ends at the model's last position, too; behind a prompt that fills them all it is empty.
+    An answer ends at the model's last position, too; behind a prompt that fills them all it is empty. With
+    ``together`` the processes of a run, all of which have to call it, share out each batch, and all have every answer.
     """
+    process = distributed.state() if together else None
+    number, processes = (process.process_index, process.num_processes) if process else (0, 1)
     was_training, device = model.training, next(model.parameters()).device
     model.eval()
     positions = longest(sys.maxsize, tokenizer, model.config)
@@ -131,10 +136,13 @@ def write_answers(
     # Like lengths together, for little padding, and in a batch one room, so that no answer depends on the others.
     order = sorted((i for i, left in enumerate(room) if left), key=lambda i: (room[i], len(prompts[i])))
     alike = [list(group) for _, group in groupby(order, key=room.__getitem__)]
-    batches = [group[start : start + batch_size] for group in alike for start in range(0, len(group), batch_size)]
+    whole = batch_size * processes
+    batches = [group[start : start + whole] for group in alike for start in range(0, len(group), whole)]
     written: dict[int, str] = {}
     # In a notebook a bar that is gone leaves a line: only where there is a wait is there one.
     for at in tqdm(batches, desc="Writing answers", disable=not progress, leave=False, delay=5):
+        # A process without a row of its own writes the first one's answer: under FSDP no forward goes without it.
+        at = at[number::processes] or at[:1]
         width = max(len(prompts[i]) for i in at)
         pads = [width - len(prompts[i]) for i in at]  # on the left: what is written has to follow the prompt
         ids = torch.tensor([[tokenizer.pad_token_id] * p + prompts[i] for i, p in zip(at, pads, strict=True)])
@@ -148,14 +156,17 @@ def write_answers(
             repetition_penalty=1.0,  # some models bring their own
             pad_token_id=tokenizer.pad_token_id,
             eos_token_id=tokenizer.eos_token_id,
+            synced_gpus=together and distributed.sharded(),
         )
         texts = tokenizer.batch_decode(made[:, width:], skip_special_tokens=True, clean_up_tokenization_spaces=False)
         written |= dict(zip(at, texts, strict=True))
     model.train(was_training)
+    if processes > 1:
+        written = {i: text for part in distributed.gathered(written) for i, text in part.items()}
     return [written.get(i, "") for i in range(len(prompts))]
 
 
-class AnsweringTrainer(Trainer):
+class AnsweringTrainer(EvenTrainer):
     """A Trainer whose evaluation also lets the model answer, and scores what it wrote."""
 
     def __init__(self, *, task: InstructionTask, tokenizer: PreTrainedTokenizerBase, recipe: Recipe, **common: Any):
@@ -186,6 +197,7 @@ class AnsweringTrainer(Trainer):
                     self.max_new_tokens,
                     self.args.per_device_eval_batch_size,
                     progress=not self.args.disable_tqdm,
+                    together=True,
                 )
             score = self.task.score(list(rows["reference"]), written)
         metrics = {**found.metrics, f"{metric_key_prefix}_score": score}

@@ -32,7 +32,7 @@ def flops_per_token(training: Trainer, model: Any, kind: ModuleType, recipe: Rec
 def _forward(training: Trainer, model: Any, batch: dict) -> int:
     was_training = model.training
     model.eval()
-    with torch.no_grad(), FlopCounter() as counter:
+    with torch.no_grad(), training.compute_loss_context_manager(), FlopCounter() as counter:
         training.compute_loss(model, dict(batch))
     model.train(was_training)
     return counter.total

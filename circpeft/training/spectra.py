@@ -36,7 +36,9 @@ def _is_target(name: str, targets: tuple[str, ...] | str) -> bool:
 def spectrum(model: nn.Module, name: str, before: Tensor) -> list[float]:
     """Singular values of the layer's ``ΔW``: of what the layer does to the unit vectors, whatever the method."""
     layer = (model.get_base_model() if isinstance(model, PeftModel) else model).get_submodule(name)
-    layer = deepcopy(layer).eval().cpu().double()
+    # Under FSDP a process has a part of each parameter; every one of them has to call this, and gathers the whole.
+    whole = {id(p): nn.Parameter(p.full_tensor()) for p in layer.parameters() if hasattr(p, "full_tensor")}
+    layer = deepcopy(layer, whole).eval().cpu().double()
     units = torch.eye(before.shape[1], dtype=torch.float64)
     with torch.no_grad():
         weight = (layer(units) - layer(torch.zeros_like(units[:1]))).T

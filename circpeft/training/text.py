@@ -18,6 +18,7 @@ from transformers.trainer_utils import EvalPrediction
 
 from ..recipes import Recipe
 from ..tasks import Task
+from .even import EvenTrainer
 from .tokens import count, longest, mapped, tokenizer_of
 
 AUTO = AutoModelForSequenceClassification
@@ -59,7 +60,7 @@ def trainer(task: Task, tokenizer: PreTrainedTokenizerBase, recipe: Recipe, **co
 
 def classifying(task: Any, **common: Any) -> Trainer:
     """A Trainer with the metric, for which an accumulated step has the mean of its batches' losses."""
-    made = Trainer(compute_metrics=partial(score, task=task), **common)
+    made = EvenTrainer(compute_metrics=partial(score, task=task), **common)
     # Otherwise the Trainer leaves the mean to the model wherever its forward has a **kwargs: BERT's has one, and takes
     # no mean, so that two batches would have twice the loss of one.
     made.model_accepts_loss_kwargs = False

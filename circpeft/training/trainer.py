@@ -17,8 +17,10 @@ from torch import nn
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 
+from .. import methods
 from ..ops.checks import nearest
 from ..recipes import Recipe
+from . import distributed
 
 # transformers 5 has another name for it, and means to forget the old one.
 CHECKPOINTING = next(
@@ -58,13 +60,14 @@ def make(
     arguments = TrainingArguments(
         output_dir=str(checkpoints),
         num_train_epochs=recipe.epochs,
-        per_device_train_batch_size=recipe.batch_size,
-        per_device_eval_batch_size=4 * recipe.batch_size,
+        per_device_train_batch_size=distributed.share(recipe.batch_size),
+        per_device_eval_batch_size=4 * distributed.share(recipe.batch_size),
         gradient_accumulation_steps=recipe.gradient_accumulation,
         **_checkpointing(recipe),
         bf16=recipe.precision == "bf16",
         fp16=recipe.precision == "fp16",
-        use_cpu=recipe.precision == "bf16" and not torch.accelerator.is_available(),  # or transformers refuses
+        # Where there is nothing else, transformers still refuses bf16, and accelerate several processes, without it.
+        use_cpu=distributed.on_cpu() or (recipe.precision == "bf16" and not torch.accelerator.is_available()),
         warmup_steps=round(recipe.warmup * steps),
         lr_scheduler_type="linear",
         eval_strategy="epoch",
@@ -79,6 +82,8 @@ def make(
         label_names=["labels"],
         dataloader_pin_memory=torch.cuda.is_available(),
     )
+    # One process trains on one device: over all that it sees, nn.DataParallel would multiply the batch.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
     _keep_names(model)
     return kind.trainer(
         task,
@@ -88,7 +93,7 @@ def make(
         args=arguments,
         train_dataset=data["train"],
         eval_dataset=data["validation"],
-        optimizers=(_optimizer(recipe, model, head), None),
+        optimizer=partial(_optimizer, recipe, model, head),
     )
 
 
@@ -114,6 +119,19 @@ def _optimizer(recipe: Recipe, model: nn.Module, head: list[str]) -> torch.optim
         {"params": [p for parts, p in trained if set(head) & set(parts)], "lr": head_rate},
     ]
     return torch.optim.AdamW([g for g in groups if g["params"]], weight_decay=recipe.weight_decay)
+
+
+def save_adapter(training: Trainer, folder: Path) -> None:
+    """Write the adapter of a run that has trained, whole; every process calls this, and the first one writes."""
+    state = None
+    if distributed.sharded():
+        from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+        # On the first process alone: the base model, which may fit on none, is left where it is.
+        parts = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
+        state = get_model_state_dict(training.model, options=parts)
+    if distributed.state().is_main_process:
+        methods.finish(training.model).save_pretrained(folder, state_dict=state)
 
 
 @contextmanager

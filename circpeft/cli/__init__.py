@@ -1,10 +1,11 @@
-"""The `circpeft` command. Exit codes: 0 all well, 1 a notebook or a check failed, 2 wrong usage, 130 interrupted."""
+"""The `circpeft` command. Exit codes: 0 all well, 1 a notebook, run or check failed, 2 wrong usage, 130 interrupted."""
 
 import argparse
 import os
 import sys
 from collections.abc import Sequence
 
+from circpeft.cli import reports, runs
 from circpeft.course.parameters import PROFILES, RequestError, repository
 from circpeft.ops.checks import nearest
 
@@ -43,6 +44,9 @@ def build_parser() -> argparse.ArgumentParser:
                           help="the longest that one cell may take (default: 3600)")  # fmt: skip
         each.add_argument("--quiet", action="store_true", help="no progress bar")
 
+    runs.add(command)
+    reports.add(command)
+
     command("lab", "Open JupyterLab on the first notebook; further options go to JupyterLab.",
             "circpeft lab --port 8890 --no-browser")  # fmt: skip
     parser.commands = list(commands.choices)
@@ -65,6 +69,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0 if print_report(hub=options.hub) else 1
         if options.command == "lab":
             return _lab(rest)
+        if options.command == "train":
+            return runs.run_train(options)
+        if options.command == "sweep":
+            return runs.run_sweep(options)
+        if options.command == "report":
+            return reports.run_report(options)
         return _run(options)
     except RequestError as error:
         print(f"circpeft {options.command}: error: {error}", file=sys.stderr)
@@ -119,7 +129,3 @@ def _lab(extra: list[str]) -> int:
         command.append("--allow-root")
     sys.stdout.flush()
     os.execv(sys.executable, [*command, *extra])
-
-
-if __name__ == "__main__":
-    sys.exit(main())

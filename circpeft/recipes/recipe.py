@@ -2,56 +2,29 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass, field, replace
 
-from .defaults import (
+from ..defaults import (
     HEAD_LEARNING_RATE,
     HEAD_LEARNING_RATES,
     LEARNING_RATES,
     MODEL_HEAD_RATES,
     MODEL_RATES,
-    PROFILES,
 )
-from .ops.checks import nearest
+from ..ops.checks import nearest
 
 CHOICES = {
     "precision": ("float32", "bf16", "fp16"),
     "base_dtype": ("float32", "bfloat16", "float16"),
     "quantization": ("", "4bit", "8bit"),
 }
+# Fields that decide nothing about the outcome: they are no part of a recipe's identity.
+OUTSIDE = {"output_dir", "report_to", "table", "row", "column"}
 # What a method's text may say beside its hyperparameters.
 RATES = {"learning_rate", "head_learning_rate"}
-
-
-def profile(name: str, kind: str = "text") -> dict:
-    """Settings of a profile for a kind of tasks.
-
-    Raises: ValueError for an unknown name, with the nearest.
-
-    >>> profile("paper")["model"], profile("cpu", "images")["model"]
-    ('FacebookAI/roberta-base', 'small-vit')
-    """
-    if kind not in PROFILES:
-        raise ValueError(f"unknown kind of tasks {kind!r}; {nearest(kind, PROFILES)}")
-    if name not in PROFILES[kind]:
-        raise ValueError(f"unknown profile {name!r}; {nearest(name, PROFILES[kind])}")
-    return PROFILES[kind][name]
-
-
-def targets(text: str) -> tuple[str, ...] | str:
-    """Target modules from a text: names with commas between them, one regex, or "all-linear".
-
-    >>> targets("query, value"), targets("all-linear"), targets(r".*q_proj")
-    (('query', 'value'), 'all-linear', '.*q_proj')
-    """
-    text = text.strip()
-    if text == "all-linear" or set(text) & set("*|()[]\\^$+?"):
-        return text
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 @dataclass(frozen=True)
@@ -66,7 +39,8 @@ class Recipe:
             ``head_learning_rate`` may be among them, so that a method's text can name its own.
         target_modules: names of the layers to adapt, a regex, or "all-linear".
         data_dir: local data folder; "" takes the embedded data or the hub.
-        epochs, batch_size, max_length: as usual; sequences are padded to the longest of their batch.
+        epochs, batch_size, max_length: as usual; sequences are padded to the longest of their batch, and a batch is
+            that of all processes together.
         max_train, max_eval: rows used of train, and of validation and test; 0 takes all.
         learning_rate, head_learning_rate: peak rates of AdamW for the method's parameters and for the head; 0 takes the
             method's default.
@@ -160,13 +134,13 @@ class Recipe:
 
     @property
     def label(self) -> str:
-        """The method with its hyperparameters, as `parse_method` reads it."""
+        """The method with its hyperparameters, as `recipes.parse_method` reads it."""
         return ":".join([self.method, *(f"{name}={value}" for name, value in sorted(self.hyperparameters.items()))])
 
     @property
     def settings(self) -> dict:
         """Everything that decides the outcome, as plain values."""
-        settings = {name: value for name, value in asdict(self).items() if name not in ("output_dir", "report_to")}
+        settings = {name: value for name, value in asdict(self).items() if name not in OUTSIDE}
         settings["learning_rate"], settings["head_learning_rate"] = self.rates
         return json.loads(json.dumps(settings))
 
@@ -182,37 +156,16 @@ class Recipe:
         return replace(self, seed=seed)
 
 
-def parse_method(text: str) -> tuple[str, dict]:
-    """A method's name and hyperparameters from "name" or "name:key=value:key=value".
+@dataclass(frozen=True)
+class CellRecipe(Recipe):
+    """A recipe that stands for one cell of a table: a row and a column of it.
 
-    Raises: ValueError for a part that is not key=value.
-
-    >>> parse_method("c3a:block_size=64")
-    ('c3a', {'block_size': 64})
+    Args:
+        table: the table's name, such as "cdvft-1"; "" in a sweep of one's own.
+        row: the row as it is printed, such as "CDVFT p=768".
+        column: the column as it is printed, or the task that stands in for it.
     """
-    name, *parts = text.strip().split(":")
-    hyperparameters = {}
-    for part in parts:
-        key, equals, value = part.partition("=")
-        if not equals or not key or not value:
-            example = "expected name:key=value, e.g. c3a:block_size=64"
-            raise ValueError(f"cannot read {part!r} in method {text!r}; {example}")
-        try:
-            hyperparameters[key] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            hyperparameters[key] = value  # a plain word, such as init_weights=gaussian
-    return name, hyperparameters
 
-
-def parse_methods(text: str) -> list[tuple[str, dict]]:
-    """A comma-separated list of methods; "all" is every method with its defaults.
-
-    >>> [name for name, _ in parse_methods("lora, cdvft:num_factors=5")]
-    ['lora', 'cdvft']
-    """
-    if text.strip() == "all":
-        return [(name, {}) for name in LEARNING_RATES]
-    methods = [parse_method(part) for part in text.split(",") if part.strip()]
-    if not methods:
-        raise ValueError(f"methods is empty; expected names such as {', '.join(LEARNING_RATES)}, or all")
-    return methods
+    table: str = ""
+    row: str = ""
+    column: str = ""

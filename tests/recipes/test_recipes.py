@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from circpeft import methods, recipes
+from circpeft import defaults, methods, recipes
 from circpeft.recipes import Recipe, parse_method, parse_methods
 
 BASE = Recipe("entailment", "c3a")
@@ -157,8 +157,8 @@ def test_parse_methods():
 
 def test_every_method_has_a_rate_and_every_profile_is_a_recipe():
     assert list(recipes.LEARNING_RATES) == list(methods.METHODS)
-    assert set(recipes.HEAD_LEARNING_RATES) <= set(methods.METHODS)
-    assert all(list(rates) == list(methods.METHODS) for rates in recipes.MODEL_RATES.values())
+    assert set(defaults.HEAD_LEARNING_RATES) <= set(methods.METHODS)
+    assert all(list(rates) == list(methods.METHODS) for rates in defaults.MODEL_RATES.values())
     for kind, profiles in recipes.PROFILES.items():
         for name, settings in profiles.items():
             assert Recipe("entailment", "c3a", **settings).rates[0] > 0

@@ -1,0 +1,7 @@
+"""``python -m circpeft.cli``."""
+
+import sys
+
+from circpeft.cli import main
+
+sys.exit(main())

@@ -1,0 +1,189 @@
+"""The commands that train: one run, and a whole table."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import os
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from circpeft.course.parameters import RequestError
+
+EXIT_CODES = "exit codes: 0 everything is on record, 1 a run failed, 2 wrong usage, 130 interrupted"
+
+
+def add(command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the commands to a parser."""
+    train = command(
+        "train",
+        "Train one run: a method on a task, or one cell of a table. Under torchrun or accelerate launch, on all of "
+        "their processes.",
+        "circpeft train c3a:block_size=64 --task entailment --set epochs 1\n  "
+        "torchrun --nproc-per-node 2 -m circpeft train --table cdvft-3 --row LaMDA --column 'GSM8K Acc.' "
+        "--profile paper",
+    )
+    train.add_argument("method", nargs="?", default="", help="its name, with hyperparameters behind colons")
+    train.add_argument("--task", default="", metavar="NAME", help="the task (default: entailment)")
+    train.add_argument("--data-dir", default="", metavar="FOLDER", help="the task's data, instead of the hub")
+    train.add_argument("--seed", type=int, default=0, metavar="N")
+    train.add_argument("--table", default="", metavar="NAME", help="a printed table, for one of its cells")
+    train.add_argument("--row", default="", metavar="TEXT", help="the row as it is printed")
+    train.add_argument("--column", default="", metavar="TEXT", help="the column as it is printed")
+
+    sweep = command(
+        "sweep",
+        "Run a whole printed table (cdvft-1 to cdvft-3, c3a-2 to c3a-4), or a TOML file of your own. What is on record "
+        "is skipped, what was interrupted goes on.",
+        "circpeft sweep cdvft-1 --profile smoke --seeds 2\n  "
+        "circpeft sweep my_sweep.toml --workers 4\n  "
+        "circpeft sweep c3a-2 --profile paper --seeds 5 --ray 10.0.0.1:6379 --gpus 0.5",
+    )
+    sweep.add_argument("table", help="name of a table, or path of a TOML file")
+    sweep.add_argument("--seeds", type=int, default=0, metavar="N", help="runs a cell (default: 1, or the file's)")
+    sweep.add_argument("--row", action="append", default=[], metavar="TEXT", help="only this printed row; repeatable")
+    sweep.add_argument("--column", action="append", default=[], metavar="TEXT", help="only this column; repeatable")
+    sweep.add_argument("--data", default="", metavar="FOLDER", help="a folder with a folder of data for each task")
+    sweep.add_argument("--workers", type=int, default=1, metavar="N", help="runs at the same time on this machine")
+    sweep.add_argument("--ray", default="", metavar="ADDRESS", help="run on a Ray cluster: host:port, auto or local")
+    sweep.add_argument("--gpus", type=float, default=None, metavar="SHARE", help="of a GPU, for each run of a cluster")
+
+    for each in (train, sweep):
+        each.epilog += f"\n\n{EXIT_CODES}"
+        each.add_argument("--profile", default="", metavar="NAME", help="smoke, cpu or paper (default: cpu)")
+        each.add_argument("--set", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
+                          help="any other setting of a run, such as epochs; may be repeated")  # fmt: skip
+        each.add_argument("--output-dir", default="", metavar="FOLDER", help="where records go (default: in runs/)")
+        each.add_argument("--json", action="store_true", help="a line of JSON for each run, and one for the whole")
+        each.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    """What ``--set`` says."""
+    found: dict[str, Any] = {}
+    for name, text in options.set:
+        if name in found:
+            raise RequestError(f"setting {name!r} is given twice")
+        try:
+            found[name] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            found[name] = text
+    return found
+
+
+def run_train(options: argparse.Namespace) -> int:
+    """The ``train`` command; returns the exit code."""
+    from circpeft import recipes, tasks, training
+    from circpeft.training.quiet import quiet
+
+    quiet()
+    settings, profile = _settings(options), options.profile or "cpu"
+    try:
+        if options.table:
+            if options.method or options.task:
+                raise RequestError("a cell of a table has its own method and task: leave them out, or --table")
+            cells = recipes.plan_table(
+                options.table,
+                profile,
+                options.seed + 1,
+                rows=[options.row] if options.row else [],
+                columns=[options.column] if options.column else [],
+                output_dir=options.output_dir,
+                **settings,
+            ).cells
+            cells = [cell for cell in cells if cell.seed == options.seed]
+            if len(cells) > 1:
+                named = "; ".join(f"--row {cell.row!r} --column {cell.column!r}" for cell in cells[:4])
+                raise RequestError(f"{len(cells)} cells of {options.table} are meant; choose one: {named}")
+            recipe = replace(cells[0], data_dir=options.data_dir or cells[0].data_dir)
+        else:
+            task = options.task or "entailment"
+            if not options.method:
+                raise RequestError(
+                    f"which method? Give one such as c3a, or --table; e.g. circpeft train c3a --task {task}"
+                )
+            name, own = recipes.parse_method(options.method)
+            common = recipes.settings_of(profile, tasks.get(task).kind, settings)
+            data = str(Path(options.data_dir).resolve()) if options.data_dir else ""
+            folder = str(Path(options.output_dir or recipes.default_folder("train")).resolve())
+            run = {"hyperparameters": own, "data_dir": data, "seed": options.seed, "output_dir": folder, **common}
+            recipe = recipes.Recipe(task, name, **run)
+        training.check([recipe])
+    except (ValueError, TypeError, FileNotFoundError) as error:
+        raise RequestError(str(error)) from error
+    with redirect_stdout(sys.stderr):  # the Trainer logs there: what is left is the result alone
+        result = training.run(recipe)
+    if int(os.environ.get("RANK", 0)) == 0:
+        path = f"{recipe.output_dir}/results/{recipe.name}.json"
+        if options.json:
+            shown = (
+                "task",
+                "label",
+                "seed",
+                "metric",
+                "score",
+                "test_score",
+                "trainable_parameters",
+                "seconds",
+                "state",
+            )
+            print(json.dumps({**{name: getattr(result, name) for name in shown}, "record": path}))
+        else:
+            print(f"{recipe.label} on {recipe.task}, seed {recipe.seed}: validation {result.metric} "
+                  f"{result.score:.3f}, test {result.test_score:.3f}, {result.seconds:.0f} s\n{path}")  # fmt: skip
+    return 0
+
+
+def run_sweep(options: argparse.Namespace) -> int:
+    """The ``sweep`` command; returns the exit code."""
+    from circpeft import recipes, sweeps
+    from circpeft.training.quiet import quiet
+
+    quiet()
+    settings = _settings(options)
+    common = {"data": options.data, "output_dir": options.output_dir, **settings}
+    try:
+        if options.table.endswith(".toml"):
+            if options.row or options.column:
+                raise RequestError("--row and --column choose from a printed table; a file says itself what it runs")
+            plan = recipes.plan_file(options.table, options.profile, options.seeds, **common)
+        else:
+            rows = {"rows": options.row, "columns": options.column}
+            plan = recipes.plan_table(options.table, options.profile or "cpu", options.seeds or 1, **rows, **common)
+        told = (lambda done, recipe: print(_line(done, recipe), flush=True)) if options.json else None
+        outcome = sweeps.run_sweep(
+            plan, workers=options.workers, ray=options.ray, gpus=options.gpus, progress=not options.quiet, told=told
+        )
+    except (ValueError, TypeError, FileNotFoundError) as error:
+        raise RequestError(str(error)) from error
+    except KeyboardInterrupt:
+        print("\nInterrupted: what is finished stays, and the same command goes on from there", file=sys.stderr)
+        raise
+    if options.json:
+        print(sweeps.summary(outcome))
+    else:
+        print(_end(outcome, plan))
+    return 1 if outcome.failed else 0
+
+
+def _line(done: Any, recipe: Any) -> str:
+    row = {name: value for name, value in asdict(done).items() if name not in ("record", "traceback")}
+    return json.dumps(row | {"row": recipe.row, "column": recipe.column, "seed": recipe.seed})
+
+
+def _end(outcome: Any, plan: Any) -> str:
+    """What a sweep ended with, for the terminal."""
+    lines = [f"failed: {name}: {error}" for name, error in outcome.failed.items()]
+    lines += [f"left out: {entry['row'] or entry['column']}: {entry['reason']}" for entry in plan.left_out]
+    total = len(outcome.finished) + len(outcome.skipped) + len(outcome.failed)
+    lines.append(
+        f"{total} runs: {len(outcome.finished)} finished, {len(outcome.skipped)} on record before, "
+        f"{len(outcome.failed)} failed, in {outcome.seconds:.0f} s"
+    )
+    lines.append(f"records: {outcome.folder / 'results'}; the table: circpeft report {outcome.folder}")
+    return "\n".join(lines)

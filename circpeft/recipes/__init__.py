@@ -1,0 +1,29 @@
+"""What is to be run: one recipe a run, and the recipes of the papers' tables."""
+
+from ..defaults import LEARNING_RATES, PROFILES
+from .files import plan_file
+from .parsing import parse_method, parse_methods, profile, targets
+from .plan import SETTINGS, Plan, default_folder, plan_table, settings_of, table
+from .recipe import CellRecipe, Recipe
+from .tables import TABLES, Row, Table
+
+__all__ = [
+    "LEARNING_RATES",
+    "PROFILES",
+    "SETTINGS",
+    "TABLES",
+    "CellRecipe",
+    "Plan",
+    "Recipe",
+    "Row",
+    "Table",
+    "default_folder",
+    "parse_method",
+    "parse_methods",
+    "plan_file",
+    "plan_table",
+    "profile",
+    "settings_of",
+    "table",
+    "targets",
+]

@@ -1,0 +1,71 @@
+"""Settings and methods from the texts that people type."""
+
+from __future__ import annotations
+
+import ast
+
+from ..defaults import LEARNING_RATES, PROFILES
+from ..ops.checks import nearest
+
+
+def profile(name: str, kind: str = "text") -> dict:
+    """Settings of a profile for a kind of tasks.
+
+    Raises: ValueError for an unknown name, with the nearest.
+
+    >>> profile("paper")["model"], profile("cpu", "images")["model"]
+    ('FacebookAI/roberta-base', 'small-vit')
+    """
+    if kind not in PROFILES:
+        raise ValueError(f"unknown kind of tasks {kind!r}; {nearest(kind, PROFILES)}")
+    if name not in PROFILES[kind]:
+        raise ValueError(f"unknown profile {name!r}; {nearest(name, PROFILES[kind])}")
+    return PROFILES[kind][name]
+
+
+def targets(text: str) -> tuple[str, ...] | str:
+    """Target modules from a text: names with commas between them, one regex, or "all-linear".
+
+    >>> targets("query, value"), targets("all-linear"), targets(r".*q_proj")
+    (('query', 'value'), 'all-linear', '.*q_proj')
+    """
+    text = text.strip()
+    if text == "all-linear" or set(text) & set("*|()[]\\^$+?"):
+        return text
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def parse_method(text: str) -> tuple[str, dict]:
+    """A method's name and hyperparameters from "name" or "name:key=value:key=value".
+
+    Raises: ValueError for a part that is not key=value.
+
+    >>> parse_method("c3a:block_size=64")
+    ('c3a', {'block_size': 64})
+    """
+    name, *parts = text.strip().split(":")
+    hyperparameters = {}
+    for part in parts:
+        key, equals, value = part.partition("=")
+        if not equals or not key or not value:
+            example = "expected name:key=value, e.g. c3a:block_size=64"
+            raise ValueError(f"cannot read {part!r} in method {text!r}; {example}")
+        try:
+            hyperparameters[key] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            hyperparameters[key] = value  # a plain word, such as init_weights=gaussian
+    return name, hyperparameters
+
+
+def parse_methods(text: str) -> list[tuple[str, dict]]:
+    """A comma-separated list of methods; "all" is every method with its defaults.
+
+    >>> [name for name, _ in parse_methods("lora, cdvft:num_factors=5")]
+    ['lora', 'cdvft']
+    """
+    if text.strip() == "all":
+        return [(name, {}) for name in LEARNING_RATES]
+    methods = [parse_method(part) for part in text.split(",") if part.strip()]
+    if not methods:
+        raise ValueError(f"methods is empty; expected names such as {', '.join(LEARNING_RATES)}, or all")
+    return methods

@@ -1,0 +1,151 @@
+"""The rows of CDVFT Tables 1 to 3 and C3A Tables 2 to 4 as they are to be run.
+
+Neither paper prints learning rates or batch sizes: those are `circpeft.defaults`. Ranks and block sizes are printed in
+the tables or the text; where the text contradicts the table's own parameter count, the rank is what gives the count
+(CDVFT Table 3: LoRA 64 and 16, where the text says 8 and 64).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Row:
+    """One printed row: the method, and its hyperparameters on the paper's model.
+
+    Args:
+        name: the row as it is printed.
+        method: name of the method.
+        options: its hyperparameters, without a block size.
+        blocks: blocks along one side of the model's hidden size, ``d / b``; 0 for methods without blocks.
+        model: key of `MODELS`.
+        targets: the adapted layers; () takes the profile's (query and value).
+        columns: the columns that this row has scores in; () takes all.
+    """
+
+    name: str
+    method: str
+    options: dict[str, Any] = field(default_factory=dict)
+    blocks: int = 0
+    model: str = ""
+    targets: tuple[str, ...] | str = ()
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Table:
+    """One printed table: its kind of tasks, the columns with scores and their tasks, its rows, how seeds are summed up.
+
+    ``left_out`` names rows that nobody can run from the paper alone, and why.
+    """
+
+    kind: str
+    statistic: str
+    columns: dict[str, str]
+    rows: tuple[Row, ...]
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+# Hub id and hidden size of the papers' models.
+MODELS = {
+    "roberta-base": ("FacebookAI/roberta-base", 768),
+    "roberta-large": ("FacebookAI/roberta-large", 1024),
+    "vit-base": ("google/vit-base-patch16-224-in21k", 768),
+    "vit-large": ("google/vit-large-patch16-224-in21k", 1024),
+    "llama2-7b": ("meta-llama/Llama-2-7b-hf", 4096),
+    "llama2-13b": ("meta-llama/Llama-2-13b-hf", 5120),
+    "llama3-8b": ("meta-llama/Meta-Llama-3-8B", 4096),
+}
+# What stands for the papers' data where neither a hub nor a folder is at hand.
+STAND_INS = {"text": "entailment", "images": "digits", "instructions": "word_problems"}
+
+_GLUE = {"SST-2": "sst2", "MRPC": "mrpc", "CoLA": "cola", "QNLI": "qnli", "RTE": "rte", "STS-B": "stsb"}
+_IMAGES = {"Pets": "pets", "Cars": "cars", "DTD": "dtd", "EuroSAT": "eurosat", "FGVC": "fgvc", "RESISC": "resisc45"}
+_NO_GATE = ("q_proj", "k_proj", "v_proj", "up_proj", "down_proj")
+_NO_OUTPUT = ("q_proj", "k_proj", "v_proj", "gate_proj", "up_proj", "down_proj")
+# What gives C3A's count for (IA)3: every linear layer of a block.
+_EVERY_LINEAR = r".*(query|key|value|attention\.output\.dense|intermediate\.dense|layer\.\d+\.output\.dense)"
+
+
+def _roberta(size: str, d: int, rank: int, blocks: int) -> tuple[Row, ...]:
+    model, boft = f"roberta-{size}", {"block_size": 8, "n_butterfly_factor": 2}
+    rows = (
+        Row(f"{size} BitFit", "bitfit", model=model),
+        Row(f"{size} (IA)3", "ia3", model=model, targets=_EVERY_LINEAR),
+        Row(f"{size} LoRA r=8", "lora", {"r": 8}, model=model),
+        Row(f"{size} VeRA r={rank}", "vera", {"r": rank}, model=model),
+        Row(f"{size} BOFT m=2 b=8", "boft", boft, model=model),
+        Row(f"{size} C3A b={d}/1", "c3a", blocks=1, model=model),
+        Row(f"{size} C3A b={d}/{blocks}", "c3a", blocks=blocks, model=model),
+    )
+    return (Row(f"{size} Full", "full", model=model), *rows) if size == "base" else rows
+
+
+def _llama(name: str, model: str, d: int) -> tuple[Row, ...]:
+    return (
+        Row(f"{name} LoRA r=32", "lora", {"r": 32}, model=model),
+        Row(f"{name} C3A b={d}/32", "c3a", blocks=32, model=model),
+    )
+
+
+def _vit(size: str, d: int, blocks: int) -> tuple[Row, ...]:
+    model = f"vit-{size}"
+    return (
+        Row(f"{size} Head", "head", model=model),
+        Row(f"{size} Full", "full", model=model),
+        Row(f"{size} LoRA r=16", "lora", {"r": 16}, model=model),
+        Row(f"{size} C3A b={d}/{blocks}", "c3a", blocks=blocks, model=model),
+    )
+
+
+def _cdvft(model: str, lora: int, vera: int, frequencies: int) -> tuple[Row, ...]:
+    return (
+        Row("FF", "full", model=model),
+        Row("LoRA", "lora", {"r": lora}, model=model),
+        Row("VeRA", "vera", {"r": vera}, model=model),
+        Row("FourierFT", "fourierft", {"n_frequency": frequencies}, model=model),
+        Row("CDVFT p=768", "cdvft", blocks=1, model=model),
+    )
+
+
+def _instructions() -> tuple[Row, ...]:
+    mt, gsm, llama = ("MT-Bench Score",), ("GSM8K Acc.",), "llama2-7b"
+    return (
+        Row("LoRA", "lora", {"r": 64}, model=llama, columns=mt),
+        Row("LoRA", "lora", {"r": 16}, model=llama, targets=_NO_GATE, columns=gsm),
+        Row("VeRA", "vera", {"r": 1024}, model=llama, targets=_NO_OUTPUT, columns=mt),
+        Row("FourierFT", "fourierft", {"n_frequency": 1000}, model=llama, columns=mt),
+        Row("LaMDA", "lamda", {"r": 32}, model=llama, targets=_NO_GATE, columns=gsm),
+        Row("CDVFT p=2048", "cdvft", blocks=2, model=llama, columns=mt),
+        Row("CDVFT p=2048", "cdvft", blocks=2, model=llama, targets=_NO_GATE, columns=gsm),
+        Row("CDVFT p=4096", "cdvft", blocks=1, model=llama, columns=mt),
+        Row("CDVFT p=4096", "cdvft", blocks=1, model=llama, targets=_NO_GATE, columns=gsm),
+    )
+
+
+# C3A: mean over seeds, best epoch on validation; CDVFT: median of five seeds (its section 4.1).
+TABLES = {
+    "cdvft-1": Table("text", "median", _GLUE, _cdvft("roberta-base", 8, 1024, 1000)),
+    "cdvft-2": Table(
+        "images", "median", {"RESISC45": "resisc45", "CIFAR100": "cifar100"}, _cdvft("vit-base", 16, 256, 3000)
+    ),
+    "cdvft-3": Table(
+        "instructions",
+        "median",
+        {"MT-Bench Score": "alpaca", "GSM8K Acc.": "gsm8k"},
+        _instructions(),
+        {"LaMDA++": "its ranks differ from layer to layer, and the paper does not print them"},
+    ),
+    "c3a-2": Table("text", "mean", _GLUE, _roberta("base", 768, 1024, 6) + _roberta("large", 1024, 256, 8)),
+    "c3a-3": Table(
+        "instructions",
+        "mean",
+        {"GSM8k": "gsm8k", "MATH": "math", "ViGGO": "viggo", "SQL": "sql"},
+        _llama("LLaMA2-7B", "llama2-7b", 4096)
+        + _llama("LLaMA2-13B", "llama2-13b", 5120)
+        + _llama("LLaMA3-8B", "llama3-8b", 4096),
+    ),
+    "c3a-4": Table("images", "mean", _IMAGES, _vit("base", 768, 12) + _vit("large", 1024, 16)),
+}

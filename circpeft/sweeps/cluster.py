@@ -1,0 +1,114 @@
+"""Runs on a Ray cluster: a task a run, with its share of a GPU, tried again where a worker is lost."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from .. import results
+from ..recipes import Recipe
+from .local import ATTEMPTS, TICK
+from .work import Done, work
+
+PATIENCE = 5.0  # seconds that an address has to take a connection in
+
+
+def work_far_away(recipe: Recipe, code: str) -> Done:
+    """A run on a worker that may not share the folder of the one who asked: its record comes back with its end.
+
+    Raises: RuntimeError where the worker has other code: its record would be taken for one of ours.
+    """
+    if results.code_version() != code:
+        raise RuntimeError(
+            f"node {socket.gethostname()} has circpeft of code version {results.code_version()}, expected {code}: "
+            f"install the same commit on every node"
+        )
+    done = work(recipe)
+    if done.state == "failed":
+        return done
+    path = results.path_of(recipe.name, recipe.output_dir)
+    return replace(done, record=path.read_text(encoding="utf-8"))
+
+
+def run_on_ray(recipes: list[Recipe], address: str, gpus: float | None) -> Iterator[Done | list[Recipe]]:
+    """Run recipes on a cluster, and yield each end as it comes; in between, about once a second, what is not ended.
+
+    Args:
+        recipes: the runs.
+        address: "auto" (the cluster of this machine), "local" (a new one, of this machine alone), "host:port" of a
+            cluster's head, or "ray://host:port" of its client server.
+        gpus: share of a GPU for each run; None is one where the cluster has any.
+
+    Raises: ValueError for an address that does not answer, a cluster without the GPUs that are asked for, or where Ray
+    is not installed.
+    """
+    ray = _ray()
+    _connect(ray, address)
+    try:
+        has = ray.cluster_resources().get("GPU", 0)
+        share = float(min(has, 1)) if gpus is None else gpus
+        if share > has:
+            raise ValueError(f"gpus={share:g} for each run, and the cluster at {address!r} has {has:g} GPUs")
+        far = ray.remote(num_cpus=1, num_gpus=share, max_retries=ATTEMPTS)(work_far_away)
+        code = results.code_version()
+        waiting = {far.remote(recipe, code): recipe for recipe in recipes}
+        while waiting:
+            ended, _ = ray.wait(list(waiting), timeout=TICK)
+            for reference in ended:
+                yield _end_of(ray, reference, waiting.pop(reference))
+            yield list(waiting.values())
+    finally:
+        ray.shutdown()
+
+
+def _ray() -> Any:
+    try:
+        import ray
+    except ImportError:
+        raise ValueError("--ray needs Ray, which is not installed: pip install 'circpeft[cluster]'") from None
+    return ray
+
+
+def _connect(ray: Any, address: str) -> None:
+    if address not in ("auto", "local"):
+        _answers(address)
+    # Workers are to find this very package, installed or not.
+    paths = os.pathsep.join(filter(None, [str(results.ROOT), os.environ.get("PYTHONPATH", "")]))
+    options = {"runtime_env": {"env_vars": {"PYTHONPATH": paths}}, "log_to_driver": False, "configure_logging": False}
+    try:
+        ray.init(address=address, **options)
+    except ConnectionError as error:
+        raise ValueError(
+            f"no Ray cluster answers at {address!r} ({error}): start one with `ray start --head`, or give --ray local"
+        ) from error
+
+
+def _answers(address: str) -> None:
+    """Raise ValueError unless something takes connections at an address: Ray itself would try for a minute."""
+    parts = urlsplit(address if "//" in address else f"//{address}")
+    try:
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host or not port:
+        raise ValueError(f"Ray address {address!r} is no host:port; expected such as 10.0.0.1:6379, auto or local")
+    try:
+        socket.create_connection((host, port), timeout=PATIENCE).close()
+    except OSError as error:
+        raise ValueError(
+            f"no Ray cluster answers at {address!r} ({error}): start one there with `ray start --head --port {port}`, "
+            f"or look for it with `ray status`"
+        ) from error
+
+
+def _end_of(ray: Any, reference: Any, recipe: Recipe) -> Done:
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayError as error:  # lost more often than it may be, or an error of the worker itself
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        cause = getattr(error, "cause", None)
+        return Done(recipe.name, "failed", error=str(cause or first), traceback=str(error))

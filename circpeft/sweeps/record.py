@@ -1,0 +1,130 @@
+"""What a sweep leaves on disk beside its records: its plan, what runs now, and why a run failed."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from .. import results
+from ..recipes import Plan, Recipe
+
+SCHEMA = 1
+
+
+def write_plan(plan: Plan, folder: Path) -> Path:
+    """Write which run stands for which cell: what tables are made from. An earlier plan of the same name goes."""
+    row = {
+        "schema": SCHEMA,
+        "name": plan.name,
+        "table": plan.table,
+        "profile": plan.profile,
+        "seeds": plan.seeds,
+        "statistic": plan.statistic,
+        "printed_model": plan.printed_model,
+        "started": now(),
+        "commit": results.commit(),
+        "code": results.code_version(),
+        "cells": [
+            {
+                "row": cell.row,
+                "column": cell.column,
+                "task": cell.task,
+                "printed_task": cell.column in plan.printed_columns,
+                "label": cell.label,
+                "seed": cell.seed,
+                "run": cell.name,
+            }
+            for cell in plan.cells
+        ],
+        "left_out": list(plan.left_out),
+    }
+    path = folder / "sweeps" / f"{plan.name}.json"
+    results.write_atomically(path, json.dumps(row, indent=1) + "\n")
+    return path
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold an output folder for one sweep at a time; the lock ends with the process.
+
+    Raises: ValueError where another sweep is at work in it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".sweep.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(
+                f"another sweep is at work in {folder}: wait for its end, or give another output folder"
+            ) from None
+        yield
+
+
+def write_failure(recipe: Recipe, error: str, traceback: str, device: str) -> Path:
+    """Record that a run failed, and why."""
+    failure = results.Failure(
+        name=recipe.name,
+        settings=recipe.settings,
+        error=error,
+        traceback=traceback,
+        finished=now(),
+        **results.environment(device),
+    )
+    return results.write(failure, results.failure_path(recipe.name, recipe.output_dir))
+
+
+def forget_failure(recipe: Recipe) -> None:
+    """A run that succeeded has not failed."""
+    results.failure_path(recipe.name, recipe.output_dir).unlink(missing_ok=True)
+
+
+def set_aside(recipe: Recipe) -> Path:
+    """Move what lies in a record's place and is none out of the way, and keep it."""
+    path = results.path_of(recipe.name, recipe.output_dir)
+    target = Path(recipe.output_dir) / "unreadable" / f"{time.time_ns()}-{path.name}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return path.rename(target)
+
+
+def running_path(recipe: Recipe) -> Path:
+    """Where a run tells how far it is."""
+    return Path(recipe.output_dir) / "running" / f"{recipe.name}.json"
+
+
+class Steps(TrainerCallback):
+    """Tells how far a run is, in a small file that goes when the run ends."""
+
+    def __init__(self, recipe: Recipe, every: float = 1.0) -> None:
+        self.path, self.every, self.told = running_path(recipe), every, 0.0
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if time.monotonic() - self.told >= self.every and state.is_world_process_zero:
+            self.told = time.monotonic()
+            results.write_atomically(self.path, json.dumps({"step": state.global_step, "of": state.max_steps}))
+
+    def gone(self) -> None:
+        """The run has ended."""
+        self.path.unlink(missing_ok=True)
+
+
+def share_done(recipe: Recipe) -> float:
+    """How much of a run is done, from 0 to 1."""
+    path = running_path(recipe)
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:  # not begun, or just ended
+        return 0.0
+    return min(1.0, told["step"] / max(1, told["of"]))
+
+
+def now() -> str:
+    """The time, in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,57 @@
+"""Sweep files: read as they are meant, and refused with the reason."""
+
+import pytest
+
+from circpeft import recipes
+
+GOOD = 'profile = "smoke"\ntasks = ["entailment", "cola"]\nmethods = ["c3a:block_size=64", "lora"]\nseeds = 2\n'
+
+
+def test_rows_are_methods_and_columns_tasks(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(GOOD + 'data = "sets"\nstatistic = "median"\n[settings]\nepochs = 4\nmax_train = 10\n')
+    plan = recipes.plan_file(path, output_dir=tmp_path / "out")
+    assert (plan.name, plan.table, plan.profile, plan.seeds, plan.statistic) == ("mine", "", "smoke", 2, "median")
+    assert [(c.row, c.column, c.seed) for c in plan.cells[:3]] == [
+        ("c3a:block_size=64", "entailment", 0),
+        ("c3a:block_size=64", "cola", 0),
+        ("lora", "entailment", 0),
+    ]
+    assert len(plan.cells) == 8 and {(c.epochs, c.max_train) for c in plan.cells} == {(4, 10)}
+    assert {c.data_dir for c in plan.cells} == {str(tmp_path / "sets" / task) for task in ("entailment", "cola")}
+    assert {c.output_dir for c in plan.cells} == {str(tmp_path / "out")} and not plan.printed_columns
+
+
+def test_what_is_given_goes_before_the_file(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(GOOD + "[settings]\nepochs = 4\n")
+    plan = recipes.plan_file(path, "cpu", 1, epochs=9)
+    assert (plan.profile, plan.seeds, len(plan.cells)) == ("cpu", 1, 4) and {c.epochs for c in plan.cells} == {9}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("tasks = [", "is no TOML"),
+        (GOOD + "seed = 3\n", "unknown key 'seed'; did you mean 'seeds'?"),
+        (GOOD.replace("seeds = 2", 'seeds = "2"'), "seeds must be of type int, got '2'"),
+        ('tasks = ["rte"]\n', "methods must be a list of names"),
+        ('tasks = []\nmethods = ["c3a"]\n', "tasks must be a list of names"),
+        (GOOD + "[settings]\nepoch = 3\n", "unknown setting 'epoch'; did you mean 'epochs'?"),
+        (GOOD + "[settings]\nepochs = 0\n", "epochs must be an integer of at least 1, got 0"),
+        (GOOD + 'statistic = "mode"\n', "unknown statistic 'mode'; "),
+        (GOOD.replace('"cola"', '"col"'), "unknown task 'col'; did you mean 'cola'?"),
+        (GOOD.replace("smoke", "smoky"), "unknown profile 'smoky'; did you mean 'smoke'?"),
+        (GOOD.replace("seeds = 2", "seeds = -1"), "seeds must be an integer of at least 1, got -1"),
+    ],
+)
+def test_a_wrong_file_is_named_with_what_is_wrong(tmp_path, text, said):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=said):
+        recipes.plan_file(path)
+
+
+def test_an_absent_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no recipe file"):
+        recipes.plan_file(tmp_path / "none.toml")

@@ -1,0 +1,84 @@
+"""A tiny model, sentences that it can learn, and plans of runs on both that take a second each."""
+
+import itertools
+import json
+from pathlib import Path
+
+import datasets
+import pytest
+import torch
+from transformers import BertConfig, BertModel, BertTokenizerFast
+
+from circpeft import recipes
+
+NOUNS = ("actor", "baker", "clerk", "doctor", "editor", "farmer")
+WORDS = {"good": 1, "fine": 1, "bad": 0, "poor": 0}
+SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 64, "num_attention_heads": 2}
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory) -> str:
+    """Folder of a BERT with 2 layers of 32 features."""
+    folder = tmp_path_factory.mktemp("model")
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "a", "saw", *NOUNS, *WORDS]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary))
+    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+    torch.manual_seed(0)
+    BertModel(BertConfig(vocab_size=len(vocabulary), initializer_range=0.1, **SIZES)).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory) -> str:
+    """A folder with data for sst2 and, the same rows, for cola."""
+    rows = [
+        {"sentence": f"the {a} saw a {word} {b}", "label": label}
+        for (word, label), a, b in itertools.product(WORDS.items(), NOUNS, NOUNS)
+    ]
+    mixed = [rows[i] for i in torch.randperm(len(rows), generator=torch.Generator().manual_seed(0)).tolist()]
+    folder = tmp_path_factory.mktemp("data")
+    for task in ("sst2", "cola"):
+        (folder / task).mkdir()
+        for split, part in (("train", mixed[:64]), ("validation", mixed[64:96]), ("test", mixed[96:])):
+            (folder / task / f"{split}.jsonl").write_text("\n".join(map(json.dumps, part)))
+    return str(folder)
+
+
+@pytest.fixture
+def sweep_file(tiny_model, data, tmp_path):
+    """A function that writes a sweep file on the tiny model; keyword arguments are its keys, or settings."""
+
+    def write(methods: list[str], seeds: int = 1, tasks: tuple[str, ...] = ("sst2",), **settings) -> Path:
+        settings = {
+            "model": tiny_model,
+            "target_modules": "query,value,dense",
+            "epochs": 2,
+            "batch_size": 16,
+        } | settings
+        lines = [f"seeds = {seeds}", f"data = {json.dumps(data)}", f"tasks = {json.dumps(list(tasks))}"]
+        lines += [f"methods = {json.dumps(methods)}", "[settings]"]
+        lines += [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
+        path = tmp_path / "mine.toml"
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def plan(sweep_file, tmp_path):
+    """A function that makes a plan on the tiny model, its records under the test's folder."""
+
+    def make(methods: list[str], seeds: int = 1, folder: str = "out", **settings) -> recipes.Plan:
+        return recipes.plan_file(sweep_file(methods, seeds, **settings), output_dir=tmp_path / folder)
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    """Tokenised data out of the user's home."""
+    folder = str(tmp_path_factory.getbasetemp() / "cache")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", folder)
+    monkeypatch.setenv("HF_DATASETS_CACHE", folder)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")

@@ -1,0 +1,79 @@
+"""The commands `train` and `sweep`: what they print, what they end with, and what they refuse."""
+
+import json
+
+import pytest
+
+from circpeft import cli, results, training
+
+
+def test_a_sweep_prints_its_end_and_a_second_one_skips(sweep_file, tmp_path, capsys):
+    file, folder = sweep_file(["c3a", "c3a:block_size=7"]), ["--output-dir", str(tmp_path / "out")]
+    assert cli.main(["sweep", str(file), *folder, "--quiet"]) == 1
+    said = capsys.readouterr().out
+    assert "2 runs: 1 finished, 0 on record before, 1 failed" in said and "block_size=7 does not divide 32" in said
+    assert f"circpeft report {tmp_path / 'out'}" in said
+    file = sweep_file(["c3a"])
+    assert cli.main(["sweep", str(file), *folder, "--quiet", "--json"]) == 0
+    [line] = capsys.readouterr().out.splitlines()
+    found = json.loads(line)
+    assert (found["finished"], found["skipped"], found["failed"]) == (0, 1, {})
+
+
+def test_train_makes_one_record(tiny_model, data, tmp_path, capsys):
+    command = ["train", "lora:r=4", "--task", "sst2", "--data-dir", f"{data}/sst2"]
+    command += ["--output-dir", str(tmp_path / "one")]
+    for name, value in {"model": tiny_model, "epochs": "1", "target_modules": "query,value"}.items():
+        command += ["--set", name, value]
+    assert cli.main([*command, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    [made] = results.read_all(tmp_path / "one")
+    assert found["test_score"] == made.test_score and found["state"] == "finished" and made.label == "lora:r=4"
+    assert cli.main(command) == 0
+    assert f"validation accuracy {made.score:.3f}, test {made.test_score:.3f}" in capsys.readouterr().out
+
+
+def test_train_takes_a_cell_of_a_table(monkeypatch, capsys, tmp_path):
+    asked = []
+    monkeypatch.setattr(training, "check", asked.extend)
+    monkeypatch.setattr(training, "run", lambda recipe: asked.append(recipe))
+    command = ["train", "--table", "cdvft-1", "--row", "CDVFT p=768", "--profile", "smoke", "--seed", "3"]
+    with pytest.raises(AttributeError):  # the made-up run has no scores
+        cli.main([*command, "--output-dir", str(tmp_path)])
+    assert asked[0] == asked[1] and (asked[0].row, asked[0].seed, asked[0].label) == (
+        "CDVFT p=768",
+        3,
+        "cdvft:block_size=384",
+    )
+    assert cli.main(command[:3]) == 2
+    said = capsys.readouterr().err
+    assert "5 cells of cdvft-1 are meant; choose one: --row 'FF' --column" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["sweep", "cdvtf-1"], "unknown table 'cdvtf-1'; did you mean 'cdvft-1'?"),
+        (["sweep", "cdvft-1", "--profile", "smoek"], "unknown profile 'smoek'; did you mean 'smoke'?"),
+        (["sweep", "cdvft-1", "--row", "LoRa"], "unknown row 'LoRa'; did you mean 'LoRA'?"),
+        (["sweep", "cdvft-1", "--set", "epoch", "3"], "unknown setting 'epoch'; did you mean 'epochs'?"),
+        (["sweep", "cdvft-1", "--set", "epochs", "three"], "epochs must be an integer of at least 1, got 'three'"),
+        (["sweep", "cdvft-1", "--set", "epochs", "3", "--set", "epochs", "4"], "setting 'epochs' is given twice"),
+        (["sweep", "none.toml"], "there is no recipe file 'none.toml'"),
+        (["sweep", "cdvft-1", "--profile", "smoke", "--workers", "0"], "workers must be at least 1, got 0"),
+        (["train"], "which method?"),
+        (["train", "c3b"], "unknown method 'c3b'; did you mean 'c3a'?"),
+        (["train", "c3a", "--task", "entailmnt"], "unknown task 'entailmnt'; did you mean 'entailment'?"),
+        (["train", "c3a", "--table", "cdvft-1"], "a cell of a table has its own method and task"),
+        (["train", "c3a:block_size=100", "--profile", "smoke"], "block_size=100 does not divide 384; nearest"),
+        (["swep"], "unknown command 'swep'; did you mean 'sweep'?"),
+    ],
+)
+def test_wrong_usage_ends_with_two_and_the_nearest_choice(arguments, said, capsys):
+    if arguments == ["swep"]:
+        with pytest.raises(SystemExit) as ended:
+            cli.main(arguments)
+        assert ended.value.code == 2
+    else:
+        assert cli.main(arguments) == 2
+    assert said in capsys.readouterr().err

@@ -1,0 +1,83 @@
+"""Sweeps on a real Ray cluster of two nodes of this machine, one of which is lost in the middle."""
+
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from circpeft import results, sweeps
+from circpeft.sweeps import cluster
+
+pytest.importorskip("ray")
+
+
+@pytest.fixture
+def two_nodes(monkeypatch):
+    """A cluster of two nodes with a processor each."""
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_health_check_period_ms", "500")  # it is asked less often whether a node lives
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    made.second = made.add_node(num_cpus=1)
+    yield made
+    made.shutdown()
+
+
+def test_a_lost_node_costs_no_run_and_the_scores_are_those_of_this_machine(plan, two_nodes):
+    methods, settings = ["c3a", "lora:r=4", "head"], {"seeds": 2, "epochs": 3}
+    planned, ends = plan(methods, **settings), []
+
+    def told(done, recipe):
+        ends.append(done.name)
+        if len(ends) == 1:
+            two_nodes.remove_node(two_nodes.second, allow_graceful=False)
+
+    outcome = sweeps.run_sweep(planned, ray=two_nodes.address, told=told)
+    assert sorted(ends) == sorted(outcome.finished) == sorted(cell.name for cell in planned.cells)
+    assert not outcome.failed and len(set(ends)) == 6
+
+    here = plan(methods, folder="here", **settings)
+    sweeps.run_sweep(here)
+    found = [
+        {r.label + str(r.seed): (r.score, r.test_score, r.losses) for r in results.read_all(folder)}
+        for folder in (planned.cells[0].output_dir, here.cells[0].output_dir)
+    ]
+    assert found[0] == found[1]
+
+
+def test_a_worker_with_other_code_is_refused(plan):
+    [cell] = plan(["c3a"]).cells
+    with pytest.raises(RuntimeError, match="expected other: install the same commit on every node"):
+        cluster.work_far_away(cell, "other")
+    assert not Path(cell.output_dir).exists()
+
+
+def test_the_record_comes_back_with_the_end(plan, tmp_path):
+    [cell] = plan(["head"], epochs=1).cells
+    done = cluster.work_far_away(cell, results.code_version())
+    assert done.record == results.path_of(cell.name, cell.output_dir).read_text()
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", "nonsense:port", "ray://"])
+def test_an_address_that_is_none(plan, address):
+    with pytest.raises(ValueError, match="is no host:port; expected such as 10.0.0.1:6379, auto or local"):
+        sweeps.run_sweep(plan(["c3a"]), ray=address)
+
+
+def test_an_address_that_does_not_answer(plan):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started = time.monotonic()
+    with pytest.raises(
+        ValueError, match=f"no Ray cluster answers at '127.0.0.1:{port}'.*ray start --head --port {port}"
+    ):
+        sweeps.run_sweep(plan(["c3a"]), ray=f"127.0.0.1:{port}")
+    assert time.monotonic() - started < 20
+
+
+def test_without_a_cluster_auto_says_how_to_start_one(plan, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(ValueError, match="no Ray cluster answers at 'auto'.*ray start --head"):
+        sweeps.run_sweep(plan(["c3a"]), ray="auto")

@@ -1,0 +1,53 @@
+"""What a launcher starts in each process: runs recipes, and writes down what this process got from each.
+
+Usage: ``launched.py FOLDER``, where ``FOLDER/jobs.json`` has a job a recipe: its settings, and how it is to go.
+"""
+
+import json
+import os
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import datasets
+from transformers import Trainer
+
+from circpeft import training
+from circpeft.recipes import Recipe
+
+folder = Path(sys.argv[1])
+datasets.config.HF_DATASETS_CACHE = folder / "cache"
+rank, evaluate, step = os.environ["RANK"], Trainer.evaluate, Trainer.training_step
+
+
+def until(number: int, kill: bool):
+    """An evaluation that breaks off the run, or ends this process, the n-th time."""
+    evaluations = []
+
+    def breaking(self, *arguments, **options):
+        evaluations.append(self.state.global_step)
+        if len(evaluations) == number:
+            if kill:
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise KeyboardInterrupt
+        return evaluate(self, *arguments, **options)
+
+    return breaking
+
+
+def counting(self, model, *arguments, **options):
+    """A training step that notes of what kind the model and its parameters are."""
+    steps.append([type(model).__name__, type(next(model.parameters())).__name__])
+    return step(self, model, *arguments, **options)
+
+
+for name, job in json.loads((folder / "jobs.json").read_text()).items():
+    steps: list[list[str]] = []
+    Trainer.training_step = counting
+    Trainer.evaluate = until(job["until"], job.get("kill", False)) if "until" in job else evaluate
+    try:
+        told = asdict(training.run(Recipe(**job["recipe"])))
+    except (ValueError, KeyboardInterrupt) as error:
+        told = {"error": f"{type(error).__name__}: {error}"}
+    (folder / f"{name}.{rank}.json").write_text(json.dumps({**told, "steps": steps}))
