@@ -31,7 +31,9 @@ _MODULES = (
     "plots",
     "profiling",
     "recipes",
+    "report",
     "results",
+    "sweeps",
     "tasks",
     "training",
 )

@@ -1,4 +1,4 @@
-"""The first notebook in JupyterLab, driven as a learner would, in headless Chromium."""
+"""The first notebook and the dashboard in JupyterLab, driven as a learner would, in headless Chromium."""
 
 import os
 import re
@@ -10,8 +10,10 @@ import sys
 import time
 from pathlib import Path
 
+import nbformat
 import pytest
 
+from circpeft import recipes, training
 from circpeft.course.parameters import repository
 
 CHROMIUM = shutil.which("chromium")
@@ -32,11 +34,12 @@ def free_port() -> int:
 
 @pytest.fixture
 def lab(tmp_path: Path):
-    """A JupyterLab over a copy of the first notebook; yields the address of the notebook in it."""
-    shutil.copy(repository() / "notebooks" / "00_start.ipynb", tmp_path)
+    """A JupyterLab over an empty folder; yields the folder, and what makes the address of a notebook in it."""
+    folder = tmp_path / "lab"
+    folder.mkdir()
     port, token = free_port(), secrets.token_hex(16)
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}"]
-    command += [f"--ServerApp.root_dir={tmp_path}", f"--IdentityProvider.token={token}", "--ServerApp.port_retries=0"]
+    command += [f"--ServerApp.root_dir={folder}", f"--IdentityProvider.token={token}", "--ServerApp.port_retries=0"]
     environment = {**os.environ, "JUPYTER_CONFIG_DIR": str(tmp_path / ".jupyter"), "HOME": str(tmp_path)}
     with (tmp_path / "lab.log").open("w") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
@@ -46,14 +49,16 @@ def lab(tmp_path: Path):
                 break
             assert server.poll() is None, (tmp_path / "lab.log").read_text()
             time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}/lab/tree/00_start.ipynb?token={token}"
+        yield folder, lambda name: f"http://127.0.0.1:{port}/lab/tree/{name}?token={token}"
     finally:
         server.terminate()
         server.wait(timeout=20)
 
 
-def test_first_moving_picture_within_a_minute(lab, tmp_path):
-    from playwright.sync_api import TimeoutError, sync_playwright
+@pytest.fixture
+def page():
+    """A page of headless Chromium that answers JupyterLab's questions."""
+    from playwright.sync_api import sync_playwright
 
     assert CHROMIUM, "CIRCPEFT_REQUIRE_BROWSER is set and there is no chromium on the PATH"
     with sync_playwright() as playwright:
@@ -66,25 +71,64 @@ def test_first_moving_picture_within_a_minute(lab, tmp_path):
             lambda dialog: dialog.locator("button.jp-mod-accept").first.click(),
             no_wait_after=True,
         )
-        started = time.monotonic()
-        page.goto(lab)
-        page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=PATIENCE)
-        picture = page.locator('.jp-OutputArea-output img[src^="data:image/gif"]').first
-        for patience in (15_000, 15_000, 30_000, PATIENCE):
-            # Asked for before the kernel is connected, Run All Cells is lost without a word: ask again, as one would.
-            page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click()
-            page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Run All Cells$")).click()
-            try:
-                picture.wait_for(timeout=patience)
-                break
-            except TimeoutError:
-                continue
-        picture.wait_for(timeout=1_000)
-        seconds = time.monotonic() - started
-        assert picture.evaluate("image => image.naturalWidth") > 200
-        assert seconds < LIMIT, f"{seconds:.0f} s from opening the notebook to its first moving picture"
-        page.locator(".jp-OutputArea-output", has_text="no check failed").first.wait_for(timeout=PATIENCE)
-        page.screenshot(path=os.environ.get("CIRCPEFT_SCREENSHOT", tmp_path / "lab.png"))
-        assert page.locator(".jp-OutputArea-output", has_text="Traceback").count() == 0
+        yield page
         browser.close()
-        print(f"{seconds:.1f} s to the first moving picture")
+
+
+def run_all(page, address: str, wanted: str) -> float:
+    """Open a notebook, run all of its cells, and wait for what is wanted; the seconds that took."""
+    from playwright.sync_api import TimeoutError
+
+    started = time.monotonic()
+    page.goto(address)
+    page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=PATIENCE)
+    for patience in (15_000, 15_000, 30_000, PATIENCE):
+        # Asked for before the kernel is connected, Run All Cells is lost without a word: ask again, as one would.
+        page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click()
+        page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Run All Cells$")).click()
+        try:
+            page.locator(wanted).first.wait_for(timeout=patience)
+            break
+        except TimeoutError:
+            continue
+    page.locator(wanted).first.wait_for(timeout=1_000)
+    return time.monotonic() - started
+
+
+def test_first_moving_picture_within_a_minute(lab, page, tmp_path):
+    folder, address = lab
+    shutil.copy(repository() / "notebooks" / "00_start.ipynb", folder)
+    picture = '.jp-OutputArea-output img[src^="data:image/gif"]'
+    seconds = run_all(page, address("00_start.ipynb"), picture)
+    assert page.locator(picture).first.evaluate("image => image.naturalWidth") > 200
+    assert seconds < LIMIT, f"{seconds:.0f} s from opening the notebook to its first moving picture"
+    page.locator(".jp-OutputArea-output", has_text="no check failed").first.wait_for(timeout=PATIENCE)
+    page.screenshot(path=os.environ.get("CIRCPEFT_SCREENSHOT", tmp_path / "lab.png"))
+    assert page.locator(".jp-OutputArea-output", has_text="Traceback").count() == 0
+    print(f"{seconds:.1f} s to the first moving picture")
+
+
+def test_the_dashboard_follows_its_controls(lab, page, tmp_path):
+    """Real records of three short runs: a table, all runs, another axis."""
+    folder, address = lab
+    few = {"max_train": 16, "max_eval": 16}
+    cells = recipes.table("cdvft-1", "smoke", rows=["LoRA", "CDVFT p=768"], output_dir=tmp_path / "runs", **few)
+    for cell in cells:
+        training.run(cell)
+    code = f"""
+from circpeft import report
+from circpeft.course.dashboard import Dashboard
+dashboard = Dashboard(report.scan({str(tmp_path / "runs")!r}))
+dashboard"""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    nbformat.write(notebook, folder / "dashboard.ipynb")
+    run_all(page, address("dashboard.ipynb"), ".jp-OutputArea-output .js-plotly-plot .main-svg")
+    page.locator(".widget-html", has_text="2 of 2 runs").first.wait_for(timeout=PATIENCE)
+    title = page.locator(".js-plotly-plot .xtitle").first
+    assert "parameters" in title.text_content()
+    page.locator(".widget-dropdown", has_text="x axis").locator("select").select_option("seconds")
+    page.locator(".js-plotly-plot .xtitle", has_text="seconds").first.wait_for(timeout=PATIENCE)
+    page.locator(".widget-select-multiple", has_text="method").locator("select").select_option("lora")
+    page.locator(".widget-html", has_text="1 of 2 runs").first.wait_for(timeout=PATIENCE)
+    page.screenshot(path=os.environ.get("CIRCPEFT_SCREENSHOT", tmp_path / "dashboard.png"))
+    assert page.locator(".jp-OutputArea-output", has_text="Traceback").count() == 0

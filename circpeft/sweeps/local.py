@@ -15,7 +15,8 @@ from .work import Done, start, work
 
 # A run whose process dies (of memory, or by a kill) is tried again; beside others it may not even have been its fault.
 ATTEMPTS = 3
-# A worker is replaced after so many runs: what libraries do not give back cannot pile up.
+# Workers are replaced after so many runs each: what libraries do not give back cannot pile up. Not by the pool's own
+# max_tasks_per_child, with which Python 3.11's hangs when the last worker has had its share.
 RUNS_A_WORKER = 25
 TICK = 1.0
 
@@ -28,16 +29,25 @@ def run_locally(recipes: Iterable[Recipe], workers: int, log: Path) -> Iterator[
     """
     left, tries = deque(recipes), {}
     threads = max(1, (os.cpu_count() or 1) // workers) if workers > 1 else 0
-    pool, running = None, {}
+    pool, begun, running = None, 0, {}
     try:
         while left or running:
-            pool = pool or _pool(workers, threads, log)
-            while left and len(running) < workers:
-                recipe = left.popleft()
-                tries[recipe.name] = tries.get(recipe.name, 0) + 1
-                running[pool.submit(work, recipe)] = recipe
-            ended, _ = wait(running, timeout=TICK, return_when=FIRST_COMPLETED)
+            if pool is not None and begun >= RUNS_A_WORKER * workers and not running:
+                pool.shutdown()
+                pool = None
+            if pool is None:
+                pool, begun = _pool(workers, threads, log), 0
             broken = False
+            while left and len(running) < workers and begun < RUNS_A_WORKER * workers and not broken:
+                try:
+                    running[pool.submit(work, left[0])] = left[0]
+                except BrokenProcessPool:  # a worker died while it had nothing to do
+                    broken = True
+                else:
+                    recipe = left.popleft()
+                    tries[recipe.name] = tries.get(recipe.name, 0) + 1
+                    begun += 1
+            ended = wait(running, timeout=TICK, return_when=FIRST_COMPLETED)[0] if running else ()
             for future in ended:
                 recipe = running.pop(future)
                 if _lost(future):
@@ -67,7 +77,6 @@ def _pool(workers: int, threads: int, log: Path) -> ProcessPoolExecutor:
         mp_context=multiprocessing.get_context("spawn"),  # a forked torch has no threads of its own left
         initializer=start,
         initargs=(os.getpid(), threads, log),
-        max_tasks_per_child=RUNS_A_WORKER,
     )
 
 
@@ -81,6 +90,6 @@ def _again(recipe: Recipe, tries: dict[str, int], left: deque) -> tuple[deque, l
         return deque([recipe, *left]), []
     error = (
         f"its process died {ATTEMPTS} times, killed or out of memory: give it more memory, a smaller batch_size, or "
-        f"fewer workers"
+        f'fewer workers (in a script of your own, call run_sweep below `if __name__ == "__main__":`)'
     )
     return left, [Done(recipe.name, "failed", error=error)]

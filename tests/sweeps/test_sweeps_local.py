@@ -106,6 +106,26 @@ def test_a_worker_that_is_killed_costs_no_run(plan):
     assert killed and len(outcome.finished) == 3 and not outcome.failed
 
 
+def test_workers_are_replaced_and_one_may_die_idle(plan, monkeypatch):
+    """Two runs a worker; the second worker is killed between two runs."""
+    planned = plan(["head"], seeds=5, epochs=1)
+    monkeypatch.setattr(sweeps.local, "RUNS_A_WORKER", 2)
+    workers, ends = [], []
+
+    def told(done, recipe):
+        [child] = multiprocessing.active_children()
+        workers.append(child.pid)
+        ends.append(done.name)
+        if len(ends) == 3:
+            child.kill()
+            child.join()
+
+    outcome = sweeps.run_sweep(planned, told=told)
+    assert sorted(ends) == sorted(outcome.finished) and len(set(ends)) == 5
+    first, again, second, third, _ = workers
+    assert first == again and len({first, second, third}) == 3
+
+
 def test_a_run_that_dies_each_time_is_given_up(plan, monkeypatch):
     planned = plan(["c3a"])
     dying = {"mp_context": multiprocessing.get_context("fork"), "initializer": os._exit, "initargs": (9,)}

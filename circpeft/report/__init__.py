@@ -1,0 +1,42 @@
+"""What runs have left behind, read and shown: tables beside the papers' print, figures, a page, files to take away.
+
+>>> from circpeft import report
+>>> report.compared(report.empty(), "cdvft-1").query("row == 'LoRA'").iloc[0].printed
+'95.1±0.2'
+"""
+
+from .compared import compared
+from .exports import FORMATS, export
+from .figures import AXES, scatter, spectra
+from .filters import choices, filtered
+from .page import page
+from .reading import scan
+from .records import Cell, FailedRun, Found, Problem, Run, Sweep, empty
+from .runs import failures_table, problems_table, runs_table, sweeps_table
+from .wide import shown, wide
+
+__all__ = [
+    "AXES",
+    "FORMATS",
+    "Cell",
+    "FailedRun",
+    "Found",
+    "Problem",
+    "Run",
+    "Sweep",
+    "choices",
+    "compared",
+    "empty",
+    "export",
+    "failures_table",
+    "filtered",
+    "page",
+    "problems_table",
+    "runs_table",
+    "scan",
+    "scatter",
+    "shown",
+    "spectra",
+    "sweeps_table",
+    "wide",
+]

@@ -1,0 +1,106 @@
+"""What was found, as files for other programs and papers: CSV, Markdown, LaTeX, JSON, HTML."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from ..ops.checks import nearest
+from ..results import write_atomically
+from .compared import compared
+from .page import page
+from .records import Found, Sweep
+from .runs import failures_table, problems_table, runs_table, sweeps_table
+from .wide import wide
+
+# Of the runs, what a paper's table has room for.
+BRIEF = ["task", "label", "model", "seed", "metric", "test_score", "trainable_parameters", "seconds", "peak_bytes"]
+
+
+def export(found: Found, table: str | None, format: str, path: str | Path, sweep: Sweep | None = None) -> Path:
+    """Write a table, or all runs, to a file, whole or not at all; returns its path.
+
+    CSV and JSON hold every number at full precision in the long form; Markdown and LaTeX (with the package booktabs)
+    hold the wide form of a table, and the main columns of runs; HTML is the page of `page`.
+
+    Args: ``table``: as in `compared`, or None for the runs (JSON: with sweeps, failures and unusable files; HTML: with
+    every sweep's table); ``format``: one of `FORMATS`; ``sweep``: which sweep of the table (HTML shows them all).
+
+    Raises: ValueError for an unknown format or table, with the nearest.
+    """
+    if format not in FORMATS:
+        raise ValueError(f"unknown format {format!r}; {nearest(format, FORMATS)}")
+    path = Path(path)
+    write_atomically(path, FORMATS[format](found, table, sweep))
+    return path
+
+
+def _csv(found: Found, table: str | None, sweep: Sweep | None) -> str:
+    return (runs_table(found) if table is None else compared(found, table, sweep)).to_csv(index=False)
+
+
+def _readable(found: Found, table: str | None, sweep: Sweep | None) -> pd.DataFrame:
+    """The frame of Markdown and LaTeX: texts alone, the row's name in the first column."""
+    if table is not None:
+        return wide(compared(found, table, sweep)).reset_index()
+    frame = runs_table(found)[BRIEF]
+    scores = [f"{score:.4f}" for score in frame.test_score]
+    seconds = [f"{value:.1f}" for value in frame.seconds]
+    return frame.assign(test_score=scores, seconds=seconds).astype(str)
+
+
+def _markdown(found: Found, table: str | None, sweep: Sweep | None) -> str:
+    frame = _readable(found, table, sweep)
+    rows = [frame.columns, *frame.itertuples(index=False)]
+    lines = ["| " + " | ".join(str(cell).replace("|", r"\|") for cell in row) + " |" for row in rows]
+    lines.insert(1, "|" + " --- |" * len(frame.columns))
+    return "\n".join(lines) + "\n"
+
+
+def _latex(found: Found, table: str | None, sweep: Sweep | None) -> str:
+    frame = _readable(found, table, sweep)
+
+    def escaped(text: str) -> str:
+        specials = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+        specials |= {c: f"\\{c}" for c in "&%$#_{}"} | {"±": r"$\pm$", "|": r"$\mid$"}
+        return "".join(specials.get(character, character) for character in str(text))
+
+    styled = frame.map(escaped).rename(columns=escaped).style.hide(axis="index")
+    return styled.to_latex(hrules=True, column_format="l" * len(frame.columns))
+
+
+def _records(frame: pd.DataFrame) -> list[dict]:
+    # JSON has no NaN: what is not known is null.
+    return [
+        {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
+        for row in frame.to_dict("records")
+    ]
+
+
+def _json(found: Found, table: str | None, sweep: Sweep | None) -> str:
+    if table is None:
+        tables = {"runs": runs_table, "sweeps": sweeps_table, "failures": failures_table, "problems": problems_table}
+        made: dict = {name: _records(make(found)) for name, make in tables.items()}
+    else:
+        of = sweep or next(iter(found.sweeps_of(table)), None)
+        about = ("name", "table", "profile", "seeds", "statistic", "printed_model", "started", "commit", "code")
+        made = {"table": table, "sweep": {name: getattr(of, name) for name in about} if of else None}
+        made["cells"] = _records(compared(found, table, sweep))
+    return json.dumps(made, indent=1, ensure_ascii=False) + "\n"
+
+
+def _html(found: Found, table: str | None, sweep: Sweep | None) -> str:
+    return page(found, table)
+
+
+FORMATS: dict[str, Callable[[Found, str | None, Sweep | None], str]] = {
+    "csv": _csv,
+    "markdown": _markdown,
+    "latex": _latex,
+    "json": _json,
+    "html": _html,
+}

@@ -1,0 +1,98 @@
+"""Parts of what was found: by task, method, model, profile, seed or table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from ..ops.checks import nearest
+from .records import PRINTED, Cell, FailedRun, Found, Run
+
+NAMES = ("task", "method", "model", "profile", "seed", "table")
+
+
+def _values(run: Run | FailedRun) -> dict[str, tuple]:
+    """What a run is, by the names of the filters."""
+    settings = run.result.settings if isinstance(run, Run) else run.failure.settings
+    made = {name: (settings.get(name),) for name in ("task", "method", "model", "seed")}
+    return made | {"profile": (run.profile,), "table": run.tables}
+
+
+def choices(found: Found) -> dict[str, list]:
+    """What each filter may be, from the runs, the failures and the cells of sweeps that were found."""
+    seen: dict[str, set] = {name: set() for name in NAMES}
+    for run in (*found.runs, *found.failures):
+        for name, values in _values(run).items():
+            seen[name].update(values)
+    for sweep in found.sweeps:
+        seen["table"].add(sweep.title)
+        seen["profile"].add(sweep.profile)
+        for cell in sweep.cells:
+            for name, value in _of_cell(cell).items():
+                seen[name].add(value)
+    return {name: sorted(values - {None, ""}) for name, values in seen.items()}
+
+
+def _of_cell(cell: Cell) -> dict[str, Any]:
+    return {"task": cell.task, "method": cell.label.split(":")[0], "seed": cell.seed}
+
+
+def _wanted(found: Found, filters: dict[str, Any]) -> dict[str, set]:
+    known, wanted = choices(found), {}
+    for name, value in filters.items():
+        if value is None:
+            continue
+        values = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
+        there = [*known[name], *(PRINTED if name == "table" else ())]
+        for one in values:
+            if one not in there:
+                raise ValueError(f"unknown {name} {one!r}; {nearest(one, dict.fromkeys(there))}")
+        wanted[name] = set(values)
+    return wanted
+
+
+def filtered(
+    found: Found,
+    task: str | Iterable[str] | None = None,
+    method: str | Iterable[str] | None = None,
+    model: str | Iterable[str] | None = None,
+    profile: str | Iterable[str] | None = None,
+    seed: int | Iterable[int] | None = None,
+    table: str | Iterable[str] | None = None,
+) -> Found:
+    """The runs, failures and cells of sweeps that fit every filter; a filter is one value, several, or None for all.
+
+    Files that cannot be used stay: nobody knows which filter they would fit.
+
+    Raises: ValueError for a value that nothing found has, with the nearest.
+
+    >>> filtered(Found(__import__("pathlib").Path()), task="sst2")
+    Traceback (most recent call last):
+    ...
+    ValueError: unknown task 'sst2'; choices: none
+    """
+    given = dict(zip(NAMES, (task, method, model, profile, seed, table), strict=True))
+    wanted = _wanted(found, given)
+
+    def fits(values: dict[str, tuple]) -> bool:
+        return all(name not in values or not chosen.isdisjoint(values[name]) for name, chosen in wanted.items())
+
+    runs = {(run.folder, run.name): run for run in (*found.failures, *found.runs)}  # a record goes before a failure
+    sweeps = []
+    for sweep in found.sweeps:
+        if not fits({"profile": (sweep.profile,), "table": (sweep.title,)}):
+            continue
+        cells = []
+        for cell in sweep.cells:
+            values = {name: (value,) for name, value in _of_cell(cell).items()}
+            if (run := runs.get((sweep.folder, cell.run))) is not None:  # only a run knows its model
+                values |= {"model": _values(run)["model"]}
+            cells += [cell] if fits(values) else []
+        sweeps.append(replace(sweep, cells=tuple(cells)))
+    return replace(
+        found,
+        runs=tuple(run for run in found.runs if fits(_values(run))),
+        failures=tuple(run for run in found.failures if fits(_values(run))),
+        sweeps=tuple(sweeps),
+    )

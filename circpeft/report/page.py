@@ -1,0 +1,157 @@
+"""The results as one HTML page that asks the network for nothing: tables, figures, failures, unusable files."""
+
+from __future__ import annotations
+
+import base64
+import math
+from datetime import UTC, datetime
+from numbers import Real
+
+import pandas as pd
+import plotly.graph_objects as go
+from jinja2 import Environment
+from markupsafe import Markup
+
+from .. import plots
+from .compared import compared
+from .figures import AXES, scatter, spectra
+from .records import Found, Sweep
+from .runs import failures_table, problems_table, runs_table
+from .template import PAGE, SCRIPT, STYLE
+from .wide import shown
+
+SCALE = 1.5  # dots of a picture for each pixel that it takes on the page
+LONG = ("row", "column", "printed", "ours", "spread", "seeds", "difference", "finished", "failed", "pending", "label")
+RUNS = (
+    "task",
+    "label",
+    "model",
+    "profile",
+    "seed",
+    "metric",
+    "test_score",
+    "score",
+    "start_score",
+    "trainable_parameters",
+    "adapter_flops_per_token",
+    "peak_bytes",
+    "seconds",
+    "tokens_per_second",
+    "folder",
+    "finished",
+)
+EXACT = ("seed", "seeds", "trainable_parameters", "peak_bytes", "finished", "failed", "pending")
+
+
+def page(found: Found, table: str | None = None) -> str:
+    """The page's HTML: every sweep's table, or those of one table; then figures, runs, failures and unusable files.
+
+    Raises: ValueError for a table that is neither printed nor found, with the nearest.
+    """
+    shown_tables = _tables(found, table)
+    runs, run_columns = _cells(runs_table(found)[list(RUNS)])
+    failures, failure_columns = _cells(failures_table(found), where="pre", error="text failed", remedy="text")
+    problems, problem_columns = _cells(problems_table(found), reason="text", remedy="text")
+    return (
+        Environment(autoescape=True)
+        .from_string(PAGE)
+        .render(
+            found=found,
+            style=Markup(STYLE),
+            script=Markup(SCRIPT),
+            written=datetime.now(UTC).isoformat(sep=" ", timespec="minutes"),
+            tables=shown_tables,
+            panels=_panels([*(figure for x in AXES for figure in scatter(found, x)), *spectra(found)]),
+            runs=runs,
+            run_columns=run_columns,
+            failures=failures,
+            failure_columns=failure_columns,
+            problems=problems,
+            problem_columns=problem_columns,
+        )
+    )
+
+
+def _tables(found: Found, table: str | None) -> list[dict]:
+    if table is not None:
+        pairs: list[tuple[str, Sweep | None]] = [(table, sweep) for sweep in found.sweeps_of(table)] or [(table, None)]
+    else:
+        names = sorted({sweep.title for sweep in found.sweeps})
+        pairs = [(name, sweep) for name in names for sweep in found.sweeps_of(name)]
+    return [_table(found, name, sweep, number) for number, (name, sweep) in enumerate(pairs)]
+
+
+def _table(found: Found, name: str, sweep: Sweep | None, number: int) -> dict:
+    frame = shown(compared(found, name, sweep))
+    columns = list(dict.fromkeys(frame.column))
+    cells = {(line.row, line.column): _cell(line) for line in frame.itertuples()}
+    in_print = set(frame.column[frame.printed != ""])
+    for (_, column), cell in cells.items():
+        cell["beside_print"] = column in in_print
+    lines, long = _cells(frame[[*LONG, "reason"]], reason="text")
+    title, about = name, "Nobody has swept this table: the print alone."
+    if sweep:
+        where = str(sweep.folder.relative_to(found.folder))
+        title = ", ".join([name, sweep.profile, *([where] if where != "." else [])])
+        about = f"{sweep.statistic.capitalize()} of {sweep.seeds} seeds ± standard deviation; commit {sweep.commit}, "
+        about += f"started {sweep.started}."
+        about += " In each cell the print first, ours below it, the difference in brackets." if sweep.table else ""
+    return {
+        "title": title,
+        "anchor": f"table-{number}",
+        "about": about,
+        "columns": columns,
+        "rows": [(row, [cells[row, column] for column in columns]) for row in dict.fromkeys(frame.row)],
+        "long": long,
+        "lines": lines,
+        "left_out": sweep.left_out if sweep else (),
+    }
+
+
+def _cell(line) -> dict:
+    """One cell of the page: what it shows, and the number that it is sorted by (ours, or else the print)."""
+    words, _, more = line.ours_shown.partition(" [")
+    value = line.printed_value if math.isnan(line.ours) else line.ours
+    own, _, difference = words.partition(" (")
+    states = [state for state in ("failed", "unreadable", "pending") if getattr(line, state)]
+    return {
+        "printed": line.printed,
+        "ours": own,
+        "difference": f"({difference}" if difference else "",
+        "sign": {"-": "minus", "+": "plus"}[difference[0]] if difference.strip("+-0.)") else "quiet",
+        "more": f"[{more}" if more else "",
+        "look": "own" if not math.isnan(line.ours) else (*states, "quiet")[0],
+        "value": None if math.isnan(value) else value,
+        "reason": line.reason,
+    }
+
+
+def _cells(frame: pd.DataFrame, **looks: str) -> tuple[list[dict], dict[str, str]]:
+    """Rows for the template, numbers as (value, text); and how each column looks: "n" for numbers."""
+    kinds = {name: looks.get(name, "n" if pd.api.types.is_numeric_dtype(frame[name]) else "") for name in frame}
+    rows = frame.to_dict("records")
+    for row in rows:
+        row.update({name: _number(name, row[name]) for name, kind in kinds.items() if kind == "n"})
+    return rows, kinds
+
+
+def _number(name: str, value: Real) -> tuple[str, str]:
+    if pd.isna(value):
+        return "NaN", ""
+    return repr(float(value)), f"{value:,.0f}" if name in EXACT or abs(value) >= 1e5 else f"{value:,.4g}"
+
+
+def _panels(figures: list[go.Figure]) -> dict[str, list[dict]]:
+    """Pictures of the figures by what stands in front of the colon of their titles: the task and the model."""
+    made: dict[str, list[dict]] = {}
+    for figure in figures:
+        picture = plots.static(figure, SCALE)
+        words = figure.layout.title.text
+        made.setdefault(words.partition(":")[0], []).append(
+            {
+                "alt": f"{words}: {figure.layout.yaxis.title.text} against {figure.layout.xaxis.title.text}",
+                "width": round(int.from_bytes(picture[16:20]) / SCALE),  # bytes 16 to 19 of a PNG are its width
+                "code": base64.b64encode(picture).decode(),
+            }
+        )
+    return made

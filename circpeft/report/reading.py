@@ -1,0 +1,182 @@
+"""Reading of a folder of runs: nothing in it is fatal, and nothing is dropped without a word."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+from .. import results
+from ..ops.checks import nearest
+from ..results import SCHEMA, Failure, Result
+from .records import PRINTED, Cell, FailedRun, Found, Problem, Run, Sweep
+
+SWEEP_SCHEMA = 1
+KINDS = ("results", "failed", "sweeps")  # names of the folders that hold what is read
+LONG = {"losses": [], "spectra": {}, "predictions": [], "start_predictions": []}
+TEXTS = ("task", "method", "label", "metric", "device", "finished")
+COUNTS = ("seed", "trainable_parameters", "peak_bytes")
+NUMBERS = ("score", "test_score", "start_score", "seconds", "tokens_per_second")
+MAYBE = ("flops_per_token", "base_flops_per_token")
+REMEDIES = {
+    "results": "delete it and run again; if it is no record of a run, move it out of this folder",
+    "failed": "delete it; the run is tried again when its sweep or notebook is started again",
+    "sweeps": "start the sweep again: it writes this file anew, and reads the runs that are finished",
+    "run": "delete it; the profile of the runs beside it is then not known",
+}
+
+
+def scan(folder: str | Path | None = None) -> Found:
+    """All runs, failures and sweeps under a folder, and the files among them that cannot be used.
+
+    Args: ``folder``: any folder above or at an output folder; None takes ``runs`` beside the package.
+
+    Raises: FileNotFoundError for a folder that is named and not there.
+    """
+    root = results.ROOT / "runs" if folder is None else Path(folder).expanduser()
+    if folder is not None and not root.is_dir():
+        beside = sorted(p.name for p in root.parent.iterdir() if p.is_dir()) if root.parent.is_dir() else []
+        raise FileNotFoundError(f"{str(root)!r} is not a folder; {nearest(root.name, beside)}")
+    problems: list[Problem] = []
+    records: dict[tuple[Path, str], Result] = {}
+    failures: dict[tuple[Path, str], Failure] = {}
+    sweeps: list[Sweep] = []
+    there: set[tuple[Path, str]] = set()
+    for kind, path in _files(root):
+        key = (path.parents[1], path.stem)
+        try:
+            if kind == "results":
+                there.add(key)
+                records[key] = _record(path)
+            elif kind == "failed":
+                failures[key] = _failure(path)
+            else:
+                sweeps.append(_sweep(path))
+        except (OSError, ValueError) as error:
+            problems.append(Problem(path, _reason(path, error), REMEDIES[kind]))
+
+    def state(folder: Path, name: str) -> str:
+        if (folder, name) in records:
+            return "finished"
+        if (folder, name) in there:
+            return "unreadable"
+        return "failed" if (folder, name) in failures else "pending"
+
+    sweeps = [replace(s, cells=tuple(replace(c, state=state(s.folder, c.run)) for c in s.cells)) for s in sweeps]
+    profiles = _course_profiles({folder for folder, _ in (*records, *failures)}, problems)
+    of: dict[tuple[Path, str], tuple[str, list[str]]] = {}
+    for sweep in sweeps:
+        for run in {cell.run for cell in sweep.cells}:
+            of.setdefault((sweep.folder, run), (sweep.profile, []))[1].append(sweep.title)
+
+    def belongs(key: tuple[Path, str]) -> dict[str, Any]:
+        profile, tables = of.get(key, (profiles.get(key[0], ""), []))
+        return {"profile": profile, "tables": tuple(dict.fromkeys(tables))}
+
+    runs = [Run(name, at, record, **belongs((at, name))) for (at, name), record in records.items()]
+    failed = [
+        FailedRun(name, at, failure, (at, name) in there, **belongs((at, name)))
+        for (at, name), failure in failures.items()
+    ]
+    return Found(root, tuple(runs), tuple(failed), tuple(sweeps), tuple(problems))
+
+
+def _files(root: Path) -> Iterator[tuple[str, Path]]:
+    """(kind, path) of every JSON file in a folder of one of the three names, in the order of their paths."""
+    for at, folders, files in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        kind = os.path.basename(at)
+        if kind in KINDS:
+            for name in sorted(files):
+                # A name with a dot in front is one that is being written.
+                if name.endswith(".json") and not name.startswith("."):
+                    yield kind, Path(at) / name
+
+
+def _reason(path: Path, error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"cannot be opened: {error.strerror or error}"
+    return str(error).removeprefix(f"{path} ").removesuffix("; delete it to run again")
+
+
+def _record(path: Path) -> Result:
+    record = results.read(path)
+    expected = [(name, (str,)) for name in TEXTS] + [(name, (int,)) for name in COUNTS]
+    expected += [("settings", (dict,))] + [(name, (Real,)) for name in NUMBERS]
+    expected += [(name, (Real, type(None))) for name in MAYBE]
+    for name, kinds in expected:
+        _typed(name, getattr(record, name), kinds)
+    for name, kind in (("hyperparameters", dict), ("model", str)):
+        _typed(name, record.settings.get(name), (kind,))
+    return replace(record, **LONG)
+
+
+def _failure(path: Path) -> Failure:
+    known = [f.name for f in fields(Failure)]
+    data = _object(path, known, SCHEMA)
+    _typed("settings", data["settings"], (dict,))
+    for name, value in [("error", data["error"]), ("traceback", data["traceback"]), ("finished", data["finished"])]:
+        _typed(name, value, (str,))
+    for name, kind in (("task", str), ("method", str), ("model", str), ("seed", int)):
+        _typed(name, data["settings"].get(name), (kind,))
+    return Failure(**{name: data[name] for name in known})
+
+
+def _sweep(path: Path) -> Sweep:
+    own = [f.name for f in fields(Sweep) if f.name not in ("folder", "cells", "left_out")]
+    data = _object(path, [*own, "cells", "left_out"], SWEEP_SCHEMA)
+    if data["table"] and data["table"] not in PRINTED:
+        raise ValueError(f"stands for the unknown table {data['table']!r}; {nearest(data['table'], PRINTED)}")
+    if data["statistic"] not in ("mean", "median"):
+        raise ValueError(f"has the unknown statistic {data['statistic']!r}; expected mean or median")
+    parts = [f.name for f in fields(Cell) if f.name != "state"]
+    for cell in data["cells"]:
+        _complete(cell, parts, "a cell")
+        _typed("seed of a cell", cell["seed"], (int,))
+    for cell in data["left_out"]:
+        _complete(cell, ["row", "column", "reason"], "what it leaves out")
+    cells = tuple(Cell(**{name: cell[name] for name in parts}) for cell in data["cells"])
+    values = {name: data[name] for name in own}
+    return Sweep(**values, folder=path.parents[1], cells=cells, left_out=tuple(data["left_out"]))
+
+
+def _object(path: Path, names: list[str], schema: int) -> dict:
+    data = json.loads(path.read_text(encoding="utf-8"))
+    found = data.get("schema") if isinstance(data, dict) else None
+    if found != schema:
+        raise ValueError(f"has schema {found!r}, expected {schema}")
+    _complete(data, names, "it")
+    return data
+
+
+def _complete(data: object, names: list[str], what: str) -> None:
+    missing = [name for name in names if not isinstance(data, dict) or name not in data]
+    if missing:
+        raise ValueError(f"lacks {', '.join(missing)} in {what}")
+
+
+def _typed(name: str, value: object, kinds: tuple[type, ...]) -> None:
+    """Raise ValueError unless a value is of one of these types; a number must be finite, and True is none."""
+    if not isinstance(value, kinds) or isinstance(value, bool) or isinstance(value, Real) and not math.isfinite(value):
+        wanted = {str: "a text", int: "a whole number", Real: "a finite number", dict: "a table", type(None): "nothing"}
+        raise ValueError(f"has {name} = {value!r}, expected {' or '.join(wanted[kind] for kind in kinds)}")
+
+
+def _course_profiles(folders: set[Path], problems: list[Problem]) -> dict[Path, str]:
+    """Profile of each folder that a run of the course has made; its `run.json` tells."""
+    found = {}
+    for folder in sorted(folders):
+        path = folder / "run.json"
+        if path.is_file():
+            try:
+                data = json.loads(path.read_text(encoding="utf-8"))
+                _complete(data, ["profile"], "it")
+                found[folder] = str(data["profile"])
+            except (OSError, ValueError) as error:
+                problems.append(Problem(path, _reason(path, error), REMEDIES["run"]))
+    return found

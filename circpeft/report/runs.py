@@ -1,0 +1,96 @@
+"""Tables of what was found, as pandas frames: runs, failures, sweeps, and files that cannot be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from ..results import Result
+from .records import STATES, Found
+
+RUNS = ("run", "folder", "task", "method", "label", "model", "profile", "tables", "seed", "metric")
+MEASURED = (
+    "score",
+    "test_score",
+    "start_score",
+    "best_epoch",
+    "trainable_parameters",
+    "head_parameters",
+    "flops_per_token",
+    "base_flops_per_token",
+    "peak_bytes",
+    "seconds",
+    "tokens_per_second",
+)
+PLACE = ("device", "commit", "code", "finished")
+
+
+def adapter_flops(result: Result) -> float | None:
+    """FLOPs a token that the method adds to a forward pass; None where they were not counted."""
+    if result.flops_per_token is None or result.base_flops_per_token is None:
+        return None
+    return result.flops_per_token - result.base_flops_per_token
+
+
+def relative(path: Path, folder: Path) -> str:
+    """A path as seen from the folder that was read."""
+    return str(path.relative_to(folder))
+
+
+def runs_table(found: Found) -> pd.DataFrame:
+    """A row a finished run, with its scores as fractions and everything else in base units."""
+    rows = []
+    for run in found.runs:
+        result = run.result
+        row = {"run": run.name, "folder": relative(run.folder, found.folder), "profile": run.profile}
+        row |= {name: getattr(result, name) for name in ("task", "method", "label", "seed", "metric")}
+        row |= {"model": result.settings.get("model", ""), "tables": ", ".join(run.tables)}
+        row |= {name: getattr(result, name) for name in (*MEASURED, *PLACE)}
+        rows.append(row | {"adapter_flops_per_token": adapter_flops(result)})
+    frame = pd.DataFrame(rows, columns=[*RUNS, *MEASURED, "adapter_flops_per_token", *PLACE])
+    counted = ["flops_per_token", "base_flops_per_token", "adapter_flops_per_token"]
+    return frame.astype(dict.fromkeys(counted, float))  # None becomes NaN even in a column of nothing else
+
+
+def failures_table(found: Found) -> pd.DataFrame:
+    """A row a failed run: what it was, its error, and the end of the traceback."""
+    rows = []
+    for run in found.failures:
+        failure, settings = run.failure, run.failure.settings
+        rows.append(
+            {
+                "run": run.name,
+                "folder": relative(run.folder, found.folder),
+                "task": settings.get("task", ""),
+                "method": settings.get("method", ""),
+                "seed": settings.get("seed", ""),
+                "error": failure.error,
+                "where": "\n".join(failure.traceback.strip().splitlines()[-4:]),
+                "finished": failure.finished,
+                "remedy": "there is a record of this run, made at another time: compare their commits"
+                if run.has_record
+                else "mend the cause, then start the sweep or notebook again: finished runs are read, this one is run",
+            }
+        )
+    names = ["run", "folder", "task", "method", "seed", "error", "where", "finished", "remedy"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def problems_table(found: Found) -> pd.DataFrame:
+    """A row a file that cannot be used: which, why, and what to do."""
+    rows = [(relative(p.path, found.folder), p.reason, p.remedy) for p in found.problems]
+    return pd.DataFrame(rows, columns=["file", "reason", "remedy"])
+
+
+def sweeps_table(found: Found) -> pd.DataFrame:
+    """A row a sweep, with the states of its runs; a run that several cells share is counted once."""
+    rows = []
+    for sweep in found.sweeps:
+        runs = {cell.run: cell.state for cell in sweep.cells}
+        row = {"sweep": sweep.name, "table": sweep.table, "folder": relative(sweep.folder, found.folder)}
+        row |= {"profile": sweep.profile, "seeds": sweep.seeds, "statistic": sweep.statistic}
+        row |= {state: list(runs.values()).count(state) for state in STATES}
+        rows.append(row | {"left_out": len(sweep.left_out), "started": sweep.started, "commit": sweep.commit})
+    names = ["sweep", "table", "folder", "profile", "seeds", "statistic", *STATES, "left_out", "started", "commit"]
+    return pd.DataFrame(rows, columns=names)

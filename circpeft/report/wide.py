@@ -1,0 +1,75 @@
+"""The wide form of a table, for reading: rows and columns as in print, a cell "printed | ours±spread (difference)"."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from ..papers.numbers import half_unit, is_number
+from .records import STATES
+
+NOTHING = "-"
+
+
+def compact(value: float) -> str:
+    """A count as the papers print it.
+
+    >>> compact(18_432), compact(1.41e9), compact(12)
+    ('18.43K', '1.41G', '12')
+    """
+    for unit, size in (("G", 1e9), ("M", 1e6), ("K", 1e3)):
+        if abs(value) >= size:
+            return f"{value / size:.2f}{unit}"
+    return f"{value:.4g}"
+
+
+def _places(printed: str) -> int:
+    # One in the last printed digit is 10^-places; two where nothing is printed.
+    return round(-math.log10(2 * half_unit(printed))) if is_number(printed) else 2
+
+
+def _ours(line) -> str:
+    """Ours with its spread and difference, or how far its runs are."""
+    counts = {state: getattr(line, state) for state in STATES}
+    wanted = sum(counts.values())
+    missing = ", ".join(f"{n} {state}" for state, n in counts.items() if n and state != "finished")
+    if math.isnan(line.ours):
+        return missing or ("left out" if line.reason and line.kind == "score" else NOTHING)
+    if line.kind == "parameters":
+        return f"{line.ours:,.0f}"
+    if line.kind == "flops":
+        return compact(line.ours)
+    if line.kind == "memory":
+        return f"{line.ours:.2f}"
+    places = 3 if line.metric == "negative_loss" else _places(line.printed)
+    words = f"{line.ours:.{places}f}"
+    words += "" if math.isnan(line.spread) else f"±{line.spread:.{places}f}"
+    words += "" if math.isnan(line.difference) else f" ({round(line.difference, places) + 0.0:+.{places}f})"
+    words += " negative loss" if line.metric == "negative_loss" else ""
+    return words + (f" [{line.finished} of {wanted}; {missing}]" if missing else "")
+
+
+def shown(frame: pd.DataFrame) -> pd.DataFrame:
+    """The long table with two more columns of text: ``ours_shown`` as in the wide form, and ``cell``, both sides.
+
+    A column without any print shows ours alone.
+    """
+    ours = [_ours(line) for line in frame.itertuples()]
+    in_print = set(frame.column[frame.printed != ""])
+    lines = zip(frame.column, frame.printed, ours, strict=True)
+    cells = [f"{printed or NOTHING} | {own}" if column in in_print else own for column, printed, own in lines]
+    return frame.assign(ours_shown=ours, cell=cells)
+
+
+def wide(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table of `compared` as it is read: rows and columns in their order, each cell a text.
+
+    >>> from circpeft import report
+    >>> wide(report.compared(report.empty(), "cdvft-1")).loc["VeRA", "Avg."]
+    '85.2 | -'
+    """
+    rows, columns = list(dict.fromkeys(frame.row)), list(dict.fromkeys(frame.column))
+    cells = {(line.row, line.column): line.cell for line in shown(frame).itertuples()}
+    made = [[cells.get((row, column), "") for column in columns] for row in rows]
+    return pd.DataFrame(made, index=pd.Index(rows, name="row"), columns=columns)

@@ -1,0 +1,46 @@
+"""The widgets of notebook 12: what is chosen is what is shown."""
+
+import pytest
+
+from circpeft import report
+from circpeft.course import dashboard
+
+
+@pytest.fixture
+def box(folder):
+    folder.scored("LoRA", "SST-2", [0.94, 0.95])
+    folder.scored("CDVFT p=768", "RTE", [0.7], task="rte", label="cdvft:block_size=768", parameters=36_864)
+    folder.sweep()
+    return dashboard.Dashboard(report.scan(folder.path), "cdvft-1")
+
+
+def test_the_table_and_the_figure_follow_the_controls(box):
+    assert "95.1±0.2 | 94.5±0.7 (-0.6)" in box.rows.value and "3 of 3 runs" in box.told.value
+    assert list(box.controls["panel"].options) == ["rte, FacebookAI/roberta-base", "sst2, FacebookAI/roberta-base"]
+    assert [trace.name for trace in box.figure.data] == ["cdvft:block_size=768"]
+    box.controls["panel"].value = "sst2, FacebookAI/roberta-base"
+    assert [trace.name for trace in box.figure.data] == ["lora:r=8"] and box.figure.data[0].x[0] == 294_912
+    box.controls["x"].value = "memory"
+    assert box.controls["panel"].value.startswith("sst2") and box.figure.data[0].x[0] == 13.75
+    box.controls["task"].value = ("rte",)
+    assert [trace.name for trace in box.figure.data] == ["cdvft:block_size=768"]
+    assert "94.5" not in box.rows.value and "1 of 3 runs" in box.told.value
+    box.controls["table"].value = dashboard.RUNS
+    assert "0.700" in box.rows.value
+    box.controls["method"].value = ("lora",)
+    assert not box.figure.data and "0 of 3 runs" in box.told.value
+
+
+def test_reading_again_finds_what_came_since(box, folder):
+    folder.scored("VeRA", "CoLA", [0.6], task="cola", label="vera")
+    folder.sweep()
+    box.controls["again"].click()
+    assert "cola" in box.controls["task"].options and "4 of 4 runs" in box.told.value
+    assert "65.8±0.8 | 60.0 (-5.8)" in box.rows.value
+
+
+def test_nothing_found_and_a_wrong_table():
+    box = dashboard.Dashboard(report.empty(), "cdvft-2")
+    assert "96.1 | -" in box.rows.value and not box.figure.data
+    with pytest.raises(ValueError, match="unknown table 'cdvft-9'"):
+        dashboard.Dashboard(report.empty(), "cdvft-9")
