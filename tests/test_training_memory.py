@@ -1,0 +1,46 @@
+"""The measurement of training memory, on one layer: every row is tried, told or refused, and none twice."""
+
+import importlib.util
+import json
+
+import pytest
+
+from circpeft.course.parameters import repository
+
+
+@pytest.fixture(scope="module")
+def benchmark():
+    path = repository() / "benchmarks" / "training_memory.py"
+    spec = importlib.util.spec_from_file_location("training_memory", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_rows_are_those_of_the_tables(benchmark):
+    labels = {model: [cell.label for cell in benchmark.rows_of(model)] for model in benchmark.MODELS}
+    assert all(len(made) >= 5 for made in labels.values())
+    assert {"full", "bitfit", "ia3", "c3a:block_size=768", "c3a:block_size=128"} <= set(labels["roberta-base"])
+    assert "lamda:r=32" in labels["llama2-7b"] and "cdvft:block_size=768" in labels["vit-base"]
+
+
+def test_measured_on_one_layer_and_not_again(benchmark, tmp_path, capsys):
+    small = ["--models", "vit-base", "--layers", "1", "--batch", "2", "--steps", "1", "--device", "cpu"]
+    path = benchmark.main([*small, "--methods", "lora,c3a"], tmp_path)
+    record = json.loads(path.read_text())
+    assert {row["label"] for row in record["rows"]} == {"lora:r=16", "c3a:block_size=64"} and record["device"]
+    counts = {row["label"]: row["trainable_parameters"] for row in record["rows"]}
+    head = 2 * (768 + 1)
+    assert counts["lora:r=16"] == 2 * 2 * 768 * 16 + head and counts["c3a:block_size=64"] == 2 * 768 * 12 + head
+    assert all(row["peak_bytes"] > 0 and row["tokens_per_second"] > 0 for row in record["rows"])
+    assert all(row["printed_gb"] == "" for row in record["rows"])  # at other sizes there is nothing to compare
+    before = path.stat().st_mtime_ns
+    benchmark.main([*small, "--methods", "lora,c3a"], tmp_path)
+    assert path.stat().st_mtime_ns == before
+
+
+def test_what_peft_cannot_make_here_is_told(benchmark, tmp_path):
+    small = ["--models", "roberta-base", "--layers", "1", "--batch", "1", "--tokens", "8", "--steps", "1"]
+    path = benchmark.main([*small, "--device", "cpu", "--methods", "boft"], tmp_path)
+    [row] = json.loads(path.read_text())["rows"]
+    assert ("error" in row and "compiled CUDA extension" in row["error"]) or row["peak_bytes"] > 0
