@@ -4,7 +4,7 @@ import importlib.util
 import json
 import re
 
-from circpeft import results
+from circpeft import methods, results
 
 README = (results.ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -66,6 +66,37 @@ def test_the_small_tasks_are_those_on_record_and_keep_their_promise():
                     task,
                     method,
                 )
+
+
+def test_the_table_of_every_method_is_that_of_its_records():
+    """Every method has run, nothing tells where the data lay, C3A and CDVFT are within three points of LoRA."""
+    benchmark = load_benchmark("methods")
+    rows = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(benchmark.RECORDS.glob("*.json"))]
+    assert benchmark.written(rows) == benchmark.TABLE.read_text(encoding="utf-8")
+    assert not any(row["settings"]["data_dir"] for row in rows)
+    mean = {}
+    for data, label in {(row["data_name"], row["label"]) for row in rows}:
+        scores = [row["test_score"] for row in rows if (row["data_name"], row["label"]) == (data, label)]
+        mean[data, label] = sum(scores) / len(scores)
+    names = {row["data_name"] for row in rows}
+    assert {"clothing10_112px", "sst2"} <= names
+    for name in names:
+        assert {label for data, label in mean if data == name} == set(methods.METHODS), name
+        for label in ("c3a", "cdvft"):
+            assert mean[name, label] > max(mean[name, "lora"] - 0.03, mean[name, "head"]), (name, label)
+            assert f"{mean[name, label]:.3f}" in README
+        assert f"C3A {mean[name, 'c3a-peft']:.3f}" in README
+
+
+def test_a_hundred_runs_were_neither_lost_nor_made_twice():
+    record = json.loads((results.ROOT / "benchmarks" / "results" / "sweeps.json").read_text(encoding="utf-8"))
+    assert record["same_scores"]
+    for runner in ("local", "ray"):
+        row = record[runner]
+        assert (row["finished"], row["records"], row["failed"], row["ended_twice"]) == (100, 100, 0, 0) and row[
+            "killed"
+        ]
+        assert row["parent_mib_after"]["100"] < row["parent_mib_after"]["25"] + 5
 
 
 def test_the_errata_are_those_of_the_package():

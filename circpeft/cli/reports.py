@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from circpeft.course.parameters import RequestError
+from circpeft.ops.checks import nearest
 
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -40,7 +41,11 @@ def run_report(options: argparse.Namespace) -> int:
     if not folder.is_dir():
         raise RequestError(f"there is no folder {str(folder)!r}; give one with results/ somewhere in it")
     output = Path(options.output) if options.output else None
+    if output and not options.format and not options.json and output.suffix not in ENDINGS:
+        raise RequestError(f"no format ends in {output.suffix!r}; {nearest(output.suffix, ENDINGS)}, or give --format")
     chosen = "json" if options.json else options.format or ENDINGS.get(output.suffix if output else "", "markdown")
+    if chosen not in report.FORMATS:
+        raise RequestError(f"unknown format {chosen!r}; {nearest(chosen, report.FORMATS)}")
     try:
         found = report.scan(folder)
         wanted = {name: getattr(options, name) for name in ("task", "method", "model", "profile")}

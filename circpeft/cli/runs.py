@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from circpeft.course.parameters import RequestError
+from circpeft.ops.checks import nearest
 
+WORDS = {"true": True, "yes": True, "false": False, "no": False, "none": None}
 EXIT_CODES = "exit codes: 0 everything is on record, 1 a run failed, 2 wrong usage, 130 interrupted"
 
 
@@ -45,7 +47,7 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
         "circpeft sweep c3a-2 --profile paper --seeds 5 --ray 10.0.0.1:6379 --gpus 0.5",
     )
     sweep.add_argument("table", help="name of a table, or path of a TOML file")
-    sweep.add_argument("--seeds", type=int, default=0, metavar="N", help="runs a cell (default: 1, or the file's)")
+    sweep.add_argument("--seeds", type=int, default=None, metavar="N", help="runs a cell (default: 1, or the file's)")
     sweep.add_argument("--row", action="append", default=[], metavar="TEXT", help="only this printed row; repeatable")
     sweep.add_argument("--column", action="append", default=[], metavar="TEXT", help="only this column; repeatable")
     sweep.add_argument("--data", default="", metavar="FOLDER", help="a folder with a folder of data for each task")
@@ -65,12 +67,16 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
     """What ``--set`` says."""
+    from circpeft.recipes import SETTINGS
+
     found: dict[str, Any] = {}
     for name, text in options.set:
+        if name not in SETTINGS:
+            raise RequestError(f"unknown setting {name!r}; {nearest(name, SETTINGS)}")
         if name in found:
             raise RequestError(f"setting {name!r} is given twice")
         try:
-            found[name] = ast.literal_eval(text)
+            found[name] = WORDS[text.lower()] if text.lower() in WORDS else ast.literal_eval(text)
         except (ValueError, SyntaxError):
             found[name] = text
     return found
@@ -90,18 +96,21 @@ def run_train(options: argparse.Namespace) -> int:
             cells = recipes.plan_table(
                 options.table,
                 profile,
-                options.seed + 1,
+                [options.seed],
                 rows=[options.row] if options.row else [],
                 columns=[options.column] if options.column else [],
                 output_dir=options.output_dir,
                 **settings,
             ).cells
-            cells = [cell for cell in cells if cell.seed == options.seed]
             if len(cells) > 1:
                 named = "; ".join(f"--row {cell.row!r} --column {cell.column!r}" for cell in cells[:4])
                 raise RequestError(f"{len(cells)} cells of {options.table} are meant; choose one: {named}")
-            recipe = replace(cells[0], data_dir=options.data_dir or cells[0].data_dir)
+            [recipe] = cells
+            if options.data_dir:
+                recipe = replace(recipe, data_dir=str(Path(options.data_dir).resolve()))
         else:
+            if options.row or options.column:
+                raise RequestError("--row and --column choose a cell of a table: give --table, too")
             task = options.task or "entailment"
             if not options.method:
                 raise RequestError(
@@ -148,19 +157,27 @@ def run_sweep(options: argparse.Namespace) -> int:
     settings = _settings(options)
     common = {"data": options.data, "output_dir": options.output_dir, **settings}
     try:
+        if options.seeds is not None:
+            recipes.seeds_of(options.seeds)
         if options.table.endswith(".toml"):
             if options.row or options.column:
                 raise RequestError("--row and --column choose from a printed table; a file says itself what it runs")
-            plan = recipes.plan_file(options.table, options.profile, options.seeds, **common)
+            plan = recipes.plan_file(options.table, options.profile, options.seeds or 0, **common)
         else:
             rows = {"rows": options.row, "columns": options.column}
             plan = recipes.plan_table(options.table, options.profile or "cpu", options.seeds or 1, **rows, **common)
-        told = (lambda done, recipe: print(_line(done, recipe), flush=True)) if options.json else None
+    except (ValueError, TypeError, FileNotFoundError) as error:
+        raise RequestError(str(error)) from error
+    told = (lambda done, recipe: print(_line(done, recipe), flush=True)) if options.json else None
+    try:
         outcome = sweeps.run_sweep(
             plan, workers=options.workers, ray=options.ray, gpus=options.gpus, progress=not options.quiet, told=told
         )
-    except (ValueError, TypeError, FileNotFoundError) as error:
+    except sweeps.SweepError as error:
         raise RequestError(str(error)) from error
+    except sweeps.Stopped as error:
+        print(f"\ncircpeft sweep: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\nInterrupted: what is finished stays, and the same command goes on from there", file=sys.stderr)
         raise

@@ -3,7 +3,7 @@
 from ..defaults import LEARNING_RATES, PROFILES
 from .files import plan_file
 from .parsing import parse_method, parse_methods, profile, targets
-from .plan import SETTINGS, Plan, default_folder, plan_table, settings_of, table
+from .plan import SETTINGS, Plan, default_folder, plan_table, seeds_of, settings_of, table
 from .recipe import CellRecipe, Recipe
 from .tables import TABLES, Row, Table
 
@@ -23,6 +23,7 @@ __all__ = [
     "plan_file",
     "plan_table",
     "profile",
+    "seeds_of",
     "settings_of",
     "table",
     "targets",

@@ -8,8 +8,9 @@ from typing import Any
 
 from ..ops.checks import nearest
 from .parsing import parse_method
-from .plan import Plan, _check_seeds, default_folder, settings_of
+from .plan import Plan, default_folder, seeds_of, settings_of
 from .recipe import CellRecipe
+from .tables import TABLES
 
 KEYS = {"profile": str, "tasks": list, "methods": list, "seeds": int, "statistic": str, "data": str, "settings": dict}
 STATISTICS = ("mean", "median")
@@ -45,12 +46,11 @@ def plan_file(
     _check(path, given)
     profile = profile or given.get("profile", "cpu")
     seeds = seeds or given.get("seeds", 1)
-    _check_seeds(seeds)
     own = {**given.get("settings", {}), **settings}
     folder = Path(data) if data else path.parent / given["data"] if "data" in given else None
     output = str(Path(output_dir or default_folder(f"{path.stem}-{profile}")).resolve())
     cells = []
-    for seed in range(seeds):
+    for seed in seeds_of(seeds):
         for method in given["methods"]:
             name, hyperparameters = parse_method(method)
             for task in given["tasks"]:
@@ -61,7 +61,7 @@ def plan_file(
                     cells.append(CellRecipe(task, name, **run, row=method, column=task))
                 except ValueError as error:
                     raise ValueError(f"{path}: {error}") from error
-    return Plan(path.stem, "", profile, seeds, given.get("statistic", "mean"), False, tuple(cells))
+    return Plan(path.stem, "", profile, seeds, given.get("statistic", "mean"), False, tuple(cells), (), tuple(cells))
 
 
 def _check(path: Path, given: dict[str, Any]) -> None:
@@ -73,5 +73,10 @@ def _check(path: Path, given: dict[str, Any]) -> None:
     for key in ("tasks", "methods"):
         if not given.get(key) or not all(isinstance(value, str) for value in given[key]):
             raise ValueError(f'{path}: {key} must be a list of names, such as {key} = ["..."], got {given.get(key)!r}')
+        twice = [value for value in given[key] if given[key].count(value) > 1]
+        if twice:
+            raise ValueError(f"{path}: {twice[0]!r} is listed twice in {key}; for more runs of it raise seeds")
+    if path.stem in TABLES:
+        raise ValueError(f"{path} has the name of a printed table, and would be taken for it; call it something else")
     if given.get("statistic", "mean") not in STATISTICS:
         raise ValueError(f"{path}: unknown statistic {given['statistic']!r}; {nearest(given['statistic'], STATISTICS)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,8 @@ class Plan:
         statistic: how the seeds of a cell are summed up: "mean" or "median".
         printed_model: whether the models are the paper's.
         cells: the recipes, seed by seed. Two cells may be the same run, and it then runs once.
-        left_out: row, column and reason of the cells that are not run.
+        left_out: row, column and reason of the cells that nobody can run so.
+        listed: all cells of the table under these settings, also those that are not to be run now.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Plan:
     printed_model: bool
     cells: tuple[CellRecipe, ...]
     left_out: tuple[dict[str, str], ...] = field(default=())
+    listed: tuple[CellRecipe, ...] = field(default=())
 
     @property
     def printed_columns(self) -> set[str]:
@@ -68,7 +70,7 @@ def table(name: str, profile: str = "paper", seeds: int = 1, **options: Any) -> 
 def plan_table(
     name: str,
     profile: str = "paper",
-    seeds: int = 1,
+    seeds: int | Sequence[int] = 1,
     *,
     data: str | Path = "",
     rows: Iterable[str] = (),
@@ -85,7 +87,7 @@ def plan_table(
     Args:
         name: "c3a-2" to "c3a-4" or "cdvft-1" to "cdvft-3".
         profile: "smoke", "cpu" or "paper".
-        seeds: runs a cell.
+        seeds: runs a cell, with seeds 0, 1, ...; or the seeds themselves.
         data: a folder with a folder of data for each task (``data/rte``, ...): the columns are then those that it has.
         rows, columns: some of the printed ones; () takes all.
         output_dir: where records go; "" is ``runs/<name>-<profile>`` beside the package.
@@ -97,22 +99,22 @@ def plan_table(
     if name not in TABLES:
         raise ValueError(f"unknown table {name!r}; {nearest(name, TABLES)}")
     printed = TABLES[name]
+    if "data_dir" in settings:
+        raise ValueError("data_dir is that of one task; of a table give data, a folder with a folder for each task")
     common = settings_of(profile, printed.kind, settings)
-    _check_seeds(seeds)
+    seeds = seeds_of(seeds)
     chosen = _chosen("row", list(rows), list(dict.fromkeys(row.name for row in printed.rows)))
-    tasks, left_out = _tasks(printed, profile, data, list(columns))
+    tasks, asked, left_out = _tasks(printed, profile, data, list(columns))
     own_model = profile == "paper" and "model" not in settings
     first = printed.rows[0].model
     left_out += [{"row": row, "column": "", "reason": reason} for row, reason in printed.left_out.items()]
     folder = str(Path(output_dir or default_folder(f"{name}-{profile}")).resolve())
     cells = []
-    for seed in range(seeds):
+    for seed in seeds:
         for row in printed.rows:
-            if row.name not in chosen:
-                continue
             if not own_model and row.model != first:
                 reason = f"{common['model']} stands for {first} alone"
-                left_out += [{"row": row.name, "column": "", "reason": reason}] if seed == 0 else []
+                left_out += [{"row": row.name, "column": "", "reason": reason}] if seed == seeds[0] else []
                 continue
             for column, (task, data_dir, stands_for) in tasks.items():
                 if row.columns and not set(row.columns) & set(stands_for):
@@ -121,7 +123,7 @@ def plan_table(
                     CellRecipe(
                         task,
                         row.method,
-                        **{**common, **_of_row(row, own_model, common), "data_dir": data_dir},
+                        **{**common, **_of_row(row, profile, own_model, common, settings), "data_dir": data_dir},
                         seed=seed,
                         output_dir=folder,
                         table=name,
@@ -129,9 +131,15 @@ def plan_table(
                         column=column,
                     )
                 )
-    if not cells:
-        raise ValueError(f"nothing to run of {name}: " + "; ".join(f"{e['row']}: {e['reason']}" for e in left_out))
-    return Plan(name, name, profile, seeds, printed.statistic, own_model, tuple(_distinct(cells)), tuple(left_out))
+    listed = _distinct(cells)
+    wanted = tuple(cell for cell in listed if cell.row in chosen and cell.column in asked)
+    if not wanted:
+        why = "; ".join(f"{e['row'] or e['column']}: {e['reason']}" for e in left_out)
+        raise ValueError(
+            f"nothing to run of {name}" + (f": {why}" if why else ": this row has no score in this column")
+        )
+    plan = Plan(name, name, profile, len(seeds), printed.statistic, own_model, wanted, tuple(left_out), tuple(listed))
+    return plan
 
 
 def settings_of(profile: str, kind: str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -153,9 +161,16 @@ def default_folder(name: str) -> Path:
     return Path(__file__).resolve().parents[2] / "runs" / name
 
 
-def _check_seeds(seeds: Any) -> None:
+def seeds_of(seeds: Any) -> list[int]:
+    """The seeds: so many from 0 on, or those that are named.
+
+    Raises: ValueError for none, or something else.
+    """
+    if isinstance(seeds, Sequence) and not isinstance(seeds, str) and seeds:
+        return list(seeds)
     if type(seeds) is not int or seeds < 1:
         raise ValueError(f"seeds must be an integer of at least 1, got {seeds!r}")
+    return list(range(seeds))
 
 
 def _chosen(what: str, asked: list[str], known: list[str]) -> list[str]:
@@ -165,8 +180,9 @@ def _chosen(what: str, asked: list[str], known: list[str]) -> list[str]:
     return asked or known
 
 
-def _tasks(printed: Table, profile: str, data: str | Path, asked: list[str]) -> tuple[dict, list[dict]]:
-    """Column -> (task, data folder, printed columns that it stands for), and the columns that are left out."""
+def _tasks(printed: Table, profile: str, data: str | Path, asked: list[str]) -> tuple[dict, list[str], list[dict]]:
+    """Column -> (task, data folder, printed columns that it stands for); the columns that are asked for; those that
+    are left out."""
     columns, left_out = printed.columns, []
     if not data and profile != "paper":
         task = STAND_INS[printed.kind]
@@ -174,31 +190,32 @@ def _tasks(printed: Table, profile: str, data: str | Path, asked: list[str]) -> 
             found = {f"{task} for {column}": (task, "", (column,)) for column in columns}
         else:
             found = {task: (task, "", tuple(columns))}
-        return {column: found[column] for column in _chosen("column", asked, list(found))}, []
+        return found, _chosen("column", asked, list(found)), []
     chosen = _chosen("column", asked, list(columns))
     if not data:
-        return {column: (columns[column], "", (column,)) for column in chosen}, []
-    folders = {column: Path(data) / columns[column] for column in chosen}
+        return {column: (task, "", (column,)) for column, task in columns.items()}, chosen, []
+    folders = {column: Path(data) / task for column, task in columns.items()}
     found = {c: (columns[c], str(folder.resolve()), (c,)) for c, folder in folders.items() if folder.is_dir()}
-    if not found:
+    if not set(found) & set(chosen):
         raise ValueError(
             f"data folder {str(data)!r} has no folder for any column; expected one of: "
             f"{', '.join(columns[column] for column in chosen)}"
         )
-    for column in chosen:
+    for column in columns:
         if column not in found:
             reason = f"the data folder has no {columns[column]}"
             left_out.append({"row": "", "column": column, "reason": reason})
-    return found, left_out
+    return found, chosen, left_out
 
 
-def _of_row(row: Row, own_model: bool, common: dict[str, Any]) -> dict[str, Any]:
+def _of_row(row: Row, profile: str, own_model: bool, common: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """What a row says of its own: model, hyperparameters, layers."""
     hub, hidden = MODELS[row.model]
     made: dict[str, Any] = {"hyperparameters": dict(row.options)}
+    if profile == "paper" and row.targets and "target_modules" not in given:
+        made["target_modules"] = row.targets
     if own_model:
         made["model"] = hub
-        made |= {"target_modules": row.targets} if row.targets else {}
     else:
         hidden = _hidden_size(common["model"])
     if row.blocks:

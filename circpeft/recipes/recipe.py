@@ -100,6 +100,18 @@ class Recipe:
         for name, least in least_of.items():
             if type(getattr(self, name)) is not int or getattr(self, name) < least:
                 raise ValueError(f"{name} must be an integer of at least {least}, got {getattr(self, name)!r}")
+        for name in ("task", "method", "model", "data_dir", "report_to", "output_dir"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"{name} must be a text, got {getattr(self, name)!r}")
+        for name in ("gradient_checkpointing", "deterministic"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}")
+        for name in ("learning_rate", "head_learning_rate", "weight_decay", "warmup", "base_dropout"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float, type(None))):
+                raise ValueError(f"{name} must be a number, got {value!r}")
+            if value is None and name != "base_dropout":
+                raise ValueError(f"{name} must be a number, got None")
         for name in ("learning_rate", "head_learning_rate", "weight_decay"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be a number of at least 0, got {getattr(self, name)!r}")

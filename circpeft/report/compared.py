@@ -163,8 +163,9 @@ def _fill_score(line: _Line, sweep: Sweep | None, runs: dict[str, Run]) -> None:
         line.reason = f"{line.cells[0].task} stands in for the printed tasks: not compared"
     elif not sweep.printed_model and sweep.table:
         line.reason = "the model is not the paper's: not compared"
-    if len({result.code for result in done}) > 1:  # a sweep that is started again makes them anew
-        line.reason = f"{line.reason}; " * bool(line.reason) + "made by different versions of the code"
+    if any(result.code != sweep.code for result in done):  # a sweep that is started again makes them anew
+        line.reason = f"{line.reason}; " * bool(line.reason) + "made by another version of the code: not compared"
+        line.comparable = False
 
 
 def _fill_resource(
@@ -193,6 +194,7 @@ def _fill_average(row: str, lines: list[_Line]) -> None:
     for line in own:
         if line.kind == "average":
             scores = [other for other in own if other.kind == "score" and other.printed]
+            line.cells = [cell for other in scores for cell in other.cells]
             missing = [other.column for other in scores if other.ours is None]
             if scores and not missing:
                 line.ours = sum(other.ours for other in scores) / len(scores)

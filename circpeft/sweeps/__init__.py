@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import logging
 import sys
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tqdm.auto import tqdm
@@ -15,17 +18,19 @@ from .. import results, training
 from ..recipes import Plan, Recipe
 from . import record
 from .local import run_locally
+from .record import Stopped, SweepError
 from .work import Done
 
 
 @dataclass
 class Outcome:
-    """What a sweep ended with: names of its runs, and the errors of those that failed."""
+    """What a sweep ended with: names of its runs, the errors of those that failed, and what nobody can run, and why."""
 
     folder: Path
     finished: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    left_out: list[dict[str, str]] = field(default_factory=list)
     seconds: float = 0.0
 
 
@@ -52,20 +57,26 @@ def run_sweep(
         progress: a bar with the time left.
         told: called with every end of a run.
 
-    Raises: ValueError for a folder that another sweep holds, and, before anything runs, the first error of the plan's
-    runs if no run can be made at all.
+    Raises: SweepError, before anything runs, for a folder that another sweep holds or that cannot be written to, a
+    cluster that does not answer or has not what is asked for, options that do not go together, and where no run can be
+    made at all, with the first one's error; Stopped where the disk is full: what is finished stays.
     """
     if workers < 1:
-        raise ValueError(f"workers must be at least 1, got {workers!r}")
+        raise SweepError(f"workers must be at least 1, got {workers!r}")
+    if ray and workers > 1:
+        raise SweepError(f"workers={workers} are of this machine, and the cluster at {ray!r} has its own: leave it out")
+    if gpus is not None and not ray:
+        raise SweepError(f"gpus={gpus:g} is the share of a run on a cluster: give ray, too, or leave it out")
     started = time.perf_counter()
     runs = {cell.name: cell for cell in plan.cells}
     folder = Path(plan.cells[0].output_dir)
-    outcome = Outcome(folder)
-    with record.alone(folder):
+    outcome = Outcome(folder, left_out=list(plan.left_out))
+    with record.alone(folder), _runner(workers, ray, gpus, folder) as runner, _writing(folder):
         pending = _pending(runs.values(), outcome)
-        refused = _refused(pending)
+        refused = _refused(pending, bool(ray))
         if pending and len(refused) == len(pending) and not outcome.skipped:
-            raise next(iter(refused.values()))
+            first = next(iter(refused.values()))
+            raise SweepError(str(first) or type(first).__name__) from first
         record.write_plan(plan, folder)
         with tqdm(
             total=len(runs),
@@ -81,7 +92,7 @@ def run_sweep(
                     error = refused[recipe.name]
                     _ended(Done(recipe.name, "failed", error=str(error)), recipe, outcome, bar, told, progress)
             left = [recipe for recipe in pending if recipe.name not in refused]
-            for event in _runner(left, workers, ray, gpus, folder):
+            for event in runner(left):
                 if isinstance(event, Done):
                     _ended(event, runs[event.name], outcome, bar, told, progress)
                 else:
@@ -92,14 +103,30 @@ def run_sweep(
     return outcome
 
 
-def _runner(left: list[Recipe], workers: int, ray: str, gpus: float | None, folder: Path):
-    if not left:
-        return iter(())
+@contextmanager
+def _runner(workers: int, ray: str, gpus: float | None, folder: Path) -> Iterator[Callable]:
+    """What runs recipes, here or on a cluster."""
     if ray:
-        from .cluster import run_on_ray
+        from .cluster import connected
 
-        return run_on_ray(left, ray, gpus)
-    return run_locally(left, workers, folder / "sweeps" / "workers.log")
+        with connected(ray, gpus) as runner:
+            yield runner
+    else:
+        yield lambda left: run_locally(left, workers, folder / "sweeps" / "workers.log")
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Say what is to be done where the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise
+        raise Stopped(
+            f"cannot write in {folder} any more ({error}): what is finished stays; make room, and give the same "
+            f"command again"
+        ) from error
 
 
 def _pending(recipes: Iterable[Recipe], outcome: Outcome) -> list[Recipe]:
@@ -113,7 +140,10 @@ def _pending(recipes: Iterable[Recipe], outcome: Outcome) -> list[Recipe]:
             continue
         source = (recipe.task, recipe.data_dir, recipe.max_train, recipe.max_eval)
         if source not in fingerprints:
-            fingerprints[source] = training.data_of(recipe)[2]
+            try:
+                fingerprints[source] = training.data_of(recipe)[2]
+            except Exception:  # of one task: it is looked at, with all that has to run, in a moment
+                fingerprints[source] = ""
         try:
             known = training.recorded(recipe, fingerprints[source])
         except ValueError as error:
@@ -127,24 +157,25 @@ def _pending(recipes: Iterable[Recipe], outcome: Outcome) -> list[Recipe]:
     return pending
 
 
-def _refused(pending: list[Recipe]) -> dict[str, Exception]:
-    """The runs that cannot be made, each with its reason."""
+def _refused(pending: list[Recipe], elsewhere: bool) -> dict[str, Exception]:
+    """The runs that cannot be made, each with its reason; ``elsewhere``, what depends on the device is left out."""
+    looked = {r.name: replace(r, precision="float32", quantization="") if elsewhere else r for r in pending}
     try:
-        training.check(pending)
+        training.check(list(looked.values()))
         return {}
-    except (ValueError, TypeError, OSError):
-        pass  # of which run, and whether of others too, is looked at one by one
+    except Exception:  # of which run, and whether of others too, is looked at one by one
+        logging.getLogger(__name__).debug("looking for the run that cannot be made", exc_info=True)
     refused, known = {}, {}
-    for recipe in pending:
+    for name, recipe in looked.items():
         key = (recipe.task, recipe.data_dir, recipe.model, recipe.label, str(recipe.target_modules))
         if key not in known:
             known[key] = None
             try:
                 training.check([recipe])
-            except (ValueError, TypeError, OSError) as error:
+            except Exception as error:  # it is that run's outcome, and recorded as such
                 known[key] = error
         if known[key] is not None:
-            refused[recipe.name] = known[key]
+            refused[name] = known[key]
     return refused
 
 
@@ -157,7 +188,9 @@ def _ended(done: Done, recipe: Recipe, outcome: Outcome, bar: tqdm, told: Callab
         outcome.finished.append(done.name)
         end = f"test {done.metric} {done.test_score:.3f}, {done.seconds:.0f} s"
     else:
-        record.write_failure(recipe, done.error, done.traceback, training.device_name())
+        if done.full:
+            raise OSError(errno.ENOSPC, done.error)
+        record.write_failure(recipe, done.error, done.traceback, done.device or "not run, or lost")
         outcome.failed[done.name] = done.error
         end = f"failed: {done.error}"
     name = f"{getattr(recipe, 'row', '') or recipe.label} | {getattr(recipe, 'column', '') or recipe.task}"
@@ -173,7 +206,8 @@ def summary(outcome: Outcome) -> str:
     """A sweep's end as one line of JSON.
 
     >>> print(summary(Outcome(Path("runs/x"), finished=["a"], failed={"b": "no memory"})))
-    {"folder": "runs/x", "finished": 1, "skipped": 0, "failed": {"b": "no memory"}, "seconds": 0.0}
+    {"folder": "runs/x", "finished": 1, "skipped": 0, "failed": {"b": "no memory"}, "left_out": [], "seconds": 0.0}
     """
     made = {"folder": str(outcome.folder), "finished": len(outcome.finished), "skipped": len(outcome.skipped)}
-    return json.dumps(made | {"failed": outcome.failed, "seconds": round(outcome.seconds, 1)})
+    made |= {"failed": outcome.failed, "left_out": outcome.left_out, "seconds": round(outcome.seconds, 1)}
+    return json.dumps(made)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 from .. import results
 from ..recipes import Recipe
 from .local import ATTEMPTS, TICK
+from .record import SweepError
 from .work import Done, work
 
 PATIENCE = 5.0  # seconds that an address has to take a connection in
@@ -34,42 +38,62 @@ def work_far_away(recipe: Recipe, code: str) -> Done:
     return replace(done, record=path.read_text(encoding="utf-8"))
 
 
-def run_on_ray(recipes: list[Recipe], address: str, gpus: float | None) -> Iterator[Done | list[Recipe]]:
-    """Run recipes on a cluster, and yield each end as it comes; in between, about once a second, what is not ended.
+@contextmanager
+def connected(address: str, gpus: float | None) -> Iterator[Callable[[list[Recipe]], Iterator[Done | list[Recipe]]]]:
+    """A connection to a cluster; yields the function that runs recipes there.
 
     Args:
-        recipes: the runs.
         address: "auto" (the cluster of this machine), "local" (a new one, of this machine alone), "host:port" of a
             cluster's head, or "ray://host:port" of its client server.
         gpus: share of a GPU for each run; None is one where the cluster has any.
 
-    Raises: ValueError for an address that does not answer, a cluster without the GPUs that are asked for, or where Ray
-    is not installed.
+    Raises: SweepError for an address that does not answer, a share that no node of the cluster has, or where Ray is not
+    installed.
     """
+    if gpus is not None and (not 0 <= gpus < math.inf or (gpus > 1 and gpus != int(gpus))):
+        raise SweepError(
+            f"gpus={gpus:g} is no share of GPUs for a run; expected 0 to 1, such as 0.5, or a whole number"
+        )
     ray = _ray()
     _connect(ray, address)
     try:
-        has = ray.cluster_resources().get("GPU", 0)
-        share = float(min(has, 1)) if gpus is None else gpus
-        if share > has:
-            raise ValueError(f"gpus={share:g} for each run, and the cluster at {address!r} has {has:g} GPUs")
-        far = ray.remote(num_cpus=1, num_gpus=share, max_retries=ATTEMPTS)(work_far_away)
-        code = results.code_version()
-        waiting = {far.remote(recipe, code): recipe for recipe in recipes}
-        while waiting:
-            ended, _ = ray.wait(list(waiting), timeout=TICK)
-            for reference in ended:
-                yield _end_of(ray, reference, waiting.pop(reference))
-            yield list(waiting.values())
+        share = _share(ray, address, gpus)
+        yield partial(_run, ray, share)
     finally:
         ray.shutdown()
+
+
+def _share(ray: Any, address: str, gpus: float | None) -> float:
+    """GPUs for each run: one where the cluster has any, unless told. A run has to fit on one node, or it would wait
+    for ever."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    most = max((node.get("GPU", 0.0) for node in nodes), default=0.0)
+    share = float(min(most, 1)) if gpus is None else gpus
+    if not any(node.get("GPU", 0.0) >= share and node.get("CPU", 0.0) >= 1 for node in nodes):
+        raise SweepError(
+            f"a run needs a processor and gpus={share:g} on one node, and no node of the cluster at {address!r} has "
+            f"both; most GPUs of a node: {most:g}"
+        )
+    return share
+
+
+def _run(ray: Any, share: float, recipes: list[Recipe]) -> Iterator[Done | list[Recipe]]:
+    """Run recipes, and yield each end as it comes; in between, about once a second, what is not ended."""
+    far = ray.remote(num_cpus=1, num_gpus=share, max_retries=ATTEMPTS)(work_far_away)
+    code = results.code_version()
+    waiting = {far.remote(recipe, code): recipe for recipe in recipes}
+    while waiting:
+        ended, _ = ray.wait(list(waiting), timeout=TICK)
+        for reference in ended:
+            yield _end_of(ray, reference, waiting.pop(reference))
+        yield list(waiting.values())
 
 
 def _ray() -> Any:
     try:
         import ray
     except ImportError:
-        raise ValueError("--ray needs Ray, which is not installed: pip install 'circpeft[cluster]'") from None
+        raise SweepError("--ray needs Ray, which is not installed: pip install 'circpeft[cluster]'") from None
     return ray
 
 
@@ -82,24 +106,24 @@ def _connect(ray: Any, address: str) -> None:
     try:
         ray.init(address=address, **options)
     except ConnectionError as error:
-        raise ValueError(
+        raise SweepError(
             f"no Ray cluster answers at {address!r} ({error}): start one with `ray start --head`, or give --ray local"
         ) from error
 
 
 def _answers(address: str) -> None:
-    """Raise ValueError unless something takes connections at an address: Ray itself would try for a minute."""
+    """Raise SweepError unless something takes connections at an address: Ray itself would try for a minute."""
     parts = urlsplit(address if "//" in address else f"//{address}")
     try:
         host, port = parts.hostname, parts.port
     except ValueError:
         host = port = None
     if not host or not port:
-        raise ValueError(f"Ray address {address!r} is no host:port; expected such as 10.0.0.1:6379, auto or local")
+        raise SweepError(f"Ray address {address!r} is no host:port; expected such as 10.0.0.1:6379, auto or local")
     try:
         socket.create_connection((host, port), timeout=PATIENCE).close()
     except OSError as error:
-        raise ValueError(
+        raise SweepError(
             f"no Ray cluster answers at {address!r} ({error}): start one there with `ray start --head --port {port}`, "
             f"or look for it with `ray status`"
         ) from error

@@ -19,50 +19,82 @@ from ..recipes import Plan, Recipe
 SCHEMA = 1
 
 
+class SweepError(ValueError):
+    """What a sweep cannot begin with; nothing has run."""
+
+
+class Stopped(OSError):
+    """A sweep cannot go on, because it cannot write; what is finished stays."""
+
+
 def write_plan(plan: Plan, folder: Path) -> Path:
-    """Write which run stands for which cell: what tables are made from. An earlier plan of the same name goes."""
+    """Write which run stands for which cell: what tables are made from, also of cells that are not run this time.
+
+    Further seeds of an earlier plan stay in it where that had the same settings; any other earlier plan goes.
+    """
+    path = folder / "sweeps" / f"{plan.name}.json"
+    cells = [
+        {
+            "row": cell.row,
+            "column": cell.column,
+            "task": cell.task,
+            "printed_task": cell.column in plan.printed_columns,
+            "label": cell.label,
+            "seed": cell.seed,
+            "run": cell.name,
+        }
+        for cell in plan.listed
+    ]
+    further = _further(path, cells)
     row = {
         "schema": SCHEMA,
         "name": plan.name,
         "table": plan.table,
         "profile": plan.profile,
-        "seeds": plan.seeds,
+        "seeds": len({cell["seed"] for cell in cells + further}),
         "statistic": plan.statistic,
         "printed_model": plan.printed_model,
         "started": now(),
         "commit": results.commit(),
         "code": results.code_version(),
-        "cells": [
-            {
-                "row": cell.row,
-                "column": cell.column,
-                "task": cell.task,
-                "printed_task": cell.column in plan.printed_columns,
-                "label": cell.label,
-                "seed": cell.seed,
-                "run": cell.name,
-            }
-            for cell in plan.cells
-        ],
+        "cells": cells + further,
         "left_out": list(plan.left_out),
     }
-    path = folder / "sweeps" / f"{plan.name}.json"
     results.write_atomically(path, json.dumps(row, indent=1) + "\n")
     return path
+
+
+def _further(path: Path, cells: list[dict]) -> list[dict]:
+    """Cells of an earlier plan with seeds that the new one has not, if all that both have are the same runs."""
+    if not path.exists():
+        return []
+    try:
+        earlier = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        old = {(cell["row"], cell["column"], cell["seed"]): cell for cell in earlier}
+    except (ValueError, KeyError, TypeError):  # a damaged plan, which the new one replaces
+        return []
+    new = {(cell["row"], cell["column"], cell["seed"]): cell for cell in cells}
+    if any(old[key]["run"] != new[key]["run"] for key in old.keys() & new.keys()) or not old.keys() & new.keys():
+        return []
+    return [old[key] for key in old.keys() - new.keys()]
 
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Hold an output folder for one sweep at a time; the lock ends with the process.
 
-    Raises: ValueError where another sweep is at work in it.
+    Raises: SweepError where another sweep is at work in it, or it cannot be written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".sweep.lock", "w") as lock:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder / ".sweep.lock", "w")  # closed below
+    except OSError as error:
+        raise SweepError(f"cannot write in {folder}: {error}; give another output folder") from error
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(
+            raise SweepError(
                 f"another sweep is at work in {folder}: wait for its end, or give another output folder"
             ) from None
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -18,7 +19,7 @@ from ..recipes import Recipe
 class Done:
     """The end of a run: its scores, or its error; ``record`` is the text of its record where the folder is not shared.
 
-    ``state`` is "finished" or "failed".
+    ``state`` is "finished" or "failed"; ``full`` tells that the disk was full; ``device`` is where it ran.
     """
 
     name: str
@@ -30,6 +31,8 @@ class Done:
     error: str = ""
     traceback: str = ""
     record: str = ""
+    full: bool = False
+    device: str = ""
 
 
 def work(recipe: Recipe) -> Done:
@@ -44,7 +47,9 @@ def work(recipe: Recipe) -> Done:
         result = training.run(recipe, callbacks=[steps])
     except Exception as error:  # whatever a run fails of is recorded, and the next run begins
         said = str(error) or type(error).__name__
-        return Done(recipe.name, "failed", error=said, traceback=traceback.format_exc())
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        where = {"full": full, "device": training.device_name()}
+        return Done(recipe.name, "failed", error=said, traceback=traceback.format_exc(), **where)
     finally:
         steps.gone()
     return Done(recipe.name, "finished", result.metric, result.score, result.test_score, result.seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from datetime import UTC, datetime
 from types import ModuleType
@@ -32,11 +33,18 @@ def made(
     before: Before,
     **measured: Any,
 ) -> Result:
-    """The record, alike on all processes; ``measured`` are the fields that it cannot tell from the others."""
+    """The record, alike on all processes; ``measured`` are the fields that it cannot tell from the others.
+
+    Raises: FloatingPointError where a score is no number.
+    """
     log = training.state.log_history
     ends = [entry for entry in log if "eval_score" in entry]
     epochs = [{"epoch": round(e["epoch"]), "score": e["eval_score"], "loss": e["eval_loss"]} for e in ends]
     best = max(epochs, key=lambda epoch: epoch["score"])
+    scores = {"validation": best["score"], "test": prediction.metrics["test_score"]}
+    for part, score in scores.items():
+        if not math.isfinite(score):
+            raise FloatingPointError(f"the {part} score is {score}: the training diverged; lower its learning_rate")
     predicted = kind.predictions(task, prediction.predictions)
     result = Result(
         task=recipe.task,

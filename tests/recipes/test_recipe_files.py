@@ -37,6 +37,10 @@ def test_what_is_given_goes_before_the_file(tmp_path):
         (GOOD.replace("seeds = 2", 'seeds = "2"'), "seeds must be of type int, got '2'"),
         ('tasks = ["rte"]\n', "methods must be a list of names"),
         ('tasks = []\nmethods = ["c3a"]\n', "tasks must be a list of names"),
+        (
+            GOOD.replace('"lora"', '"lora", "lora"'),
+            "'lora' is listed twice in methods; for more runs of it raise seeds",
+        ),
         (GOOD + "[settings]\nepoch = 3\n", "unknown setting 'epoch'; did you mean 'epochs'?"),
         (GOOD + "[settings]\nepochs = 0\n", "epochs must be an integer of at least 1, got 0"),
         (GOOD + 'statistic = "mode"\n', "unknown statistic 'mode'; "),
@@ -49,6 +53,13 @@ def test_a_wrong_file_is_named_with_what_is_wrong(tmp_path, text, said):
     path = tmp_path / "mine.toml"
     path.write_text(text)
     with pytest.raises(ValueError, match=said):
+        recipes.plan_file(path)
+
+
+def test_a_file_with_the_name_of_a_table(tmp_path):
+    path = tmp_path / "cdvft-1.toml"
+    path.write_text(GOOD)
+    with pytest.raises(ValueError, match="has the name of a printed table"):
         recipes.plan_file(path)
 
 

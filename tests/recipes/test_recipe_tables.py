@@ -99,6 +99,20 @@ def test_rows_that_differ_from_column_to_column_keep_their_columns():
     assert ("VeRA", "word_problems for GSM8K Acc.") not in made and len(made) == 9
 
 
+def test_a_local_copy_of_the_papers_model_adapts_the_rows_own_layers():
+    """With the paper's profile; unless the user names layers, which then holds for every row."""
+    local = {"model": "minilm", "columns": ["RTE"]}
+    own = {cell.row: cell.target_modules for cell in recipes.table("c3a-2", **local)}
+    hub = {cell.row: cell.target_modules for cell in recipes.table("c3a-2", columns=["RTE"])}
+    assert own == {row: hub[row] for row in own} and own["base (IA)3"] != own["base LoRA r=8"]
+    given = recipes.table("c3a-2", **local, target_modules="query")
+    assert {cell.target_modules for cell in given} == {("query",)}
+
+
+def test_one_seed_by_its_number():
+    assert {cell.seed for cell in recipes.table("cdvft-1", "smoke", [20240101])} == {20240101}
+
+
 def test_a_data_folder_brings_the_real_columns(tmp_path):
     (tmp_path / "rte").mkdir()
     plan = recipes.plan_table("cdvft-1", "cpu", data=tmp_path, epochs=7)

@@ -46,6 +46,24 @@ def test_a_lost_node_costs_no_run_and_the_scores_are_those_of_this_machine(plan,
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("gpus", [-1.0, 1.5, float("nan")])
+def test_a_share_that_is_none(plan, gpus):
+    with pytest.raises(sweeps.SweepError, match="is no share of GPUs for a run; expected 0 to 1"):
+        sweeps.run_sweep(plan(["c3a"]), ray="auto", gpus=gpus)
+
+
+def test_a_run_has_to_fit_on_one_node():
+    class Cluster:
+        @staticmethod
+        def nodes():
+            one = {"Alive": True, "Resources": {"CPU": 4.0, "GPU": 1.0}}
+            return [one, one, {"Alive": False, "Resources": {"CPU": 4.0, "GPU": 8.0}}]
+
+    assert cluster._share(Cluster, "auto", None) == 1.0 and cluster._share(Cluster, "auto", 0.5) == 0.5
+    with pytest.raises(sweeps.SweepError, match="gpus=2 on one node, .* most GPUs of a node: 1"):
+        cluster._share(Cluster, "auto", 2.0)
+
+
 def test_a_worker_with_other_code_is_refused(plan):
     [cell] = plan(["c3a"]).cells
     with pytest.raises(RuntimeError, match="expected other: install the same commit on every node"):

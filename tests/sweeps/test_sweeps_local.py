@@ -1,5 +1,6 @@
 """Sweeps on this machine: nothing runs twice, nothing is lost, and what fails stops nothing else."""
 
+import errno
 import fcntl
 import json
 import multiprocessing
@@ -9,13 +10,13 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from circpeft import results, sweeps
+from circpeft import recipes, results, sweeps
 from circpeft.sweeps import record
+from circpeft.sweeps.work import Done
 
 
 def scores(folder: Path) -> dict[str, tuple]:
@@ -126,13 +127,67 @@ def test_workers_are_replaced_and_one_may_die_idle(plan, monkeypatch):
     assert first == again and len({first, second, third}) == 3
 
 
-def test_a_run_that_dies_each_time_is_given_up(plan, monkeypatch):
-    planned = plan(["c3a"])
-    dying = {"mp_context": multiprocessing.get_context("fork"), "initializer": os._exit, "initargs": (9,)}
-    monkeypatch.setattr(sweeps.local, "_pool", lambda *arguments: ProcessPoolExecutor(1, **dying))
-    outcome = sweeps.run_sweep(planned)
+def die_or_end(recipe):
+    """In the place of a run: LoRA kills its process, the others end."""
+    if recipe.method == "lora":
+        time.sleep(0.2)  # so that something runs beside it
+        os._exit(9)
+    return Done(recipe.name, "finished", "accuracy", 0.5, 0.5, 1.0)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_run_that_dies_each_time_is_given_up_and_costs_no_other(plan, monkeypatch, workers):
+    planned = plan(["head", "lora:r=4", "c3a", "cdvft"])
+    fork = multiprocessing.get_context("fork")
+    monkeypatch.setattr(sweeps.local, "work", die_or_end)
+    monkeypatch.setattr(sweeps.local, "start", lambda *arguments: None)
+    monkeypatch.setattr(sweeps.local.multiprocessing, "get_context", lambda kind: fork)
+    outcome = sweeps.run_sweep(planned, workers=workers)
     [(name, error)] = outcome.failed.items()
-    assert name == planned.cells[0].name and "its process died 3 times" in error and "fewer workers" in error
+    assert "lora" in name and "its process died 3 times" in error and "fewer workers" in error
+    assert len(outcome.finished) == 3
+
+
+def test_a_full_disk_stops_the_sweep_and_says_what_to_do(plan, monkeypatch):
+    planned = plan(["head", "lora:r=4", "c3a"])
+    full = OSError(errno.ENOSPC, "No space left on device")
+
+    def runs(recipes, *arguments):
+        yield Done(recipes[0].name, "finished", "accuracy", 0.5, 0.5, 1.0)
+        yield Done(recipes[1].name, "failed", error=str(full), full=True)
+        raise AssertionError("went on")
+
+    monkeypatch.setattr(sweeps, "run_locally", runs)
+    with pytest.raises(sweeps.Stopped, match="any more .*No space left.* what is finished stays; make room"):
+        sweeps.run_sweep(planned)
+    assert not (Path(planned.cells[0].output_dir) / "failed").exists()
+
+
+@pytest.mark.parametrize("below", [False, True])
+def test_a_folder_that_cannot_be_written_to(plan, tmp_path, below):
+    (tmp_path / "out").write_text("a file")
+    planned = plan(["c3a"], folder="out/inside" if below else "out")
+    with pytest.raises(sweeps.SweepError, match="cannot write in .*; give another output folder"):
+        sweeps.run_sweep(planned)
+
+
+def test_options_that_do_not_go_together(plan):
+    with pytest.raises(sweeps.SweepError, match="gpus=0.5 is the share of a run on a cluster"):
+        sweeps.run_sweep(plan(["c3a"]), gpus=0.5)
+    with pytest.raises(sweeps.SweepError, match="workers=2 are of this machine"):
+        sweeps.run_sweep(plan(["c3a"]), workers=2, ray="auto")
+
+
+def test_a_plan_of_some_rows_or_fewer_seeds_keeps_the_rest_in_the_table(tmp_path):
+    def cells(**options) -> set:
+        plan = recipes.plan_table("cdvft-1", "smoke", output_dir=tmp_path, **options)
+        path = record.write_plan(plan, tmp_path)
+        return {(c["row"], c["seed"]) for c in json.loads(path.read_text())["cells"]}
+
+    rows = {row.name for row in recipes.TABLES["cdvft-1"].rows}
+    assert cells(seeds=3) == {(row, seed) for row in rows for seed in range(3)}
+    assert cells(seeds=2, rows=["LoRA"]) == {(row, seed) for row in rows for seed in range(3)}
+    assert cells(seeds=1, epochs=7) == {(row, 0) for row in rows}  # other settings are another table
 
 
 def test_killed_in_the_middle_it_goes_on_and_ends_like_a_whole_one(plan, sweep_file, tmp_path):
