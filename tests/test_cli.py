@@ -1,14 +1,17 @@
 """The command: exit codes, messages, and what each command calls."""
 
+import json
 import subprocess
 import sys
 
 import nbformat
+import papermill
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from circpeft import cli
 from circpeft.course import doctor, parameters, runner
+from circpeft.course.parameters import declared, repository
 
 
 def notebook(path, source):
@@ -29,12 +32,20 @@ def test_a_failed_notebook_makes_the_exit_code_1_and_is_reported(tmp_path, capsy
     assert "1 of 2 notebooks ran to their end: " in out and "index.html" in out
 
 
-def test_one_notebook_with_parameters_runs_through(tmp_path):
+def test_one_notebook_with_parameters_runs_through(tmp_path, capsys):
     path = notebook(tmp_path / "00_a.ipynb", "assert (profile, seeds) == ('smoke', 3)")
     arguments = ["run", path, "-p", "profile", "smoke", "-p", "seeds", "3", "--output-dir", str(tmp_path / "runs")]
-    assert cli.main(arguments) == 0
+    assert cli.main([*arguments, "--json"]) == 0
     (folder,) = (tmp_path / "runs").iterdir()
     assert "-smoke-" in folder.name
+    told = json.loads(capsys.readouterr().out)
+    assert told["folder"] == str(folder) and [entry["status"] for entry in told["notebooks"]] == ["ok"]
+
+
+def test_papermill_reads_every_parameter_of_the_course():
+    """What `papermill --help-notebook` lists: it leaves out a default with a second equals sign, and warns."""
+    for path in sorted((repository() / "notebooks").glob("*.ipynb")):
+        assert list(papermill.inspect_notebook(str(path))) == list(declared(path)), path.name
 
 
 @pytest.mark.parametrize(

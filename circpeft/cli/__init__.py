@@ -1,9 +1,11 @@
 """The `circpeft` command. Exit codes: 0 all well, 1 a notebook, run or check failed, 2 wrong usage, 130 interrupted."""
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 
 from circpeft.cli import reports, runs
 from circpeft.course.parameters import PROFILES, RequestError, repository
@@ -43,6 +45,7 @@ def build_parser() -> argparse.ArgumentParser:
         each.add_argument("--cell-timeout", type=float, default=3600, metavar="SECONDS",
                           help="the longest that one cell may take (default: 3600)")  # fmt: skip
         each.add_argument("--quiet", action="store_true", help="no progress bar")
+        each.add_argument("--json", action="store_true", help="print the end as one line of JSON")
 
     runs.add(command)
     reports.add(command)
@@ -90,16 +93,17 @@ def _run(options: argparse.Namespace) -> int:
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise RequestError(f"parameter {min(twice)!r} is given twice")
-    run = run_course(
-        options.profile,
-        options.notebooks,
-        dict(options.parameter),
-        output_dir=options.output_dir,
-        resume=options.resume,
-        cell_timeout=options.cell_timeout,
-        progress=not options.quiet,
-    )
-    print(_report(run))
+    with redirect_stdout(sys.stderr if options.json else sys.stdout):  # a line for each notebook
+        run = run_course(
+            options.profile,
+            options.notebooks,
+            dict(options.parameter),
+            output_dir=options.output_dir,
+            resume=options.resume,
+            cell_timeout=options.cell_timeout,
+            progress=not options.quiet,
+        )
+    print(json.dumps({"folder": str(run.folder), **run.record}) if options.json else _report(run))
     return 1 if run.failed else 0
 
 
