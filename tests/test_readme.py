@@ -88,6 +88,13 @@ def test_the_table_of_every_method_is_that_of_its_records():
         assert f"C3A {mean[name, 'c3a-peft']:.3f}" in README
 
 
+def test_the_run_with_two_threads_is_on_record():
+    path = results.ROOT / "benchmarks" / "results" / "word_problems_two_threads.json"
+    [row] = [r for r in json.loads(path.read_text(encoding="utf-8")) if r["label"] == "c3a:block_size=32"]
+    assert row["device"] == "CPU, 2 threads" and row["seed"] == 0
+    assert f"ended at {row['test_score']:.3f}" in README
+
+
 def test_a_hundred_runs_were_neither_lost_nor_made_twice():
     record = json.loads((results.ROOT / "benchmarks" / "results" / "sweeps.json").read_text(encoding="utf-8"))
     assert record["same_scores"]
