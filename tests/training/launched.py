@@ -16,9 +16,8 @@ from transformers import Trainer
 from circpeft import training
 from circpeft.recipes import Recipe
 
-folder = Path(sys.argv[1])
-datasets.config.HF_DATASETS_CACHE = folder / "cache"
-rank, evaluate, step = os.environ["RANK"], Trainer.evaluate, Trainer.training_step
+evaluate, step = Trainer.evaluate, Trainer.training_step
+steps: list[list[str]] = []
 
 
 def until(number: int, kill: bool):
@@ -42,12 +41,20 @@ def counting(self, model, *arguments, **options):
     return step(self, model, *arguments, **options)
 
 
-for name, job in json.loads((folder / "jobs.json").read_text()).items():
-    steps: list[list[str]] = []
-    Trainer.training_step = counting
-    Trainer.evaluate = until(job["until"], job.get("kill", False)) if "until" in job else evaluate
-    try:
-        told = asdict(training.run(Recipe(**job["recipe"])))
-    except (ValueError, KeyboardInterrupt) as error:
-        told = {"error": f"{type(error).__name__}: {error}"}
-    (folder / f"{name}.{rank}.json").write_text(json.dumps({**told, "steps": steps}))
+def main(folder: Path) -> None:
+    """Run the jobs of a folder, one after the other."""
+    datasets.config.HF_DATASETS_CACHE = folder / "cache"
+    for name, job in json.loads((folder / "jobs.json").read_text()).items():
+        del steps[:]
+        Trainer.training_step = counting
+        Trainer.evaluate = until(job["until"], job.get("kill", False)) if "until" in job else evaluate
+        try:
+            told = asdict(training.run(Recipe(**job["recipe"])))
+        except (ValueError, KeyboardInterrupt) as error:
+            told = {"error": f"{type(error).__name__}: {error}"}
+        path = folder / f"{name}.{os.environ['RANK']}.json"
+        path.write_text(json.dumps({**told, "steps": steps}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
