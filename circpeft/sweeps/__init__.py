@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -189,7 +190,7 @@ def _ended(done: Done, recipe: Recipe, outcome: Outcome, bar: tqdm, told: Callab
         end = f"test {done.metric} {done.test_score:.3f}, {done.seconds:.0f} s"
     else:
         if done.full:
-            raise OSError(errno.ENOSPC, done.error)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         record.write_failure(recipe, done.error, done.traceback, done.device or "not run, or lost")
         outcome.failed[done.name] = done.error
         end = f"failed: {done.error}"

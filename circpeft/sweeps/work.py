@@ -47,7 +47,8 @@ def work(recipe: Recipe) -> Done:
         result = training.run(recipe, callbacks=[steps])
     except Exception as error:  # whatever a run fails of is recorded, and the next run begins
         said = str(error) or type(error).__name__
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        full = full or os.strerror(errno.ENOSPC) in said  # safetensors says it in an error of its own
         where = {"full": full, "device": training.device_name()}
         return Done(recipe.name, "failed", error=said, traceback=traceback.format_exc(), **where)
     finally:
