@@ -10,6 +10,8 @@ from pathlib import Path
 from circpeft.course.parameters import RequestError
 from circpeft.ops.checks import nearest
 
+ENDINGS = {".md": "markdown", ".csv": "csv", ".tex": "latex", ".json": "json", ".html": "html"}
+
 
 def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the command to a parser."""
@@ -28,9 +30,6 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
     for name in ("task", "method", "model", "profile"):
         report.add_argument(f"--{name}", action="append", metavar="NAME", help=f"only this {name}; repeatable")
     report.epilog += "\n\nexit codes: 0 shown, 1 some file there could not be read, 2 wrong usage"
-
-
-ENDINGS = {".md": "markdown", ".csv": "csv", ".tex": "latex", ".json": "json", ".html": "html"}
 
 
 def run_report(options: argparse.Namespace) -> int:

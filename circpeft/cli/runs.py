@@ -84,7 +84,7 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
 
 def run_train(options: argparse.Namespace) -> int:
     """The ``train`` command; returns the exit code."""
-    from circpeft import recipes, tasks, training
+    from circpeft import recipes, results, tasks, training
     from circpeft.training.quiet import quiet
 
     quiet()
@@ -119,7 +119,7 @@ def run_train(options: argparse.Namespace) -> int:
             name, own = recipes.parse_method(options.method)
             common = recipes.settings_of(profile, tasks.get(task).kind, settings)
             data = str(Path(options.data_dir).resolve()) if options.data_dir else ""
-            folder = str(Path(options.output_dir or recipes.default_folder("train")).resolve())
+            folder = str(Path(options.output_dir or results.default_folder("train")).resolve())
             run = {"hyperparameters": own, "data_dir": data, "seed": options.seed, "output_dir": folder, **common}
             recipe = recipes.Recipe(task, name, **run)
         training.check([recipe])
@@ -184,7 +184,7 @@ def run_sweep(options: argparse.Namespace) -> int:
     if options.json:
         print(sweeps.summary(outcome))
     else:
-        print(_end(outcome, plan))
+        print(_end(outcome))
     return 1 if outcome.failed else 0
 
 
@@ -193,10 +193,10 @@ def _line(done: Any, recipe: Any) -> str:
     return json.dumps(row | {"row": recipe.row, "column": recipe.column, "seed": recipe.seed})
 
 
-def _end(outcome: Any, plan: Any) -> str:
+def _end(outcome: Any) -> str:
     """What a sweep ended with, for the terminal."""
     lines = [f"failed: {name}: {error}" for name, error in outcome.failed.items()]
-    lines += [f"left out: {entry['row'] or entry['column']}: {entry['reason']}" for entry in plan.left_out]
+    lines += [f"left out: {entry['row'] or entry['column']}: {entry['reason']}" for entry in outcome.left_out]
     total = len(outcome.finished) + len(outcome.skipped) + len(outcome.failed)
     lines.append(
         f"{total} runs: {len(outcome.finished)} finished, {len(outcome.skipped)} on record before, "

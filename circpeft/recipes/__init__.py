@@ -3,7 +3,7 @@
 from ..defaults import LEARNING_RATES, PROFILES
 from .files import plan_file
 from .parsing import parse_method, parse_methods, profile, targets
-from .plan import SETTINGS, Plan, default_folder, plan_table, seeds_of, settings_of, table
+from .plan import SETTINGS, Plan, plan_table, seeds_of, settings_of, table
 from .recipe import CellRecipe, Recipe
 from .tables import TABLES, Row, Table
 
@@ -17,7 +17,6 @@ __all__ = [
     "Recipe",
     "Row",
     "Table",
-    "default_folder",
     "parse_method",
     "parse_methods",
     "plan_file",

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ..ops.checks import nearest
+from ..results import default_folder
 from .parsing import parse_method
-from .plan import Plan, default_folder, seeds_of, settings_of
+from .plan import Plan, seeds_of, settings_of
 from .recipe import CellRecipe
 from .tables import TABLES
 

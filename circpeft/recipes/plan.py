@@ -9,6 +9,7 @@ from typing import Any
 
 from ..ops.block_size import block_size_of
 from ..ops.checks import nearest
+from ..results import default_folder
 from .parsing import profile as profile_settings
 from .parsing import targets as parsed_targets
 from .recipe import CellRecipe, Recipe
@@ -131,15 +132,14 @@ def plan_table(
                         column=column,
                     )
                 )
-    listed = _distinct(cells)
-    wanted = tuple(cell for cell in listed if cell.row in chosen and cell.column in asked)
+    wanted = tuple(cell for cell in cells if cell.row in chosen and cell.column in asked)
     if not wanted:
         why = "; ".join(f"{e['row'] or e['column']}: {e['reason']}" for e in left_out)
         raise ValueError(
             f"nothing to run of {name}" + (f": {why}" if why else ": this row has no score in this column")
         )
-    plan = Plan(name, name, profile, len(seeds), printed.statistic, own_model, wanted, tuple(left_out), tuple(listed))
-    return plan
+    about = (name, name, profile, len(seeds), printed.statistic, own_model)
+    return Plan(*about, wanted, tuple(left_out), tuple(cells))
 
 
 def settings_of(profile: str, kind: str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -154,11 +154,6 @@ def settings_of(profile: str, kind: str, settings: dict[str, Any]) -> dict[str, 
     if isinstance(made.get("target_modules"), str):
         made["target_modules"] = parsed_targets(made["target_modules"])
     return made
-
-
-def default_folder(name: str) -> Path:
-    """Where a sweep's records go if nothing else is said."""
-    return Path(__file__).resolve().parents[2] / "runs" / name
 
 
 def seeds_of(seeds: Any) -> list[int]:
@@ -230,13 +225,3 @@ def _hidden_size(model: str) -> int:
 
     with hub_errors(model):
         return AutoConfig.from_pretrained(resolve(model)).hidden_size
-
-
-def _distinct(cells: list[CellRecipe]) -> list[CellRecipe]:
-    """Without cells that are the same in every respect, as two columns' rows are that one task stands for."""
-    seen, kept = set(), []
-    for cell in cells:
-        key = (cell.row, cell.column, cell.name)
-        kept += [] if key in seen else [cell]
-        seen.add(key)
-    return kept

@@ -16,7 +16,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from .. import results, training
-from ..recipes import Plan, Recipe
+from ..recipes import CellRecipe, Plan, Recipe
 from . import record
 from .local import run_locally
 from .record import Stopped, SweepError
@@ -180,7 +180,7 @@ def _refused(pending: list[Recipe], elsewhere: bool) -> dict[str, Exception]:
     return refused
 
 
-def _ended(done: Done, recipe: Recipe, outcome: Outcome, bar: tqdm, told: Callable | None, progress: bool) -> None:
+def _ended(done: Done, recipe: CellRecipe, outcome: Outcome, bar: tqdm, told: Callable | None, progress: bool) -> None:
     if done.state == "finished":
         if done.record:  # made on a machine that has not this folder
             path = results.path_of(recipe.name, recipe.output_dir)
@@ -194,9 +194,8 @@ def _ended(done: Done, recipe: Recipe, outcome: Outcome, bar: tqdm, told: Callab
         record.write_failure(recipe, done.error, done.traceback, done.device or "not run, or lost")
         outcome.failed[done.name] = done.error
         end = f"failed: {done.error}"
-    name = f"{getattr(recipe, 'row', '') or recipe.label} | {getattr(recipe, 'column', '') or recipe.task}"
     if progress:
-        tqdm.write(f"{name} | seed {recipe.seed} | {end}", file=sys.stderr)
+        tqdm.write(f"{recipe.row} | {recipe.column} | seed {recipe.seed} | {end}", file=sys.stderr)
     bar.n = len(outcome.skipped) + len(outcome.finished) + len(outcome.failed)
     bar.refresh()
     if told is not None:
