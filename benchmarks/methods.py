@@ -41,10 +41,8 @@ def planned(arguments: argparse.Namespace) -> list[tuple[recipes.Recipe, str]]:
         for seed in range(arguments.seeds):
             for name, own in recipes.parse_methods(arguments.methods):
                 if name in methods.METHODS:
-                    recipe = recipes.Recipe(
-                        task, name, hyperparameters=own, seed=seed, output_dir="runs/methods", **settings
-                    )
-                    found.append((recipe, folder or task))
+                    run = {"hyperparameters": own, "seed": seed, "output_dir": "runs/methods", "save_model": False}
+                    found.append((recipes.Recipe(task, name, **run, **settings), folder or task))
     return found
 
 

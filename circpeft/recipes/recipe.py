@@ -22,7 +22,7 @@ CHOICES = {
     "quantization": ("", "4bit", "8bit"),
 }
 # Fields that decide nothing about the outcome: they are no part of a recipe's identity.
-OUTSIDE = {"output_dir", "report_to", "table", "row", "column"}
+OUTSIDE = {"output_dir", "report_to", "save_model", "table", "row", "column"}
 # What a method's text may say beside its hyperparameters.
 RATES = {"learning_rate", "head_learning_rate"}
 
@@ -56,6 +56,8 @@ class Recipe:
         deterministic: refuse operators whose result depends on the order in which a GPU adds up.
         max_new_tokens: longest answer that is generated for instructions; 0 takes the task's.
         seed: of the head's start, the dropout and the order of the data.
+        save_model: keep the whole model of ``full``, ``head`` and ``bitfit`` (adapters are always kept); not part of
+            the recipe's identity.
         report_to: a logger of transformers, such as "tensorboard", or "" for none; not part of the recipe's identity.
         output_dir: where the record, the adapter and the checkpoints go; not part of the recipe's identity.
 
@@ -89,6 +91,7 @@ class Recipe:
     deterministic: bool = False
     max_new_tokens: int = 0
     seed: int = 0
+    save_model: bool = True
     report_to: str = ""
     output_dir: str = "runs"
 
@@ -103,7 +106,7 @@ class Recipe:
         for name in ("task", "method", "model", "data_dir", "report_to", "output_dir"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} must be a text, got {getattr(self, name)!r}")
-        for name in ("gradient_checkpointing", "deterministic"):
+        for name in ("gradient_checkpointing", "deterministic", "save_model"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}")
         for name in ("learning_rate", "head_learning_rate", "weight_decay", "warmup", "base_dropout"):
@@ -135,9 +138,11 @@ class Recipe:
         rate = own.get("learning_rate") or self.learning_rate or rates.get(self.method)
         if not rate:
             raise ValueError(f"no learning_rate for method {self.method!r}; {nearest(self.method, LEARNING_RATES)}")
+        head_rate = own.get("head_learning_rate") or self.head_learning_rate
+        if self.method == "head":  # it has nothing but the head: whichever of the two is given is its rate
+            return (head_rate or rate,) * 2
         heads = {**HEAD_LEARNING_RATES, **MODEL_HEAD_RATES.get(self.model, {})}
-        default = heads.get(self.method, HEAD_LEARNING_RATE)
-        return rate, own.get("head_learning_rate") or self.head_learning_rate or default
+        return rate, head_rate or heads.get(self.method, HEAD_LEARNING_RATE)
 
     @property
     def options(self) -> dict:

@@ -9,7 +9,6 @@ from types import ModuleType
 
 import torch
 from datasets import DatasetDict
-from peft import PeftModel
 from transformers import TrainerCallback, set_seed
 
 from .. import memory, methods, models, results, tasks
@@ -92,8 +91,9 @@ def run(recipe: Recipe, callbacks: Iterable[TrainerCallback] = ()) -> Result:
     """Train by a recipe, choose the best epoch on validation, and record it.
 
     A run whose record exists under the same settings, code and data is read, not repeated; an interrupted one goes on
-    from its last finished epoch. The adapter is saved under ``<output_dir>/adapters``, TensorBoard's log, where one is
-    asked for, under ``<output_dir>/logs``. ``callbacks`` are the Trainer's, for those who want to follow the run.
+    from its last finished epoch. The adapter is saved under ``<output_dir>/adapters``, the model of a method that
+    trains its own weights under ``<output_dir>/models``, TensorBoard's log, where one is asked for, under
+    ``<output_dir>/logs``. ``callbacks`` are the Trainer's, for those who want to follow the run.
 
     Under ``torchrun`` or ``accelerate launch`` (FSDP included) every process calls this, and all return the one record
     that the first of them writes. The recipe's batch is that of all processes together, so that the steps, losses and
@@ -169,8 +169,7 @@ def run(recipe: Recipe, callbacks: Iterable[TrainerCallback] = ()) -> Result:
         data=rows,
         spectra={name: spectrum(model, name, weight) for name, weight in weights.items()},
     )
-    if isinstance(model, PeftModel):
-        trainer.save_adapter(training, Path(recipe.output_dir) / "adapters" / recipe.name)
+    trainer.save(training, processor, recipe)
     if process.is_main_process:
         results.write(result, path)
         if (checkpoints / "runs").is_dir():  # TensorBoard's

@@ -12,7 +12,7 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification, Pr
 
 from ..recipes import Recipe
 from ..tasks import ImageTask
-from .text import LOADING, classifying, predictions
+from .text import LOADING, classifying, predictions, settings
 
 AUTO = AutoModelForImageClassification
 
@@ -20,13 +20,6 @@ AUTO = AutoModelForImageClassification
 def processor(folder: str) -> Any:
     """The image processor of a model: how it wants images resized and scaled."""
     return AutoImageProcessor.from_pretrained(folder)
-
-
-def settings(task: ImageTask) -> dict[str, Any]:
-    """What the model's config takes from the task."""
-    numbers = {name: number for number, name in enumerate(task.labels)}
-    names = {"id2label": dict(enumerate(task.labels)), "label2id": numbers}
-    return {"num_labels": task.num_labels, "problem_type": None, **names}
 
 
 def encode(data: DatasetDict, task: ImageTask, image_processor: Any, config: PretrainedConfig, recipe: Recipe):

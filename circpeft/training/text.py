@@ -29,8 +29,11 @@ tokens_in = count
 
 
 def settings(task: Task) -> dict[str, Any]:
-    """What the model's config takes from the task."""
-    return {"num_labels": task.num_labels, "problem_type": None}  # a published model may carry its own kind of loss
+    """What the model's config takes from the task: its outputs, and the names of its classes."""
+    names = {}
+    if task.labels:
+        names = {"id2label": dict(enumerate(task.labels)), "label2id": {name: i for i, name in enumerate(task.labels)}}
+    return {"num_labels": task.num_labels, "problem_type": None, **names}  # a published model has its own kind of loss
 
 
 def encode(

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from datasets import DatasetDict
+from peft import PeftModel
 from torch import nn
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
@@ -121,17 +122,31 @@ def _optimizer(recipe: Recipe, model: nn.Module, head: list[str]) -> torch.optim
     return torch.optim.AdamW([g for g in groups if g["params"]], weight_decay=recipe.weight_decay)
 
 
-def save_adapter(training: Trainer, folder: Path) -> None:
-    """Write the adapter of a run that has trained, whole; every process calls this, and the first one writes."""
+def save(training: Trainer, processor: Any, recipe: Recipe) -> None:
+    """Write what has trained, whole; every process calls this, and the first one writes.
+
+    An adapter goes to ``adapters/``. A model that was trained itself goes to ``models/`` with its tokenizer or image
+    processor, under its published names, so that `from_pretrained` and `pipeline` take the folder.
+    """
+    model, adapter = training.model, isinstance(training.model, PeftModel)
+    if not adapter and not recipe.save_model:
+        return
     state = None
     if distributed.sharded():
         from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
-        # On the first process alone: the base model, which may fit on none, is left where it is.
-        parts = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
-        state = get_model_state_dict(training.model, options=parts)
-    if distributed.state().is_main_process:
-        methods.finish(training.model).save_pretrained(folder, state_dict=state)
+        # On the first process alone, and of an adapter's base model, which may fit on none, nothing.
+        parts = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=adapter)
+        state = get_model_state_dict(model, options=parts)
+    if not distributed.state().is_main_process:
+        return
+    folder = Path(recipe.output_dir) / ("adapters" if adapter else "models") / recipe.name
+    if adapter:
+        methods.finish(model).save_pretrained(folder, state_dict=state)
+        return
+    vars(model).pop("save_pretrained", None)  # see _keep_names
+    model.save_pretrained(folder, state_dict=state)
+    processor.save_pretrained(folder)
 
 
 @contextmanager

@@ -44,8 +44,9 @@ def test_two_settings_never_share_a_name(name):
 
 
 def test_every_field_but_the_output_folder_is_part_of_the_identity():
-    assert {field.name for field in dataclasses.fields(Recipe)} == {*OTHER, "output_dir", "report_to"}
-    assert dataclasses.replace(BASE, output_dir="elsewhere", report_to="tensorboard").name == BASE.name
+    outside = {"output_dir": "elsewhere", "report_to": "tensorboard", "save_model": False}
+    assert {field.name for field in dataclasses.fields(Recipe)} == {*OTHER, *outside}
+    assert dataclasses.replace(BASE, **outside).name == BASE.name
     assert len({dataclasses.replace(BASE, **{name: value}).name for name, value in OTHER.items()}) == len(OTHER)
 
 
@@ -53,6 +54,14 @@ def test_a_changed_default_rate_is_another_run(monkeypatch):
     before = BASE.name
     monkeypatch.setitem(recipes.LEARNING_RATES, "c3a", 0.777)
     assert BASE.rates[0] == 0.777 and BASE.name != before
+
+
+@pytest.mark.parametrize("given", [{"learning_rate": 0.02}, {"head_learning_rate": 0.02}])
+def test_a_head_alone_has_one_rate(given):
+    assert Recipe("sst2", "head", **given).rates == Recipe("sst2", "head", hyperparameters=given).rates == (0.02, 0.02)
+    assert Recipe("sst2", "head", hyperparameters=given, learning_rate=0.5).rates == (0.02, 0.02)
+    assert Recipe("sst2", "head").rates == (1e-3, 1e-3)
+    assert Recipe("digits", "head", model="small-vit").rates == (1e-2, 1e-2)
 
 
 def test_the_small_models_have_rates_of_their_own():

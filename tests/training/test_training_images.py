@@ -93,10 +93,14 @@ def test_colours_are_learnt_and_recorded(image_recipe, tiny_vit, colours, method
         of_class = [r for r, label in zip(right, labels, strict=True) if label == number]
         assert result.groups[name] == sum(of_class) / len(of_class)
     assert results.read(results.path_of(made.name, made.output_dir)) == result
-    if method != "full":  # what was saved gives the recorded answers
+    # What was saved gives the recorded answers.
+    folder = Path(made.output_dir) / ("models" if method == "full" else "adapters") / made.name
+    if method == "full":
+        saved = AutoModelForImageClassification.from_pretrained(folder)
+        assert alone(saved, str(folder), colours) == result.predictions
+    else:
         base = AutoModelForImageClassification.from_pretrained(tiny_vit, num_labels=3)
-        saved = PeftModel.from_pretrained(base, Path(made.output_dir) / "adapters" / made.name)
-        assert alone(saved, tiny_vit, colours) == result.predictions
+        assert alone(PeftModel.from_pretrained(base, folder), tiny_vit, colours) == result.predictions
 
 
 def test_the_model_knows_the_names_of_the_classes(image_recipe, monkeypatch):

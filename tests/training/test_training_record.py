@@ -60,12 +60,25 @@ def test_a_run_learns_and_writes_a_whole_record(recipe, tiny_model, method):
     assert result.score >= 0.9 or method in ("head", "bitfit")
     assert not (Path(made.output_dir) / "checkpoints" / made.name).exists()
     assert adapter(made).is_dir() == (method in ADAPTERS)
-    if method in ADAPTERS:  # what was saved gives the recorded score
+    whole = Path(made.output_dir) / "models" / made.name
+    assert whole.is_dir() != (method in ADAPTERS)
+    # What was saved gives the recorded score.
+    if method in ADAPTERS:
         base = AutoModelForSequenceClassification.from_pretrained(tiny_model, num_labels=2)
-        rows = tasks.load("sst2", made.data_dir)[0]["test"].to_list()
-        logits = alone(PeftModel.from_pretrained(base, adapter(made)), tiny_model, rows, ("sentence",))
-        right = logits.argmax(-1) == torch.tensor([row["label"] for row in rows])
-        assert right.double().mean().item() == pytest.approx(result.test_score)
+        saved, folder = PeftModel.from_pretrained(base, adapter(made)), tiny_model
+    else:
+        saved, folder = AutoModelForSequenceClassification.from_pretrained(whole), str(whole)
+        assert saved.config.id2label == dict(enumerate(tasks.get("sst2").labels))
+    rows = tasks.load("sst2", made.data_dir)[0]["test"].to_list()
+    logits = alone(saved, folder, rows, ("sentence",))
+    right = logits.argmax(-1) == torch.tensor([row["label"] for row in rows])
+    assert right.double().mean().item() == pytest.approx(result.test_score)
+
+
+def test_a_whole_model_is_not_kept_where_that_is_not_wanted(recipe):
+    made = recipe("full", epochs=1, save_model=False)
+    training.run(made)
+    assert not (Path(made.output_dir) / "models").exists()
 
 
 def test_the_same_seed_gives_the_same_run_and_another_does_not(recipe, tmp_path):
