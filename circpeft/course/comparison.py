@@ -12,6 +12,7 @@ from transformers import AutoConfig
 from circpeft import methods, models, plots, recipes, results, tasks, training
 from circpeft.recipes import Recipe
 from circpeft.results import Result
+from circpeft.training import base_model
 from circpeft.training.quiet import quiet
 
 __all__ = [
@@ -77,12 +78,7 @@ def parameters(recipe: Recipe) -> int:
     """Trainable parameters of a recipe outside of the head, counted on the model's architecture without its weights."""
     kind = training.KINDS[tasks.get(recipe.task).kind]
     config = AutoConfig.from_pretrained(models.resolve(recipe.model))
-    with torch.device("meta"):
-        base = kind.AUTO.from_config(config)
-    head = methods.head_names(base)
-    with torch.random.fork_rng():
-        model = methods.apply(base, recipe.method, target_modules=recipe.target_modules or None, **recipe.options)
-    return methods.trainable_parameters(model, head)
+    return methods.trainable_parameters(*base_model.outline(recipe, kind, config))
 
 
 def run_all(planned: Iterable[Recipe]) -> list[Result]:

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
-import torch
 from datasets import DatasetDict
 from transformers import TrainerCallback, set_seed
 
@@ -59,10 +58,7 @@ def _try(recipe: Recipe, task: tasks.AnyTask) -> None:
     with models.hub_errors(recipe.model):  # the config first: of a missing processor transformers tells no cause
         config = base_model.config_of(recipe, task, kind, folder)
         kind.processor(folder)
-    with torch.device("meta"):
-        model = kind.AUTO.from_config(config)
-    with torch.random.fork_rng():  # some methods draw projections, and BOFT cannot on the meta device
-        methods.apply(model, **_method(recipe))
+    base_model.outline(recipe, kind, config)
 
 
 def data_of(recipe: Recipe) -> tuple[DatasetDict, str, str]:
@@ -134,7 +130,7 @@ def run(recipe: Recipe, callbacks: Iterable[TrainerCallback] = ()) -> Result:
         base.config.pad_token_id = processor.pad_token_id
     head = methods.head_names(base)
     weights = watched(base, recipe)
-    model = methods.apply(base, **_method(recipe))
+    model = base_model.adapted(base, recipe)
     trained = methods.trainable_parameters(model, head)  # LaMDA freezes some of them on its way
     trained_head = sum(methods.trainable_parameters(base.get_submodule(name)) for name in head)
 
@@ -178,7 +174,3 @@ def run(recipe: Recipe, callbacks: Iterable[TrainerCallback] = ()) -> Result:
             shutil.rmtree(folder, ignore_errors=True)
     process.wait_for_everyone()
     return result
-
-
-def _method(recipe: Recipe) -> dict:
-    return {"method": recipe.method, "target_modules": recipe.target_modules or None, **recipe.options}

@@ -11,7 +11,7 @@ from peft import prepare_model_for_kbit_training
 from torch import Tensor, nn
 from transformers import AutoConfig, BitsAndBytesConfig, PretrainedConfig
 
-from .. import models
+from .. import methods, models
 from ..methods.model import head_names, new_head_names
 from ..recipes import Recipe
 
@@ -60,6 +60,20 @@ def config_of(recipe: Recipe, task: Any, kind: ModuleType, folder: str) -> Pretr
             if type(value) in (int, float) and ("dropout" in name or name.endswith("_pdrop")):
                 setattr(config, name, recipe.base_dropout)
     return config
+
+
+def adapted(base: nn.Module, recipe: Recipe) -> nn.Module:
+    """The model, made trainable by the recipe's method."""
+    return methods.apply(base, recipe.method, target_modules=recipe.target_modules or None, **recipe.options)
+
+
+def outline(recipe: Recipe, kind: ModuleType, config: PretrainedConfig) -> tuple[nn.Module, list[str]]:
+    """The model that would train, without its weights (on torch's meta device), and the names of its head."""
+    with torch.device("meta"):
+        base = kind.AUTO.from_config(config)
+    head = head_names(base)
+    with torch.random.fork_rng():  # some methods draw projections, and BOFT cannot on the meta device
+        return adapted(base, recipe), head
 
 
 def load(recipe: Recipe, kind: ModuleType, folder: str, config: PretrainedConfig) -> nn.Module:

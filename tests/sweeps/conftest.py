@@ -7,25 +7,17 @@ from pathlib import Path
 import datasets
 import pytest
 import torch
-from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from circpeft import recipes
 
 NOUNS = ("actor", "baker", "clerk", "doctor", "editor", "farmer")
 WORDS = {"good": 1, "fine": 1, "bad": 0, "poor": 0}
-SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 64, "num_attention_heads": 2}
 
 
 @pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory) -> str:
-    """Folder of a BERT with 2 layers of 32 features."""
-    folder = tmp_path_factory.mktemp("model")
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "a", "saw", *NOUNS, *WORDS]
-    (folder / "vocab.txt").write_text("\n".join(vocabulary))
-    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
-    torch.manual_seed(0)
-    BertModel(BertConfig(vocab_size=len(vocabulary), initializer_range=0.1, **SIZES)).save_pretrained(folder)
-    return str(folder)
+def tiny_model(tmp_path_factory, save_bert) -> str:
+    """Folder of a BERT that knows the sentences' words."""
+    return save_bert(tmp_path_factory.mktemp("model"), ["the", "a", "saw", *NOUNS, *WORDS])
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,6 @@ import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
-    BertConfig,
-    BertModel,
-    BertTokenizerFast,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
@@ -69,17 +66,9 @@ def write_data(folder: Path, rows: list[dict], parts: dict[str, slice]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory) -> str:
-    """Folder of a BERT with 2 layers of 32 features and a word tokenizer, saved without a head."""
-    folder = tmp_path_factory.mktemp("model")
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "a", "saw", *NOUNS, *WORDS]
-    (folder / "vocab.txt").write_text("\n".join(vocabulary))
-    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
-    torch.manual_seed(0)
-    sizes = {"hidden_size": HIDDEN, "num_hidden_layers": LAYERS, "intermediate_size": INNER, "num_attention_heads": 2}
-    config = BertConfig(vocab_size=len(vocabulary), max_position_embeddings=64, initializer_range=0.1, **sizes)
-    BertModel(config).save_pretrained(folder)
-    return str(folder)
+def tiny_model(tmp_path_factory, save_bert) -> str:
+    """Folder of a BERT that knows the sentences' words."""
+    return save_bert(tmp_path_factory.mktemp("model"), ["the", "a", "saw", *NOUNS, *WORDS])
 
 
 @pytest.fixture(scope="session")

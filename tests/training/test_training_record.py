@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer
 
 from circpeft import costs, methods, results, tasks, training
+from circpeft.course import comparison
 
 METHODS = tuple(methods.METHODS)
 ADAPTERS = tuple(name for name in METHODS if name not in ("full", "head", "bitfit"))
@@ -56,6 +57,7 @@ def test_a_run_learns_and_writes_a_whole_record(recipe, tiny_model, method):
     assert result.score == max(row["score"] for row in result.epochs) == result.epochs[result.best_epoch - 1]["score"]
     assert result.test_score == result.score  # the same rows
     assert len(result.losses) == 18 and result.head_parameters == 2 * 32 + 2
+    assert comparison.parameters(made) == result.trainable_parameters
     # Of a model whose weights are random, head and biases alone can make nothing.
     assert result.score >= 0.9 or method in ("head", "bitfit")
     assert not (Path(made.output_dir) / "checkpoints" / made.name).exists()
