@@ -53,9 +53,16 @@ def new_head_names(model: nn.Module) -> list[str]:
 
 
 def trainable_parameters(model: nn.Module, head: Iterable[str] = ()) -> int:
-    """Number of trainable parameters outside of the named head modules."""
-    heads = set(head)
-    return sum(p.numel() for n, p in model.named_parameters() if p.requires_grad and not heads & set(n.split(".")))
+    """Number of trainable parameters outside of the named head modules; one that is tied to a head is the head's.
+
+    >>> from transformers import GPT2Config, GPT2LMHeadModel
+    >>> model = GPT2LMHeadModel(GPT2Config(n_embd=8, n_layer=1, n_head=1, vocab_size=9, n_positions=4))
+    >>> trainable_parameters(model), trainable_parameters(model, ["lm_head"])
+    (992, 920)
+    """
+    heads, named = set(head), list(model.named_parameters(remove_duplicate=False))
+    of_head = {id(p) for n, p in named if heads & set(n.split("."))}
+    return sum({id(p): p.numel() for _, p in named if p.requires_grad and id(p) not in of_head}.values())
 
 
 def adapted(model: nn.Module, config: PeftConfig) -> nn.Module:
