@@ -61,7 +61,7 @@ def test_a_head_alone_has_one_rate(given):
     assert Recipe("sst2", "head", **given).rates == Recipe("sst2", "head", hyperparameters=given).rates == (0.02, 0.02)
     assert Recipe("sst2", "head", hyperparameters=given, learning_rate=0.5).rates == (0.02, 0.02)
     assert Recipe("sst2", "head").rates == (1e-3, 1e-3)
-    assert Recipe("digits", "head", model="small-vit").rates == (1e-2, 1e-2)
+    assert Recipe("digits", "head", model="small-vit").rates == (0.1, 0.1)
 
 
 def test_the_small_models_have_rates_of_their_own():

@@ -1,0 +1,35 @@
+"""The learning rates that methods take by default are those that the record of tried rates speaks for."""
+
+import importlib.util
+import json
+from statistics import mean
+
+import pytest
+
+from circpeft import results
+
+SPEC = importlib.util.spec_from_file_location("rates", results.ROOT / "benchmarks" / "rates.py")
+rates = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(rates)
+ROWS = json.loads(rates.RECORD.read_text(encoding="utf-8"))
+TRIED = {
+    (task, method): found
+    for (task, method), found in rates.scores(ROWS).items()
+    if len(found) > 1 and ":" not in method
+}
+
+
+@pytest.mark.parametrize(("task", "method"), TRIED)
+def test_a_default_rate_is_the_best_tried_or_close_to_it(task, method):
+    usual = rates.default(next(row for row in ROWS if (row["task"], row["method"]) == (task, method)))
+    found = {rate: mean(scores) for rate, scores in TRIED[task, method].items()}
+    assert usual in found and found[usual] >= max(found.values()) - 0.02
+
+
+def test_every_method_has_rates_on_record_for_images():
+    assert {method for task, method in TRIED if task == "digits"} == set(rates.methods.METHODS)
+
+
+def test_the_table_is_that_of_the_record():
+    assert rates.TABLE.read_text(encoding="utf-8") == rates.written(ROWS)
+    assert sorted(ROWS, key=rates.key) == ROWS
