@@ -128,7 +128,9 @@ def run_train(options: argparse.Namespace) -> int:
     with redirect_stdout(sys.stderr):  # the Trainer logs there: what is left is the result alone
         result = training.run(recipe)
     if int(os.environ.get("RANK", 0)) == 0:
-        path = f"{recipe.output_dir}/results/{recipe.name}.json"
+        path = str(results.path_of(recipe.name, recipe.output_dir))
+        kept = training.weights_of(recipe)
+        weights = str(kept) if kept.is_dir() else ""  # a record may be read whose adapter was taken away
         if options.json:
             shown = (
                 "task",
@@ -141,10 +143,13 @@ def run_train(options: argparse.Namespace) -> int:
                 "seconds",
                 "state",
             )
-            print(json.dumps({**{name: getattr(result, name) for name in shown}, "record": path}))
+            print(json.dumps({**{name: getattr(result, name) for name in shown}, "record": path, "weights": weights}))
         else:
-            print(f"{recipe.label} on {recipe.task}, seed {recipe.seed}: validation {result.metric} "
-                  f"{result.score:.3f}, test {result.test_score:.3f}, {result.seconds:.0f} s\n{path}")  # fmt: skip
+            scores = f"validation {result.metric} {result.score:.3f}, test {result.test_score:.3f}"
+            print(f"{recipe.label} on {recipe.task}, seed {recipe.seed}: {scores}, {result.seconds:.0f} s")
+            print(f"record: {path}")
+            if weights:
+                print(f"{kept.parent.name.removesuffix('s')}: {weights}")
     return 0
 
 

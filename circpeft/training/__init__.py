@@ -15,6 +15,7 @@ from ..recipes import Recipe
 from ..results import Result
 from ..resume import Clock, last_checkpoint
 from . import base_model, before, distributed, images, instructions, measured, record, text, trainer
+from .base_model import weights_of as weights_of
 from .record import device_name as device_name
 from .spectra import spectrum, watched
 

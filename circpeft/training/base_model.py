@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -20,6 +21,15 @@ WHOLE = ("full", "head", "bitfit")
 # PEFT 0.21's own C3A fails on layers of 4 and 8 bits with a bias, its DoRA on those of 8 bits.
 QUANTIZED = {"8bit": ("ia3", "lora", "vera", "boft", "fourierft", "lamda", "c3a", "cdvft")}
 QUANTIZED["4bit"] = ("dora", *QUANTIZED["8bit"])
+
+
+def weights_of(recipe: Recipe) -> Path:
+    """Folder of what a run has trained: its adapter, or the model where the method trains weights of the model itself.
+
+    >>> weights_of(Recipe("sst2", "lora", output_dir="runs/mine")).parent.as_posix()
+    'runs/mine/adapters'
+    """
+    return Path(recipe.output_dir) / ("models" if recipe.method in WHOLE else "adapters") / recipe.name
 
 
 def check(recipe: Recipe) -> None:

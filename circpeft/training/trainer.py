@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from datasets import DatasetDict
-from peft import PeftModel
 from torch import nn
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
@@ -21,7 +20,7 @@ from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK,
 from .. import methods
 from ..ops.checks import nearest
 from ..recipes import Recipe
-from . import distributed
+from . import base_model, distributed
 
 # transformers 5 has another name for it, and means to forget the old one.
 CHECKPOINTING = next(
@@ -128,7 +127,7 @@ def save(training: Trainer, processor: Any, recipe: Recipe) -> None:
     An adapter goes to ``adapters/``. A model that was trained itself goes to ``models/`` with its tokenizer or image
     processor, under its published names, so that `from_pretrained` and `pipeline` take the folder.
     """
-    model, adapter = training.model, isinstance(training.model, PeftModel)
+    model, adapter = training.model, recipe.method not in base_model.WHOLE
     if not adapter and not recipe.save_model:
         return
     state = None
@@ -140,7 +139,7 @@ def save(training: Trainer, processor: Any, recipe: Recipe) -> None:
         state = get_model_state_dict(model, options=parts)
     if not distributed.state().is_main_process:
         return
-    folder = Path(recipe.output_dir) / ("adapters" if adapter else "models") / recipe.name
+    folder = base_model.weights_of(recipe)
     if adapter:
         methods.finish(model).save_pretrained(folder, state_dict=state)
         return

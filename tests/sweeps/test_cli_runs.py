@@ -1,8 +1,10 @@
 """The commands `train` and `sweep`: what they print, what they end with, and what they refuse."""
 
 import json
+from pathlib import Path
 
 import pytest
+from transformers import pipeline
 
 from circpeft import cli, results, training
 
@@ -29,8 +31,15 @@ def test_train_makes_one_record(tiny_model, data, tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     [made] = results.read_all(tmp_path / "one")
     assert found["test_score"] == made.test_score and found["state"] == "finished" and made.label == "lora:r=4"
+    assert "adapter_config.json" in {path.name for path in Path(found["weights"]).iterdir()}
     assert cli.main(command) == 0
-    assert f"validation accuracy {made.score:.3f}, test {made.test_score:.3f}" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"validation accuracy {made.score:.3f}, test {made.test_score:.3f}" in said
+    assert f"\nadapter: {found['weights']}\n" in said
+    command[1] = "full"
+    assert cli.main(command) == 0
+    folder = capsys.readouterr().out.split("\nmodel: ")[1].strip()
+    assert pipeline("text-classification", folder)("the actor saw a good baker")[0]["label"] in ("negative", "positive")
 
 
 def test_train_takes_a_cell_of_a_table(monkeypatch, capsys, tmp_path):
