@@ -53,11 +53,17 @@ def kept(result: results.Result, data: str) -> dict:
 
 
 def written(rows: list[dict]) -> str:
-    """The table: a row a method, a column a data set; test scores, mean and range over seeds."""
+    """The table: a row a method, a column a data set; test scores, mean and range over seeds, then parameters."""
     names = list(dict.fromkeys(row["data_name"] for row in rows))
     order = list(methods.METHODS)
     labels = sorted({row["label"] for row in rows}, key=lambda label: (order.index(label.split(":")[0]), label))
-    lines = ["# Every method under one protocol", ""]
+    lines = [
+        "# Every method under one protocol",
+        "",
+        "Test scores, the best epoch chosen on validation; parameters without the head. Every method has one learning "
+        "rate a model, found on the embedded tasks ([rates](rates.md)) and not on these data.",
+        "",
+    ]
     for name in names:
         of = next(row for row in rows if row["data_name"] == name)
         lines.append(
@@ -65,13 +71,18 @@ def written(rows: list[dict]) -> str:
             f"{of['settings']['epochs']} epochs, {of['metric']} on {of['rows']['test']} test rows "
             f"({of['split']}); {of['device']}"
         )
-    lines += ["", f"| method | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
+    used = list(dict.fromkeys(row["settings"]["model"] for row in rows))
+    heads = ["method", *names, *(f"trainable parameters, {model}" for model in used)]
+    lines += ["", f"| {' | '.join(heads)} |", "|---|" + "---|" * (len(heads) - 1)]
     for label in labels:
         cells = []
         for name in names:
             scores = [row["test_score"] for row in rows if row["data_name"] == name and row["label"] == label]
             spread = f" ({min(scores):.3f} to {max(scores):.3f}, {len(scores)} seeds)" if len(scores) > 1 else ""
             cells.append(f"{mean(scores):.3f}{spread}" if scores else "")
+        for model in used:
+            counts = {r["trainable_parameters"] for r in rows if (r["settings"]["model"], r["label"]) == (model, label)}
+            cells.append(" or ".join(f"{count:,}" for count in sorted(counts)))
         lines.append(f"| {label} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
