@@ -84,6 +84,8 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
 
 def run_train(options: argparse.Namespace) -> int:
     """The ``train`` command; returns the exit code."""
+    from transformers.utils import logging as hf_logging
+
     from circpeft import recipes, results, tasks, training
     from circpeft.training.quiet import quiet
 
@@ -125,8 +127,14 @@ def run_train(options: argparse.Namespace) -> int:
         training.check([recipe])
     except (ValueError, TypeError, FileNotFoundError) as error:
         raise RequestError(str(error)) from error
-    with redirect_stdout(sys.stderr):  # the Trainer logs there: what is left is the result alone
-        result = training.run(recipe)
+    before = hf_logging.get_verbosity()
+    if options.quiet:
+        hf_logging.set_verbosity_error()  # the Trainer then has no bar
+    try:
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere if options.quiet else sys.stderr):
+            result = training.run(recipe)  # the Trainer logs to stdout, where the result alone is wanted
+    finally:
+        hf_logging.set_verbosity(before)
     if int(os.environ.get("RANK", 0)) == 0:
         path = str(results.path_of(recipe.name, recipe.output_dir))
         kept = training.weights_of(recipe)

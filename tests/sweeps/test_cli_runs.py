@@ -37,8 +37,10 @@ def test_train_makes_one_record(tiny_model, data, tmp_path, capsys):
     assert f"validation accuracy {made.score:.3f}, test {made.test_score:.3f}" in said
     assert f"\nadapter: {found['weights']}\n" in said
     command[1] = "full"
-    assert cli.main(command) == 0
-    folder = capsys.readouterr().out.split("\nmodel: ")[1].strip()
+    assert cli.main([*command, "--quiet"]) == 0
+    out, err = capsys.readouterr()
+    folder = out.split("\nmodel: ")[1].strip()
+    assert "it/s" not in err and "loss" not in err
     assert pipeline("text-classification", folder)("the actor saw a good baker")[0]["label"] in ("negative", "positive")
 
 
