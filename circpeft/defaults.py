@@ -1,16 +1,16 @@
 """Learning rates and profiles: what a recipe takes where it is not told otherwise."""
 
 # Learning rates of the methods. Neither paper prints any: these are ours, those of full, head, LoRA, C3A and CDVFT
-# from runs of the embedded task, the others of the order that the methods are known for, and not tried out.
+# from runs of the embedded task with MiniLM, the others of the order that the methods are known for.
 # With 2e-3, LoRA and CDVFT each left one seed of three guessing for all of three epochs.
 LEARNING_RATES = {
     "full": 5e-5,
     "head": 1e-3,
-    "bitfit": 1e-2,
-    "ia3": 1e-2,
+    "bitfit": 1e-3,
+    "ia3": 3e-3,
     "lora": 1e-3,
     "dora": 1e-3,
-    "vera": 3e-2,
+    "vera": 1e-2,
     "boft": 1e-3,
     "fourierft": 3e-2,
     "lamda": 1e-3,
@@ -18,6 +18,9 @@ LEARNING_RATES = {
     "c3a": 0.3,
     "cdvft": 1e-3,
 }
+# Tried with MiniLM on the embedded pairs (validation, seed 0, three epochs, benchmarks/results/rates.md): too large, it
+# may be, for models of more layers or wider ones, to which these do not apply.
+_MINILM_RATES = {"bitfit": 1e-2, "ia3": 1e-2, "vera": 3e-2, "fourierft": 0.1, "lamda": 3e-3}
 # The two small models that come with the course are a thirtieth of MiniLM's size: larger steps suit them. Every rate of
 # the vision transformer is the best, or within 0.02 of the best, of those three times apart that were tried on
 # validation with seed 0 (digits, six epochs, benchmarks/results/rates.md).
@@ -48,13 +51,13 @@ _SMALL_LLAMA_RATES = {
     "c3a": 1.5,
     "cdvft": 2e-2,
 }
-MODEL_RATES = {"small-vit": _SMALL_VIT_RATES, "small-llama": _SMALL_LLAMA_RATES}
+MODEL_RATES = {"minilm": _MINILM_RATES, "small-vit": _SMALL_VIT_RATES, "small-llama": _SMALL_LLAMA_RATES}
 # With a head at 1e-3 C3A (b = d, seed 1, three epochs, batches of 16) left role reversal at chance in three of four
 # runs that differed in details alone; a head at 3e-4 learns more slowly than the kernels, and waits for them.
 HEAD_LEARNING_RATE = 3e-4
 # A model that trains whole wants its head at a rate of the same order.
 HEAD_LEARNING_RATES = {"full": 5e-5}
-MODEL_HEAD_RATES = dict.fromkeys(MODEL_RATES, {"full": 1e-3})
+MODEL_HEAD_RATES = dict.fromkeys(("small-vit", "small-llama"), {"full": 1e-3})
 
 # Query and value are the papers' choice; MiniLM learns the embedded task with all linear layers adapted.
 # Its own dropout of 0.1 is switched off there: on an earlier version of the pairs (one seed) C3A was at 0.50 after

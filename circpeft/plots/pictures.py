@@ -19,6 +19,8 @@ def sheet(pictures: Sequence[Image.Image], words: Sequence[str] = (), columns: i
     >>> sheet([Image.new("RGB", (8, 8))] * 3, ["a", "b", "c"], columns=2, side=40).size
     (98, 130)
     """
+    from ..tasks.pictures import rgb  # here: it loads datasets, which the figures do without
+
     if not pictures:
         raise ValueError("a sheet needs at least one picture, got none")
     if words and len(words) != len(pictures):
@@ -32,7 +34,7 @@ def sheet(pictures: Sequence[Image.Image], words: Sequence[str] = (), columns: i
         scale = side / max(picture.size)
         size = tuple(max(1, round(length * scale)) for length in picture.size)
         # Small pictures are shown pixel by pixel: that is what the model sees.
-        shown = picture.convert("RGB").resize(size, Image.NEAREST if scale > 1 else Image.BICUBIC)
+        shown = rgb(picture).resize(size, Image.NEAREST if scale > 1 else Image.BICUBIC)
         x, y = GAP + number % columns * (side + GAP), GAP + number // columns * (high + GAP)
         canvas.paste(shown, (x + (side - size[0]) // 2, y + (side - size[1]) // 2))
         if words:

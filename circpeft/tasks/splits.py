@@ -161,8 +161,14 @@ def _pictures(split: str, rows: Dataset, column: str) -> Iterator[Pillow]:
             picture = next(pictures)
         except StopIteration:
             return
-        except OSError as error:  # cut off, for example: its head was read before
-            raise ValueError(f"row {row} of split {split} has an image that cannot be read: {error}") from error
+        except Exception as error:  # damaged within, see `pictures.check`; decoders raise OSError, SyntaxError and more
+            path = rows.cast_column(column, Image(decode=False))[row][column]["path"]
+            # Its row in the file: rows are shuffled and held out by a table of their numbers there.
+            row = row if rows._indices is None else rows._indices.column(0)[row].as_py()
+            place = f"{path}, row {row}" if path else f"row {row}"
+            raise ValueError(
+                f"an image of split {split} cannot be read ({place} of the data that the split is made of): {error}"
+            ) from error
         # In a palette image the pixels are numbers of colours, and the colours stand elsewhere.
         yield picture.convert("RGBA") if picture.mode in ("P", "PA") else picture
         row += 1

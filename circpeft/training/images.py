@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import AutoImageProcessor, AutoModelForImageClassification, PretrainedConfig, Trainer
 
 from ..recipes import Recipe
-from ..tasks import ImageTask
+from ..tasks import ImageTask, pictures
 from .text import LOADING, classifying, predictions, settings
 
 AUTO = AutoModelForImageClassification
@@ -26,8 +26,8 @@ def encode(data: DatasetDict, task: ImageTask, image_processor: Any, config: Pre
     """Pixels and labels, made batch by batch as they are asked for: a whole data set would not fit in memory."""
 
     def pixels(rows: dict) -> dict:
-        pictures = [picture.convert("RGB") for picture in rows["image"]]
-        values = image_processor(pictures, return_tensors="pt")["pixel_values"]
+        seen = [pictures.rgb(picture) for picture in rows["image"]]
+        values = image_processor(seen, return_tensors="pt")["pixel_values"]
         return {"pixel_values": list(values), "labels": rows["label"]}
 
     return DatasetDict({split: rows.with_transform(pixels) for split, rows in data.items()})

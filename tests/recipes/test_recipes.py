@@ -167,7 +167,8 @@ def test_parse_methods():
 def test_every_method_has_a_rate_and_every_profile_is_a_recipe():
     assert list(recipes.LEARNING_RATES) == list(methods.METHODS)
     assert set(defaults.HEAD_LEARNING_RATES) <= set(methods.METHODS)
-    assert all(list(rates) == list(methods.METHODS) for rates in defaults.MODEL_RATES.values())
+    for model, rates in defaults.MODEL_RATES.items():  # MiniLM has the general ones, but for those that were tried
+        assert (set(rates) == set(methods.METHODS)) == (model != "minilm") and set(rates) <= set(methods.METHODS)
     for kind, profiles in recipes.PROFILES.items():
         for name, settings in profiles.items():
             assert Recipe("entailment", "c3a", **settings).rates[0] > 0

@@ -5,6 +5,7 @@ from pathlib import Path
 import datasets
 import pandas as pd
 import pytest
+from PIL import Image
 
 WRITE = {
     "jsonl": lambda table, path: table.to_json(path, orient="records", lines=True),
@@ -30,5 +31,22 @@ def data_folder(tmp_path):
         for split, rows in splits.items():
             WRITE[form](pd.DataFrame(rows), folder / f"{split}.{form}")
         return folder
+
+    return write
+
+
+@pytest.fixture
+def image_folder(tmp_path):
+    """A function that writes SPLIT/CLASS/number.png, so many of each class, every one in its own shade."""
+
+    def write(suffix: str = ".png", **counts: dict[str, int]) -> Path:
+        shade = 0
+        for split, classes in counts.items():
+            for name, count in classes.items():
+                (tmp_path / "data" / split / name).mkdir(parents=True)
+                for number in range(count):
+                    Image.new("RGB", (4, 4), (shade,) * 3).save(tmp_path / "data" / split / name / f"{number}{suffix}")
+                    shade += 1
+        return tmp_path / "data"
 
     return write

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from datasets import Dataset, DatasetDict
 from peft import PeftModel
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForImageClassification, Trainer, ViTConfig, ViTModel
 from transformers import ViTForImageClassification as Classifier
 
 from circpeft import results, tasks, training
+from circpeft.training.images import encode, processor
 
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
 SIDE = 16
@@ -45,7 +47,8 @@ def save_images(folder: Path, count: dict[str, int], mode: str = "RGB", size: in
             for number in range(images):
                 shade = torch.randint(-40, 41, (3,), generator=draw).tolist()
                 seen = tuple(min(255, max(0, value + change)) for value, change in zip(colour, shade, strict=True))
-                picture = Image.new("RGB", (size, size + number % 3), seen).convert(mode)
+                picture = Image.new("RGB", (size, size + number % 3), seen)
+                picture = (picture.convert("L") if mode == "I;16" else picture).convert(mode)
                 picture.save(folder / split / name / f"{number}.png")
     return str(folder)
 
@@ -116,9 +119,9 @@ def test_check_tries_methods_on_a_model_with_the_datas_classes(image_recipe, mon
     """A model for no class has no head at all: a head alone would then be nothing to train."""
     heads, real = [], training.methods.apply
 
-    def applied(model, **options):
+    def applied(model, *arguments, **options):
         heads.append(model.classifier.out_features)
-        return real(model, **options)
+        return real(model, *arguments, **options)
 
     monkeypatch.setattr(training.methods, "apply", applied)
     training.check([image_recipe("head"), image_recipe("c3a")])
@@ -145,20 +148,31 @@ def test_a_checkpoint_with_other_classes_gets_a_new_head_that_trains(image_recip
     assert result.head_parameters == 99
 
 
-@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "1"])
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "1", "I;16"])
 def test_grey_and_other_kinds_of_images_are_taken(image_recipe, tmp_path, mode):
     folder = save_images(tmp_path / "images", {"train": 4, "validation": 2, "test": 2}, mode)
     result = training.run(image_recipe("head", data_dir=folder, epochs=1))
     assert result.rows == {"train": 12, "validation": 6, "test": 6}
 
 
-@pytest.mark.parametrize(("bytes_kept", "said"), [(60, "train"), (0, "row 1 of split train|1.png")])
-def test_a_damaged_image_is_named_before_training(image_recipe, tmp_path, steps, bytes_kept, said):
+@pytest.mark.parametrize(("mode", "value"), [("I;16", 51 * 257), ("RGBA", (0, 0, 0, 204)), ("LA", (0, 204))])
+def test_16_bits_and_transparency_reach_the_model(image_recipe, tiny_vit, mode, value):
+    """51 of 255, once in 16 bits and twice as black that lets a fifth of the white through."""
+    rows = Dataset.from_dict({"image": [Image.new(mode, (20, 20), value)], "label": [0]})
+    encoded = encode(DatasetDict(train=rows), None, processor(tiny_vit), None, image_recipe())
+    values = encoded["train"][0]["pixel_values"]
+    assert values.shape == (3, SIDE, SIDE) and torch.allclose(values, torch.tensor(51 / 255 * 2 - 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("bytes_kept", [60, 200, 0])
+def test_a_damaged_image_is_named_before_training(image_recipe, tmp_path, steps, bytes_kept):
     folder = save_images(tmp_path / "images", {"train": 4, "validation": 2, "test": 2}, size=200)
     damaged = Path(folder) / "train" / "blue" / "1.png"
     damaged.write_bytes(damaged.read_bytes()[:bytes_kept])
-    with pytest.raises(ValueError, match=said):
-        training.run(image_recipe("head", data_dir=folder))
+    for start in (training.run, lambda recipe: training.check([recipe])):  # `circpeft train` checks first
+        with pytest.raises(ValueError, match="row 1 of split train .* is no image that can be read") as raised:
+            start(image_recipe("head", data_dir=folder))
+        assert str(damaged) in str(raised.value)
     assert steps == []
 
 

@@ -1,0 +1,118 @@
+"""Images in folders: SPLIT/CLASS/picture.png, and pictures that a table names by their paths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.compute
+from datasets import Dataset, DatasetDict, Image, Value
+
+from ..ops.checks import nearest
+from . import splits
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
+
+
+def read(folder: Path) -> DatasetDict | None:
+    """Images from ``folder/SPLIT/CLASS/*``, labelled with CLASS; None where there is no such split.
+
+    Raises: ValueError for anything that would be left out without a word: two folders of one split, a split without
+    class folders beside one that has them, a class folder without images or with further folders of them, images
+    outside of class folders, a folder like a split under another name, or a table beside the folders.
+    """
+    known = {name: split for split, names in splits.SPLITS.items() for name in names}
+    found: dict[str, list[Path]] = {}
+    for path in _inside(folder)[0] if folder.is_dir() else ():
+        found.setdefault(known.get(path.name.lower(), ""), []).append(path)
+    others, parts, flat = found.pop("", []), DatasetDict(), []
+    for split, paths in sorted(found.items(), key=lambda item: list(splits.SPLITS).index(item[0])):
+        if not any(_inside(path)[0] for path in paths):
+            flat.append(paths[0])
+            continue
+        if len(paths) > 1:
+            names = ", ".join(path.name for path in paths)
+            raise ValueError(f"data_dir {str(folder)!r} has several folders for {split}: {names}; keep one")
+        parts[split] = _split(paths[0])
+    if not parts:
+        return None
+    if flat:
+        raise ValueError(f"{str(flat[0])!r} holds no class folders; the other splits have some")
+    _nothing_beside(folder, parts, others, known)
+    return DatasetDict({split: rows.cast_column("image", Image()) for split, rows in parts.items()})
+
+
+def _split(folder: Path) -> Dataset:
+    classes, strays = _inside(folder)
+    if strays:
+        raise ValueError(
+            f"{str(strays[0])!r} lies beside the class folders of {folder.name}; expected it in one, such as "
+            f"{classes[0].name}/{strays[0].name}"
+        )
+    rows: dict[str, list] = {"image": [], "label": []}
+    for path in classes:
+        deeper, files = _inside(path)
+        for inner in deeper:
+            lost = sorted(file for file in inner.rglob("*") if file.suffix.lower() in SUFFIXES and _seen(file))
+            if lost:
+                raise ValueError(
+                    f"class folder {str(path)!r} holds images in a further folder: "
+                    f"{lost[0].relative_to(path)}; expected them in {path.name} itself, or {inner.name} as a class"
+                )
+        if not files:
+            raise ValueError(f"class folder {str(path)!r} holds no images ({', '.join(SUFFIXES)})")
+        rows["image"] += map(str, files)
+        rows["label"] += [path.name] * len(files)
+    return Dataset.from_dict(rows)
+
+
+def _nothing_beside(folder: Path, parts: DatasetDict, others: list[Path], known: dict[str, str]) -> None:
+    used = sorted(path.name for path in _inside(folder)[0] if path.name.lower() in known)
+    for path in sorted(folder.iterdir()):
+        table = path.suffix.lower() in splits.READERS and path.stem.lower() in known and path.is_file()
+        if table or path.name == "dataset_dict.json":
+            raise ValueError(
+                f"data_dir {str(folder)!r} holds both class folders ({', '.join(used)}) and {path.name}; keep one "
+                f"(images that a table names may lie in a folder such as 'pictures')"
+            )
+    classes = {name.lower() for rows in parts.values() for name in rows.unique("label")}
+    for path in others:
+        alike = [inner.name for inner in _inside(path)[0] if inner.name.lower() in classes and _inside(inner)[1]]
+        if alike:
+            raise ValueError(
+                f"data_dir {str(folder)!r} has images of class {alike[0]!r} in {path.name}, which is no split, beside "
+                f"those in {', '.join(used)}; {nearest(path.name.lower(), known)}"
+            )
+
+
+def _inside(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The folders and the images in a folder, without what Jupyter (.ipynb_checkpoints) or macOS (._a.png) leave."""
+    seen = sorted(path for path in folder.iterdir() if _seen(path))
+    images = [path for path in seen if path.suffix.lower() in SUFFIXES]
+    return [path for path in seen if path.suffix.lower() not in SUFFIXES and path.is_dir()], images
+
+
+def _seen(path: Path) -> bool:
+    return not path.name.startswith(".")
+
+
+def beside(rows: Dataset, column: str, folder: Path) -> Dataset:
+    """The rows of a table in ``folder``, with the paths of images that are relative to it joined to it."""
+    feature = rows.features.get(column)
+    texts = isinstance(feature, Value) and "string" in feature.dtype
+    if not (texts or isinstance(feature, Image) or isinstance(feature, dict) and "path" in feature):
+        return rows
+    table = rows.cast_column(column, Image(decode=False)).data.column(column)
+    outside = pyarrow.compute.is_null(pyarrow.compute.struct_field(table, "bytes"))
+    paths = pyarrow.compute.if_else(outside, pyarrow.compute.struct_field(table, "path"), None).to_pylist()
+    # Joined, an absolute path stays as it is.
+    joined = [path if path is None or "://" in path else str(folder / path) for path in paths]
+    if joined == paths:
+        return rows
+    if texts:
+        return rows.remove_columns(column).add_column(column, joined)
+    pictures = rows.cast_column(column, Image(decode=False))[column]
+    made = [
+        row and {**row, "path": path if row["bytes"] is None else row["path"]}
+        for row, path in zip(pictures, joined, strict=True)
+    ]
+    return rows.remove_columns(column).add_column(column, made, feature=Image())

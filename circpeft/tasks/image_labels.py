@@ -1,0 +1,77 @@
+"""Labels of images as numbers of train's classes, by the classes' names."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from datasets import ClassLabel, Dataset
+
+
+def hidden(test: Dataset, train: Dataset, names: tuple[str, ...]) -> bool:
+    """Whether test has no labels: each is missing or -1, or none of the columns ``names`` is there.
+
+    Not where a column stands in for it: one of a similar name, or one that train lacks.
+    """
+    column = next((name for name in names if name in test.column_names), None)
+    if column:
+        return all(label is None or label == -1 or label != label for label in test[column][:])
+    similar = any(get_close_matches(name, test.column_names, 1) for name in names)
+    return not similar and set(test.column_names) <= set(train.column_names)
+
+
+def numbered(task: str, split: str, rows: Dataset, classes: list[str] | None) -> Dataset:
+    """The rows with the column "label" as class numbers; ``classes`` is None for train itself, whose are found.
+
+    Class numbers without names are named by themselves, and whole numbers such as 1.0 (pandas writes them so where
+    some are missing) are class numbers.
+
+    Raises: ValueError for labels that are not all numbers or all names, for one class alone, or for a class that train
+    has not.
+    """
+    feature, labels = rows.features["label"], rows["label"][:]
+    if isinstance(feature, ClassLabel):
+        for row, label in enumerate(labels):
+            if label not in range(feature.num_classes):
+                raise ValueError(f"{_has(task, split, row, label)}; expected 0 to {feature.num_classes - 1}")
+        own, named = feature.names, [feature.names[label] for label in labels]
+    else:
+        own, named = _names(task, split, labels)
+    if classes is None:
+        if len(set(named)) < 2:
+            raise ValueError(f"train of task {task!r} has one class, {named[0]!r}; at least two are needed")
+        classes = own
+    if other := sorted(set(named) - set(classes)):
+        close = get_close_matches(other[0], classes, 3, 0)  # not all: they may be hundreds
+        raise ValueError(
+            f"split {split} of task {task!r} has other classes than train: {other[:5]}; train's nearest: {close}"
+        )
+    if isinstance(feature, ClassLabel) and own == classes:
+        return rows
+    numbers = {name: number for number, name in enumerate(classes)}
+    made = [numbers[name] for name in named]
+    return rows.remove_columns("label").add_column("label", made, feature=ClassLabel(names=classes))
+
+
+def _names(task: str, split: str, labels: list) -> tuple[list[str], list[str]]:
+    """The classes that labels without a list of names speak of, and each label's."""
+    first, found = None, []
+    for row, label in enumerate(labels):
+        if isinstance(label, float) and label.is_integer():
+            label = int(label)
+        if not isinstance(label, (int, str)):
+            raise ValueError(f"{_has(task, split, row, label)}; expected class numbers or class names")
+        first = first or type(label)
+        if not isinstance(label, first):
+            raise ValueError(f"{_has(task, split, row, label)} and row 0 {labels[0]!r}; expected one kind of labels")
+        if first is not str and label < 0:
+            raise ValueError(f"{_has(task, split, row, label)}; expected numbers from 0")
+        found.append(label if first is str else int(label))
+    own = sorted(set(found)) if first is str else range(max(found) + 1)
+    return [str(name) for name in own], [str(label) for label in found]
+
+
+def _has(task: str, split: str, row: int, label: object) -> str:
+    return f"row {row} of split {split} of task {task!r} has label {label!r}"
+
+
+__all__ = ["hidden", "numbered"]
