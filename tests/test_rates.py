@@ -33,3 +33,10 @@ def test_every_method_has_rates_on_record_for_images():
 def test_the_table_is_that_of_the_record():
     assert rates.TABLE.read_text(encoding="utf-8") == rates.written(ROWS)
     assert sorted(ROWS, key=rates.key) == ROWS
+
+
+def test_the_readme_says_what_a_rate_does():
+    found = {rate: mean(scores) for rate, scores in TRIED["digits", "fourierft"].items()}
+    readme = (results.ROOT / "README.md").read_text(encoding="utf-8")
+    said = f"FourierFT scores {found[0.03]:.2f} at one rate and {found[0.3]:.2f} at ten times it"
+    assert said in " ".join(readme.split())
