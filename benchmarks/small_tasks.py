@@ -4,8 +4,8 @@ r"""The README's tables of the two small embedded tasks, from the records of run
     .venv/bin/circpeft run 10 -p seeds 3
     .venv/bin/python benchmarks/small_tasks.py runs/FOLDER runs/FOLDER
 
-Writes benchmarks/results/digits.json and word_problems.json (the records, without their long parts), and the part of
-README.md between its markers.
+Writes benchmarks/results/digits.json and word_problems.json (the records, without their long parts; those of other
+methods and seeds stay), and the part of README.md between its markers.
 """
 
 import argparse
@@ -58,8 +58,10 @@ def main() -> None:
     parser.add_argument("folders", type=Path, nargs="+", help="folders of the runs, with results/ in them")
     found = [asdict(result) for folder in parser.parse_args().folders for result in results.read_all(folder)]
     for task in TASKS:
-        rows = [{k: v for k, v in row.items() if k not in LEFT_OUT} for row in found if row["task"] == task]
-        if rows:
+        new = [{k: v for k, v in row.items() if k not in LEFT_OUT} for row in found if row["task"] == task]
+        if new:
+            known = {(row["label"], row["seed"]): row for row in [*on_record().get(task, []), *new]}
+            rows = list(known.values())
             order = list(dict.fromkeys(row["method"] for row in sorted(rows, key=lambda r: r["trainable_parameters"])))
             rows.sort(key=lambda row: (order.index(row["method"]), row["label"], row["seed"]))
             results.write_atomically(RECORDS / f"{task}.json", json.dumps(rows, indent=1) + "\n")
