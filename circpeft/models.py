@@ -77,12 +77,12 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 def hub_errors(name: str, what: str = "model") -> Iterator[None]:
     """Say what is to be done where the hub does not give a model, or a data set (``what``).
 
-    Raises: FileNotFoundError for one that is gated, absent (or private), or that cannot be asked for; every other
-    error passes through.
+    Raises: FileNotFoundError for one that is gated, absent (or private), that is a script, or that cannot be asked for;
+    every other error passes through.
     """
     try:
         yield
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         causes = list(_causes(error))
         page = f"its page on the hub ({name})"
         if any(isinstance(cause, GatedRepoError) for cause in causes):  # which is a RepositoryNotFoundError, too
@@ -97,6 +97,12 @@ def hub_errors(name: str, what: str = "model") -> Iterator[None]:
             )
         elif any(isinstance(cause, (LocalEntryNotFoundError, ConnectionError)) for cause in causes):
             said = f"{what} {name!r} is not in the cache and the hub cannot be reached: connect, or give a local folder"
+        elif any("scripts are no longer supported" in str(cause) for cause in causes):
+            said = (
+                f"{what} {name!r} is published as a script, which is no longer run: download its files (often in the "
+                f"branch refs/convert/parquet of {page}), name them train, validation and test, and give their folder "
+                f"as data_dir"
+            )
         else:
             raise
         raise FileNotFoundError(said) from error

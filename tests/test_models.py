@@ -86,6 +86,10 @@ HUB = {
         "'a/b' is not in the cache .* connect, or give a local",
     ),
     "unreachable, as datasets says it": (ConnectionError("no route"), "'a/b' is not in the cache .* connect, or give"),
+    "a script": (
+        RuntimeError("Dataset scripts are no longer supported, but found b.py"),
+        "'a/b' is published as a script, .* refs/convert/parquet .* as data_dir",
+    ),
     "half in the cache": (errors.IncompleteSnapshotError("half", "there"), "'a/b' is not in the cache"),
 }
 
@@ -105,6 +109,7 @@ OTHER = [
     OSError("disk full"),
     ValueError("no such setting"),
     KeyError("x"),
+    RuntimeError("CUDA error"),
     refusal(errors.RevisionNotFoundError, 404),
     refusal(errors.RemoteEntryNotFoundError, 404),
     KeyboardInterrupt(),

@@ -6,7 +6,7 @@ from datasets import DatasetDict, load_dataset
 
 from ..models import hub_errors
 from ..ops.checks import nearest
-from . import glue, images, instructions, splits, synthetic
+from . import folders, glue, images, instructions, splits, synthetic
 from .base import Task
 from .images import ImageTask
 from .instructions import InstructionTask
@@ -51,10 +51,17 @@ def load(name: str, data_dir: str | Path = "", max_train: int = 0) -> tuple[Data
         raw = task.read_folder(data_dir)
     elif task.hub:
         with hub_errors(task.hub[0], "data set"):
-            raw = load_dataset(*task.hub)
+            raw = instructions.used(task, load_dataset(*task.hub))
     else:
         raw = synthetic.load(name)
-    data, how = splits.three_splits(task.prepare(raw))
+    ready = task.prepare(raw)
+    data, how = splits.three_splits(ready)
+    if "test" in raw and "test" not in ready:
+        how += "; the published test split has no labels"
+    left_out = [split for split in raw if split not in splits.SPLITS]
+    left_out += folders.unused(data_dir, task.name) if data_dir else []
+    if left_out:
+        how += f"; not used: {', '.join(left_out)}"
     data["train"] = splits.first_rows(data["train"], max_train)
     return data, how
 

@@ -1,87 +1,103 @@
-"""Answers of a language model: found in what it wrote, and compared with what was asked for."""
+"""Answers of a language model: found in what it wrote, and compared with what was asked for; formulas: `formulas`."""
 
 from __future__ import annotations
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from fractions import Fraction
 
-# A minus behind a digit or a letter is a subtraction or a hyphen; a comma belongs to a number before three digits only.
+WHOLE = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)"  # a comma belongs to a number before three digits only
 NUMBER = re.compile(
-    r"(?:(?<![\w)\]%])[-−])?(?:\$\s?)?"
-    r"(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|(?<!\w)\.\d+)"
-    r"(?:\s?/\s?\d+)?"
+    rf"""
+    # A minus behind a digit or a letter is a subtraction or a hyphen; one before a blank stands behind "=" or a brace.
+    (?P<minus>(?<![\w)\]%])[-−]|(?<=[={{])\s*[-−]\s+(?=[\d.$]))?
+    (?:\$\s?)?
+    (?:
+        (?P<unread>\\[cdt]?frac(?:\s*\{{(?:[^{{}}]|\{{[^{{}}]*\}})*\}}){{0,2}})  # not of two numbers
+      | (?P<ones>{WHOLE})[^\S\n]+(?P<above>\d+)/(?P<under>\d+)(?![\d/])  # 3 1/2
+      | (?P<digits>{WHOLE}(?:\.\d+)?|(?<!\w)\.\d+)
+        (?:
+            [eE](?P<exponent>[-+]?\d+)
+          | \s?(?:\\times|\\cdot|[×x*])\s?10\^\{{?(?P<tens>[-−]?\d+)\}}?
+          | \^\{{?(?P<power>\d+)\}}?
+        )?
+        (?:\s?/\s?(?P<below>\d+))?
+    )
+    """,
+    re.VERBOSE,
 )
+LONGEST_POWER = 3000  # digits of a power that is worked out
 MARK = "####"  # GSM8K puts its answer behind this
+CALCULATION = re.compile(r"[+×÷·]|\\(?:times|cdot|div)|\d[a-zA-Z\s)%]*(?:[-−/]|\*+|\bx)\s*[($]*\d|\dx\d")
+FENCE = re.compile(r"```[ \t]*(?:[a-z]*sql\w*\b)?(.*?)(?:```|\Z)", re.DOTALL | re.IGNORECASE)
 ATTRIBUTE = r"\s*(\w+)\s*(?:\[([^\[\]]*)\])?\s*"  # of a ViGGO meaning representation
 
 
 def number(text: str) -> Fraction | None:
     """The number behind the last ``####``, or else the last number; None where there is none.
 
-    Thousands' commas, a dollar sign and a percent sign are left out; fractions are read.
+    Thousands' commas, a dollar sign and a percent sign are left out; fractions, mixed numbers and exponents are read,
+    LaTeX's as well. Of a calculation behind the mark its result is meant.
 
     >>> number("48 + 24 = 72 clips.\\n#### 72"), number("so it costs $1,250.50."), number("3/4 of it"), number("none")
     (Fraction(72, 1), Fraction(2501, 2), Fraction(3, 4), None)
     """
-    marked = text.rpartition(MARK)
-    found = NUMBER.findall(marked[2]) if marked[1] else []
-    chosen = found[0] if found else (NUMBER.findall(text) or [None])[-1]
-    return None if chosen is None else _fraction(chosen)
+    text = _plain(text)
+    _, mark, behind = text.rpartition(MARK)
+    if mark and (line := next((line for line in behind.splitlines() if NUMBER.search(line)), "")):
+        return _value(_result(line))
+    *_, last = None, *NUMBER.finditer(text)
+    return _value(last)
 
 
-def _fraction(text: str) -> Fraction | None:
-    above, _, below = re.sub(r"[$,\s]", "", text).replace("−", "-").partition("/")
-    try:
-        value = Fraction(Decimal(above)) / (Fraction(Decimal(below)) if below else 1)
-    except (InvalidOperation, ZeroDivisionError):  # "1/0" is no number
+def has_number(text: str) -> bool:
+    """Whether a reference has a number to compare with: directly behind ``####``, or it is the number alone.
+
+    >>> has_number("3 * 4 = 12\\n#### 12 eggs"), has_number("$1,250"), has_number("He has 5 apples on day 2")
+    (True, True, False)
+    """
+    plain = _plain(text)
+    _, mark, behind = plain.rpartition(MARK)
+    if mark:
+        return re.match(r"[\W_]*\d", behind) is not None and number(text) is not None
+    alone = re.sub(r"[$€£]", "", plain).strip().removesuffix(".").removesuffix("%")
+    return (found := NUMBER.fullmatch(alone.strip())) is not None and _value(found) is not None
+
+
+def _plain(text: str) -> str:
+    r"""LaTeX's numbers as they are written elsewhere: 1{,}234, 1\,234, 3\frac{1}{2}, \$5."""
+    text = re.sub(r"\\([$%])", r"\1", text.replace("{,}", ","))
+    text = re.sub(r"(?<=[\d,])\\[,!;](?=\d)", "", text)
+    above, below = rf"(?:\{{\s*([-−]?{WHOLE}(?:\.\d+)?)\s*\}}|(\d))", r"(?:\{\s*(\d+)\s*\}|(\d))"
+    return re.sub(
+        rf"(\d?)\s*\\[cdt]?frac\s*{above}\s*{below}",
+        lambda f: f"{f[1]}{' ' if f[1] else ''}{f[2] or f[3]}/{f[4] or f[5]}",
+        text,
+    )
+
+
+def _result(line: str) -> re.Match | None:
+    """The number that is meant behind the mark: the first, but for "3 * 4 = 12" or "x = 12"."""
+    parts = [re.sub(r"^([\s*$]*)[-−]\s+(?=[\d.$])", r"\1-", part) for part in line.split("=")]
+    found = [(NUMBER.search(part), CALCULATION.search(part)) for part in parts]
+    return next((n for n, calculated in found if n and not calculated), next(n for n, _ in found if n))
+
+
+def _value(found: re.Match | None) -> Fraction | None:
+    if found is None or found["unread"]:
         return None
-    return value
-
-
-def boxed(text: str) -> str | None:
-    r"""What stands in the last ``\boxed{...}``, or behind the last "answer is"; None where there is neither.
-
-    >>> boxed(r"so \boxed{\frac{1}{2}} it is"), boxed("The answer is: 5."), boxed("I do not know")
-    ('\\frac{1}{2}', '5', None)
-    """
-    boxes = list(re.finditer(r"\\(?:boxed|fbox)\s*(?:\{|(-?\d+))", text))
-    if boxes:
-        if boxes[-1][1]:  # \boxed 5
-            return boxes[-1][1]
-        depth, begin = 1, boxes[-1].end()
-        for brace in re.finditer(r"\\.|[{}]", text[begin:]):  # \{ and \} are no braces of LaTeX's
-            depth += {"{": 1, "}": -1}.get(brace[0], 0)
-            if depth == 0:
-                return text[begin : begin + brace.start()]
-        return None  # never closed: cut off while it was written
-    _, *told = re.split(r"answer is:?\s*", text, flags=re.IGNORECASE)
-    return told[-1].partition("\n")[0].strip().rstrip(".").strip("$").strip() or None if told else None
-
-
-def mathematics(text: str) -> str:
-    r"""A formula in one spelling: without spaces, sizes and units, fractions and roots with braces.
-
-    >>> mathematics(r"\dfrac12"), mathematics(r"x = 5"), mathematics(r"3\,\text{cm}"), mathematics("0.50")
-    ('\\frac{1}{2}', '5', '3', '0.5')
-    """
-    text = re.sub(r"(?<!\\)\\(?:(?:left|right|quad|displaystyle)(?![a-zA-Z])|[!,;: ])", "", text)
-    text = re.sub(r"\\%|%|\\\$|\$|\^(?:\\circ|\{\\circ\})|°", "", text).strip().rstrip(".")
-    text = re.sub(r"\\[dt]frac", r"\\frac", text)
-    text = re.sub(r"(?<=[\d\w)}])\s*\\(?:text|mbox|mathrm)\{[^{}]*\}(?:\^\{?\d\}?)?$", "", text)  # a unit at the end
-    text = re.sub(r"\\(?:text|mbox|mathrm|textbf)\{([^{}]*)\}", r"\1", text)
-    text = text.replace("{,}", ",")
-    if not re.search(r"[(\[]|\\\{", text):  # in a tuple, an interval or a set the comma stands between two numbers
-        text = re.sub(r"(?<![\d,])\d{1,3}(?:,\d{3})+(?![\d,])", lambda number: number[0].replace(",", ""), text)
-    text = re.sub(r"\s", "", text)
-    text = re.sub(r"\\frac(\w|\\pi)", r"\\frac{\1}", text)
-    text = re.sub(r"(\\frac\{[^{}]*\})(\w|\\pi)", r"\1{\2}", text)
-    text = re.sub(r"\\sqrt(\w|\\pi)", r"\\sqrt{\1}", text)
-    text = re.sub(r"^[a-zA-Z]=", "", text)
-    if re.fullmatch(r"-?\d*\.?\d+", text):
-        text = format(Decimal(text), "f")
-        text = text.rstrip("0").rstrip(".") if "." in text else text
-    return "0" if text == "-0" else text
+    sign = -1 if found["minus"] else 1
+    if found["ones"]:
+        above, under = Fraction(Decimal(found["above"])), Fraction(Decimal(found["under"]))
+        ones = Fraction(Decimal(found["ones"].replace(",", "")))
+        return sign * (ones + above / under) if under else None
+    value = Fraction(Decimal(found["digits"].replace(",", "")))
+    tens = Decimal((found["exponent"] or found["tens"] or "0").replace("−", "-"))
+    power, below = Decimal(found["power"] or "1"), Fraction(Decimal(found["below"] or "1"))
+    # "1/0" is no number, and none with thousands of digits is worked out.
+    if below == 0 or abs(tens) > LONGEST_POWER or found["power"] and power * len(found["digits"]) > LONGEST_POWER:
+        return None
+    return sign * value ** int(power) * Fraction(10) ** int(tens) / below
 
 
 def meaning(text: str) -> tuple | str:
@@ -103,13 +119,17 @@ def meaning(text: str) -> tuple | str:
 def query(text: str) -> str:
     """An SQL query in one spelling: one kind of quotes, single spaces, lower case outside of quotes, no semicolon.
 
+    Where there is a fence of Markdown, the last one's content is the query.
+
     >>> query('SELECT  a FROM t WHERE b = "X";') == query("select a from t where b='X'")
     True
     """
+    *_, text = text, *FENCE.findall(text)
     parts = re.split(r"('[^']*'|\"[^\"]*\")", text.strip().rstrip(";").strip())
     for at, part in enumerate(parts):  # every second one is quoted
         if at % 2:
             parts[at] = f"'{part[1:-1]}'"
         else:
-            parts[at] = re.sub(r"\s*([=<>!]+|[(),])\s*", r"\1", re.sub(r"\s+", " ", part.lower()))
+            spaced = re.sub(r"\s*([=<>!]+|[(),])\s*", r"\1", re.sub(r"\s+", " ", part.lower()))
+            parts[at] = spaced.replace("<>", "!=")
     return "".join(parts)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from datasets import DatasetDict
+from datasets import Dataset, DatasetDict
 from scipy.stats import pearsonr
 from sklearn.metrics import accuracy_score, matthews_corrcoef
 
 from ..ops.checks import nearest
-from . import splits
+from . import splits, text_labels
 
 
 def _pearson(labels: Sequence, predictions: Sequence) -> float:
@@ -69,46 +69,40 @@ class Task:
         return float(METRICS[self.metric](labels, predictions))
 
     def prepare(self, data: DatasetDict) -> DatasetDict:
-        """The data itself, after a look at everything in it.
+        """The data after a look at everything in it, with labels as the task's numbers.
+
+        A test split that has no labels, as GLUE's, is left out.
 
         Raises: ValueError for a missing split or column (with the nearest name), an empty split, a text that is missing
-        or not a string, or a label outside the task's. A test split may be unlabelled (all -1), as GLUE's are.
+        or not a string, a label outside the task's (see `text_labels.numbered`), or a single class in train.
         """
         missing = [split for split in ("train", "validation") if split not in data]
         if missing:
             raise ValueError(f"task {self.name!r} needs a {missing[0]} split; the data has: {', '.join(data)}")
+        ready = DatasetDict()
         for split, rows in ((split, data[split]) for split in splits.SPLITS if split in data):
             if len(rows) == 0:
                 raise ValueError(f"empty split: {split} of task {self.name!r} has no rows")
-            wanted = [*self.columns, "label", *([self.group] if self.group else [])]
-            for column in wanted:
-                if column not in rows.column_names:
-                    raise ValueError(
-                        f"column {column!r} is missing in split {split} of task {self.name!r}; "
-                        f"{nearest(column, rows.column_names)}"
-                    )
-            for column in self.columns:
-                splits.check_texts(self.name, split, rows, column)
-            labels = set(rows.unique("label"))
-            if split == "test" and labels == {-1}:
+            if split == "test" and text_labels.hidden(rows, data["train"]):
                 continue
-            if self.labels:
-                wrong = sorted(map(repr, labels - set(range(self.num_labels))))
-                legal = ", ".join(f"{i} ({name})" for i, name in enumerate(self.labels))
-            else:
-                low, high = self.label_range
-                wrong = sorted(repr(v) for v in labels if not isinstance(v, (int, float)) or not low <= v <= high)
-                legal = f"numbers from {low} to {high}"
-            if wrong:
+            self._check_columns(split, rows)
+            ready[split] = text_labels.numbered(self.name, split, rows, self.labels, self.label_range)
+        text_labels.check_classes(self.name, ready["train"], self.labels)
+        return ready
+
+    def _check_columns(self, split: str, rows: Dataset) -> None:
+        for column in [*self.columns, "label", *([self.group] if self.group else [])]:
+            if column not in rows.column_names:
                 raise ValueError(
-                    f"label {wrong[0]} in split {split} is outside of task {self.name!r}'s labels: {legal}"
-                    + (f" ({len(wrong)} such values)" if len(wrong) > 1 else "")
+                    f"column {column!r} is missing in split {split} of task {self.name!r}; "
+                    f"{nearest(column, rows.column_names)}"
                 )
-        return data
+        for column in self.columns:
+            splits.check_texts(self.name, split, rows, column)
 
     def read_folder(self, folder: str | Path) -> DatasetDict:
         """Splits from files of a folder."""
-        return splits.read_folder(folder)
+        return splits.read_folder(folder, self.name)
 
     def with_labels_of(self, data: DatasetDict) -> Task:
         """The task itself: its classes are known."""

@@ -7,18 +7,6 @@ from difflib import get_close_matches
 from datasets import ClassLabel, Dataset
 
 
-def hidden(test: Dataset, train: Dataset, names: tuple[str, ...]) -> bool:
-    """Whether test has no labels: each is missing or -1, or none of the columns ``names`` is there.
-
-    Not where a column stands in for it: one of a similar name, or one that train lacks.
-    """
-    column = next((name for name in names if name in test.column_names), None)
-    if column:
-        return all(label is None or label == -1 or label != label for label in test[column][:])
-    similar = any(get_close_matches(name, test.column_names, 1) for name in names)
-    return not similar and set(test.column_names) <= set(train.column_names)
-
-
 def numbered(task: str, split: str, rows: Dataset, classes: list[str] | None) -> Dataset:
     """The rows with the column "label" as class numbers; ``classes`` is None for train itself, whose are found.
 
@@ -74,4 +62,4 @@ def _has(task: str, split: str, row: int, label: object) -> str:
     return f"row {row} of split {split} of task {task!r} has label {label!r}"
 
 
-__all__ = ["hidden", "numbered"]
+__all__ = ["numbered"]

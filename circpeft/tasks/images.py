@@ -11,7 +11,7 @@ import pyarrow
 from datasets import Dataset, DatasetDict, Image
 
 from ..ops.checks import nearest
-from . import image_folders, image_labels, pictures, splits
+from . import image_folders, image_labels, pictures, splits, text_labels
 from .base import METRICS
 
 
@@ -93,7 +93,7 @@ class ImageTask:
                 continue
             if len(data[split]) == 0:
                 raise ValueError(f"empty split: {split} of task {self.name!r} has no rows")
-            if split == "test" and image_labels.hidden(data[split], data["train"], (self.columns[1], "label")):
+            if split == "test" and text_labels.hidden(data[split], data["train"], (self.columns[1], "label")):
                 continue
             rows = self._columns(split, data[split])
             ready[split] = image_labels.numbered(self.name, split, rows, classes)

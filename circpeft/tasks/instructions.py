@@ -14,8 +14,11 @@ from typing import Any
 from datasets import Dataset, DatasetDict
 
 from ..ops.checks import nearest
-from . import answers, splits
+from . import answers, formulas, splits
 
+SHOWN = 120  # characters of a reference in an error, from its end
+NUMBER = "'#### NUMBER' at the end, or the number alone"
+FORMULA = r"a closed '\boxed{...}', 'The answer is ...', or the formula alone"
 PROMPT = "### Instruction:\n{instruction}\n\n### Response:\n"
 
 
@@ -24,10 +27,10 @@ def _same_number(reference: str, answer: str) -> bool:
 
 
 def _same_mathematics(reference: str, answer: str) -> bool:
-    expected, found = answers.boxed(reference), answers.boxed(answer)
+    expected, found = formulas.boxed(reference), formulas.boxed(answer)
     if expected is None:  # a reference that is the formula itself
         expected, found = reference, answer if found is None else found
-    return found is not None and answers.mathematics(found) == answers.mathematics(expected)
+    return found is not None and formulas.mathematics(found) == formulas.mathematics(expected)
 
 
 def _same_meaning(reference: str, answer: str) -> bool:
@@ -52,8 +55,11 @@ class InstructionTask:
         instruction: makes the instruction of a row.
         same: whether an answer is right, given the reference; None where only the loss is measured (Alpaca).
         hub: data set id and configuration on the Hugging Face hub, or None for embedded data.
+        has_answer: whether a reference has something to compare with; None takes every text.
+        expected: what such a reference looks like, for the error.
+        optional: a text column that may be missing or have empty rows.
         max_new_tokens: the longest answer that is generated.
-        share: of the published rows that is used, drawn by a fixed seed (C3A section 4.3 takes 12.5% of SQL).
+        share: of the published rows that is used, see `used` (C3A section 4.3 takes 12.5% of SQL).
         template: of the prompt, with ``{instruction}`` in it.
         group: a column by which the score is broken down, where the data has it.
     """
@@ -63,6 +69,9 @@ class InstructionTask:
     instruction: Callable[[dict], str]
     same: Callable[[str, str], bool] | None
     hub: tuple[str, ...] | None = None
+    has_answer: Callable[[str], bool] | None = None
+    expected: str = ""
+    optional: str | None = None
     max_new_tokens: int = 256
     share: float = 1.0
     template: str = PROMPT
@@ -113,18 +122,15 @@ class InstructionTask:
     def prepare(self, data: DatasetDict) -> DatasetDict:
         """The data's text columns, checked.
 
-        Raises: ValueError for a missing train split or column (with the nearest name), an empty split, or a text that
-        is missing or no text.
+        Raises: ValueError for a missing train split or column (with the nearest name), an empty split, a text that is
+        missing or no text, or a reference without an answer that others can be compared with.
         """
         if "train" not in data:
             raise ValueError(f"task {self.name!r} needs a train split; the data has: {', '.join(data)}")
         there = [name for name in splits.SPLITS if name in data]
         # A column that only some splits have is left out: the splits go through the same steps.
-        optional = [c for c in ("input", self.group) if all(c in data[name].column_names for name in there)]
-        ready = {name: self._columns(name, data[name], optional) for name in there}
-        if self.share < 1:
-            ready = {name: splits.first_rows(rows, max(1, int(len(rows) * self.share))) for name, rows in ready.items()}
-        return DatasetDict(ready)
+        optional = [c for c in (self.optional, self.group) if all(c in data[name].column_names for name in there)]
+        return DatasetDict({name: self._columns(name, data[name], optional) for name in there})
 
     def _columns(self, split: str, rows: Dataset, optional: list[str]) -> Dataset:
         if len(rows) == 0:
@@ -136,10 +142,38 @@ class InstructionTask:
                     f"{nearest(column, rows.column_names)}"
                 )
             splits.check_texts(self.name, split, rows, column)
-        blank = next((i for i, text in enumerate(rows[self.answer_column]) if not text.strip()), None)
-        if blank is not None and self.same is not None:
-            raise ValueError(f"row {blank} of split {split} of task {self.name!r} has an empty {self.answer_column!r}")
+        for row, text in enumerate(rows[self.optional] if self.optional in optional else ()):
+            if not isinstance(text, str | None):
+                raise ValueError(
+                    f"row {row} of split {split} of task {self.name!r} has {text!r} in column {self.optional!r}; "
+                    f"expected a text, or nothing"
+                )
+        if self.same is not None:
+            self._check_references(split, rows)
         return rows.select_columns([*self.columns, *optional])
+
+    def _check_references(self, split: str, rows: Dataset) -> None:
+        column = self.answer_column
+        for row, text in enumerate(rows[column]):
+            place = f"row {row} of split {split} of task {self.name!r}"
+            if not text.strip():
+                raise ValueError(f"{place} has an empty {column!r}")
+            if self.has_answer and not self.has_answer(text):
+                end = text if len(text) <= SHOWN else "..." + text[-SHOWN:]
+                raise ValueError(
+                    f"{place} has no answer to compare with in {column!r}: {end!r}; expected {self.expected}"
+                )
+
+
+def used(task: Any, data: DatasetDict) -> DatasetDict:
+    """The rows of a task's published data that it uses: its share of each split, drawn by a fixed seed.
+
+    Data of one's own are used whole.
+    """
+    share = getattr(task, "share", 1.0)
+    if share == 1.0:
+        return data
+    return DatasetDict({n: splits.first_rows(rows, max(1, int(len(rows) * share))) for n, rows in data.items()})
 
 
 TASKS = {
@@ -150,11 +184,19 @@ TASKS = {
             ("question", "answer"),
             lambda row: row["question"],
             _same_number,
+            has_answer=answers.has_number,
+            expected=NUMBER,
             max_new_tokens=48,
             group="kind",
         ),
         InstructionTask(
-            "gsm8k", ("question", "answer"), lambda row: row["question"], _same_number, ("openai/gsm8k", "main")
+            "gsm8k",
+            ("question", "answer"),
+            lambda row: row["question"],
+            _same_number,
+            ("openai/gsm8k", "main"),
+            answers.has_number,
+            NUMBER,
         ),
         InstructionTask(
             "math",
@@ -162,6 +204,8 @@ TASKS = {
             lambda row: row["problem"],
             _same_mathematics,
             ("DigitalLearningGmbH/MATH-lighteval",),
+            formulas.has_formula,
+            FORMULA,
             max_new_tokens=512,
         ),
         InstructionTask(
@@ -181,6 +225,6 @@ TASKS = {
             max_new_tokens=128,
             share=0.125,
         ),
-        InstructionTask("alpaca", ("instruction", "output"), _alpaca, None, ("tatsu-lab/alpaca",)),
+        InstructionTask("alpaca", ("instruction", "output"), _alpaca, None, ("tatsu-lab/alpaca",), optional="input"),
     )
 }

@@ -1,86 +1,27 @@
-"""Data of a task: from the hub or a folder, checked, and split into train, validation and test."""
+"""Data of a task split into train, validation and test; what is read of a folder, see `folders`, too."""
 
 import hashlib
 from collections.abc import Iterator
-from pathlib import Path
 
-import pyarrow
-import pyarrow.parquet
-from datasets import Dataset, DatasetDict, Image, load_from_disk
-from datasets.exceptions import DatasetGenerationError
+from datasets import Dataset, DatasetDict, Image, Value
 from PIL.Image import Image as Pillow
 
-from ..ops.checks import nearest
+from .folders import SPLITS, read_folder
+from .tables import READERS
+from .text_labels import missing
 
-SPLITS = {"train": ("train",), "validation": ("validation", "dev", "valid"), "test": ("test",)}
-READERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
 # From this many training rows on, validation is held out of them; below, the validation set is halved.
 LARGE = 10_000
 HELD_OUT = 1_000
 
 
-def read_folder(folder: str | Path) -> DatasetDict:
-    """A data set from a local folder: train/validation/test files (jsonl, json, csv, parquet), or a saved data set.
-
-    Raises: FileNotFoundError for a folder that is not there or holds no split, naming the files that are looked for;
-    ValueError for a split with two files or without rows, for mixed formats, or for a file that cannot be read.
-    """
-    folder = Path(folder).expanduser()
-    if not folder.is_dir():
-        beside = [p.name for p in folder.parent.iterdir() if p.is_dir()] if folder.parent.is_dir() else []
-        raise FileNotFoundError(f"data_dir {str(folder)!r} is not a folder; {nearest(folder.name, sorted(beside))}")
-    if (folder / "dataset_dict.json").exists():
-        return _read_saved(folder)
-    files: dict[str, Path] = {}
-    for split, names in SPLITS.items():
-        found = [folder / f"{n}{s}" for n in names for s in READERS if (folder / f"{n}{s}").exists()]
-        if len(found) > 1:
-            names = ", ".join(file.name for file in found)
-            raise ValueError(f"data_dir {str(folder)!r} has several files for {split}: {names}; keep one")
-        if found:
-            files[split] = found[0]
-    if not files:
-        there = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
-        raise FileNotFoundError(
-            f"data_dir {str(folder)!r} holds {there}; expected train, validation and test as .jsonl, .json, .csv or "
-            f".parquet, or a data set saved with save_to_disk"
-        )
-    readers = {READERS[path.suffix] for path in files.values()}
-    if len(readers) > 1:
-        raise ValueError(f"data_dir {str(folder)!r} mixes formats: {', '.join(sorted(readers))}; use one")
-    return DatasetDict({split: _read_file(path) for split, path in files.items()})
-
-
-def _read_file(path: Path) -> Dataset:
-    reader = READERS[path.suffix]
-    # A text may be "NA" or "null" in csv: only an empty label is a missing value.
-    options = {"keep_default_na": False, "na_values": {"label": [""]}} if reader == "csv" else {}
-    try:
-        if path.stat().st_size == 0 or reader == "parquet" and not pyarrow.parquet.read_metadata(path).num_rows:
-            raise ValueError("no data")
-        # Not load_dataset, which reports every load of local files to the hub, and waits seconds where there is none.
-        return getattr(Dataset, f"from_{reader}")(str(path), **options)
-    except (DatasetGenerationError, pyarrow.ArrowInvalid) as error:
-        raise ValueError(f"cannot read {str(path)!r} as {reader}: {error.__cause__ or error}") from error
-    except ValueError as error:
-        if "no data" not in str(error):  # what datasets says of a file without rows
-            raise
-        raise ValueError(f"empty split: {path.name} in {str(path.parent)!r} has no rows") from error
-
-
-def _read_saved(folder: Path) -> DatasetDict:
-    try:
-        saved = load_from_disk(str(folder))
-    except IndexError as error:  # datasets cannot read back a table that it saved without rows
-        raise ValueError(f"empty split in the saved data set {str(folder)!r}: one of its splits has no rows") from error
-    known = {name: split for split, names in SPLITS.items() for name in names}
-    return DatasetDict({known.get(name, name): rows for name, rows in saved.items()})
-
-
 def check_texts(task: str, split: str, rows: Dataset, column: str) -> None:
     """Raise ValueError that names the first row of a column whose value is missing or no text."""
-    if "string" not in str(getattr(rows.features[column], "dtype", "")) or None in rows.unique(column):
-        row = next(i for i, text in enumerate(rows[column]) if not isinstance(text, str))
+    feature = rows.features[column]
+    if isinstance(feature, Value) and "string" in feature.dtype and not rows.data.column(column).null_count:
+        return
+    row = next((i for i, text in enumerate(rows[column]) if not isinstance(text, str)), None)
+    if row is not None:
         raise ValueError(
             f"row {row} of split {split} of task {task!r} has {rows[row][column]!r} in column {column!r}; "
             f"expected a text"
@@ -97,7 +38,7 @@ def three_splits(data: DatasetDict, seed: int = 0) -> tuple[DatasetDict, str]:
     all first (C3A section 4.3, for SQL).
     """
     train, validation, test = data["train"], data.get("validation"), data.get("test")
-    hidden = test is None or "label" in test.column_names and set(test.unique("label")) == {-1}
+    hidden = test is None or "label" in test.column_names and missing(test)
     if validation is None:
         how = "test: as published"
         if hidden:
@@ -172,3 +113,6 @@ def _pictures(split: str, rows: Dataset, column: str) -> Iterator[Pillow]:
         # In a palette image the pixels are numbers of colours, and the colours stand elsewhere.
         yield picture.convert("RGBA") if picture.mode in ("P", "PA") else picture
         row += 1
+
+
+__all__ = ["READERS", "SPLITS", "check_texts", "digest", "first_rows", "read_folder", "three_splits"]

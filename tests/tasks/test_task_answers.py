@@ -1,9 +1,10 @@
-r"""Numbers and formulas as models write them: what is read out of an answer, and which answers count as right.
+r"""Numbers as models write them: which one is read out of an answer, and which answers count as right.
 
-A wrong answer that counts as right, or the other way round, moves every score; so both lists are long.
+A wrong answer that counts as right, or the other way round, moves every score; so the lists are long.
 """
 
 import os
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -66,6 +67,60 @@ def right(name: str, reference: str, answer: str) -> bool:
         ("<<48/2=24>>24", 24),
         ("a T-34", 34),
         ("version No.5", 5),
+        (r"so \boxed{\frac{1}{2}} of it", Fraction(1, 2)),  # LaTeX's
+        (r"#### \frac{5}{2}", Fraction(5, 2)),
+        (r"#### $\dfrac52$", Fraction(5, 2)),
+        (r"-\tfrac{1,000}{3}", Fraction(-1000, 3)),
+        (r"\frac{-1}{2}", Fraction(-1, 2)),
+        (r"10-\frac{1}{2}", Fraction(1, 2)),
+        (r"3\frac{1}{2}", Fraction(7, 2)),
+        (r"\frac{x}{2}", None),  # its 2 is not the answer
+        (r"\frac{3+4}{2}", None),
+        (r"so 5, or \frac{\sqrt{x}}{2}", None),
+        (r"\frac{1}{0}", None),
+        (r"\boxed{1{,}234}", 1234),
+        (r"1,\!234,\!567", 1234567),
+        (r"\boxed{12\,000}", 12000),
+        (r"\boxed{-\$5}", -5),
+        (r"\boxed{- 5}", -5),
+        (r"\boxed{12\%}", 12),
+        (r"\(72\)", 72),
+        ("3 1/2 cups", Fraction(7, 2)),
+        ("#### 3 1/2", Fraction(7, 2)),
+        ("#### -3 1/2", Fraction(-7, 2)),
+        ("1,000 1/2", Fraction(2001, 2)),
+        ("24\n1/2 of it", Fraction(1, 2)),  # of two lines
+        ("#### 5 1/2/2020", 5),  # a date
+        ("5 1/0", None),
+        ("1.5e6", 1_500_000),
+        ("1.5E-3", Fraction(3, 2000)),
+        ("#### 2e3 cm", 2000),
+        (r"1.5 \times 10^6", 1_500_000),
+        ("#### 1.5 × 10^{−3}", Fraction(3, 2000)),
+        ("10^6", 1_000_000),
+        ("2^{10}", 1024),
+        ("9 cm^2", 2),  # as before: what follows a unit is read as a number
+        ("#### - 5", -5),
+        ("#### − 5", -5),
+        ("####\n**- $5**", -5),
+        ("3 - 8 = - 5", -5),
+        ("10 - 5", 5),
+        ("#### 10 - 5", 10),  # not worked out: the first behind the mark
+        ("- 5 apples", 5),  # of a list
+        ("#### 3*4=12", 12),
+        ("#### 3 x 4 = 12 eggs for 2 people", 12),
+        (r"#### $3 \times 4 = 12$", 12),
+        ("#### 2 apples + 3 apples = 5 apples", 5),
+        ("#### $10 - $15 = -$5", -5),
+        ("#### 10 - 15 = - 5", -5),
+        ("#### 48/2=<<48/2=24>>24", 24),
+        ("#### 15 + 5 = 20 - 2 = 18", 18),
+        ("#### 10/3 = 3.33", Fraction("3.33")),
+        ("#### x = 12", 12),
+        ("#### 12 = 3*4", 12),
+        ("#### 12 (3*4=12)", 12),
+        ("#### 72 (since x=3)", 72),
+        ("#### 72\nCheck: 48+25=73", 72),  # the mark is of one line
     ],
 )
 def test_the_number_of_an_answer(text, value):
@@ -79,8 +134,43 @@ def test_a_number_without_end_is_read():
 
 
 @pytest.mark.parametrize(
+    "text", ["1e999999999", "#### 9^999999999", "1" * 4000 + "^2", "2e-99999 / 3", "10^" + "9" * 5000]
+)
+def test_a_power_without_end_is_not_worked_out(text):
+    start = time.perf_counter()
+    assert answers.number(text) is None
+    assert time.perf_counter() - start < 1
+
+
+def test_answers_that_go_on_and_on_are_read_at_once():
+    start = time.perf_counter()
+    for text in (
+        "1 " * 3000,
+        "#### " + "1 = " * 2000,
+        "1,111" * 2000,
+        "\\frac{" * 2000,
+        "1 x " * 2000,
+        "- " * 5000,
+        "1/" * 3000,
+    ):
+        answers.number(text)
+    assert time.perf_counter() - start < 2
+
+
+@pytest.mark.parametrize(
     ("reference", "answer", "is_right"),
     [
+        ("#### 2", r"\boxed{\frac{1}{2}}", False),
+        ("#### 0.5", r"\boxed{\frac{1}{2}}", True),
+        ("#### 5", r"#### \frac{5}{2}", False),
+        ("#### 5", "#### - 5", False),
+        ("#### 234", r"\boxed{1{,}234}", False),
+        ("#### 1,234", r"\boxed{1{,}234}", True),
+        ("#### 3.5", "It takes 3 1/2 hours.", True),
+        ("#### 6", "1.5e6", False),
+        ("#### 1500000", "1.5e6", True),
+        ("#### 12", "#### 3*4=12", True),
+        ("#### 3", "#### 3*4=12", False),
         ("#### 18", "She earns $18.00 every day.", True),
         ("#### 18", "#### 18", True),
         ("#### 1,000", "That makes 1000.", True),
@@ -96,113 +186,6 @@ def test_a_number_without_end_is_read():
 def test_numbers_are_compared_as_numbers(reference, answer, is_right):
     assert right("gsm8k", reference, answer) == is_right
     assert right("word_problems", reference, answer) == is_right
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        (r"so $\boxed{\frac{1}{2}}$.", r"\frac{1}{2}"),
-        (r"\boxed{\sqrt{\frac{a}{b}}}", r"\sqrt{\frac{a}{b}}"),
-        (r"\boxed{1}, no: \boxed{2}", "2"),
-        (r"\fbox{3}", "3"),
-        (r"\boxed {5}", "5"),
-        (r"$\boxed 12$", "12"),
-        (r"$\boxed5$", "5"),
-        (r"\boxed{\{1, 2\}}", r"\{1, 2\}"),
-        (r"\boxed{\left\{ x \right.} and }", r"\left\{ x \right."),  # the brace of \{ needs none that closes
-        (r"\boxed{5}. The answer is: 5 cm", "5"),
-        (r"\boxed{1", None),
-        (r"\boxed{1} and \boxed{\frac{1}{2}", None),  # cut off within the last one
-        ("Step 1.\nThe answer is: 5", "5"),  # as MetaMath ends
-        (r"The answer is: $\frac{1}{2}$.", r"\frac{1}{2}"),
-        ("The answer is 5.\nAnything else?", "5"),
-        ("The answer is 1. No, the answer is 2.", "2"),
-        ("The answer is:\n5", "5"),
-        ("The answer is", None),
-        ("The answer is: 0.5", "0.5"),
-        ("It is 5.", None),
-    ],
-)
-def test_the_box_of_an_answer(text, found):
-    assert answers.boxed(text) == found
-
-
-SAME = [
-    (r"\frac{1}{2}", r"\dfrac{1}{2}", r"\tfrac{1}{2}", r"\frac12", r"\frac1{2}", r"\frac{1}2", r"\frac 1 2"),
-    (r"\frac{\pi}{2}", r"\frac\pi2", r"\dfrac{ \pi }{2}"),
-    ("0.5", ".5", "0.50", "00.5"),
-    ("-0.5", "-.5", "- 0.50"),
-    ("0", "-0", "0.00"),
-    ("5", "x=5", "x = 5", "5.", "$5$", "5.0", r"\$5", r"5\text{ cm}", r"5 \text{ cm}^2", r"$5\text{ cm}$"),
-    ("5", r"5\ \text{inches}", r"5\,\mathrm{cm}", r"5 \mbox{ square units}"),
-    ("90", r"90^\circ", r"90^{\circ}", "90°", r"90^\circ\text{F}"),
-    (r"\sin{90}", r"\sin{90^\circ}", r"\sin{90^{\circ}}"),
-    ("50", "50%", r"50\%"),
-    ("1000", "1,000", r"1,\!000", "1{,}000", r"\$1,000", r"\$1{,}000"),
-    ("1234567.5", "1,234,567.50"),
-    (r"\sqrt{2}", r"\sqrt2", r"\sqrt 2"),
-    ("(1,2)", "(1, 2)", r"\left(1,2\right)", r"\left( 1,\,2 \right)"),
-    ("(100,200)", "(100, 200)", "x = (100, 200)"),  # no comma of thousands
-    (r"\{100,200\}", r"\left\{ 100, 200 \right\}"),
-    (r"(-\infty,3]", r"\left(-\infty, 3\right]"),
-    ("2x+1", "y = 2x + 1", r"2x\,+1"),
-    (r"\text{Evelyn}", "Evelyn", r"\textbf{Evelyn}"),
-    (r"\text{(A)}", "(A)"),
-    (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}"),
-]
-
-
-@pytest.mark.parametrize("spellings", SAME, ids=lambda spellings: spellings[0])
-def test_spellings_of_one_formula(spellings):
-    assert {answers.mathematics(text) for text in spellings} == {answers.mathematics(spellings[0])}
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("(1,2)", "(2,1)"),
-        ("[1,2]", "(1,2)"),
-        ("1,2", "2,1"),
-        ("1, 234", "1234"),  # two numbers
-        ("(1,100)", "1100"),
-        (r"\frac{1}{2}", r"\frac{2}{1}"),
-        (r"\frac{1}{12}", r"\frac{11}{2}"),
-        (r"\pi", "p"),
-        (r"2\pi", "2"),
-        (r"\sqrt{2}", "2"),
-        (r"\sqrt{23}", r"\sqrt{2}3"),
-        ("5", "-5"),
-        ("5", "50"),
-        ("0.5", "5"),
-        ("10", "1"),
-        ("100", "1"),
-        ("x^2", "x^3"),
-        ("x", "y"),
-        (r"\leftarrow", r"\rightarrow"),  # not the sizes \left and \right
-        ("1" * 40, "1" * 39 + "2"),
-        ("", "5"),
-    ],
-)
-def test_formulas_that_differ(one, other):
-    assert answers.mathematics(one) != answers.mathematics(other)
-
-
-@pytest.mark.parametrize(
-    ("reference", "answer", "is_right"),
-    [
-        (r"We get $\boxed{\frac{1}{2}}$.", r"Thus $\boxed{\dfrac12}$", True),
-        (r"We get $\boxed{\frac{1}{2}}$.", r"The answer is: $\frac{1}{2}$.", True),
-        (r"We get $\boxed{(1,2)}$.", r"\boxed{(2,1)}", False),
-        (r"We get $\boxed{5}$.", "5", False),  # asked for a box, as MATH is
-        (r"We get $\boxed{5}$.", r"\boxed{5", False),
-        (r"We get $\boxed{5}$.", r"\boxed{}", False),
-        ("5", "5", True),  # references without a box, in data of one's own
-        ("5", r"\boxed{5}", True),
-        ("5", "6", False),
-    ],
-)
-def test_mathematics_is_compared_by_its_box(reference, answer, is_right):
-    assert right("math", reference, answer) == is_right
 
 
 def test_every_answer_of_gsm8k_is_read():

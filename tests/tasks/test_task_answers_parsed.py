@@ -101,10 +101,29 @@ QUERY = "SELECT COUNT(name) FROM head WHERE age > 56 AND born = 'New York'"
         (QUERY.removesuffix("'"), False),
         (QUERY.replace("'", ""), False),
         ("", False),
+        (f"```sql\n{QUERY};\n```", True),
+        (f"```SQL\n{QUERY}```\n", True),
+        (f"```sqlite\n{QUERY}\n```", True),
+        (f"```\n{QUERY}\n```", True),
+        (f"```{QUERY.lower().replace('new york', 'New York')}```", True),  # its first word names no language
+        (f"This is the query:\n```sql\n{QUERY};\n```\nIt counts names.", True),
+        (f"```sql\nSELECT 1\n```\nNo, rather:\n```sql\n{QUERY}\n```", True),  # the last one
+        (f"```sql\n{QUERY}\n```\nNo, rather:\n```sql\nSELECT 1\n```", False),
+        (f"```sql\n{QUERY}", True),  # the fence is not closed, but the query is whole
+        (f"```sql\n{QUERY.replace('56', '57')}\n```", False),
+        ("```sql\n```", False),
+        (f"This is the query: {QUERY}", False),  # without a fence nothing says where it begins
     ],
 )
 def test_queries(answer, is_right):
     assert right("sql", QUERY, answer) == is_right
+
+
+def test_two_signs_that_mean_unequal():
+    assert right("sql", "SELECT a FROM t WHERE b <> 'x'", "select a from t where b != 'x'")
+    assert right("sql", "SELECT a FROM t WHERE b!='x'", "select a from t where b <> 'x'")
+    assert not right("sql", "SELECT a FROM t WHERE b <> 'x'", "SELECT a FROM t WHERE b = 'x'")
+    assert not right("sql", "SELECT a FROM t WHERE b = '<>'", "SELECT a FROM t WHERE b = '!='")  # a value
 
 
 @pytest.mark.parametrize(

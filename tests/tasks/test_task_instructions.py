@@ -179,18 +179,43 @@ def test_too_few_rows_to_hold_some_out(data_folder, parts):
         tasks.load("gsm8k", data_folder(**{split: numbered(count) for split, count in parts.items()}))
 
 
-def test_an_eighth_of_sql_is_used(data_folder):
-    row, _ = ROWS["sql"]
-    rows = [row | {"question": f"question {i}"} for i in range(800)]
-    folder = data_folder(train=rows)
-    found, _ = tasks.load("sql", folder)
+def queries(count: int) -> list[dict]:
+    return [ROWS["sql"][0] | {"question": f"question {i}"} for i in range(count)]
+
+
+def test_an_eighth_of_the_published_sql_is_used(monkeypatch):
+    asked, published = [], data(train=queries(800))
+    monkeypatch.setattr(tasks, "load_dataset", lambda *name: asked.append(name) or published)
+    found, _ = tasks.load("sql")
+    assert asked == [("b-mc2/sql-create-context",)]
     assert {split: len(part) for split, part in found.items()} == {"train": 72, "validation": 8, "test": 20}
-    used = {n for part in found.values() for n in numbers(part)}
-    assert len(used) == 100 and max(used) > 400  # drawn from all, no row twice
-    again, _ = tasks.load("sql", folder)
-    assert splits.digest(again) == splits.digest(found)
-    few, _ = tasks.load("sql", data_folder(train=rows[:160], test=rows[:3], validation=rows[:3]))
-    assert {split: len(part) for split, part in few.items()} == {"train": 20, "validation": 1, "test": 1}
+    chosen = {n for part in found.values() for n in numbers(part)}
+    assert len(chosen) == 100 and max(chosen) > 400  # drawn from all, no row twice
+    assert splits.digest(tasks.load("sql")[0]) == splits.digest(found)
+    published = data(train=queries(160), test=queries(3), validation=queries(3))
+    assert {split: len(part) for split, part in tasks.load("sql")[0].items()} == {
+        "train": 20,
+        "validation": 1,
+        "test": 1,
+    }
+
+
+def test_published_data_without_a_share_are_used_whole(monkeypatch):
+    parts = {"train": numbered(80), "validation": numbered(16, 100), "test": numbered(40, 200)}
+    monkeypatch.setattr(tasks, "load_dataset", lambda *name: data(**parts))
+    assert {split: rows.to_list() for split, rows in tasks.load("gsm8k")[0].items()} == parts
+
+
+def test_sql_of_ones_own_is_used_whole(data_folder):
+    parts = {"train": queries(80), "validation": queries(16), "test": queries(40)}
+    found, how = tasks.load("sql", data_folder(**parts))
+    assert how == "test: as published"
+    assert {split: rows.to_list() for split, rows in found.items()} == parts
+
+
+def test_a_sql_train_set_of_ones_own_is_split_whole(data_folder):
+    found, _ = tasks.load("sql", data_folder(train=queries(80)))
+    assert {split: len(part) for split, part in found.items()} == {"train": 58, "validation": 6, "test": 16}
 
 
 def test_word_problems_are_whole_and_have_their_groups():

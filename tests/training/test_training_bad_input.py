@@ -95,7 +95,7 @@ def test_a_target_that_matches_nothing(refused, method, targets, said):
     ("row", "said"),
     [
         ({"label": 2}, r"label 2 in split validation .* 0 \(negative\), 1 \(positive\)"),
-        ({"label": "positive"}, "label 'positive' in split validation"),
+        ({"label": "good"}, "label 'good' in split validation"),
         ({"label": 0.5}, r"label 0\.5 in split validation"),
         ({"label": -1}, "label -1 in split validation"),
         ({"labels": 1}, "column 'label' is missing in split validation .* did you mean 'labels'"),

@@ -1,0 +1,207 @@
+"""Which files of a data folder are its splits, and which look like data and are not: refused, or named as not used."""
+
+import json
+import re
+from difflib import get_close_matches
+from pathlib import Path
+
+from datasets import Dataset, DatasetDict, load_from_disk
+
+from ..ops.checks import nearest
+from . import tables
+
+SPLITS = {
+    "train": ("train",),
+    "validation": ("validation", "dev", "valid", "val", "eval", "evaluation"),
+    "test": ("test",),
+}
+SPLIT_OF = {name: split for split, names in SPLITS.items() for name in names}
+# Data in a form that is not read. A text file is data where it has the name of a split.
+NOT_READ = (".tsv", ".txt", ".arrow", ".feather", ".xlsx", ".xls", ".gz", ".zip", ".bz2", ".xz", ".zst")
+ABOUT = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")  # not data, but about it
+SHARD = re.compile(
+    r"(.+?)-(\d{5})-of-(\d{5})(?:-[0-9a-f]{16})?"
+)  # how the hub names the files that it cuts a split into
+
+
+def read_folder(folder: str | Path, task: str = "") -> DatasetDict:
+    """A data set from a local folder: train, validation and test as files (jsonl, json, csv, parquet), or saved.
+
+    A split may be cut into files as on the hub (train-00000-of-00002.parquet), all of them may lie in a folder of this
+    one: the only one with splits, or the one of the task's or of this folder's name. A saved data set is what
+    save_to_disk writes, of all splits together or of each alone.
+
+    Raises: FileNotFoundError for a folder that is not there or holds no split, naming the files that are looked for;
+    ValueError for a split twice, without rows or with a file missing, for mixed formats, for a file that cannot be
+    read, or for data that looks like a split that is missing otherwise.
+    """
+    folder = Path(folder).expanduser()
+    if not folder.is_dir():
+        beside = [p.name for p in folder.parent.iterdir() if p.is_dir()] if folder.parent.is_dir() else []
+        raise FileNotFoundError(f"data_dir {str(folder)!r} is not a folder; {nearest(folder.name, sorted(beside))}")
+    home = _home(folder, task)
+    if home is None:
+        there = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
+        raise FileNotFoundError(
+            f"data_dir {str(folder)!r} holds {there}; expected train, validation and test as .jsonl, .json, .csv or "
+            f".parquet, or a data set saved with save_to_disk"
+        )
+    found, others = _survey(home)[0], _others(folder, home)
+    if names := _saved_splits(home):
+        _refuse_twice(home, names)
+        _refuse_alike(home, names, [*(name for name in names if name.lower() not in SPLIT_OF), *others])
+        return _read_saved(home)
+    files = {split: _whole(home, split, found[split]) for split in SPLITS if split in found}
+    formats = {"saved" if paths[0].is_dir() else tables.READERS[paths[0].suffix.lower()] for paths in files.values()}
+    if len(formats) > 1:
+        raise ValueError(f"data_dir {str(home)!r} mixes formats: {', '.join(sorted(formats))}; use one")
+    _refuse_alike(home, [*files], others)
+    if formats == {"saved"}:
+        return DatasetDict({split: _load(paths[0]) for split, paths in files.items()})
+    return DatasetDict({split: tables.read(paths) for split, paths in files.items()})
+
+
+def unused(folder: str | Path, task: str = "") -> list[str]:
+    """Names of files and folders that look like data and that `read_folder` leaves out."""
+    folder = Path(folder).expanduser()
+    try:
+        home = _home(folder, task)
+    except ValueError:  # several data sets beside folders of images
+        home = None
+    return _others(folder, home)
+
+
+def _others(folder: Path, home: Path | None) -> list[str]:
+    """Names of what looks like data and is no split: where the splits are, and of files beside that folder."""
+    above = [] if home == folder else [name for name in _survey(folder)[1] if not (folder / name).is_dir()]
+    return above + (_survey(home)[1] if home else [])
+
+
+def _home(folder: Path, task: str) -> Path | None:
+    """The folder itself or the one in it that holds the splits; None where there is none."""
+    if _saved_splits(folder) or _survey(folder)[0]:
+        return folder
+    inside = [path for path in sorted(folder.iterdir()) if _has_splits(path)]
+    named = [path for path in inside if path.name.lower() in (task.lower(), folder.resolve().name.lower())]
+    if len(inside) > 1 and len(named) != 1:
+        names = [path.name for path in inside]
+        raise ValueError(f"data_dir {str(folder)!r} holds several data sets: {', '.join(names)}; give one's folder")
+    return (named or inside or [None])[0]
+
+
+def _has_splits(path: Path) -> bool:
+    if path.name.startswith(".") or not path.is_dir():
+        return False
+    return (path / "dataset_dict.json").exists() or bool(_survey(path, deep=False)[0])
+
+
+def _survey(folder: Path, deep: bool = True) -> tuple[dict[str, list[Path]], list[str]]:
+    """Files and saved folders by the split that their name says, and names of what looks like data beside them."""
+    found, others, saved = {}, [], {name.lower() for name in _saved_splits(folder)}
+    for path in sorted(folder.iterdir()):
+        suffix, stem = path.suffix.lower(), path.stem.lower()
+        if path.name.startswith(".") or path.name in ABOUT:
+            continue
+        if path.is_dir():
+            split = SPLIT_OF.get(path.name.lower()) if _saved_alone(path) else None
+            data = deep and path.name.lower() not in saved and _has_data(path)
+        else:
+            split = SPLIT_OF.get(_unsharded(stem)) if suffix in tables.READERS else None
+            data = suffix in (*tables.READERS, *NOT_READ) and not (suffix == ".arrow" and saved)
+            data = data and (suffix != ".txt" or stem in SPLIT_OF)
+        if split and not saved:
+            found.setdefault(split, []).append(path)
+        elif data:
+            others.append(path.name)
+    return found, others
+
+
+def _has_data(folder: Path) -> bool:
+    if folder.name.lower() in SPLIT_OF or _saved_alone(folder):
+        return any(p.suffix.lower() in (*tables.READERS, *NOT_READ) for p in folder.iterdir())
+    return _has_splits(folder)
+
+
+def _unsharded(stem: str) -> str:
+    return cut[1] if (cut := SHARD.fullmatch(stem)) else stem
+
+
+def _saved_splits(folder: Path) -> list[str]:
+    """Splits of a data set that save_to_disk wrote into this folder; one that was saved alone is train if unnamed."""
+    try:
+        if (folder / "dataset_dict.json").exists():
+            return json.loads((folder / "dataset_dict.json").read_text())["splits"]
+        if _saved_alone(folder):
+            written = json.loads((folder / "state.json").read_text()).get("_split") or "train"
+            return [re.split(r"\W", written)[0]]  # train[:100] is of train
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"cannot read the saved data set {str(folder)!r}: {error!r}") from error
+    return []
+
+
+def _saved_alone(folder: Path) -> bool:
+    return (folder / "state.json").exists() and (folder / "dataset_info.json").exists()
+
+
+def _whole(folder: Path, split: str, paths: list[Path]) -> list[Path]:
+    """The files of a split in their order.
+
+    Raises: ValueError for more than one source, or a missing file of one that is cut.
+    """
+    cuts = [(SHARD.fullmatch(path.stem), path.suffix) for path in paths]
+    sources = {(cut[1], cut[3], suffix) if cut else path for (cut, suffix), path in zip(cuts, paths, strict=True)}
+    numbers = [int(cut[2]) for cut, _ in cuts if cut]
+    if len(sources) > 1 or len(set(numbers)) < len(numbers):
+        by_name = sorted(paths, key=lambda path: SPLITS[split].index(_unsharded(path.stem.lower())))
+        names = ", ".join(path.name for path in by_name[:8])
+        raise ValueError(f"data_dir {str(folder)!r} has several files for {split}: {names}; keep one")
+    if not numbers:
+        return paths
+    name, total, suffix = next(iter(sources))
+    if lost := sorted(set(range(int(total))) - set(numbers)):
+        raise ValueError(
+            f"data_dir {str(folder)!r} lacks {name}-{lost[0]:05}-of-{total}{suffix}: {split} has {len(numbers)} of its "
+            f"{int(total)} files"
+        )
+    return [path for _, path in sorted(zip(numbers, paths, strict=True))]
+
+
+def _refuse_twice(folder: Path, names: list[str]) -> None:
+    for split in SPLITS:
+        if len(same := [name for name in names if SPLIT_OF.get(name.lower()) == split]) > 1:
+            raise ValueError(
+                f"the saved data set {str(folder)!r} has several splits for {split}: {', '.join(same)}; keep one"
+            )
+
+
+def _refuse_alike(folder: Path, names: list[str], others: list[str]) -> None:
+    """Raise ValueError where a split is missing, would be made of the others, and something has a name like it."""
+    missing = [split for split in SPLITS if split not in {SPLIT_OF.get(name.lower()) for name in names}]
+    for other in others:
+        for split in missing:
+            if _alike(other, split):
+                raise ValueError(
+                    f"data_dir {str(folder)!r} has no {split} split, and {other}, which looks like one, is not read; "
+                    f"expected {split} as {', '.join(tables.READERS)}, or saved with save_to_disk: convert or rename "
+                    f"{other}, or move it away"
+                )
+
+
+def _alike(name: str, split: str) -> bool:
+    words = re.findall("[a-z]+", name.lower())
+    held_out = split != "train" and bool({"held", "heldout", "holdout"} & {*words})
+    return held_out or any(word.startswith(split) or get_close_matches(word, SPLITS[split], 1, 0.81) for word in words)
+
+
+def _read_saved(folder: Path) -> DatasetDict:
+    saved = _load(folder)
+    if isinstance(saved, Dataset):
+        saved = {_saved_splits(folder)[0]: saved}
+    return DatasetDict({SPLIT_OF.get(name.lower(), name): rows for name, rows in saved.items()})
+
+
+def _load(folder: Path) -> Dataset | DatasetDict:
+    try:
+        return load_from_disk(str(folder))
+    except IndexError as error:  # datasets cannot read back a table that it saved without rows
+        raise ValueError(f"empty split in the saved data set {str(folder)!r}: one of its splits has no rows") from error

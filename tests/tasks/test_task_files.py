@@ -1,0 +1,101 @@
+"""Files of a data folder that cannot be read, or would be read in another way than they are meant."""
+
+import json
+
+import pandas as pd
+import pytest
+from datasets import Dataset, concatenate_datasets
+
+from circpeft import tasks
+from circpeft.tasks import splits
+
+GOOD = [{"sentence": "a b", "label": 0}, {"sentence": "b a", "label": 1}]
+
+
+def test_two_files_for_one_split(data_folder):
+    with pytest.raises(ValueError, match=r"several files for validation: validation\.jsonl, dev\.jsonl"):
+        tasks.load("sst2", data_folder(train=GOOD, validation=GOOD, dev=GOOD))
+
+
+def test_mixed_formats(data_folder):
+    folder = data_folder(train=GOOD)
+    pd.DataFrame(GOOD).to_csv(folder / "validation.csv", index=False)
+    with pytest.raises(ValueError, match="mixes formats: csv, json; use one"):
+        tasks.load("sst2", folder)
+
+
+@pytest.mark.parametrize(("form", "content"), [("jsonl", '{"sentence": "a", "lab'), ("parquet", "not parquet")])
+def test_a_file_that_cannot_be_read_is_named(data_folder, form, content):
+    folder = data_folder(form, train=GOOD, validation=GOOD)
+    (folder / f"validation.{form}").write_text(content)
+    with pytest.raises(ValueError, match=rf"cannot read '.*validation\.{form}'"):
+        tasks.load("sst2", folder)
+
+
+@pytest.mark.parametrize(
+    ("rows", "line", "fields"),
+    [
+        ("hello, world,0\n", 2, 3),
+        ('\n"a\nb",c,d,0\n', 4, 4),
+        ("hello,0,\nworld,1,\n", 2, 3),
+        ("hello,0,\nworld,1\n", 2, 3),
+    ],
+    ids=["comma", "lines", "commas at the end", "comma at one end"],
+)
+def test_a_comma_too_many_in_csv(data_folder, rows, line, fields):
+    folder = data_folder("csv", train=GOOD, validation=GOOD)
+    (folder / "train.csv").write_text("sentence,label\n" + rows, encoding="utf-8-sig")  # with a mark, as Excel's
+    said = rf"line {line} of '.*train\.csv' has {fields} fields, the header 2 \(sentence, label\); put texts .* quotes"
+    with pytest.raises(ValueError, match=said):
+        tasks.load("sst2", folder)
+
+
+def test_a_comma_too_many_in_a_later_row_of_csv(data_folder):
+    folder = data_folder("csv", train=GOOD, validation=GOOD)
+    (folder / "train.csv").write_text("sentence,label\nhello,1\nhello, world,0\n")
+    with pytest.raises(ValueError, match=r"cannot read '.*train\.csv' as csv: .* 2 fields in line 3.* between quotes"):
+        tasks.load("sst2", folder)
+
+
+def test_the_index_that_pandas_writes_is_a_column_like_others(data_folder):
+    folder = data_folder("csv", validation=GOOD, test=GOOD)
+    pd.DataFrame(GOOD).to_csv(folder / "train.csv")
+    assert (folder / "train.csv").read_text().startswith(",sentence")
+    data, _ = tasks.load("sst2", folder)
+    assert data["train"]["sentence"] == ["a b", "b a"] and data["train"]["label"] == [0, 1]
+
+
+def test_csv_with_a_byte_order_mark_and_a_long_text(data_folder):
+    """As Excel writes it; the text is longer than Python's own reader of csv takes."""
+    folder = data_folder("csv", validation=GOOD, test=GOOD)
+    long = "a" * 200_000
+    (folder / "train.csv").write_text(f"sentence,label\n{long},0\nb,1\n", encoding="utf-8-sig")
+    assert tasks.load("sst2", folder)[0]["train"]["sentence"] == [long, "b"]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+@pytest.mark.parametrize("form", ["jsonl", "json", "csv"])
+def test_another_encoding_is_named_with_its_file(data_folder, form, encoding):
+    folder = data_folder(form, train=GOOD, validation=GOOD)
+    text = {"csv": "sentence,label\na,0\nnaïve,1\n", "json": '[{"sentence": "naïve", "label": 1}]'}
+    lines = [json.dumps({"sentence": word, "label": 1}, ensure_ascii=False) for word in ("a", "b", "naïve")]
+    (folder / f"train.{form}").write_bytes(text.get(form, "\n".join(lines)).encode(encoding))
+    line = 1 if form == "json" or encoding == "utf-16" else 3
+    with pytest.raises(
+        ValueError, match=rf"cannot read '.*train\.{form}': line {line} is not UTF-8, which is expected"
+    ):
+        tasks.load("sst2", folder)
+
+
+def test_a_text_column_of_several_kinds(data_folder):
+    folder = data_folder(train=GOOD, validation=GOOD)
+    (folder / "train.jsonl").write_text('{"sentence": "a", "label": 0}\n{"sentence": {"b": 1}, "label": 1}\n')
+    with pytest.raises(ValueError, match=r"row 1 of split train of task 'sst2' has \{'b': 1\} in column 'sentence'"):
+        tasks.load("sst2", folder)
+
+
+def test_a_missing_text_counts_only_where_its_row_is_used():
+    rows = Dataset.from_dict({"a": ["x", None, "y"]})
+    splits.check_texts("t", "train", rows.select([2, 0]), "a")
+    with pytest.raises(ValueError, match="row 0 of split train of task 't' has None in column 'a'"):
+        splits.check_texts("t", "train", concatenate_datasets([rows.select([1]), rows]), "a")

@@ -1,0 +1,243 @@
+"""Names and places of splits in a data folder: what is read, what is refused, and what is named as not used."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+from datasets import Dataset, DatasetDict
+
+from circpeft import tasks
+from circpeft.tasks import folders, splits
+
+
+def rows(count: int, start: int = 0) -> list[dict]:
+    return [{"sentence": f"text {i}", "label": i % 2} for i in range(start, start + count)]
+
+
+TRAIN, VALIDATION, TEST = rows(6), rows(4, start=20), rows(3, start=40)
+PARTS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
+
+
+def saved() -> DatasetDict:
+    return DatasetDict({split: Dataset.from_list(part) for split, part in PARTS.items()})
+
+
+def is_whole(data: DatasetDict, how: str) -> bool:
+    """Whether all splits are there as they were given, and nothing is said to be left out."""
+    return how == "test: as published" and {split: part.to_list() for split, part in data.items()} == PARTS
+
+
+@pytest.mark.parametrize("name", ["dev", "valid", "val", "eval", "evaluation", "Validation", "VAL", "Dev"])
+def test_names_of_validation(data_folder, tmp_path, name):
+    folder = data_folder(Train=TRAIN, TEST=TEST, **{name: VALIDATION})
+    assert is_whole(*tasks.load("sst2", folder))
+    DatasetDict({"Train": saved()["train"], name: saved()["validation"], "test": saved()["test"]}).save_to_disk(
+        tmp_path / "saved"
+    )
+    assert is_whole(*tasks.load("sst2", tmp_path / "saved"))
+
+
+def test_endings_in_any_case(data_folder):
+    folder = data_folder("csv", **PARTS)
+    (folder / "test.csv").rename(folder / "Test.CSV")
+    assert is_whole(*tasks.load("sst2", folder))
+
+
+@pytest.mark.parametrize("names", [("dev", "validation"), ("val", "eval"), ("test", "Test")])
+def test_a_saved_data_set_with_a_split_twice(tmp_path, names):
+    parts = saved()
+    parts |= {name: parts["test"] for name in names}
+    if "validation" not in names and names[0] != "test":
+        del parts["validation"]
+    DatasetDict(parts).save_to_disk(tmp_path / "saved")
+    with pytest.raises(ValueError, match=rf"several splits for (validation|test): .*{names[1]}.*; keep one"):
+        tasks.load("sst2", tmp_path / "saved")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["test.tsv", "Test.TSV", "test.txt", "test.jsonl.gz", "test_matched.jsonl", "testing.csv", "rte.test.json"]
+    + ["held_out.jsonl", "holdout.parquet", "test-00000-of-00001.arrow", "test/part.parquet"],
+)
+def test_a_test_split_that_is_not_read_is_not_made_up_for(data_folder, name):
+    folder = data_folder(train=TRAIN, validation=VALIDATION)
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text("a")
+    said = (
+        rf"has no test split, and {name.partition('/')[0]}, which looks like one, is not read; expected test as \.jsonl"
+    )
+    with pytest.raises(ValueError, match=said):
+        tasks.load("sst2", folder)
+    Dataset.from_list(TEST).to_json(folder / "test.jsonl")
+    if name != "test/part.parquet":  # with a test split it is another file
+        assert tasks.load("sst2", folder)[1] == f"test: as published; not used: {name}"
+
+
+def test_a_split_of_glue_that_is_not_read_is_named(data_folder):
+    with pytest.raises(ValueError, match=r"has no validation split, and validation_matched\.jsonl, which looks like"):
+        tasks.load("sst2", data_folder(train=TRAIN, validation_matched=VALIDATION))
+
+
+def test_a_saved_split_that_is_not_read_is_not_made_up_for(tmp_path):
+    parts = saved()
+    DatasetDict(train=parts["train"], validation_matched=parts["validation"]).save_to_disk(tmp_path / "saved")
+    with pytest.raises(ValueError, match="has no validation split, and validation_matched, which looks like one"):
+        tasks.load("sst2", tmp_path / "saved")
+    parts.pop("test")
+    parts.save_to_disk(tmp_path / "beside")
+    (tmp_path / "beside" / "test.jsonl").write_text("{}")
+    with pytest.raises(ValueError, match=r"has no test split, and test\.jsonl, which looks like one"):
+        tasks.load("sst2", tmp_path / "beside")
+
+
+def test_only_tab_separated_files(data_folder):
+    folder = data_folder()
+    (folder / "train.tsv").write_text("sentence\tlabel\n")
+    with pytest.raises(
+        FileNotFoundError, match=r"holds train\.tsv; expected train, .* as \.jsonl, \.json, \.csv or \.p"
+    ):
+        tasks.load("sst2", folder)
+
+
+def test_further_data_are_named(data_folder, tmp_path):
+    folder = data_folder(**PARTS, extra=TRAIN)
+    (folder / "more.tsv").write_text("a")
+    shutil.copytree(data_folder(), folder / "old")
+    assert tasks.load("sst2", folder)[1] == "test: as published; not used: extra.jsonl, more.tsv, old"
+    further = saved() | {"unsupervised": Dataset.from_list([{"x": 1}])}
+    DatasetDict(further).save_to_disk(tmp_path / "saved")
+    assert tasks.load("sst2", tmp_path / "saved")[1] == "test: as published; not used: unsupervised"
+
+
+def test_files_about_the_data_are_no_data(data_folder):
+    folder = data_folder(**PARTS)
+    for name in ("README.md", "dataset_infos.json", "notes.txt", ".test.jsonl.swp", "test.py", "generate.py"):
+        (folder / name).write_text("a")
+    (folder / "figures").mkdir()
+    assert is_whole(*tasks.load("sst2", folder))
+
+
+def shards(folder, parts: dict, count: int, form: str = "parquet", mark: str = "") -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, part in parts.items():
+        for i in range(count):
+            table = pd.DataFrame(part[len(part) * i // count : len(part) * (i + 1) // count])
+            path = folder / f"{split}-{i:05}-of-{count:05}{mark}.{form}"
+            table.to_parquet(path) if form == "parquet" else table.to_json(path, orient="records", lines=True)
+
+
+@pytest.mark.parametrize("inside", ["", "data", "sst2", "default"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_hubs_layout(tmp_path, inside, count):
+    shards(tmp_path / "hub" / inside, PARTS, count)
+    (tmp_path / "hub" / "README.md").write_text("a")
+    assert is_whole(*tasks.load("sst2", tmp_path / "hub"))
+
+
+def test_the_hubs_former_names_and_other_formats(tmp_path):
+    shards(tmp_path / "former", PARTS, 1, mark="-0123456789abcdef")
+    assert is_whole(*tasks.load("sst2", tmp_path / "former"))
+    shards(tmp_path / "lines", PARTS, 2, form="jsonl")
+    assert is_whole(*tasks.load("sst2", tmp_path / "lines"))
+
+
+def test_many_files_are_read_in_the_order_of_their_numbers(tmp_path):
+    shards(tmp_path / "hub", {"train": rows(24)}, 12)
+    assert splits.read_folder(tmp_path / "hub")["train"].to_list() == rows(24)
+
+
+def test_a_file_of_a_split_is_missing(tmp_path):
+    shards(tmp_path / "hub", PARTS, 3)
+    (tmp_path / "hub" / "train-00001-of-00003.parquet").unlink()
+    said = r"lacks train-00001-of-00003\.parquet: train has 2 of its 3 files"
+    with pytest.raises(ValueError, match=said):
+        tasks.load("sst2", tmp_path / "hub")
+
+
+@pytest.mark.parametrize("other", ["train.parquet", "train-00000-of-00001.parquet", "train-00000-of-00002.jsonl"])
+def test_a_split_whole_and_in_files(tmp_path, other):
+    shards(tmp_path / "hub", PARTS, 2)
+    (tmp_path / "hub" / other).write_text("a")
+    with pytest.raises(ValueError, match=rf"several files for train: .*{other}.*; keep one"):
+        tasks.load("sst2", tmp_path / "hub")
+
+
+def test_one_file_of_a_split_twice(tmp_path):
+    for mark in ("-0123456789abcdef", "-fedcba9876543210"):
+        shards(tmp_path / "hub", PARTS, 1, mark=mark)
+    with pytest.raises(ValueError, match=r"several files for train: .*0123456789abcdef.*, .*fedcba9876543210.*; keep"):
+        tasks.load("sst2", tmp_path / "hub")
+
+
+def test_files_of_one_split_with_other_columns(tmp_path):
+    shards(tmp_path / "hub", PARTS, 2)
+    pd.DataFrame({"sentence": [1], "label": ["x"]}).to_parquet(tmp_path / "hub" / "train-00001-of-00002.parquet")
+    with pytest.raises(
+        ValueError, match=r"train-00001-of-00002\.parquet in .* are files of one split, but their colum"
+    ):
+        tasks.load("sst2", tmp_path / "hub")
+
+
+def test_of_several_data_sets_the_one_of_the_tasks_name_is_read(tmp_path):
+    glue = tmp_path / "glue"
+    shards(glue / "sst2", PARTS, 1)
+    shards(glue / "cola", {"train": rows(9, start=90)}, 1)
+    assert is_whole(*tasks.load("sst2", glue))
+    with pytest.raises(ValueError, match="'.*glue' holds several data sets: cola, sst2; give one's folder"):
+        tasks.load("mrpc", glue)
+    glue.rename(tmp_path / "cola")
+    assert splits.read_folder(tmp_path / "cola")["train"].to_list() == rows(9, start=90)  # the one of its folder's name
+
+
+def test_a_split_beside_the_folder_of_the_others(tmp_path):
+    shards(tmp_path / "hub" / "data", {"train": TRAIN, "validation": VALIDATION}, 1)
+    (tmp_path / "hub" / "test.tsv").write_text("a")
+    with pytest.raises(ValueError, match=r"has no test split, and test\.tsv, which looks like one"):
+        tasks.load("sst2", tmp_path / "hub")
+
+
+def test_splits_that_were_saved_each_alone(tmp_path):
+    for split, part in saved().items():
+        part.save_to_disk(tmp_path / "saved" / split)
+    assert is_whole(*tasks.load("sst2", tmp_path / "saved"))
+    (tmp_path / "saved" / "test").rename(tmp_path / "saved" / "testing")
+    with pytest.raises(ValueError, match="has no test split, and testing, which looks like one"):
+        tasks.load("sst2", tmp_path / "saved")
+    (tmp_path / "saved" / "test.jsonl").write_text(json.dumps(TEST[0]))
+    with pytest.raises(ValueError, match="mixes formats: json, saved; use one"):
+        tasks.load("sst2", tmp_path / "saved")
+
+
+@pytest.mark.parametrize("split", [None, "train", "train[:50%]", "test", "unsupervised"])
+def test_a_split_that_was_saved_alone(data_folder, tmp_path, split):
+    part = Dataset.from_json(str(data_folder(train=TRAIN) / "train.jsonl"), split=split and split.partition("[")[0])
+    part.save_to_disk(tmp_path / "saved")
+    name = (split or "train").partition("[")[0]
+    assert {name: part.to_list() for name, part in splits.read_folder(tmp_path / "saved").items()} == {name: TRAIN}
+    assert folders.unused(tmp_path / "saved") == []
+    with pytest.raises(ValueError, match=f"'sst2' needs a (train|validation) split; the data has: {name}"):
+        tasks.load("sst2", tmp_path / "saved")
+
+
+def test_a_state_file_of_something_else_is_no_saved_data_set(data_folder):
+    folder = data_folder(**PARTS)
+    (folder / "state.json").write_text("no JSON")
+    assert is_whole(*tasks.load("sst2", folder))
+
+
+def test_a_saved_data_set_that_is_damaged(tmp_path):
+    saved().save_to_disk(tmp_path / "saved")
+    (tmp_path / "saved" / "dataset_dict.json").write_text("{}")
+    with pytest.raises(ValueError, match="cannot read the saved data set '.*saved'"):
+        tasks.load("sst2", tmp_path / "saved")
+
+
+def test_tables_beside_folders_of_images_are_named(image_folder):
+    both = {"cat": 2, "dog": 2}
+    folder = image_folder(train=both, validation=both, test=both)
+    (folder / "labels.csv").write_text("a")
+    (folder / "train" / "sizes.csv").write_text("a")
+    for name in ("one", "two"):
+        shards(folder / name, {"train": TRAIN}, 1)
+    assert tasks.load("images", folder)[1] == "test: as published; not used: labels.csv"
