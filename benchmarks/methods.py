@@ -60,8 +60,8 @@ def written(rows: list[dict]) -> str:
     lines = [
         "# Every method under one protocol",
         "",
-        "Test scores, the best epoch chosen on validation; parameters without the head. Every method has one learning "
-        "rate a model, found on the embedded tasks ([rates](rates.md)) and not on these data.",
+        "Test scores, the best epoch chosen on validation; parameters without the head. A method has one learning rate "
+        "a model, chosen on the embedded tasks where several were tried ([rates](rates.md)), never on these data.",
         "",
     ]
     for name in names:
@@ -79,12 +79,24 @@ def written(rows: list[dict]) -> str:
         for name in names:
             scores = [row["test_score"] for row in rows if row["data_name"] == name and row["label"] == label]
             spread = f" ({min(scores):.3f} to {max(scores):.3f}, {len(scores)} seeds)" if len(scores) > 1 else ""
-            cells.append(f"{mean(scores):.3f}{spread}" if scores else "")
+            old = "*" if any(not at_default(r) for r in rows if (r["data_name"], r["label"]) == (name, label)) else ""
+            cells.append(f"{mean(scores):.3f}{old}{spread}" if scores else "")
         for model in used:
             counts = {r["trainable_parameters"] for r in rows if (r["settings"]["model"], r["label"]) == (model, label)}
             cells.append(" or ".join(f"{count:,}" for count in sorted(counts)))
         lines.append(f"| {label} | {' | '.join(cells)} |")
+    if any("|  |" in line for line in lines):
+        lines += ["", "An empty cell was not run."]
+    if any("*" in line for line in lines):
+        lines += ["", "\\* at the rate that was the default before others were tried on the embedded tasks."]
     return "\n".join(lines) + "\n"
+
+
+def at_default(row: dict) -> bool:
+    """Whether a row was run at the rate that its method takes with its model today."""
+    settings = row["settings"]
+    fields = {"hyperparameters": settings["hyperparameters"], "model": settings["model"]}
+    return recipes.Recipe(row["task"], row["method"], **fields).rates[0] == settings["learning_rate"]
 
 
 def main() -> None:

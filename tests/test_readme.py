@@ -69,7 +69,9 @@ def test_the_small_tasks_are_those_on_record_and_keep_their_promise():
 
 
 def test_the_table_of_every_method_is_that_of_its_records():
-    """Every method has run, nothing tells where the data lay, C3A and CDVFT are within three points of LoRA."""
+    """Every method has run on two sets, those that matter most on all; nothing tells where the data lay; C3A and CDVFT
+    are within three points of LoRA.
+    """
     benchmark = load_benchmark("methods")
     rows = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(benchmark.RECORDS.glob("*.json"))]
     assert benchmark.written(rows) == benchmark.TABLE.read_text(encoding="utf-8")
@@ -79,13 +81,15 @@ def test_the_table_of_every_method_is_that_of_its_records():
         scores = [row["test_score"] for row in rows if (row["data_name"], row["label"]) == (data, label)]
         mean[data, label] = sum(scores) / len(scores)
     names = {row["data_name"] for row in rows}
-    assert {"clothing10_112px", "sst2"} <= names
+    assert {"clothing10_112px", "sst2", "mrpc"} <= names
     for name in names:
-        assert {label for data, label in mean if data == name} == set(methods.METHODS), name
+        ran = {label for data, label in mean if data == name}
+        assert ran == set(methods.METHODS) if name in ("clothing10_112px", "sst2") else ran <= set(methods.METHODS)
+        assert {"head", "full", "lora", "c3a", "cdvft"} <= ran, name
         for label in ("c3a", "cdvft"):
             assert mean[name, label] > max(mean[name, "lora"] - 0.03, mean[name, "head"]), (name, label)
             assert f"{mean[name, label]:.3f}" in README
-        assert f"C3A {mean[name, 'c3a-peft']:.3f}" in README
+        assert (name, "c3a-peft") not in mean or f"C3A {mean[name, 'c3a-peft']:.3f}" in README
 
 
 def test_the_run_with_two_threads_is_on_record():
