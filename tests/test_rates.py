@@ -40,3 +40,16 @@ def test_the_readme_says_what_a_rate_does():
     readme = (results.ROOT / "README.md").read_text(encoding="utf-8")
     said = f"FourierFT scores {found[0.03]:.2f} at one rate and {found[0.3]:.2f} at ten times it"
     assert said in " ".join(readme.split())
+
+
+def test_the_readme_says_what_the_heads_rate_does():
+    readme = " ".join((results.ROOT / "README.md").read_text(encoding="utf-8").split())
+    found = {}
+    for name in ("c3a-peft", "bitfit", "c3a", "cdvft", "lora"):
+        usual = rates.default({"task": "digits", "method": name, "model": "small-vit"})
+        [other] = [row["score"] for row in ROWS if row["method"] == f"{name}:head_learning_rate=0.03"]
+        found[name] = mean(TRIED["digits", name][usual]), other
+    for said, name in (("PEFT's C3A goes", "c3a-peft"), ("BitFit", "bitfit")):
+        assert "{} from {:.2f} to {:.2f}".format(said, *found[name]) in readme
+    for name in ("c3a", "cdvft", "lora"):
+        assert abs(found[name][0] - found[name][1]) <= 0.01
