@@ -1,7 +1,7 @@
 r"""The learning rates of `circpeft.defaults`, tried on the embedded tasks: records of sweeps, and a table of them.
 
     for task in digits entailment word_problems; do
-        .venv/bin/circpeft sweep benchmarks/rates/$task.toml --set save_model no; done
+        .venv/bin/circpeft sweep benchmarks/rates/$task.toml; done
     .venv/bin/python benchmarks/rates.py runs/digits-cpu runs/entailment-cpu runs/word_problems-cpu
 
 Rates are chosen by the validation score. Writes benchmarks/results/rates.json, a row a run (rows of runs that are not

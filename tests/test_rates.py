@@ -7,6 +7,7 @@ from statistics import mean
 import pytest
 
 from circpeft import results
+from circpeft.recipes import plan_file
 
 SPEC = importlib.util.spec_from_file_location("rates", results.ROOT / "benchmarks" / "rates.py")
 rates = importlib.util.module_from_spec(SPEC)
@@ -24,6 +25,12 @@ def test_a_default_rate_is_the_best_tried_or_close_to_it(task, method):
     usual = rates.default(next(row for row in ROWS if (row["task"], row["method"]) == (task, method)))
     found = {rate: mean(scores) for rate, scores in TRIED[task, method].items()}
     assert usual in found and found[usual] >= max(found.values()) - 0.02
+
+
+@pytest.mark.parametrize("path", sorted((results.ROOT / "benchmarks" / "rates").glob("*.toml")), ids=lambda p: p.stem)
+def test_the_record_has_a_row_for_every_run_of_the_sweeps(path):
+    asked = {(cell.task, cell.label.replace(f":learning_rate={cell.rates[0]}", "")) for cell in plan_file(path).cells}
+    assert asked == {(row["task"], row["method"]) for row in ROWS if row["task"] == path.stem}
 
 
 def test_every_method_has_rates_on_record_for_images():
