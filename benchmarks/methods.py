@@ -118,7 +118,7 @@ def main() -> None:
         print(f"      test {result.metric} {result.test_score:.3f}, {result.seconds:.0f} s", flush=True)
         name = f"{data}-{recipe.label.replace(':', '-').replace('=', '-')}-s{recipe.seed}.json"
         results.write_atomically(RECORDS / name, json.dumps(kept(result, data), indent=1) + "\n")
-        shutil.rmtree(Path(recipe.output_dir) / "adapters" / recipe.name, ignore_errors=True)
+        shutil.rmtree(training.weights_of(recipe), ignore_errors=True)
     rows = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RECORDS.glob("*.json"))]
     results.write_atomically(TABLE, written(rows))
     print(written(rows))

@@ -29,8 +29,11 @@ def test_a_default_rate_is_the_best_tried_or_close_to_it(task, method):
 
 @pytest.mark.parametrize("path", sorted((results.ROOT / "benchmarks" / "rates").glob("*.toml")), ids=lambda p: p.stem)
 def test_the_record_has_a_row_for_every_run_of_the_sweeps(path):
-    asked = {(cell.task, cell.label.replace(f":learning_rate={cell.rates[0]}", "")) for cell in plan_file(path).cells}
-    assert asked == {(row["task"], row["method"]) for row in ROWS if row["task"] == path.stem}
+    asked = {
+        (cell.label.replace(f":learning_rate={cell.rates[0]}", ""), cell.rates[0], cell.seed)
+        for cell in plan_file(path).cells
+    }
+    assert asked == {(row["method"], row["learning_rate"], row["seed"]) for row in ROWS if row["task"] == path.stem}
 
 
 def test_every_method_has_rates_on_record_for_images():

@@ -19,9 +19,8 @@ SPLIT_OF = {name: split for split, names in SPLITS.items() for name in names}
 # Data in a form that is not read. A text file is data where it has the name of a split.
 NOT_READ = (".tsv", ".txt", ".arrow", ".feather", ".xlsx", ".xls", ".gz", ".zip", ".bz2", ".xz", ".zst")
 ABOUT = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")  # not data, but about it
-SHARD = re.compile(
-    r"(.+?)-(\d{5})-of-(\d{5})(?:-[0-9a-f]{16})?"
-)  # how the hub names the files that it cuts a split into
+# How the hub names the files that it cuts a split into.
+SHARD = re.compile(r"(.+?)-(\d{5})-of-(\d{5})(?:-[0-9a-f]{16})?")
 
 
 def read_folder(folder: str | Path, task: str = "") -> DatasetDict:

@@ -9,6 +9,7 @@ from datasets import Dataset, DatasetDict, Image, Value
 
 from ..ops.checks import nearest
 from . import splits
+from .folders import SPLIT_OF
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 
@@ -20,10 +21,9 @@ def read(folder: Path) -> DatasetDict | None:
     class folders beside one that has them, a class folder without images or with further folders of them, images
     outside of class folders, a folder like a split under another name, or a table beside the folders.
     """
-    known = {name: split for split, names in splits.SPLITS.items() for name in names}
     found: dict[str, list[Path]] = {}
     for path in _inside(folder)[0] if folder.is_dir() else ():
-        found.setdefault(known.get(path.name.lower(), ""), []).append(path)
+        found.setdefault(SPLIT_OF.get(path.name.lower(), ""), []).append(path)
     others, parts, flat = found.pop("", []), DatasetDict(), []
     for split, paths in sorted(found.items(), key=lambda item: list(splits.SPLITS).index(item[0])):
         if not any(_inside(path)[0] for path in paths):
@@ -37,7 +37,7 @@ def read(folder: Path) -> DatasetDict | None:
         return None
     if flat:
         raise ValueError(f"{str(flat[0])!r} holds no class folders; the other splits have some")
-    _nothing_beside(folder, parts, others, known)
+    _nothing_beside(folder, parts, others)
     return DatasetDict({split: rows.cast_column("image", Image()) for split, rows in parts.items()})
 
 
@@ -65,10 +65,10 @@ def _split(folder: Path) -> Dataset:
     return Dataset.from_dict(rows)
 
 
-def _nothing_beside(folder: Path, parts: DatasetDict, others: list[Path], known: dict[str, str]) -> None:
-    used = sorted(path.name for path in _inside(folder)[0] if path.name.lower() in known)
+def _nothing_beside(folder: Path, parts: DatasetDict, others: list[Path]) -> None:
+    used = sorted(path.name for path in _inside(folder)[0] if path.name.lower() in SPLIT_OF)
     for path in sorted(folder.iterdir()):
-        table = path.suffix.lower() in splits.READERS and path.stem.lower() in known and path.is_file()
+        table = path.suffix.lower() in splits.READERS and path.stem.lower() in SPLIT_OF and path.is_file()
         if table or path.name == "dataset_dict.json":
             raise ValueError(
                 f"data_dir {str(folder)!r} holds both class folders ({', '.join(used)}) and {path.name}; keep one "
@@ -80,7 +80,7 @@ def _nothing_beside(folder: Path, parts: DatasetDict, others: list[Path], known:
         if alike:
             raise ValueError(
                 f"data_dir {str(folder)!r} has images of class {alike[0]!r} in {path.name}, which is no split, beside "
-                f"those in {', '.join(used)}; {nearest(path.name.lower(), known)}"
+                f"those in {', '.join(used)}; {nearest(path.name.lower(), SPLIT_OF)}"
             )
 
 
