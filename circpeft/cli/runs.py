@@ -158,6 +158,7 @@ def run_train(options: argparse.Namespace) -> int:
             print(f"record: {path}")
             if weights:
                 print(f"{kept.parent.name.removesuffix('s')}: {weights}")
+    training.distributed.leave()
     return 0
 
 

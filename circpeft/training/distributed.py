@@ -6,6 +6,7 @@ accelerate reads it; in a process that nobody launched so, everything here is of
 
 from __future__ import annotations
 
+import gc
 import os
 import uuid
 from datetime import timedelta
@@ -152,3 +153,16 @@ def share_folder(folder: Path) -> None:
         raise ValueError(
             f"what process 0 writes to {folder} is not seen by {blind}; give an output_dir that all hosts share"
         )
+
+
+def leave() -> None:
+    """Wait for the other processes, and leave the group that they are.
+
+    Without it, a process whose run is done can yet be aborted: gloo's threads let go of their last tensors while
+    Python ends (pytorch issue 190489), and the launcher reports a failure. The threads end with the group, once
+    nothing holds it; under FSDP, torch's own caches do, and the waiting alone helps.
+    """
+    process = state()
+    process.wait_for_everyone()
+    gc.collect()  # models and trainers hold the group, in cycles
+    process.destroy_process_group()

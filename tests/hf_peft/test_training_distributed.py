@@ -36,7 +36,7 @@ def train(model, forward, x, y, full=lambda tensor: tensor):
 WORKER = (
     TRAIN
     + """
-import sys, torch, torch.distributed as dist
+import os, sys, torch, torch.distributed as dist
 from datetime import timedelta
 from pathlib import Path
 from peft.tuners.tuners_utils import BaseTunerLayer
@@ -66,7 +66,10 @@ for job in jobs:
         if rank == 0:
             model.save_pretrained(folder / f"{job}-saved", state_dict=state)
     torch.save((*outcome, local), folder / f"{job}.{rank}")
+dist.barrier()
 dist.destroy_process_group()
+# FSDP's caches keep gloo's threads, and these at times abort a Python that ends (pytorch issue 190489).
+os._exit(0)
 """
 )
 

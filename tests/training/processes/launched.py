@@ -15,6 +15,7 @@ from transformers import Trainer
 
 from circpeft import training
 from circpeft.recipes import Recipe
+from circpeft.training import distributed
 
 evaluate, step = Trainer.evaluate, Trainer.training_step
 steps: list[list[str]] = []
@@ -56,5 +57,15 @@ def main(folder: Path) -> None:
         path.write_text(json.dumps({**told, "steps": steps}))
 
 
+def native_threads() -> list[str]:
+    """The names of all of this process's threads, of which Python knows only its own."""
+    return [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
+
+
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    distributed.leave()
+    Path(sys.argv[1], f"threads.{os.environ['RANK']}.json").write_text(json.dumps(native_threads()))
+    if distributed.sharded():  # torch's caches keep the group's threads, which at times abort an ending Python
+        sys.stdout.flush()
+        os._exit(0)

@@ -1,0 +1,130 @@
+"""A run shared by two processes, which the usual launchers start, is the run of one."""
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch.distributed as dist
+
+from circpeft import results
+from circpeft.recipes import Recipe
+from circpeft.training import distributed
+
+pytestmark = pytest.mark.skipif(not dist.is_available() or not dist.is_gloo_available(), reason="needs gloo")
+
+TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+JOBS = {
+    "c3a": {"kind": "text", "method": "c3a"},
+    "cdvft": {"kind": "text", "method": "cdvft", "gradient_accumulation": 2},
+    "lora": {"kind": "text", "method": "lora", "gradient_checkpointing": True},
+    "lamda": {"kind": "text", "method": "lamda"},
+    "images": {"kind": "images", "method": "c3a"},
+    "words": {"kind": "words", "method": "c3a", "gradient_accumulation": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def ddp(launch):
+    """All jobs, and then one in whose second epoch both processes are killed."""
+    killed = {"kind": "text", "method": "c3a", "until": 2, "kill": True}
+    return launch(TORCHRUN, {**JOBS, "killed": killed}, code=1)
+
+
+@pytest.fixture(scope="module")
+def again(accelerated, ddp):
+    """What another launcher makes where the first one's records and checkpoints are."""
+    uneven = {"kind": "text", "method": "c3a", "batch_size": 15}
+    jobs = {"c3a": JOBS["c3a"], "uneven": uneven, "killed": {"kind": "text", "method": "c3a"}}
+    return accelerated(("--multi_gpu",), jobs, ddp["killed"].folder)
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_two_processes_train_like_one(ddp, alone, compare, name):
+    result, recipe = alone(JOBS[name])
+    compare(ddp[name], result, recipe)
+    assert {kind for kind, _ in ddp[name].both[0]["steps"]} == {"DistributedDataParallel"}
+
+
+def test_the_record_is_of_both(ddp):
+    first, second = ddp["c3a"].both
+    assert first["device"] == second["device"] == "CPU, 1 threads, 2 processes"
+    assert first["peak_bytes"] > 2**20 or not Path("/proc/self/clear_refs").exists()
+    recipe = ddp["c3a"].recipe
+    written = results.read(results.path_of(recipe.name, recipe.output_dir))
+    assert asdict(written) == {name: value for name, value in first.items() if name != "steps"}
+    assert not list((Path(recipe.output_dir) / "checkpoints").iterdir())
+
+
+def test_a_record_is_read_by_both(ddp, again):
+    for before, after in zip(ddp["c3a"].both, again["c3a"].both, strict=True):
+        assert after == {**before, "steps": []}
+
+
+def test_killed_processes_go_on_after_their_last_epoch(ddp, again, alone, compare):
+    assert ddp["killed"].both == []
+    result, recipe = alone(JOBS["c3a"])
+    compare(again["killed"], result, recipe)
+    assert [len(told["steps"]) for told in again["killed"].both] == [6, 6]  # of twelve
+
+
+def test_a_batch_that_two_cannot_share_is_refused_by_both(again):
+    for told in again["uneven"].both:
+        assert told["steps"] == [] and told["error"].startswith("ValueError: batch_size=15 is the batch of all 2 proc")
+        assert told["error"].endswith(": 14, 16")
+
+
+def test_the_group_s_threads_end_before_python_does(again):
+    threads = [json.loads((again["c3a"].folder / f"threads.{rank}.json").read_text()) for rank in (0, 1)]
+    assert all(found and "pt_gloo_runloop" not in found for found in threads)
+
+
+def test_the_command_is_shared_by_two_processes(made, environment, tmp_path):
+    recipe = made("text", "c3a", tmp_path / "out")
+    told = ["c3a", "--task", recipe.task, "--data-dir", recipe.data_dir, "--output-dir", recipe.output_dir]
+    told += [word for name in ("model", "batch_size", "epochs") for word in ("--set", name, str(getattr(recipe, name)))]
+    command = [sys.executable, "-m", *TORCHRUN, "-m", "circpeft", "train", *told, "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    assert done.returncode == 0, done.stderr[-3000:]
+    scores, record, adapter = done.stdout.splitlines()  # of the first process alone
+    assert "validation accuracy" in scores
+    assert results.read(Path(record.removeprefix("record: "))).device.endswith("2 processes")
+    assert Path(adapter.removeprefix("adapter: "), "adapter_model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "environment", "said"),
+    [
+        ({"batch_size": 3}, {}, "batch_size=3 is the batch of all 4 .* can: 4"),
+        ({"batch_size": 10}, {}, "they can: 8, 12"),
+        ({}, {"VERSION": "1"}, "--fsdp_version 2"),
+        ({}, {"VERSION": "2", "AUTO_WRAP_POLICY": "SIZE_BASED_WRAP"}, "TRANSFORMER_BASED_WRAP"),
+        ({}, {"VERSION": "2", "ACTIVATION_CHECKPOINTING": "true"}, "gradient_checkpointing"),
+        ({"quantization": "4bit"}, {"VERSION": "2"}, "leave quantization empty"),
+        ({"method": "bitfit", "base_dtype": "bfloat16"}, {"VERSION": "2"}, "choose float32"),
+    ],
+)
+def test_what_cannot_be_shared_out_is_refused(monkeypatch, settings, environment, said):
+    monkeypatch.setattr(distributed, "state", lambda: SimpleNamespace(num_processes=4, distributed_type="MULTI_GPU"))
+    for name, value in environment.items():
+        monkeypatch.setenv(f"FSDP_{name}", value)
+        monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    recipe = Recipe("sst2", **{"method": "c3a", **settings})
+    with pytest.raises(ValueError, match=said):
+        distributed.check(recipe)
+
+
+def test_processes_that_differ_say_in_what(monkeypatch, tmp_path):
+    distributed.agree("data", "a")
+    monkeypatch.setattr(distributed, "gathered", lambda value: [value, "b"])
+    with pytest.raises(ValueError, match="differ in data: a on process 0, b on process 1"):
+        distributed.agree("data", "a")
+    here = SimpleNamespace(num_processes=2, is_main_process=True, wait_for_everyone=lambda: None)
+    monkeypatch.setattr(distributed, "state", lambda: here)
+    monkeypatch.setattr(distributed, "gathered", lambda value: [value, False])
+    with pytest.raises(ValueError, match="not seen by 1; give an output_dir that all hosts share"):
+        distributed.share_folder(tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []

@@ -1,0 +1,57 @@
+"""A model in parts, one on each of two processes (FSDP2), trains like a whole one."""
+
+from pathlib import Path
+
+import pytest
+import torch.distributed as dist
+from peft import PeftModel
+from transformers import AutoModelForSequenceClassification
+
+pytestmark = pytest.mark.skipif(not dist.is_available() or not dist.is_gloo_available(), reason="needs gloo")
+
+FSDP = ("--use_fsdp", "--fsdp_version", "2", "--fsdp_auto_wrap_policy", "TRANSFORMER_BASED_WRAP")
+SHARDED = {
+    "c3a": {"kind": "text", "method": "c3a"},
+    "cdvft": {"kind": "text", "method": "cdvft"},
+    "full": {"kind": "text", "method": "full", "learning_rate": 1e-3},
+    "mixed": {"kind": "text", "method": "c3a", "base_dtype": "bfloat16"},
+    "bf16": {"kind": "text", "method": "c3a", "precision": "bf16"},
+    "words": {"kind": "words", "method": "c3a"},
+}
+
+
+@pytest.fixture(scope="module")
+def fsdp(accelerated):
+    """All jobs, and then one that is broken off in its second epoch, and goes on."""
+    stopped = {"kind": "text", "method": "cdvft", "seed": 1}
+    last = {"stopped": {**stopped, "until": 2}, "resumed": {**stopped, "of": "stopped"}}
+    return accelerated(FSDP, {**SHARDED, **last, "lamda": {"kind": "text", "method": "lamda"}})
+
+
+@pytest.mark.parametrize("name", SHARDED)
+def test_a_sharded_model_trains_like_a_whole_one(fsdp, alone, compare, name):
+    result, recipe = alone(SHARDED[name])
+    rounded = {} if recipe.base_dtype == recipe.precision == "float32" else {"close": 5e-2}
+    compare(fsdp[name], result, recipe, **rounded)
+    assert {kind for _, kind in fsdp[name].both[1]["steps"]} == {"DTensor"}
+    assert fsdp[name].both[1]["device"] == "CPU, 1 threads, 2 processes (FSDP)"
+
+
+def test_a_sharded_run_goes_on(fsdp, alone, compare):
+    result, recipe = alone({"kind": "text", "method": "cdvft", "seed": 1})
+    assert [told["error"] for told in fsdp["stopped"].both] == ["KeyboardInterrupt: "] * 2
+    compare(fsdp["resumed"], result, recipe)
+    assert [len(told["steps"]) for told in fsdp["resumed"].both] == [6, 6]
+
+
+def test_the_adapter_of_a_sharded_run_is_a_whole_one(fsdp, tiny_model):
+    recipe = fsdp["c3a"].recipe
+    base = AutoModelForSequenceClassification.from_pretrained(tiny_model, num_labels=2)
+    adapter = PeftModel.from_pretrained(base, Path(recipe.output_dir) / "adapters" / recipe.name)
+    kernels = {name: p for name, p in adapter.named_parameters() if name.endswith("kernel")}
+    assert len(kernels) == 2 * 5 + 1 and all(p.count_nonzero() == p.numel() for p in kernels.values())
+
+
+def test_fsdp_refuses_a_method_that_freezes(fsdp):
+    for told in fsdp["lamda"].both:
+        assert told["error"].startswith("ValueError: method 'lamda' freezes") and told["steps"] == []
