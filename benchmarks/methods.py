@@ -93,10 +93,11 @@ def written(rows: list[dict]) -> str:
 
 
 def at_default(row: dict) -> bool:
-    """Whether a row was run at the rate that its method takes with its model today."""
+    """Whether a row was run at the rates that its method takes with its model today."""
     settings = row["settings"]
     fields = {"hyperparameters": settings["hyperparameters"], "model": settings["model"]}
-    return recipes.Recipe(row["task"], row["method"], **fields).rates[0] == settings["learning_rate"]
+    today = recipes.Recipe(row["task"], row["method"], **fields).rates
+    return today == (settings["learning_rate"], settings["head_learning_rate"])
 
 
 def main() -> None:

@@ -60,7 +60,8 @@ def test_a_changed_default_rate_is_another_run(monkeypatch):
 def test_a_head_alone_has_one_rate(given):
     assert Recipe("sst2", "head", **given).rates == Recipe("sst2", "head", hyperparameters=given).rates == (0.02, 0.02)
     assert Recipe("sst2", "head", hyperparameters=given, learning_rate=0.5).rates == (0.02, 0.02)
-    assert Recipe("sst2", "head").rates == (1e-3, 1e-3)
+    assert Recipe("sst2", "head", model="owner/bert").rates == (1e-3, 1e-3)
+    assert Recipe("sst2", "head", model="minilm").rates == (1e-2, 1e-2)
     assert Recipe("digits", "head", model="small-vit").rates == (0.1, 0.1)
 
 
