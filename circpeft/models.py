@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
+from datasets.exceptions import DatasetNotFoundError
 from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 
 from .ops.checks import nearest
@@ -85,12 +86,16 @@ def hub_errors(name: str, what: str = "model") -> Iterator[None]:
     except (OSError, ValueError, RuntimeError) as error:
         causes = list(_causes(error))
         page = f"its page on the hub ({name})"
-        if any(isinstance(cause, GatedRepoError) for cause in causes):  # which is a RepositoryNotFoundError, too
+        # Of what the hub answered, datasets passes on this error's words alone.
+        missed = [str(cause) for cause in causes if isinstance(cause, DatasetNotFoundError)]
+        absent = any("doesn't exist on the Hub" in text for text in missed)
+        gated = any("gated dataset" in text for text in missed)
+        if gated or any(isinstance(cause, GatedRepoError) for cause in causes):  # also a RepositoryNotFoundError
             said = (
                 f"{what} {name!r} is gated: accept its licence on {page}, then log in with `hf auth login` or set "
                 f"HF_TOKEN to a token of that account"
             )
-        elif any(isinstance(cause, RepositoryNotFoundError) for cause in causes):
+        elif absent or any(isinstance(cause, RepositoryNotFoundError) for cause in causes):
             said = (
                 f"{what} {name!r} is not on the hub, or private: look for a typing mistake, or log in with "
                 f"`hf auth login`; a local folder does as well"

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from datasets import DatasetDict, load_dataset
+from datasets import DatasetDict
 
-from ..models import hub_errors
 from ..ops.checks import nearest
-from . import folders, glue, images, instructions, splits, synthetic
+from . import folders, glue, images, instructions, published, splits, synthetic
 from .base import Task
 from .images import ImageTask
 from .instructions import InstructionTask
@@ -50,8 +49,7 @@ def load(name: str, data_dir: str | Path = "", max_train: int = 0) -> tuple[Data
     if data_dir:
         raw = task.read_folder(data_dir)
     elif task.hub:
-        with hub_errors(task.hub[0], "data set"):
-            raw = instructions.used(task, load_dataset(*task.hub))
+        raw = instructions.used(task, published.load_published(*task.hub))
     else:
         raw = synthetic.load(name)
     ready = task.prepare(raw)

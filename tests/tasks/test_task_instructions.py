@@ -185,9 +185,9 @@ def queries(count: int) -> list[dict]:
 
 def test_an_eighth_of_the_published_sql_is_used(monkeypatch):
     asked, published = [], data(train=queries(800))
-    monkeypatch.setattr(tasks, "load_dataset", lambda *name: asked.append(name) or published)
+    monkeypatch.setattr(tasks.published, "load_dataset", lambda *name: asked.append(name) or published)
     found, _ = tasks.load("sql")
-    assert asked == [("b-mc2/sql-create-context",)]
+    assert asked == [("b-mc2/sql-create-context", None)]
     assert {split: len(part) for split, part in found.items()} == {"train": 72, "validation": 8, "test": 20}
     chosen = {n for part in found.values() for n in numbers(part)}
     assert len(chosen) == 100 and max(chosen) > 400  # drawn from all, no row twice
@@ -202,7 +202,7 @@ def test_an_eighth_of_the_published_sql_is_used(monkeypatch):
 
 def test_published_data_without_a_share_are_used_whole(monkeypatch):
     parts = {"train": numbered(80), "validation": numbered(16, 100), "test": numbered(40, 200)}
-    monkeypatch.setattr(tasks, "load_dataset", lambda *name: data(**parts))
+    monkeypatch.setattr(tasks.published, "load_dataset", lambda *name: data(**parts))
     assert {split: rows.to_list() for split, rows in tasks.load("gsm8k")[0].items()} == parts
 
 
