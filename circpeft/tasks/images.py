@@ -145,7 +145,7 @@ TASKS = {
         ImageTask("cars", ("tanganke/stanford_cars",)),
         ImageTask("dtd", ("tanganke/dtd",)),
         ImageTask("eurosat", ("timm/eurosat-rgb",)),
-        ImageTask("fgvc", ("HuggingFaceM4/FGVC-Aircraft", "variant"), ("image", "variant")),
+        ImageTask("fgvc", ("HuggingFaceM4/FGVC-Aircraft",), ("image", "variant")),
         ImageTask("resisc45", ("timm/resisc45",)),
         ImageTask("cifar100", ("uoft-cs/cifar100",), ("img", "fine_label")),
     )
