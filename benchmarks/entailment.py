@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from circpeft import plots, results
-from circpeft.recipes import LEARNING_RATES
+from circpeft.recipes import Recipe
 
 ROOT = results.ROOT
 RECORD = ROOT / "benchmarks" / "results" / "entailment.json"
@@ -81,9 +81,14 @@ def kept(rows: list[dict]) -> list[dict]:
         if (row["label"], row["seed"]) not in new
         and row["data"] == like["data"]
         and all(list_of(row["settings"][key]) == list_of(like["settings"][key]) for key in shared)
-        and row["settings"]["learning_rate"]
-        == row["settings"]["hyperparameters"].get("learning_rate", LEARNING_RATES[row["method"]])
+        and row["settings"]["learning_rate"] == rate_today(row)
     ]
+
+
+def rate_today(row: dict) -> float:
+    """The rate that the row's recipe would have now."""
+    fields = {name: row["settings"][name] for name in ("model", "hyperparameters")}
+    return Recipe(row["task"], row["method"], **fields).rates[0]
 
 
 def list_of(value: object) -> object:

@@ -30,10 +30,11 @@ tokens_in = count
 
 def settings(task: Task) -> dict[str, Any]:
     """What the model's config takes from the task: its outputs, and the names of its classes."""
-    names = {}
-    if task.labels:
-        names = {"id2label": dict(enumerate(task.labels)), "label2id": {name: i for i, name in enumerate(task.labels)}}
-    return {"num_labels": task.num_labels, "problem_type": None, **names}  # a published model has its own kind of loss
+    outputs: dict[str, Any] = {"num_labels": task.num_labels}
+    if task.labels:  # which say their number, too: transformers warns of both where the model had another one
+        names = dict(enumerate(task.labels))
+        outputs = {"id2label": names, "label2id": {name: number for number, name in names.items()}}
+    return {"problem_type": None, **outputs}  # a published model has its own kind of loss
 
 
 def encode(
