@@ -56,6 +56,8 @@ def load(name: str, data_dir: str | Path = "", max_train: int = 0) -> tuple[Data
     data, how = splits.three_splits(ready)
     if "test" in raw and "test" not in ready:
         how += "; the published test split has no labels"
+    if not data_dir and (share := getattr(task, "share", 1.0)) < 1:
+        how += f"; of the published rows {share:.1%} are used, drawn at random"
     left_out = [split for split in raw if split not in splits.SPLITS]
     left_out += folders.unused(data_dir, task.name) if data_dir else []
     if left_out:

@@ -11,7 +11,6 @@ from datasets import Dataset, DatasetDict
 from scipy.stats import pearsonr
 from sklearn.metrics import accuracy_score, matthews_corrcoef
 
-from ..ops.checks import nearest
 from . import splits, text_labels
 
 
@@ -39,6 +38,8 @@ class Task:
         hub: data set id and configuration on the Hugging Face hub, or None for embedded data.
         group: a column by which the score is broken down, if there is one.
         label_range: for regression, the smallest and largest label.
+        own_names: columns that the publisher's own files name otherwise, as pairs of that name and the task's.
+        headerless: columns of the publisher's own tsv files that have no header.
     """
 
     name: str
@@ -48,6 +49,8 @@ class Task:
     hub: tuple[str, str] | None = None
     group: str | None = None
     label_range: tuple[float, float] | None = None
+    own_names: tuple[tuple[str, str], ...] = ()
+    headerless: tuple[str, ...] = ()
 
     kind = "text"
 
@@ -91,18 +94,24 @@ class Task:
         return ready
 
     def _check_columns(self, split: str, rows: Dataset) -> None:
-        for column in [*self.columns, "label", *([self.group] if self.group else [])]:
-            if column not in rows.column_names:
-                raise ValueError(
-                    f"column {column!r} is missing in split {split} of task {self.name!r}; "
-                    f"{nearest(column, rows.column_names)}"
-                )
+        needed = [*self.columns, "label", *([self.group] if self.group else [])]
+        for column in needed:
+            splits.check_column(self.name, split, rows, column, needed)
         for column in self.columns:
             splits.check_texts(self.name, split, rows, column)
 
     def read_folder(self, folder: str | Path) -> DatasetDict:
-        """Splits from files of a folder."""
-        return splits.read_folder(folder, self.name)
+        """Splits from files of a folder, with the task's names of columns.
+
+        Raises: see `folders.read_folder`.
+        """
+        texts = (*self.columns, *(own for own, name in self.own_names if name in self.columns))
+        data = splits.read_folder(folder, self.name, texts, self.headerless)
+        return DatasetDict({split: self._renamed(rows) for split, rows in data.items()})
+
+    def _renamed(self, rows: Dataset) -> Dataset:
+        there = rows.column_names
+        return rows.rename_columns({own: n for own, n in self.own_names if own in there and n not in there})
 
     def with_labels_of(self, data: DatasetDict) -> Task:
         """The task itself: its classes are known."""

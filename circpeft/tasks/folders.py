@@ -17,18 +17,25 @@ SPLITS = {
 }
 SPLIT_OF = {name: split for split, names in SPLITS.items() for name in names}
 # Data in a form that is not read. A text file is data where it has the name of a split.
-NOT_READ = (".tsv", ".txt", ".arrow", ".feather", ".xlsx", ".xls", ".gz", ".zip", ".bz2", ".xz", ".zst")
+NOT_READ = (".txt", ".arrow", ".feather", ".xlsx", ".xls", ".gz", ".zip", ".bz2", ".xz", ".zst")
 ABOUT = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")  # not data, but about it
-# How the hub names the files that it cuts a split into.
+# How the hub names the files that it cuts a split into, if they do not stand in a folder of its name, as 0000.parquet.
 SHARD = re.compile(r"(.+?)-(\d{5})-of-(\d{5})(?:-[0-9a-f]{16})?")
 
 
-def read_folder(folder: str | Path, task: str = "") -> DatasetDict:
-    """A data set from a local folder: train, validation and test as files (jsonl, json, csv, parquet), or saved.
+def read_folder(
+    folder: str | Path, task: str = "", texts: tuple[str, ...] = (), headerless: tuple[str, ...] = ()
+) -> DatasetDict:
+    """A data set from a local folder: train, validation and test as files (see `tables`), or saved.
 
-    A split may be cut into files as on the hub (train-00000-of-00002.parquet), all of them may lie in a folder of this
-    one: the only one with splits, or the one of the task's or of this folder's name. A saved data set is what
-    save_to_disk writes, of all splits together or of each alone.
+    A split may be cut into files as on the hub (train-00000-of-00002.parquet, train/0000.parquet), all of them may lie
+    in a folder of this one: the only one with splits, or the one of the task's or of this folder's name. A saved data
+    set is what save_to_disk writes, of all splits together or of each alone.
+
+    Args:
+        folder: the folder.
+        task: the task's name.
+        texts, headerless: columns, see `tables.read`.
 
     Raises: FileNotFoundError for a folder that is not there or holds no split, naming the files that are looked for;
     ValueError for a split twice, without rows or with a file missing, for mixed formats, for a file that cannot be
@@ -41,9 +48,12 @@ def read_folder(folder: str | Path, task: str = "") -> DatasetDict:
     home = _home(folder, task)
     if home is None:
         there = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
+        single = [path for path in folder.iterdir() if _form(path) and path.name not in ABOUT]
+        alone = len(single) == 1
+        hint = f"; if {single[0].name} is all there is, name it train{tables.named(single[0])[1]}" if alone else ""
         raise FileNotFoundError(
-            f"data_dir {str(folder)!r} holds {there}; expected train, validation and test as .jsonl, .json, .csv or "
-            f".parquet, or a data set saved with save_to_disk"
+            f"data_dir {str(folder)!r} holds {there}; expected train, validation and test as {tables.ENDINGS}, or a "
+            f"data set saved with save_to_disk{hint}"
         )
     found, others = _survey(home)[0], _others(folder, home)
     if names := _saved_splits(home):
@@ -51,13 +61,13 @@ def read_folder(folder: str | Path, task: str = "") -> DatasetDict:
         _refuse_alike(home, names, [*(name for name in names if name.lower() not in SPLIT_OF), *others])
         return _read_saved(home)
     files = {split: _whole(home, split, found[split]) for split in SPLITS if split in found}
-    formats = {"saved" if paths[0].is_dir() else tables.READERS[paths[0].suffix.lower()] for paths in files.values()}
+    formats = {"saved" if paths[0].is_dir() else _form(paths[0]) for paths in files.values()}
     if len(formats) > 1:
         raise ValueError(f"data_dir {str(home)!r} mixes formats: {', '.join(sorted(formats))}; use one")
     _refuse_alike(home, [*files], others)
     if formats == {"saved"}:
         return DatasetDict({split: _load(paths[0]) for split, paths in files.items()})
-    return DatasetDict({split: tables.read(paths) for split, paths in files.items()})
+    return DatasetDict({split: tables.read(paths, texts, headerless) for split, paths in files.items()})
 
 
 def unused(folder: str | Path, task: str = "") -> list[str]:
@@ -89,7 +99,7 @@ def _home(folder: Path, task: str) -> Path | None:
 
 
 def _has_splits(path: Path) -> bool:
-    if path.name.startswith(".") or not path.is_dir():
+    if path.name.startswith(".") or path.name.lower() in SPLIT_OF or not path.is_dir():
         return False
     return (path / "dataset_dict.json").exists() or bool(_survey(path, deep=False)[0])
 
@@ -98,18 +108,19 @@ def _survey(folder: Path, deep: bool = True) -> tuple[dict[str, list[Path]], lis
     """Files and saved folders by the split that their name says, and names of what looks like data beside them."""
     found, others, saved = {}, [], {name.lower() for name in _saved_splits(folder)}
     for path in sorted(folder.iterdir()):
-        suffix, stem = path.suffix.lower(), path.stem.lower()
         if path.name.startswith(".") or path.name in ABOUT:
             continue
+        files = [path]
         if path.is_dir():
-            split = SPLIT_OF.get(path.name.lower()) if _saved_alone(path) else None
+            files = files if _saved_alone(path) else _numbered(path)
+            split = SPLIT_OF.get(path.name.lower()) if files else None
             data = deep and path.name.lower() not in saved and _has_data(path)
         else:
-            split = SPLIT_OF.get(_unsharded(stem)) if suffix in tables.READERS else None
-            data = suffix in (*tables.READERS, *NOT_READ) and not (suffix == ".arrow" and saved)
-            data = data and (suffix != ".txt" or stem in SPLIT_OF)
+            split = SPLIT_OF.get(_stem(path)) if _form(path) and not _number(path) else None
+            data = _is_data(path) and not (path.suffix.lower() == ".arrow" and saved)
+            data = data and (path.suffix.lower() != ".txt" or path.stem.lower() in SPLIT_OF)
         if split and not saved:
-            found.setdefault(split, []).append(path)
+            found.setdefault(split, []).extend(files)
         elif data:
             others.append(path.name)
     return found, others
@@ -117,12 +128,34 @@ def _survey(folder: Path, deep: bool = True) -> tuple[dict[str, list[Path]], lis
 
 def _has_data(folder: Path) -> bool:
     if folder.name.lower() in SPLIT_OF or _saved_alone(folder):
-        return any(p.suffix.lower() in (*tables.READERS, *NOT_READ) for p in folder.iterdir())
+        return any(_is_data(path) for path in folder.iterdir())
     return _has_splits(folder)
 
 
-def _unsharded(stem: str) -> str:
-    return cut[1] if (cut := SHARD.fullmatch(stem)) else stem
+def _is_data(path: Path) -> bool:
+    return _form(path) is not None or path.suffix.lower() in NOT_READ
+
+
+def _form(path: Path) -> str | None:
+    return tables.READERS.get(tables.named(path)[1])
+
+
+def _numbered(folder: Path) -> list[Path]:
+    """The files of a folder where all are numbered, as the hub writes those of a split that it converts."""
+    data = [path for path in sorted(folder.iterdir()) if _is_data(path) and path.name not in ABOUT]
+    return data if all(map(_number, data)) else []
+
+
+def _number(path: Path) -> str | None:
+    """The digits that are a parquet file's whole name."""
+    stem, ending = tables.named(path)
+    return stem if ending == ".parquet" and stem.isdecimal() else None
+
+
+def _stem(path: Path) -> str:
+    """What a file is named after, in small letters: for a numbered one, its folder."""
+    stem = path.parent.name if _number(path) else tables.named(path)[0]
+    return (cut[1] if (cut := SHARD.fullmatch(stem)) else stem).lower()
 
 
 def _saved_splits(folder: Path) -> list[str]:
@@ -147,22 +180,31 @@ def _whole(folder: Path, split: str, paths: list[Path]) -> list[Path]:
 
     Raises: ValueError for more than one source, or a missing file of one that is cut.
     """
-    cuts = [(SHARD.fullmatch(path.stem), path.suffix) for path in paths]
-    sources = {(cut[1], cut[3], suffix) if cut else path for (cut, suffix), path in zip(cuts, paths, strict=True)}
-    numbers = [int(cut[2]) for cut, _ in cuts if cut]
+    sources = {_cut(path)[0] for path in paths}
+    numbers = [number for _, number in map(_cut, paths) if number is not None]
     if len(sources) > 1 or len(set(numbers)) < len(numbers):
-        by_name = sorted(paths, key=lambda path: SPLITS[split].index(_unsharded(path.stem.lower())))
-        names = ", ".join(path.name for path in by_name[:8])
+        by_name = sorted(paths, key=lambda path: SPLITS[split].index(_stem(path)))
+        names = ", ".join(str(path.relative_to(folder)) for path in by_name[:8])
         raise ValueError(f"data_dir {str(folder)!r} has several files for {split}: {names}; keep one")
     if not numbers:
         return paths
-    name, total, suffix = next(iter(sources))
-    if lost := sorted(set(range(int(total))) - set(numbers)):
+    pattern, total = sources.pop()
+    total = total or max(numbers) + 1
+    if lost := sorted(set(range(total)) - set(numbers)):
         raise ValueError(
-            f"data_dir {str(folder)!r} lacks {name}-{lost[0]:05}-of-{total}{suffix}: {split} has {len(numbers)} of its "
-            f"{int(total)} files"
+            f"data_dir {str(folder)!r} lacks {pattern.format(lost[0])}: {split} has {len(numbers)} of its {total} files"
         )
     return [path for _, path in sorted(zip(numbers, paths, strict=True))]
+
+
+def _cut(path: Path) -> tuple[tuple[str, int], int | None]:
+    """What a file is a part of, as a pattern of names and how many there are (0: not known), and its number there."""
+    stem, ending = tables.named(path)
+    if cut := SHARD.fullmatch(stem):
+        return (f"{cut[1]}-{{:05}}-of-{cut[3]}{ending}", int(cut[3])), int(cut[2])
+    if digits := _number(path):
+        return (f"{path.parent.name}/{{:0{len(digits)}}}{ending}", 0), int(digits)
+    return (path.name, 0), None
 
 
 def _refuse_twice(folder: Path, names: list[str]) -> None:
@@ -181,8 +223,8 @@ def _refuse_alike(folder: Path, names: list[str], others: list[str]) -> None:
             if _alike(other, split):
                 raise ValueError(
                     f"data_dir {str(folder)!r} has no {split} split, and {other}, which looks like one, is not read; "
-                    f"expected {split} as {', '.join(tables.READERS)}, or saved with save_to_disk: convert or rename "
-                    f"{other}, or move it away"
+                    f"expected {split} as {tables.ENDINGS}, or saved with save_to_disk: convert or rename {other}, "
+                    f"or move it away"
                 )
 
 

@@ -3,15 +3,34 @@
 from .base import Task
 
 HUB = "nyu-mll/glue"
+# GLUE's own files are tab separated and name some columns otherwise than the hub; train and dev of CoLA name none.
+COLA = ("source", "label", "star", "sentence")
+MRPC = (("Quality", "label"), ("#1 String", "sentence1"), ("#2 String", "sentence2"))
+STSB = (("score", "label"),)
 
 TASKS = {
     task.name: task
     for task in (
-        Task("cola", ("sentence",), ("unacceptable", "acceptable"), "matthews", (HUB, "cola")),
+        Task("cola", ("sentence",), ("unacceptable", "acceptable"), "matthews", (HUB, "cola"), headerless=COLA),
         Task("sst2", ("sentence",), ("negative", "positive"), "accuracy", (HUB, "sst2")),
-        Task("mrpc", ("sentence1", "sentence2"), ("not_equivalent", "equivalent"), "accuracy", (HUB, "mrpc")),
+        Task(
+            "mrpc",
+            ("sentence1", "sentence2"),
+            ("not_equivalent", "equivalent"),
+            "accuracy",
+            (HUB, "mrpc"),
+            own_names=MRPC,
+        ),
         Task("qnli", ("question", "sentence"), ("entailment", "not_entailment"), "accuracy", (HUB, "qnli")),
         Task("rte", ("sentence1", "sentence2"), ("entailment", "not_entailment"), "accuracy", (HUB, "rte")),
-        Task("stsb", ("sentence1", "sentence2"), (), "pearson", (HUB, "stsb"), label_range=(0.0, 5.0)),
+        Task(
+            "stsb",
+            ("sentence1", "sentence2"),
+            (),
+            "pearson",
+            (HUB, "stsb"),
+            label_range=(0.0, 5.0),
+            own_names=STSB,
+        ),
     )
 }

@@ -41,6 +41,22 @@ def read(folder: Path) -> DatasetDict | None:
     return DatasetDict({split: rows.cast_column("image", Image()) for split, rows in parts.items()})
 
 
+def inside(folder: Path) -> DatasetDict | None:
+    """What `read` makes of the only folder in this one that holds splits, such as ``folder/data``; None if none does.
+
+    Raises: ValueError for several such folders, or see `read`.
+    """
+    homes = [path for path in _inside(folder)[0] if any(_classes(inner) for inner in _inside(path)[0])]
+    if len(homes) > 1:
+        names = ", ".join(path.name for path in homes)
+        raise ValueError(f"data_dir {str(folder)!r} holds several data sets: {names}; give one's folder")
+    return read(homes[0]) if homes else None
+
+
+def _classes(folder: Path) -> bool:
+    return folder.name.lower() in SPLIT_OF and bool(_inside(folder)[0])
+
+
 def _split(folder: Path) -> Dataset:
     classes, strays = _inside(folder)
     if strays:

@@ -13,8 +13,8 @@ def numbered(task: str, split: str, rows: Dataset, classes: list[str] | None) ->
     Class numbers without names are named by themselves, and whole numbers such as 1.0 (pandas writes them so where
     some are missing) are class numbers.
 
-    Raises: ValueError for labels that are not all numbers or all names, for one class alone, or for a class that train
-    has not.
+    Raises: ValueError for labels that are not all numbers or all names, for one class alone, for two whose names differ
+    by blanks around them alone, or for a class that train has not.
     """
     feature, labels = rows.features["label"], rows["label"][:]
     if isinstance(feature, ClassLabel):
@@ -27,6 +27,10 @@ def numbered(task: str, split: str, rows: Dataset, classes: list[str] | None) ->
     if classes is None:
         if len(set(named)) < 2:
             raise ValueError(f"train of task {task!r} has one class, {named[0]!r}; at least two are needed")
+        if same := [name for name in own if name != name.strip() and name.strip() in own]:
+            raise ValueError(
+                f"train of task {task!r} has classes {same[0]!r} and {same[0].strip()!r}, which differ by blanks alone"
+            )
         classes = own
     if other := sorted(set(named) - set(classes)):
         close = get_close_matches(other[0], classes, 3, 0)  # not all: they may be hundreds
@@ -46,7 +50,7 @@ def _names(task: str, split: str, labels: list) -> tuple[list[str], list[str]]:
     for row, label in enumerate(labels):
         if isinstance(label, float) and label.is_integer():
             label = int(label)
-        if not isinstance(label, (int, str)):
+        if not isinstance(label, (int, str)) or isinstance(label, str) and not label.strip():
             raise ValueError(f"{_has(task, split, row, label)}; expected class numbers or class names")
         first = first or type(label)
         if not isinstance(label, first):

@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow
 from datasets import Dataset, DatasetDict, Image
 
-from ..ops.checks import nearest
 from . import image_folders, image_labels, pictures, splits, text_labels
 from .base import METRICS
 
@@ -55,16 +54,18 @@ class ImageTask:
     def read_folder(self, folder: str | Path) -> DatasetDict:
         """Images from a folder: train/CLASS/*.png and so on (see `image_folders.read`), or a table of them.
 
-        In a table, the paths of images are relative to the folder.
+        All of it may lie in one folder of this one. In a table, the paths of images are relative to ``folder``.
         """
         folder = Path(folder).expanduser()
         if made := image_folders.read(folder):
             return made
         try:
-            data = splits.read_folder(folder)
+            data = splits.read_folder(folder, self.name)
         except FileNotFoundError as error:
             if not folder.is_dir():
                 raise
+            if made := image_folders.inside(folder):
+                return made
             raise FileNotFoundError(f"{error}; images may also lie in train/CLASS, test/CLASS and so on") from error
         if (folder / "dataset_dict.json").exists():  # its images are in it
             return data
@@ -109,11 +110,7 @@ class ImageTask:
             if published in rows.column_names and published != name:
                 rows = rows.select_columns([column for column in rows.column_names if column != name])
                 rows = rows.rename_column(published, name)
-            if name not in rows.column_names:
-                raise ValueError(
-                    f"column {name!r} is missing in split {split} of task {self.name!r}; "
-                    f"{nearest(name, rows.column_names)}"
-                )
+            splits.check_column(self.name, split, rows, name, ("image", "label"))
         rows = rows.select_columns(["image", "label"])
         try:
             rows = rows.cast_column("image", Image())

@@ -13,7 +13,6 @@ from typing import Any
 
 from datasets import Dataset, DatasetDict
 
-from ..ops.checks import nearest
 from . import answers, formulas, splits
 
 SHOWN = 120  # characters of a reference in an error, from its end
@@ -113,7 +112,7 @@ class InstructionTask:
 
     def read_folder(self, folder: str | Path) -> DatasetDict:
         """Splits from files of a folder."""
-        return splits.read_folder(folder)
+        return splits.read_folder(folder, self.name, (*self.columns, *filter(None, [self.optional])))
 
     def with_labels_of(self, data: DatasetDict) -> InstructionTask:
         """The task itself: it has no classes."""
@@ -136,11 +135,7 @@ class InstructionTask:
         if len(rows) == 0:
             raise ValueError(f"empty split: {split} of task {self.name!r} has no rows")
         for column in self.columns:
-            if column not in rows.column_names:
-                raise ValueError(
-                    f"column {column!r} is missing in split {split} of task {self.name!r}; "
-                    f"{nearest(column, rows.column_names)}"
-                )
+            splits.check_column(self.name, split, rows, column, self.columns)
             splits.check_texts(self.name, split, rows, column)
         for row, text in enumerate(rows[self.optional] if self.optional in optional else ()):
             if not isinstance(text, str | None):

@@ -1,14 +1,14 @@
 """Data of a task split into train, validation and test; what is read of a folder, see `folders`, too."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from datasets import Dataset, DatasetDict, Image, Value
 from PIL.Image import Image as Pillow
 
+from ..ops.checks import nearest
 from .folders import SPLITS, read_folder
 from .tables import READERS
-from .text_labels import missing
 
 # From this many training rows on, validation is held out of them; below, the validation set is halved.
 LARGE = 10_000
@@ -28,26 +28,40 @@ def check_texts(task: str, split: str, rows: Dataset, column: str) -> None:
         )
 
 
+def check_column(task: str, split: str, rows: Dataset, column: str, others: Sequence[str] = ()) -> None:
+    """Raise ValueError for a column that is missing, naming the nearest one that is none of the task's ``others``."""
+    there = rows.column_names
+    if column in there:
+        return
+    same = [name for name in there if name.strip().lower() == column.lower()]
+    if same:
+        hint = f"rename {same[0]!r}: capital letters and blanks count"
+    elif len(there) == 1 and any(separator in there[0] for separator in ";\t|,"):
+        hint = f"the only column is {there[0]!r}: separate fields by commas in .csv, by tabs in .tsv"
+    else:
+        hint = nearest(column, [name for name in there if name not in others] or there)
+    raise ValueError(f"column {column!r} is missing in split {split} of task {task!r}; {hint}")
+
+
 def three_splits(data: DatasetDict, seed: int = 0) -> tuple[DatasetDict, str]:
     """Labelled train, validation and test, and how they were made.
 
-    A labelled test split is used as it is. Where it is hidden (GLUE), the published validation set is the test set and
-    1,000 training rows are held out for validation if there are 10,000 or more, else the validation set is halved
-    (Mahabadi et al. 2021, arXiv 2106.04647, appendix); C3A section 4.2 splits so too but does not say where. Without
-    a published validation set a tenth of train is held out, at most 1,000 rows; without a test set either, a fifth of
-    all first (C3A section 4.3, for SQL).
+    A test split is used as it is; one whose labels are hidden (GLUE) a task's ``prepare`` leaves out. Without one, the
+    published validation set is the test set and 1,000 training rows are held out for validation if there are 10,000 or
+    more, else the validation set is halved (Mahabadi et al. 2021, arXiv 2106.04647, appendix); C3A section 4.2 splits
+    so too but does not say where. Without a published validation set a tenth of train is held out, at most 1,000 rows;
+    without a test set either, a fifth of all first (C3A section 4.3, for SQL).
     """
     train, validation, test = data["train"], data.get("validation"), data.get("test")
-    hidden = test is None or "label" in test.column_names and missing(test)
     if validation is None:
         how = "test: as published"
-        if hidden:
+        if test is None:
             train, test = _held_out(train, len(train) // 5, seed)
-            how = "test: a fifth of the published rows"
+            how = "test: a fifth of the rows"
         train, validation = _held_out(train, min(HELD_OUT, len(train) // 10), seed)
         made = DatasetDict(train=train, validation=validation, test=test)
         return made, f"{how}; validation: {len(validation)} rows held out of train"
-    if not hidden:
+    if test is not None:
         return DatasetDict(train=train, validation=validation, test=test), "test: as published"
     if len(train) >= LARGE:
         train, held_out = _held_out(train, HELD_OUT, seed)
@@ -115,4 +129,4 @@ def _pictures(split: str, rows: Dataset, column: str) -> Iterator[Pillow]:
         row += 1
 
 
-__all__ = ["READERS", "SPLITS", "check_texts", "digest", "first_rows", "read_folder", "three_splits"]
+__all__ = ["READERS", "SPLITS", "check_column", "check_texts", "digest", "first_rows", "read_folder", "three_splits"]

@@ -1,23 +1,47 @@
-"""One table of a data folder: jsonl, json, csv or parquet, read so that no value is changed or cut without a word."""
+"""One table of a data folder: jsonl, json, csv, tsv or parquet, read so that no value is changed or lost unsaid."""
 
-import csv
+import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow
 import pyarrow.parquet
-from datasets import Dataset, concatenate_datasets
+from datasets import Dataset, Value, concatenate_datasets
 from datasets.exceptions import DatasetGenerationError
 
-READERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
+from . import separated
+
+PLAIN = {".jsonl": "json", ".json": "json", ".csv": "csv", ".tsv": "tsv"}
+READERS = {**PLAIN, **{f"{ending}.gz": form for ending, form in PLAIN.items()}, ".parquet": "parquet"}
+ENDINGS = f"{', '.join(PLAIN)} (each also with .gz) or .parquet"  # of READERS, for errors
 
 
-def read(paths: list[Path]) -> Dataset:
+def named(path: Path) -> tuple[str, str]:
+    """A file's name without its ending, and the ending in small letters, with .gz and what is before it.
+
+    >>> named(Path("data/Train.JSONL.gz")), named(Path("train.parquet"))
+    (('Train', '.jsonl.gz'), ('train', '.parquet'))
+    """
+    packed = path.suffix.lower() == ".gz"
+    inner = Path(path.stem) if packed else path
+    return inner.stem, inner.suffix.lower() + ".gz" * packed
+
+
+def read(paths: list[Path], texts: tuple[str, ...] = (), headerless: tuple[str, ...] = ()) -> Dataset:
     """The rows of a file, or of the files that a split was cut into, in their order.
 
+    Args:
+        paths: the files.
+        texts: columns whose values are texts in csv and tsv, also where all of them look like numbers.
+        headerless: columns of a tsv file whose first line names none of ``texts``.
+
     Raises: ValueError that names the file: one without rows, one that cannot be read (with the line of text that is not
-    UTF-8), csv rows with more fields than the header, or files of one split with different columns.
+    UTF-8; for csv and tsv see `separated.read`), or files of one split with different columns.
     """
-    parts = [_read(path) for path in paths]
+    parts = [_read(path, texts, headerless) for path in paths]
     if len(parts) == 1:
         return parts[0]
     try:
@@ -29,48 +53,43 @@ def read(paths: list[Path]) -> Dataset:
         ) from error
 
 
-def _read(path: Path) -> Dataset:
-    reader = READERS[path.suffix.lower()]
-    # A text may be "NA" or "null" in csv: only an empty label is a missing value.
-    options = {"keep_default_na": False, "na_values": {"label": [""]}} if reader == "csv" else {}
+def _read(path: Path, texts: tuple[str, ...], headerless: tuple[str, ...]) -> Dataset:
+    form = READERS[named(path)[1]]
     try:
-        if path.stat().st_size == 0 or reader == "parquet" and not pyarrow.parquet.read_metadata(path).num_rows:
+        if path.stat().st_size == 0 or form == "parquet" and not pyarrow.parquet.read_metadata(path).num_rows:
             raise ValueError("no data")
-        if reader != "parquet":
+        if form != "parquet":
             _check_utf8(path)
-        if reader == "csv":
-            _check_fields(path)
+        if form in separated.DIALECTS:
+            with _opened(path) as file:
+                return separated.read(file, str(path), form, texts, headerless)
         # Not load_dataset, which reports every load of local files to the hub, and waits seconds where there is none.
-        return getattr(Dataset, f"from_{reader}")(str(path), **options)
+        rows = getattr(Dataset, f"from_{form}")(str(path))
+        if form == "json" and len(rows) == 1 and not any(isinstance(kind, Value) for kind in rows.features.values()):
+            raise ValueError(
+                f"{str(path)!r} is one object of lists or objects ({', '.join(rows.column_names[:8])}); expected a "
+                f"list of rows, [{{...}}, {{...}}], or a row a line"
+            )
+        return rows
     except (DatasetGenerationError, pyarrow.ArrowInvalid) as error:
-        said = str(error.__cause__ or error).strip()
-        if reader == "csv" and "Expected" in said:  # pandas: Expected 2 fields in line 3, saw 3
-            said += '; put texts with commas between quotes, "like, this"'
-        raise ValueError(f"cannot read {str(path)!r} as {reader}: {said}") from error
+        raise ValueError(f"cannot read {str(path)!r} as {form}: {str(error.__cause__ or error).strip()}") from error
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"cannot read {str(path)!r}: it is damaged, or not what gzip writes ({error})") from error
     except ValueError as error:
         if "no data" not in str(error):  # what datasets says of a file without rows
             raise
         raise ValueError(f"empty split: {path.name} in {str(path.parent)!r} has no rows") from error
 
 
-def _check_fields(path: Path) -> None:
-    """Raise ValueError for a first row with more fields than the header: pandas takes the first ones for an index."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        lines = csv.reader(file)
-        try:
-            header, row = next(filter(None, lines), []), next(filter(None, lines), [])
-        except csv.Error:  # a text too long for this reader: pandas takes it
-            return
-        if len(row) > len(header):
-            raise ValueError(
-                f"line {lines.line_num} of {str(path)!r} has {len(row)} fields, the header {len(header)} "
-                f'({", ".join(header)}); put texts with commas between quotes, "like, this"'
-            )
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    with gzip.open(path) if named(path)[1].endswith(".gz") else path.open("rb") as file:
+        yield file
 
 
 def _check_utf8(path: Path) -> None:
     """Raise ValueError for the first line that is not UTF-8: pyarrow reads it, and it fails where it is used."""
-    with path.open("rb") as file:
+    with _opened(path) as file:
         for number, line in enumerate(file, 1):
             try:
                 line.decode()

@@ -36,7 +36,7 @@ def numbered(task: str, split: str, rows: Dataset, names: tuple[str, ...], bound
     """The rows with the column "label" in the task's numbers: of its classes ``names``, or within ``bounds``.
 
     Names become numbers by what they say, not by where they stand in the data's own list; numbers as text become
-    numbers. Numbers stay as they are.
+    numbers. Numbers stay as they are, and true and false, unless the class of number 1 is the other's negation.
 
     Raises: ValueError for a label outside of the task's, with its row; for labels of several kinds; or for a list of
     names that is not the task's.
@@ -100,6 +100,8 @@ def _number(label: str, names: tuple[str, ...]) -> float | None:
 
 def _legal(value: object, names: tuple[str, ...], bounds: tuple | None) -> bool:
     if not isinstance(value, (int, float)):
+        return False
+    if isinstance(value, bool) and (not names or names[1] == f"not_{names[0]}"):  # true would say not
         return False
     return value in range(len(names)) if names else bounds[0] <= value <= bounds[1]
 

@@ -113,13 +113,34 @@ def test_a_missing_column(data_folder, form, column, instead):
         tasks.load("sst2", data_folder(form, train=train, validation=GOOD))
 
 
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        (
+            "Sentence,label",
+            "'sentence' is missing in split train .*; rename 'Sentence': capital letters and blanks count",
+        ),
+        ("sentence, label", "'label' is missing in split train .*; rename ' label': capital letters and blanks count"),
+        ("sentence;label", "the only column is 'sentence;label': separate fields by commas in .csv, by tabs in .tsv"),
+        ("text,label", "'sentence' is missing in split train of task 'sst2'; choices: text$"),
+        ("sentence,sentences", r"'label' is missing in split train of task 'sst2'; choices: sentences$"),
+    ],
+)
+def test_a_column_under_another_name(data_folder, header, said):
+    """What is named is none of the columns that the task takes for another."""
+    folder = data_folder("csv", validation=GOOD)
+    (folder / "train.csv").write_text(f"{header}\n" + header.replace("entence", "") + "\n")
+    with pytest.raises(ValueError, match=said):
+        tasks.load("sst2", folder)
+
+
 def test_a_missing_group_column(data_folder):
     rows = [{"sentence1": "a", "sentence2": "b", "label": 0}]
     with pytest.raises(ValueError, match="column 'phenomenon' is missing in split train"):
         tasks.load("entailment", data_folder(train=rows, validation=rows))
 
 
-@pytest.mark.parametrize(("form", "text"), [("jsonl", None), ("parquet", None), ("csv", 12)])
+@pytest.mark.parametrize(("form", "text"), [("jsonl", None), ("parquet", None), ("jsonl", 12)])
 def test_a_text_that_is_none(data_folder, form, text):
     with pytest.raises(ValueError, match=f"row 0 of split train of task 'sst2' has {text} in column 'sentence'"):
         tasks.load("sst2", data_folder(form, train=[{"sentence": text, "label": 0}], validation=GOOD))
@@ -136,6 +157,13 @@ def test_a_missing_folder_names_the_nearest(data_folder):
 def test_a_folder_without_splits(data_folder):
     with pytest.raises(FileNotFoundError, match=r"holds trian\.jsonl; expected train, validation and test as \.jsonl"):
         tasks.load("sst2", data_folder(trian=GOOD))
+
+
+def test_the_only_table_is_named(data_folder):
+    with pytest.raises(
+        FileNotFoundError, match=r"holds sst2\.csv; .*; if sst2\.csv is all there is, name it train\.csv"
+    ):
+        tasks.load("sst2", data_folder("csv", sst2=GOOD))
 
 
 def test_a_folder_without_validation(data_folder):

@@ -53,7 +53,44 @@ def test_a_comma_too_many_in_csv(data_folder, rows, line, fields):
 def test_a_comma_too_many_in_a_later_row_of_csv(data_folder):
     folder = data_folder("csv", train=GOOD, validation=GOOD)
     (folder / "train.csv").write_text("sentence,label\nhello,1\nhello, world,0\n")
-    with pytest.raises(ValueError, match=r"cannot read '.*train\.csv' as csv: .* 2 fields in line 3.* between quotes"):
+    with pytest.raises(ValueError, match=r"line 3 of '.*train\.csv' has 3 fields, the header 2 .* between quotes"):
+        tasks.load("sst2", folder)
+
+
+@pytest.mark.parametrize(
+    "row", ["hello", '"a, b"', '"in\ntwo"'], ids=["no label", "quoted without a label", "two lines without a label"]
+)
+def test_a_row_of_csv_that_is_too_short(data_folder, row):
+    folder = data_folder("csv", train=GOOD, validation=GOOD)
+    (folder / "test.csv").write_text(f"sentence,label\n{row}\n")
+    with pytest.raises(ValueError, match=r"line \d of '.*test\.csv' has 1 fields, the header 2 \(sentence, label\)"):
+        tasks.load("sst2", folder)
+
+
+@pytest.mark.parametrize("text", ['"No" he said', '"a \\"b\\" c"', '"never closed'])
+def test_quotation_marks_in_csv_that_would_be_lost(data_folder, text):
+    folder = data_folder("csv", train=GOOD, validation=GOOD)
+    (folder / "train.csv").write_text(f"sentence,label\na,0\n{text},1\n")
+    with pytest.raises(ValueError, match=r"line 3 of '.*train\.csv': .*ends with one, and has its own doubled"):
+        tasks.load("sst2", folder)
+
+
+def test_quotation_marks_in_csv_that_are_kept(data_folder):
+    folder = data_folder("csv", validation=GOOD, test=GOOD)
+    (folder / "train.csv").write_text('sentence,label\n"""No"" he said,\nthen",0\n5" wide,1\n\'single\',1\n')
+    found = tasks.load("sst2", folder)[0]["train"]["sentence"]
+    assert found == ['"No" he said,\nthen', '5" wide', "'single'"]
+
+
+@pytest.mark.parametrize(
+    "content", [{"data": GOOD}, pd.DataFrame(GOOD).to_dict("list"), pd.DataFrame(GOOD).to_dict()], ids=str
+)
+def test_json_that_is_no_list_of_rows(data_folder, content):
+    folder = data_folder("json", validation=GOOD)
+    (folder / "train.json").write_text(json.dumps(content))
+    with pytest.raises(
+        ValueError, match=r"train\.json' is one object of lists or objects \(.*\); expected a list of rows"
+    ):
         tasks.load("sst2", folder)
 
 

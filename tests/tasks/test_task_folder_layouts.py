@@ -3,7 +3,6 @@
 import json
 import shutil
 
-import pandas as pd
 import pytest
 from datasets import Dataset, DatasetDict
 
@@ -57,7 +56,7 @@ def test_a_saved_data_set_with_a_split_twice(tmp_path, names):
 
 @pytest.mark.parametrize(
     "name",
-    ["test.tsv", "Test.TSV", "test.txt", "test.jsonl.gz", "test_matched.jsonl", "testing.csv", "rte.test.json"]
+    ["test.txt", "Test.XLSX", "test.jsonl.zst", "test.parquet.gz", "test_matched.jsonl", "testing.csv", "rte.test.json"]
     + ["held_out.jsonl", "holdout.parquet", "test-00000-of-00001.arrow", "test/part.parquet"],
 )
 def test_a_test_split_that_is_not_read_is_not_made_up_for(data_folder, name):
@@ -91,12 +90,13 @@ def test_a_saved_split_that_is_not_read_is_not_made_up_for(tmp_path):
         tasks.load("sst2", tmp_path / "beside")
 
 
-def test_only_tab_separated_files(data_folder):
+def test_only_files_that_are_not_read(data_folder):
     folder = data_folder()
-    (folder / "train.tsv").write_text("sentence\tlabel\n")
-    with pytest.raises(
-        FileNotFoundError, match=r"holds train\.tsv; expected train, .* as \.jsonl, \.json, \.csv or \.p"
-    ):
+    (folder / "train.xlsx").write_text("a")
+    said = (
+        r"holds train\.xlsx; expected train, .* as \.jsonl, \.json, \.csv, \.tsv \(each also with \.gz\) or \.parquet"
+    )
+    with pytest.raises(FileNotFoundError, match=said):
         tasks.load("sst2", folder)
 
 
@@ -116,85 +116,6 @@ def test_files_about_the_data_are_no_data(data_folder):
         (folder / name).write_text("a")
     (folder / "figures").mkdir()
     assert is_whole(*tasks.load("sst2", folder))
-
-
-def shards(folder, parts: dict, count: int, form: str = "parquet", mark: str = "") -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for split, part in parts.items():
-        for i in range(count):
-            table = pd.DataFrame(part[len(part) * i // count : len(part) * (i + 1) // count])
-            path = folder / f"{split}-{i:05}-of-{count:05}{mark}.{form}"
-            table.to_parquet(path) if form == "parquet" else table.to_json(path, orient="records", lines=True)
-
-
-@pytest.mark.parametrize("inside", ["", "data", "sst2", "default"])
-@pytest.mark.parametrize("count", [1, 3])
-def test_the_hubs_layout(tmp_path, inside, count):
-    shards(tmp_path / "hub" / inside, PARTS, count)
-    (tmp_path / "hub" / "README.md").write_text("a")
-    assert is_whole(*tasks.load("sst2", tmp_path / "hub"))
-
-
-def test_the_hubs_former_names_and_other_formats(tmp_path):
-    shards(tmp_path / "former", PARTS, 1, mark="-0123456789abcdef")
-    assert is_whole(*tasks.load("sst2", tmp_path / "former"))
-    shards(tmp_path / "lines", PARTS, 2, form="jsonl")
-    assert is_whole(*tasks.load("sst2", tmp_path / "lines"))
-
-
-def test_many_files_are_read_in_the_order_of_their_numbers(tmp_path):
-    shards(tmp_path / "hub", {"train": rows(24)}, 12)
-    assert splits.read_folder(tmp_path / "hub")["train"].to_list() == rows(24)
-
-
-def test_a_file_of_a_split_is_missing(tmp_path):
-    shards(tmp_path / "hub", PARTS, 3)
-    (tmp_path / "hub" / "train-00001-of-00003.parquet").unlink()
-    said = r"lacks train-00001-of-00003\.parquet: train has 2 of its 3 files"
-    with pytest.raises(ValueError, match=said):
-        tasks.load("sst2", tmp_path / "hub")
-
-
-@pytest.mark.parametrize("other", ["train.parquet", "train-00000-of-00001.parquet", "train-00000-of-00002.jsonl"])
-def test_a_split_whole_and_in_files(tmp_path, other):
-    shards(tmp_path / "hub", PARTS, 2)
-    (tmp_path / "hub" / other).write_text("a")
-    with pytest.raises(ValueError, match=rf"several files for train: .*{other}.*; keep one"):
-        tasks.load("sst2", tmp_path / "hub")
-
-
-def test_one_file_of_a_split_twice(tmp_path):
-    for mark in ("-0123456789abcdef", "-fedcba9876543210"):
-        shards(tmp_path / "hub", PARTS, 1, mark=mark)
-    with pytest.raises(ValueError, match=r"several files for train: .*0123456789abcdef.*, .*fedcba9876543210.*; keep"):
-        tasks.load("sst2", tmp_path / "hub")
-
-
-def test_files_of_one_split_with_other_columns(tmp_path):
-    shards(tmp_path / "hub", PARTS, 2)
-    pd.DataFrame({"sentence": [1], "label": ["x"]}).to_parquet(tmp_path / "hub" / "train-00001-of-00002.parquet")
-    with pytest.raises(
-        ValueError, match=r"train-00001-of-00002\.parquet in .* are files of one split, but their colum"
-    ):
-        tasks.load("sst2", tmp_path / "hub")
-
-
-def test_of_several_data_sets_the_one_of_the_tasks_name_is_read(tmp_path):
-    glue = tmp_path / "glue"
-    shards(glue / "sst2", PARTS, 1)
-    shards(glue / "cola", {"train": rows(9, start=90)}, 1)
-    assert is_whole(*tasks.load("sst2", glue))
-    with pytest.raises(ValueError, match="'.*glue' holds several data sets: cola, sst2; give one's folder"):
-        tasks.load("mrpc", glue)
-    glue.rename(tmp_path / "cola")
-    assert splits.read_folder(tmp_path / "cola")["train"].to_list() == rows(9, start=90)  # the one of its folder's name
-
-
-def test_a_split_beside_the_folder_of_the_others(tmp_path):
-    shards(tmp_path / "hub" / "data", {"train": TRAIN, "validation": VALIDATION}, 1)
-    (tmp_path / "hub" / "test.tsv").write_text("a")
-    with pytest.raises(ValueError, match=r"has no test split, and test\.tsv, which looks like one"):
-        tasks.load("sst2", tmp_path / "hub")
 
 
 def test_splits_that_were_saved_each_alone(tmp_path):
@@ -239,5 +160,6 @@ def test_tables_beside_folders_of_images_are_named(image_folder):
     (folder / "labels.csv").write_text("a")
     (folder / "train" / "sizes.csv").write_text("a")
     for name in ("one", "two"):
-        shards(folder / name, {"train": TRAIN}, 1)
+        (folder / name).mkdir()
+        (folder / name / "train.jsonl").write_text(json.dumps(TRAIN[0]))
     assert tasks.load("images", folder)[1] == "test: as published; not used: labels.csv"

@@ -85,7 +85,8 @@ def test_without_test_labels_a_small_validation_set_is_halved(data_folder, test)
 def test_without_test_labels_validation_is_held_out_of_a_large_train_set(monkeypatch):
     monkeypatch.setattr(splits, "LARGE", 50)
     monkeypatch.setattr(splits, "HELD_OUT", 8)
-    raw = DatasetDict(train=rows_of(50), validation=rows_of(10, start=100), test=Dataset.from_list(rows(5, label=-1)))
+    hidden = Dataset.from_list(rows(5, label=-1))
+    raw = tasks.get("sst2").prepare(DatasetDict(train=rows_of(50), validation=rows_of(10, start=100), test=hidden))
     data, how = splits.three_splits(raw)
     assert "8 rows held out of train" in how
     assert texts(data["test"]) == texts(raw["validation"])

@@ -42,7 +42,7 @@ def test_other_files_in_an_image_folder_are_left_alone(image_folder):
 def test_splits_that_an_image_folder_lacks_are_made(image_folder):
     folder = image_folder(train={"cat": 25, "dog": 25})
     data, how = tasks.load("images", folder)
-    assert how == "test: a fifth of the published rows; validation: 4 rows held out of train"
+    assert how == "test: a fifth of the rows; validation: 4 rows held out of train"
     parts = {split: shades(part) for split, part in data.items()}
     assert {split: len(part) for split, part in parts.items()} == {"train": 36, "validation": 4, "test": 10}
     assert sorted(sum(parts.values(), [])) == list(range(50))
@@ -180,3 +180,16 @@ def test_a_folder_without_images_says_how_they_are_looked_for(image_folder):
         tasks.load("images", folder)
     with pytest.raises(FileNotFoundError, match="is not a folder; did you mean 'data'"):
         tasks.load("images", folder.with_name("dta"))
+
+
+def test_class_folders_within_a_folder(image_folder, tmp_path):
+    both = {"cat": 2, "dog": 2}
+    folder = image_folder(train=both, validation=both, test=both)
+    (tmp_path / "outer" / "notes").mkdir(parents=True)
+    folder.rename(tmp_path / "outer" / "data")
+    data, how = tasks.load("images", tmp_path / "outer")
+    assert how == "test: as published"
+    assert [part["label"] for part in data.values()] == [[0, 0, 1, 1]] * 3
+    shutil.copytree(tmp_path / "outer" / "data", tmp_path / "outer" / "more")
+    with pytest.raises(ValueError, match="outer' holds several data sets: data, more; give one's folder"):
+        tasks.load("images", tmp_path / "outer")

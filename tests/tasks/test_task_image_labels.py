@@ -26,6 +26,7 @@ def rows(labels: list, label: object = CATS) -> Dataset:
         (NUMBER, [0, -1], "row 1 of split train .*label -1; expected numbers from 0"),
         (NUMBER, [0, None], "row 1 of split train .*label None; expected class numbers or class names"),
         (TEXT, ["a", None], "row 1 of split train .*label None; expected class numbers or class names"),
+        (TEXT, ["a", ""], "row 1 of split train .*label ''; expected class numbers or class names"),
         (FLOAT, [1.0, 0.5], r"row 1 of split train .*label 0\.5; expected class numbers or class names"),
         (FLOAT, [1.0, float("nan")], "row 1 of split train .*label nan; expected class numbers or class names"),
         (List(NUMBER), [[0], [1]], r"row 0 of split train .*label \[0\]; expected class numbers or class names"),
@@ -110,6 +111,13 @@ def test_one_class_is_too_few(labels, label, said):
     assert ready["test"]["label"] == [1, 1]  # in test one is enough
 
 
+def test_classes_that_differ_by_blanks_alone():
+    with pytest.raises(ValueError, match="train of task 'images' has classes ' cat' and 'cat', which differ by blanks"):
+        TASK.prepare(DatasetDict(train=rows(["cat", " cat", "dog"], TEXT)))
+    ready = TASK.prepare(DatasetDict(train=rows(["a", "A", "a"], TEXT)))  # capital letters may be classes
+    assert ready["train"]["label"] == [1, 0, 1]
+
+
 @pytest.mark.parametrize(
     "test",
     [
@@ -127,7 +135,7 @@ def test_a_test_split_without_labels_is_made_up_for(test):
     data = DatasetDict(train=rows([0, 1] * 25), test=test)
     assert list(TASK.prepare(data)) == ["train"]
     made, how = splits.three_splits(TASK.prepare(data))
-    assert how == "test: a fifth of the published rows; validation: 4 rows held out of train"
+    assert how == "test: a fifth of the rows; validation: 4 rows held out of train"
     assert [len(part) for part in made.values()] == [36, 4, 10]
 
 

@@ -147,3 +147,12 @@ def test_damage_that_the_digest_finds_is_named_by_the_row_of_the_file(tmp_path):
     data = Dataset.from_dict({"image": images}, features=Features(image=Image()))
     with pytest.raises(ValueError, match=r"split train cannot be read \(.*/bad\.png, row 7 of the data that"):
         splits.digest(DatasetDict(train=data.shuffle(seed=1)))
+
+
+def test_a_picture_that_a_camera_wrote_lying_is_set_upright():
+    exif = Pillow.Exif()
+    exif[0x112] = 6  # its first row is the right side
+    row = np.array([[[0, 0, 0], [255, 255, 255]]], np.uint8)
+    lying = written(Pillow.fromarray(row), "PNG", exif=exif)
+    seen = prepared(lying, lying)["train"][0]["image"]
+    assert seen.size == (1, 2) and [seen.getpixel((0, y)) for y in (0, 1)] == [(0, 0, 0), (255, 255, 255)]

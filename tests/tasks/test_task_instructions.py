@@ -160,7 +160,7 @@ def test_validation_is_held_out_of_train_as_for_gsm8k(data_folder):
 def test_a_train_set_alone_gives_a_fifth_to_test(data_folder):
     folder = data_folder(train=numbered(50))
     found, how = tasks.load("gsm8k", folder)
-    assert how == "test: a fifth of the published rows; validation: 4 rows held out of train"
+    assert how == "test: a fifth of the rows; validation: 4 rows held out of train"
     parts = {split: numbers(rows) for split, rows in found.items()}
     assert {split: len(part) for split, part in parts.items()} == {"train": 36, "validation": 4, "test": 10}
     assert sorted(sum(parts.values(), [])) == list(range(50))
@@ -186,7 +186,9 @@ def queries(count: int) -> list[dict]:
 def test_an_eighth_of_the_published_sql_is_used(monkeypatch):
     asked, published = [], data(train=queries(800))
     monkeypatch.setattr(tasks.published, "load_dataset", lambda *name: asked.append(name) or published)
-    found, _ = tasks.load("sql")
+    found, how = tasks.load("sql")
+    said = "test: a fifth of the rows; validation: 8 rows held out of train"
+    assert how == f"{said}; of the published rows 12.5% are used, drawn at random"
     assert asked == [("b-mc2/sql-create-context", None)]
     assert {split: len(part) for split, part in found.items()} == {"train": 72, "validation": 8, "test": 20}
     chosen = {n for part in found.values() for n in numbers(part)}
@@ -203,7 +205,9 @@ def test_an_eighth_of_the_published_sql_is_used(monkeypatch):
 def test_published_data_without_a_share_are_used_whole(monkeypatch):
     parts = {"train": numbered(80), "validation": numbered(16, 100), "test": numbered(40, 200)}
     monkeypatch.setattr(tasks.published, "load_dataset", lambda *name: data(**parts))
-    assert {split: rows.to_list() for split, rows in tasks.load("gsm8k")[0].items()} == parts
+    found, how = tasks.load("gsm8k")
+    assert {split: rows.to_list() for split, rows in found.items()} == parts
+    assert how == "test: as published"
 
 
 def test_sql_of_ones_own_is_used_whole(data_folder):
