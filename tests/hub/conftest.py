@@ -131,7 +131,7 @@ def serve(tmp_path) -> Iterator[Callable[[Repositories], dict[str, str]]]:
         Thread(target=hubs[-1].serve_forever, daemon=True).start()
         own = {"HF_ENDPOINT": hubs[-1].address, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_XET": "1"}
         kept = {name: value for name, value in os.environ.items() if name not in ("HF_HUB_OFFLINE", "HF_TOKEN")}
-        return {**kept, **own, "OMP_NUM_THREADS": "1", "NO_PROXY": "127.0.0.1"}
+        return {**kept, **own, "OMP_NUM_THREADS": "1", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
 
     yield start
     for hub in hubs:
