@@ -84,9 +84,9 @@ def run_all(page, address: str, wanted: str) -> float:
     page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=PATIENCE)
     for patience in (15_000, 15_000, 30_000, PATIENCE):
         # Asked for before the kernel is connected, Run All Cells is lost without a word: ask again, as one would.
-        page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click()
-        page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Run All Cells$")).click()
-        try:
+        try:  # a dialog that appears between the two closes the menu
+            page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click(timeout=10_000)
+            page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Run All Cells$")).click(timeout=10_000)
             page.locator(wanted).first.wait_for(timeout=patience)
             break
         except TimeoutError:

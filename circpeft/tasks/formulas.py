@@ -20,7 +20,7 @@ TOLD = re.compile(r"answer\s+is\b[\s:*_]*", re.IGNORECASE)
 # Up to a full stop before a blank or a line's end; neither counts within LaTeX.
 SENTENCE = re.compile(
     r"(?:\$\$.*?\$\$|\\\[.*?\\\]|\\\(.*?\\\)|\$(?!\s)[^$\n]*?(?<!\s)\$(?!\d)|\{[^{}]*\}"
-    r"|\.(?![\"'”’)\]*_]*(?:\s|\Z))|[^.\n])*+",
+    r"|\.(?![\"'”’)\]*_]*(?:\s|\Z))|[^.\n])*",
     re.DOTALL,
 )
 DELIMITERS = re.compile(r"(?<!\\)(?:\$+|\\[()\[\]])")
