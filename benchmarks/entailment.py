@@ -4,7 +4,7 @@ r"""The README's table and picture, from the records of a run of notebook 08.
         -p methods "head,full,lora,c3a,c3a:block_size=64:learning_rate=0.15,cdvft"
     .venv/bin/python benchmarks/entailment.py runs/FOLDER [runs/FOLDER ...] [--keep]
 
-Writes benchmarks/results/entailment.json (the records, without their training logs) and entailment.png, and the part of
+Writes benchmarks/results/entailment.json (the records, without their long parts) and entailment.png, and the part of
 README.md between its results markers. With --keep, earlier runs of other seeds and methods stay, where they are runs of
 the same recipe on the same rows.
 """
@@ -21,6 +21,7 @@ from circpeft.recipes import Recipe
 ROOT = results.ROOT
 RECORD = ROOT / "benchmarks" / "results" / "entailment.json"
 PICTURE = RECORD.with_suffix(".png")
+LEFT_OUT = ("losses", "spectra", "predictions", "start_predictions")  # of a record: too long for the repository
 MARKED = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", re.DOTALL)
 
 
@@ -106,7 +107,7 @@ def main() -> None:
         (r.settings["target_modules"] for r in every), key=len
     )  # the runs beside, on fewer layers, are left out
     found = [r for r in every if r.settings["target_modules"] == adapted]
-    rows = [{name: value for name, value in asdict(r).items() if name not in ("losses", "spectra")} for r in found]
+    rows = [{name: value for name, value in asdict(r).items() if name not in LEFT_OUT} for r in found]
     rows += kept(rows) if arguments.keep else []
     order = ("head", "full", "lora", "c3a", "c3a:block_size=64:learning_rate=0.15", "cdvft")
     rows.sort(key=lambda r: (order.index(r["label"]) if r["label"] in order else len(order), r["seed"]))

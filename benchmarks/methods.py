@@ -60,8 +60,9 @@ def written(rows: list[dict]) -> str:
     lines = [
         "# Every method under one protocol",
         "",
-        "Test scores, the best epoch chosen on validation; parameters without the head. A method has one learning rate "
-        "a model, chosen on the embedded tasks where several were tried ([rates](rates.md)), never on these data.",
+        "Test scores, the best epoch chosen on validation; parameters without the head. A method, and the head beside "
+        "it, has one learning rate a model, chosen on the embedded tasks where several were tried ([rates](rates.md)), "
+        "never on these data.",
         "",
     ]
     for name in names:

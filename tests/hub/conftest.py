@@ -36,16 +36,15 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         place = unquote(urlsplit(self.path).path)
-        told = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
-        if found := re.fullmatch(rf"/api/(\w+/{NAME})(?:/(revision|tree|paths-info)/(.+))?", place):
+        if found := re.fullmatch(rf"/api/(\w+/{NAME})(?:/(revision|tree)/(.+))?", place):
             name, what, rest = found.groups()
-            self.about(name, what or "revision", rest or "main", told)
+            self.about(name, what or "revision", rest or "main")
         elif found := re.fullmatch(rf"/(datasets/)?({NAME})/resolve/(.+)", place):
             self.file((found[1] or "models/") + found[2], found[3])
         else:
             self.refuse("EntryNotFound")
 
-    do_HEAD = do_POST = do_GET
+    do_HEAD = do_GET
 
     def branch(self, name: str, rest: str) -> tuple[str, str, dict[str, bytes]] | None:
         """The commit, what follows it in a path, and the files; None where a refusal was sent."""
@@ -61,7 +60,7 @@ class Handler(BaseHTTPRequestHandler):
                     return commit, rest[len(known) + 1 :], files
         return self.refuse("RevisionNotFound")
 
-    def about(self, name: str, what: str, rest: str, told: str) -> None:
+    def about(self, name: str, what: str, rest: str) -> None:
         if not (found := self.branch(name, rest)):
             return
         commit, folder, files = found
@@ -69,20 +68,16 @@ class Handler(BaseHTTPRequestHandler):
             self.send(
                 {"id": name.partition("/")[2], "sha": commit, "siblings": [{"rfilename": path} for path in files]}
             )
-        elif what == "tree":
+        else:
             prefix = f"{folder}/" if folder else ""
             below = [path.removeprefix(prefix) for path in files if path.startswith(prefix)]
             if not below:
                 return self.refuse("EntryNotFound")
             parts = [path.split("/") for path in below]
             inside = {"/".join(names[:depth]) for names in parts for depth in range(1, len(names) + 1)}
-            if "recursive=True" not in self.path and "recursive=true" not in self.path:
+            if "recursive=true" not in self.path.lower():
                 inside = {path for path in inside if "/" not in path}
             self.send([entry(prefix + path, files) for path in sorted(inside)])
-        else:
-            asked = re.findall(r"paths=([^&]*)", told) or json.loads(told or "{}").get("paths", [])
-            asked = [unquote(path).strip("/") for path in asked]
-            self.send([entry(path, files) for path in asked if known(path, files)])
 
     def file(self, name: str, rest: str) -> None:
         if not (found := self.branch(name, rest)):
@@ -108,10 +103,6 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *arguments) -> None:
         """Tests are quiet."""
-
-
-def known(path: str, files: dict[str, bytes]) -> bool:
-    return path in files or any(name.startswith(f"{path}/") for name in files)
 
 
 def entry(path: str, files: dict[str, bytes]) -> dict:
