@@ -2,20 +2,14 @@
 
 import json
 import re
-from difflib import get_close_matches
 from pathlib import Path
 
 from datasets import Dataset, DatasetDict, load_from_disk
 
 from ..ops.checks import nearest
 from . import tables
+from .split_names import SPLIT_OF, SPLITS, alike, plain, renamed
 
-SPLITS = {
-    "train": ("train",),
-    "validation": ("validation", "dev", "valid", "val", "eval", "evaluation"),
-    "test": ("test",),
-}
-SPLIT_OF = {name: split for split, names in SPLITS.items() for name in names}
 # Data in a form that is not read. A text file is data where it has the name of a split.
 NOT_READ = (".txt", ".arrow", ".feather", ".xlsx", ".xls", ".gz", ".zip", ".bz2", ".xz", ".zst")
 ABOUT = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")  # not data, but about it
@@ -29,8 +23,8 @@ def read_folder(
     """A data set from a local folder: train, validation and test as files (see `tables`), or saved.
 
     A split may be cut into files as on the hub (train-00000-of-00002.parquet, train/0000.parquet), all of them may lie
-    in a folder of this one: the only one with splits, or the one of the task's or of this folder's name. A saved data
-    set is what save_to_disk writes, of all splits together or of each alone.
+    in a folder of this one: the only one with splits, or the one of the task's (as sst2 or SST-2) or of this folder's
+    name. A saved data set is what save_to_disk writes, of all splits together or of each alone.
 
     Args:
         folder: the folder.
@@ -44,16 +38,14 @@ def read_folder(
     folder = Path(folder).expanduser()
     if not folder.is_dir():
         beside = [p.name for p in folder.parent.iterdir() if p.is_dir()] if folder.parent.is_dir() else []
-        raise FileNotFoundError(f"data_dir {str(folder)!r} is not a folder; {nearest(folder.name, sorted(beside))}")
+        hint = f"give {str(folder.parent)!r}" if folder.is_file() else nearest(folder.name, sorted(beside))
+        raise FileNotFoundError(f"data_dir {str(folder)!r} is not a folder; {hint}")
     home = _home(folder, task)
     if home is None:
         there = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
-        single = [path for path in folder.iterdir() if _form(path) and path.name not in ABOUT]
-        alone = len(single) == 1
-        hint = f"; if {single[0].name} is all there is, name it train{tables.named(single[0])[1]}" if alone else ""
         raise FileNotFoundError(
             f"data_dir {str(folder)!r} holds {there}; expected train, validation and test as {tables.ENDINGS}, or a "
-            f"data set saved with save_to_disk{hint}"
+            f"data set saved with save_to_disk{_hint(folder)}"
         )
     found, others = _survey(home)[0], _others(folder, home)
     if names := _saved_splits(home):
@@ -80,6 +72,20 @@ def unused(folder: str | Path, task: str = "") -> list[str]:
     return _others(folder, home)
 
 
+def _hint(folder: Path) -> str:
+    """What to do with the tables of a folder without splits, to be read."""
+    there = sorted(path for path in folder.iterdir() if _form(path) and path.is_file() and path.name not in ABOUT)
+    if len(there) == 1:
+        return f"; if {there[0].name} is all there is, name it train{tables.named(there[0])[1]}"
+    new = renamed([path.name for path in there])
+    moves = [f"{path.name} to {new[path.name]}{tables.named(path)[1]}" for path in there if path.name in new]
+    for path in sorted(folder.iterdir()):
+        inside = [*path.iterdir()] if path.is_dir() and path.name.lower() in SPLIT_OF else []
+        if len(inside) == 1 and _form(inside[0]):
+            moves.append(f"{path.name}/{inside[0].name} to {path.name}{tables.named(inside[0])[1]}")
+    return f"; move {', '.join(moves)}" if moves else ""
+
+
 def _others(folder: Path, home: Path | None) -> list[str]:
     """Names of what looks like data and is no split: where the splits are, and of files beside that folder."""
     above = [] if home == folder else [name for name in _survey(folder)[1] if not (folder / name).is_dir()]
@@ -91,7 +97,7 @@ def _home(folder: Path, task: str) -> Path | None:
     if _saved_splits(folder) or _survey(folder)[0]:
         return folder
     inside = [path for path in sorted(folder.iterdir()) if _has_splits(path)]
-    named = [path for path in inside if path.name.lower() in (task.lower(), folder.resolve().name.lower())]
+    named = [path for path in inside if plain(path.name) in (plain(task), plain(folder.resolve().name))]
     if len(inside) > 1 and len(named) != 1:
         names = [path.name for path in inside]
         raise ValueError(f"data_dir {str(folder)!r} holds several data sets: {', '.join(names)}; give one's folder")
@@ -220,18 +226,12 @@ def _refuse_alike(folder: Path, names: list[str], others: list[str]) -> None:
     missing = [split for split in SPLITS if split not in {SPLIT_OF.get(name.lower()) for name in names}]
     for other in others:
         for split in missing:
-            if _alike(other, split):
+            if alike(other, split):
                 raise ValueError(
                     f"data_dir {str(folder)!r} has no {split} split, and {other}, which looks like one, is not read; "
                     f"expected {split} as {tables.ENDINGS}, or saved with save_to_disk: convert or rename {other}, "
                     f"or move it away"
                 )
-
-
-def _alike(name: str, split: str) -> bool:
-    words = re.findall("[a-z]+", name.lower())
-    held_out = split != "train" and bool({"held", "heldout", "holdout"} & {*words})
-    return held_out or any(word.startswith(split) or get_close_matches(word, SPLITS[split], 1, 0.81) for word in words)
 
 
 def _read_saved(folder: Path) -> DatasetDict:

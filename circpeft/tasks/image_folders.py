@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow.compute
 from datasets import Dataset, DatasetDict, Image, Value
 
 from ..ops.checks import nearest
-from . import splits
-from .folders import SPLIT_OF
+from . import splits, tables
+from .split_names import SPLIT_OF, renamed
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif")
+# Pictures in a form that Pillow does not read alone, or not as a picture of pixels.
+NOT_READ = (".heic", ".heif", ".jxl", ".svg", ".psd", ".dng", ".cr2", ".nef", ".npy")
 
 
 def read(folder: Path) -> DatasetDict | None:
     """Images from ``folder/SPLIT/CLASS/*``, labelled with CLASS; None where there is no such split.
 
     Raises: ValueError for anything that would be left out without a word: two folders of one split, a split without
-    class folders beside one that has them, a class folder without images or with further folders of them, images
-    outside of class folders, a folder like a split under another name, or a table beside the folders.
+    class folders beside one that has them, a class folder without images, with some in a form that is not read or with
+    further folders of them, images outside of class folders, a folder like a split under another name, or a table
+    beside the folders.
     """
     found: dict[str, list[Path]] = {}
     for path in _inside(folder)[0] if folder.is_dir() else ():
@@ -36,7 +40,10 @@ def read(folder: Path) -> DatasetDict | None:
     if not parts:
         return None
     if flat:
-        raise ValueError(f"{str(flat[0])!r} holds no class folders; the other splits have some")
+        raise ValueError(
+            f"{str(flat[0])!r} holds no class folders; the other splits have some: put its images into folders of "
+            f"their classes, or move it away"
+        )
     _nothing_beside(folder, parts, others)
     return DatasetDict({split: rows.cast_column("image", Image()) for split, rows in parts.items()})
 
@@ -53,6 +60,13 @@ def inside(folder: Path) -> DatasetDict | None:
     return read(homes[0]) if homes else None
 
 
+def hint(folder: Path) -> str:
+    """Where images are looked for, with the folders of this one that would be splits under another name."""
+    new = renamed([path.name for path in _inside(folder)[0] if any(_inside(path))])
+    moves = ", ".join(f"{name} to {split}" for name, split in new.items() if name.lower() not in SPLIT_OF)
+    return "images may also lie in train/CLASS, test/CLASS and so on" + (f": rename {moves}" if moves else "")
+
+
 def _classes(folder: Path) -> bool:
     return folder.name.lower() in SPLIT_OF and bool(_inside(folder)[0])
 
@@ -67,6 +81,11 @@ def _split(folder: Path) -> Dataset:
     rows: dict[str, list] = {"image": [], "label": []}
     for path in classes:
         deeper, files = _inside(path)
+        if other := sorted(file.name for file in path.iterdir() if file.suffix.lower() in NOT_READ and _seen(file)):
+            raise ValueError(
+                f"class folder {str(path)!r} holds {other[0]}, which is not read; expected images as "
+                f"{', '.join(SUFFIXES)}: convert it, or move it away"
+            )
         for inner in deeper:
             lost = sorted(file for file in inner.rglob("*") if file.suffix.lower() in SUFFIXES and _seen(file))
             if lost:
@@ -84,7 +103,8 @@ def _split(folder: Path) -> Dataset:
 def _nothing_beside(folder: Path, parts: DatasetDict, others: list[Path]) -> None:
     used = sorted(path.name for path in _inside(folder)[0] if path.name.lower() in SPLIT_OF)
     for path in sorted(folder.iterdir()):
-        table = path.suffix.lower() in splits.READERS and path.stem.lower() in SPLIT_OF and path.is_file()
+        stem, ending = tables.named(path)
+        table = ending in tables.READERS and stem.lower() in SPLIT_OF and path.is_file()
         if table or path.name == "dataset_dict.json":
             raise ValueError(
                 f"data_dir {str(folder)!r} holds both class folders ({', '.join(used)}) and {path.name}; keep one "
@@ -120,15 +140,21 @@ def beside(rows: Dataset, column: str, folder: Path) -> Dataset:
     table = rows.cast_column(column, Image(decode=False)).data.column(column)
     outside = pyarrow.compute.is_null(pyarrow.compute.struct_field(table, "bytes"))
     paths = pyarrow.compute.if_else(outside, pyarrow.compute.struct_field(table, "path"), None).to_pylist()
-    # Joined, an absolute path stays as it is.
-    joined = [path if path is None or "://" in path else str(folder / path) for path in paths]
+    # Joined, an absolute path stays as it is; none and a blank one say that there is no image.
+    joined = [path if not path or "://" in path else str(folder / path) for path in paths]
     if joined == paths:
         return rows
     if texts:
-        return rows.remove_columns(column).add_column(column, joined)
+        return _replaced(rows, column, joined)
     pictures = rows.cast_column(column, Image(decode=False))[column]
     made = [
         row and {**row, "path": path if row["bytes"] is None else row["path"]}
         for row, path in zip(pictures, joined, strict=True)
     ]
-    return rows.remove_columns(column).add_column(column, made, feature=Image())
+    return _replaced(rows, column, made, Image())
+
+
+def _replaced(rows: Dataset, column: str, values: list, feature: Any = None) -> Dataset:
+    """With other values in a column, which may be the only one: a table without columns would have no rows either."""
+    old = f"{column} of the table"
+    return rows.rename_column(column, old).add_column(column, values, feature=feature).remove_columns(old)

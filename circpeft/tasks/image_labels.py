@@ -6,6 +6,8 @@ from difflib import get_close_matches
 
 from datasets import ClassLabel, Dataset
 
+MOST = 1000  # classes, if there are more of them than rows
+
 
 def numbered(task: str, split: str, rows: Dataset, classes: list[str] | None) -> Dataset:
     """The rows with the column "label" as class numbers; ``classes`` is None for train itself, whose are found.
@@ -13,8 +15,9 @@ def numbered(task: str, split: str, rows: Dataset, classes: list[str] | None) ->
     Class numbers without names are named by themselves, and whole numbers such as 1.0 (pandas writes them so where
     some are missing) are class numbers.
 
-    Raises: ValueError for labels that are not all numbers or all names, for one class alone, for two whose names differ
-    by blanks around them alone, or for a class that train has not.
+    Raises: ValueError for labels that are not all numbers or all names, for numbers that would make more than 1,000
+    classes of fewer rows, as ids do, for one class alone, for two whose names differ by blanks around them alone, or
+    for a class that train has not.
     """
     feature, labels = rows.features["label"], rows["label"][:]
     if isinstance(feature, ClassLabel):
@@ -58,6 +61,12 @@ def _names(task: str, split: str, labels: list) -> tuple[list[str], list[str]]:
         if first is not str and label < 0:
             raise ValueError(f"{_has(task, split, row, label)}; expected numbers from 0")
         found.append(label if first is str else int(label))
+    if first is not str and max(found) >= max(MOST, len(found)):
+        row = found.index(max(found))
+        raise ValueError(
+            f"{_has(task, split, row, labels[row])}, which makes {max(found) + 1} classes of {len(found)} rows; "
+            f"expected numbers from 0 on, or names, such as 'id {max(found)}'"
+        )
     own = sorted(set(found)) if first is str else range(max(found) + 1)
     return [str(name) for name in own], [str(label) for label in found]
 

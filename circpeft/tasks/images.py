@@ -13,6 +13,8 @@ from datasets import Dataset, DatasetDict, Image
 from . import image_folders, image_labels, pictures, splits, text_labels
 from .base import METRICS
 
+SHOWN = 1000  # characters of an error
+
 
 @dataclass(frozen=True)
 class ImageTask:
@@ -66,7 +68,7 @@ class ImageTask:
                 raise
             if made := image_folders.inside(folder):
                 return made
-            raise FileNotFoundError(f"{error}; images may also lie in train/CLASS, test/CLASS and so on") from error
+            raise FileNotFoundError(f"{error}; {image_folders.hint(folder)}") from error
         if (folder / "dataset_dict.json").exists():  # its images are in it
             return data
         column = self.columns[0]
@@ -130,7 +132,9 @@ def _check_images(task: str, split: str, rows: Dataset) -> None:
             pictures.check(picture)
         except ValueError as error:
             file = f" ({picture['path']})" if picture["path"] and picture["path"] not in str(error) else ""
-            raise ValueError(f"{where}{file} is no image that can be read: {error}") from error
+            said = f"{where}{file} is no image that can be read: {error}"
+            # What stands for a path may be an image written as text.
+            raise ValueError(said if len(said) <= SHOWN else f"{said[:SHOWN]}...") from error
 
 
 TASKS = {

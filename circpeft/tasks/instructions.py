@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset, DatasetDict
+from datasets import Dataset, DatasetDict, Value
 
 from . import answers, formulas, splits
 
@@ -56,7 +56,7 @@ class InstructionTask:
         hub: data set id and configuration on the Hugging Face hub, or None for embedded data.
         has_answer: whether a reference has something to compare with; None takes every text.
         expected: what such a reference looks like, for the error.
-        optional: a text column that may be missing or have empty rows.
+        optional: a text column that may be missing or have empty rows; a split without it has empty ones.
         max_new_tokens: the longest answer that is generated.
         share: of the published rows that is used, see `used` (C3A section 4.3 takes 12.5% of SQL).
         template: of the prompt, with ``{instruction}`` in it.
@@ -121,15 +121,30 @@ class InstructionTask:
     def prepare(self, data: DatasetDict) -> DatasetDict:
         """The data's text columns, checked.
 
-        Raises: ValueError for a missing train split or column (with the nearest name), an empty split, a text that is
-        missing or no text, or a reference without an answer that others can be compared with.
+        Raises: ValueError for a missing train split or column (with the nearest name), an optional column under a name
+        that differs by capital letters or blanks, an empty split, a text that is missing or no text, or a reference
+        without an answer that others can be compared with.
         """
         if "train" not in data:
             raise ValueError(f"task {self.name!r} needs a train split; the data has: {', '.join(data)}")
         there = [name for name in splits.SPLITS if name in data]
-        # A column that only some splits have is left out: the splits go through the same steps.
+        data = self._with_optional(DatasetDict({name: data[name] for name in there}))
+        # A group that only some splits have is left out: the splits go through the same steps.
         optional = [c for c in (self.optional, self.group) if all(c in data[name].column_names for name in there)]
         return DatasetDict({name: self._columns(name, data[name], optional) for name in there})
+
+    def _with_optional(self, data: DatasetDict) -> DatasetDict:
+        """With the optional column in all splits if it is in one: without it, prompts would lose what it says."""
+        if not self.optional:
+            return data
+        for split, rows in data.items():
+            if any(name.strip().lower() == self.optional for name in rows.column_names):  # also "Input", which is none
+                splits.check_column(self.name, split, rows, self.optional)
+        if not any(self.optional in rows.column_names for rows in data.values()):
+            return data
+        nothing = {split: [None] * len(rows) for split, rows in data.items() if self.optional not in rows.column_names}
+        made = {s: data[s].add_column(self.optional, none, feature=Value("string")) for s, none in nothing.items()}
+        return DatasetDict({**data, **made})
 
     def _columns(self, split: str, rows: Dataset, optional: list[str]) -> Dataset:
         if len(rows) == 0:

@@ -40,7 +40,8 @@ def read(
         headerless: columns of a tsv file whose first line names none of ``texts``.
 
     Raises: ValueError for a table without rows, a header with a name twice, a row with more or fewer fields than there
-    are columns, and a text that is quoted in tsv, or that in csv goes on behind its last quotation mark.
+    are columns, a header that has other separators, and a name or a text that is quoted in tsv, or that in csv goes
+    on behind its last quotation mark.
 
     >>> read(io.BytesIO(b"sentence,label\\n007,1\\n"), "train.csv", "csv", ("sentence",)).to_list()
     [{'sentence': '007', 'label': 1}]
@@ -50,6 +51,7 @@ def read(
     if form == "tsv" and len(header) == len(headerless) and not {*texts} & {*header}:
         rows, header = chain([(number, header)], rows), [*headerless]
     header = [name or f"Unnamed: {column}" for column, name in enumerate(header)]  # as pandas has it
+    _check_header(header, place, form, texts)
     if twice := [name for name in header if header.count(name) > 1]:
         raise ValueError(f"the header of {place!r} has {twice[0]!r} twice; keep one")
     columns: dict[str, list] = {name: [] for name in header}
@@ -70,6 +72,17 @@ def read(
     }
     features = Features({name: kind for name, (_, kind) in made.items()})
     return Dataset.from_dict({name: values for name, (values, _) in made.items()}, features=features)
+
+
+def _check_header(header: list[str], place: str, form: str, texts: tuple[str, ...]) -> None:
+    """Raise ValueError where the names stand between quotes in tsv, or are one, with another separator in it."""
+    if form == "tsv" and (quoted := [name for name in header if name[:1] == name[-1:] == '"' and name[1:-1] in texts]):
+        raise ValueError(f"the header of {place!r} has {quoted[0]}: {HINTS[form]}")
+    if len(header) == 1 and (other := next((mark for mark in ";\t|," if mark in header[0]), None)):
+        raise ValueError(
+            f"the only column of {place!r} is {header[0]!r}, with {other!r} in it: separate fields by commas in .csv, "
+            f"by tabs in .tsv"
+        )
 
 
 def _rows(file: BinaryIO, place: str, form: str) -> Iterator[tuple[int, list[str]]]:

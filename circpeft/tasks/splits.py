@@ -36,8 +36,6 @@ def check_column(task: str, split: str, rows: Dataset, column: str, others: Sequ
     same = [name for name in there if name.strip().lower() == column.lower()]
     if same:
         hint = f"rename {same[0]!r}: capital letters and blanks count"
-    elif len(there) == 1 and any(separator in there[0] for separator in ";\t|,"):
-        hint = f"the only column is {there[0]!r}: separate fields by commas in .csv, by tabs in .tsv"
     else:
         hint = nearest(column, [name for name in there if name not in others] or there)
     raise ValueError(f"column {column!r} is missing in split {split} of task {task!r}; {hint}")

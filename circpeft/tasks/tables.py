@@ -9,10 +9,10 @@ from typing import BinaryIO
 
 import pyarrow
 import pyarrow.parquet
-from datasets import Dataset, Value, concatenate_datasets
+from datasets import Dataset, concatenate_datasets
 from datasets.exceptions import DatasetGenerationError
 
-from . import separated
+from . import objects, separated
 
 PLAIN = {".jsonl": "json", ".json": "json", ".csv": "csv", ".tsv": "tsv"}
 READERS = {**PLAIN, **{f"{ending}.gz": form for ending, form in PLAIN.items()}, ".parquet": "parquet"}
@@ -39,7 +39,7 @@ def read(paths: list[Path], texts: tuple[str, ...] = (), headerless: tuple[str, 
         headerless: columns of a tsv file whose first line names none of ``texts``.
 
     Raises: ValueError that names the file: one without rows, one that cannot be read (with the line of text that is not
-    UTF-8; for csv and tsv see `separated.read`), or files of one split with different columns.
+    UTF-8; see `separated.read` and `objects.read`), or files of one split with different columns.
     """
     parts = [_read(path, texts, headerless) for path in paths]
     if len(parts) == 1:
@@ -63,20 +63,17 @@ def _read(path: Path, texts: tuple[str, ...], headerless: tuple[str, ...]) -> Da
         if form in separated.DIALECTS:
             with _opened(path) as file:
                 return separated.read(file, str(path), form, texts, headerless)
+        if form == "json":
+            with _opened(path) as file:
+                return objects.read(file, str(path))
         # Not load_dataset, which reports every load of local files to the hub, and waits seconds where there is none.
-        rows = getattr(Dataset, f"from_{form}")(str(path))
-        if form == "json" and len(rows) == 1 and not any(isinstance(kind, Value) for kind in rows.features.values()):
-            raise ValueError(
-                f"{str(path)!r} is one object of lists or objects ({', '.join(rows.column_names[:8])}); expected a "
-                f"list of rows, [{{...}}, {{...}}], or a row a line"
-            )
-        return rows
-    except (DatasetGenerationError, pyarrow.ArrowInvalid) as error:
+        return Dataset.from_parquet(str(path))
+    except (DatasetGenerationError, pyarrow.ArrowException) as error:
         raise ValueError(f"cannot read {str(path)!r} as {form}: {str(error.__cause__ or error).strip()}") from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"cannot read {str(path)!r}: it is damaged, or not what gzip writes ({error})") from error
     except ValueError as error:
-        if "no data" not in str(error):  # what datasets says of a file without rows
+        if str(error) != "no data":  # as the readers say of a file without rows
             raise
         raise ValueError(f"empty split: {path.name} in {str(path.parent)!r} has no rows") from error
 

@@ -121,7 +121,6 @@ def test_a_missing_column(data_folder, form, column, instead):
             "'sentence' is missing in split train .*; rename 'Sentence': capital letters and blanks count",
         ),
         ("sentence, label", "'label' is missing in split train .*; rename ' label': capital letters and blanks count"),
-        ("sentence;label", "the only column is 'sentence;label': separate fields by commas in .csv, by tabs in .tsv"),
         ("text,label", "'sentence' is missing in split train of task 'sst2'; choices: text$"),
         ("sentence,sentences", r"'label' is missing in split train of task 'sst2'; choices: sentences$"),
     ],

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import re
 
 import pandas as pd
 import pytest
@@ -119,6 +120,28 @@ def test_a_tsv_that_pandas_quotes(tmp_path, text):
         tasks.load("sst2", tmp_path)
     pd.DataFrame(rows).to_csv(tmp_path / "train.tsv", index=False, sep="\t", quoting=csv.QUOTE_NONE)
     assert tasks.load("sst2", tmp_path)[0]["train"].to_list() == rows
+
+
+@pytest.mark.parametrize("quoting", [csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])
+def test_a_tsv_whose_names_are_quoted(tmp_path, quoting):
+    write(tmp_path, dev=lines(ROWS))
+    pd.DataFrame(ROWS).to_csv(tmp_path / "train.tsv", index=False, sep="\t", quoting=quoting)
+    with pytest.raises(ValueError, match=r"the header of '.*train\.tsv' has \"sentence\": quotes are text in tsv, "):
+        tasks.load("sst2", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("form", "mark", "text"), [("csv", ";", "a, b"), ("csv", "\t", "a"), ("csv", "|", "a"), ("tsv", ",", "a")]
+)
+def test_another_separator(data_folder, form, mark, text):
+    """Said of the header before a row is counted by the wrong one."""
+    folder = data_folder("csv", validation=ROWS)
+    (folder / f"train.{form}").write_text(f"sentence{mark}label\n{text}{mark}0\n")
+    if form == "tsv":
+        (folder / "validation.csv").rename(folder / "validation.tsv")
+    said = rf"the only column of '.*train\.{form}' is .*, with {re.escape(repr(mark))} in it: separate fields by commas"
+    with pytest.raises(ValueError, match=said):
+        tasks.load("sst2", folder)
 
 
 def test_tables_of_two_kinds_are_not_mixed(tmp_path, data_folder):

@@ -1,0 +1,54 @@
+"""A folder whose data are not found says what to call them; publishers' names of folders are known."""
+
+import shutil
+
+import pandas as pd
+import pytest
+
+from circpeft import tasks
+
+ROWS = [{"sentence": "a b", "label": 0}, {"sentence": "b a", "label": 1}]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["sst2_train", "sst2_dev"], r"; move sst2_dev\.csv to validation\.csv, sst2_train\.csv to train\.csv$"),
+        (["in_domain_train", "in_domain_dev", "out_of_domain_dev"], r"; move in_domain_train\.csv to train\.csv$"),
+        (["my_train", "a", "b"], r"; move my_train\.csv to train\.csv$"),
+        (["held_out", "notes"], "saved with save_to_disk$"),  # validation or test
+        (["train/data", "test/test"], r"; move test/test\.csv to test\.csv, train/data\.csv to train\.csv$"),
+    ],
+    ids=str,
+)
+def test_files_that_are_named_otherwise(tmp_path, names, said):
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        pd.DataFrame(ROWS).to_csv(tmp_path / f"{name}.csv", index=False)
+    with pytest.raises(FileNotFoundError, match=said):
+        tasks.load("sst2", tmp_path)
+
+
+def test_a_file_instead_of_its_folder(data_folder):
+    folder = data_folder(train=ROWS)
+    with pytest.raises(FileNotFoundError, match=rf"train\.jsonl' is not a folder; give '{folder}'$"):
+        tasks.load("sst2", folder / "train.jsonl")
+
+
+@pytest.mark.parametrize("names", [{"training": "train", "testing": "test"}, {"my_train": "train", "my_test": "test"}])
+def test_folders_of_images_that_are_named_otherwise(image_folder, names):
+    both = {"cat": 2, "dog": 2}
+    folder = image_folder(**dict.fromkeys(names, both), notes={})
+    said = ": rename " + ", ".join(f"{name} to {split}" for name, split in names.items())
+    with pytest.raises(FileNotFoundError, match=f"train/CLASS, test/CLASS and so on{said}$"):
+        tasks.load("images", folder)
+
+
+@pytest.mark.parametrize("name", ["SST-2", "sst_2", "SST2"])
+def test_of_glues_folders_the_one_of_the_task_is_read(data_folder, tmp_path, name):
+    folder = data_folder(train=ROWS, dev=ROWS, test=ROWS)
+    for inner in (name, "CoLA"):
+        shutil.copytree(folder, tmp_path / "glue" / inner)
+    (tmp_path / "glue" / "CoLA" / "train.jsonl").write_text("no JSON")
+    data, how = tasks.load("sst2", tmp_path / "glue")
+    assert how == "test: as published" and data["train"].to_list() == ROWS
