@@ -71,6 +71,12 @@ def test_wrong_usage_of_run_is_exit_code_2(tmp_path, capsys, arguments, message)
         ([], "COMMAND"),
         (["corse"], "unknown command 'corse'; did you mean 'course'?"),
         (["course", "--prifile", "cpu"], "unknown arguments: --prifile"),
+        (
+            ["train", "c3a", "--max-length", "64"],
+            "arguments: --max-length 64; a run's settings are given as --set max_",
+        ),
+        (["sweep", "c3a-2", "--epochs=1"], "arguments: --epochs=1; a run's settings are given as --set epochs VALUE"),
+        (["train", "c3a", "--sed", "1"], "unknown arguments: --sed 1 (see `circpeft train --help`)"),
         (["course", "--cell-timeout", "soon"], "invalid float value: 'soon'"),
         (["run"], "NOTEBOOK"),
     ],

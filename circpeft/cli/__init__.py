@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"unknown command {argv[0]!r}; {nearest(argv[0], parser.commands)}")
     options, rest = parser.parse_known_args(argv)
     if rest and options.command != "lab":
-        parser.error(f"unknown arguments: {' '.join(rest)} (see `circpeft {options.command} --help`)")
+        parser.error(f"unknown arguments: {' '.join(rest)}{runs.hint(options.command, rest)}")
     try:
         if options.command == "doctor":
             from circpeft.course.doctor import print_report

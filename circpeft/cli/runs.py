@@ -65,6 +65,17 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
         each.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
+def hint(command: str, unknown: list[str]) -> str:
+    """What is to be said of arguments that a command does not know: a setting goes behind ``--set``."""
+    if command in ("train", "sweep"):
+        from circpeft.recipes import SETTINGS
+
+        names = [argument[2:].partition("=")[0].replace("-", "_") for argument in unknown if argument[:2] == "--"]
+        if known := [name for name in names if name in SETTINGS]:
+            return f"; a run's settings are given as --set {known[0]} VALUE"
+    return f" (see `circpeft {command} --help`)"
+
+
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
     """What ``--set`` says."""
     from circpeft.recipes import SETTINGS

@@ -43,11 +43,6 @@ def linear_shape(layer: nn.Module, name: str) -> tuple[int, int]:
 
     Raises: TypeError that names the layer, its type and its weight's, for any other.
     """
-    if isinstance(layer, nn.modules.linear.NonDynamicallyQuantizableLinear):
-        raise TypeError(
-            f"layer {name!r} is the output projection of nn.MultiheadAttention, which reads its weight without calling "
-            f"it, so an adapter there would do nothing; leave it out with exclude_modules"
-        )
     if _kind(layer):
         return tuple(layer.weight.shape) if isinstance(layer, Conv1D) else (layer.in_features, layer.out_features)
     weights = [getattr(layer, key, None) for key in ("weight", "qweight")]

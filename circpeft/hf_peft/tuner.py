@@ -16,13 +16,18 @@ from peft.tuners.tuners_utils import (
     _maybe_include_all_linear_layers,
     check_target_module_exists,
 )
-from peft.utils.constants import DUMMY_TARGET_MODULES, TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
+from peft.utils.constants import (
+    DUMMY_TARGET_MODULES,
+    INCLUDE_LINEAR_LAYERS_SHORTHAND,
+    TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING,
+)
 from peft.utils.other import get_pattern_key
 from torch import nn
 
 from ..ops.checks import nearest
 from . import weighted
 from .base_weights import linear_shape
+from .bypassed import bypassed
 from .configs import CirculantConfig
 from .layer import C3ALinear, CDVFTLinear, check_finite
 from .mixed_batch import copies_of_a_sample, mixed_batch
@@ -62,9 +67,9 @@ class CirculantModel(BaseTuner):
                 raise ValueError(text)
             if missing:
                 warnings.warn(text, stacklevel=2)
-        # The copy, because "all-linear" is replaced by the names that it stands for.
-        config = _maybe_include_all_linear_layers(copy(peft_config), model)
-        adapted = self._check_layers(config, model)
+        if isinstance(targets, str) and targets.lower() == INCLUDE_LINEAR_LAYERS_SHORTHAND:
+            self._name_all_linear(peft_config, model)
+        adapted = self._check_layers(peft_config, model)
         if not adapted and isinstance(targets, str) and targets != DUMMY_TARGET_MODULES:
             hint = unmatched_targets(model, [targets]).get(targets, f"did you mean the list [{targets!r}]?")
             raise ValueError(f"target_modules={targets!r} is a regex for full layer names and matches none; {hint}")
@@ -77,6 +82,26 @@ class CirculantModel(BaseTuner):
                     raise ValueError(f"{field} key {key!r} matches no adapted layer; {nearest(key, ends(adapted))}")
         if peft_config._stored is not None:
             self._check_stored(peft_config, model, adapted)
+
+    def _name_all_linear(self, config: CirculantConfig, model: nn.Module) -> None:
+        """Put names in the place of "all-linear", as PEFT itself would do next, without layers that are not called.
+
+        Raises: ValueError where that leaves none.
+        """
+        named = _maybe_include_all_linear_layers(copy(config), model)
+        left_out = sorted(named.target_modules & bypassed(model).keys())
+        named.target_modules -= {*left_out}
+        if not self._check_layers(named, model):
+            raise ValueError(
+                f"target_modules={INCLUDE_LINEAR_LAYERS_SHORTHAND!r}, and {type(model).__name__} has no linear layer "
+                f"to adapt beside its head"
+            )
+        config.target_modules = named.target_modules
+        if left_out:
+            warnings.warn(
+                f"all-linear leaves out {', '.join(left_out)}: the model reads their weight without calling them",
+                stacklevel=2,
+            )
 
     def _cast_adapter_dtype(self, adapter_name: str, autocast_adapter_dtype: bool = True) -> None:
         super()._cast_adapter_dtype(adapter_name, autocast_adapter_dtype)
@@ -92,9 +117,14 @@ class CirculantModel(BaseTuner):
 
         Raises: what the layer or the adapter raises where one cannot be adapted.
         """
-        adapted = {}
+        adapted, unseen = {}, bypassed(model)
         for name, layer in layers_of(model):
             if check_target_module_exists(config, name):
+                if name in unseen:
+                    raise TypeError(
+                        f"{unseen[name]} reads the weight of layer {name!r} without calling it, so an adapter there "
+                        f"would do nothing; leave it out with exclude_modules"
+                    )
                 base = layer.get_base_layer() if isinstance(layer, BaseTunerLayer) else layer
                 with torch.device("meta"):  # draws no random numbers
                     adapted[name] = config.build(name, *linear_shape(base, name))

@@ -16,6 +16,9 @@ Targets = str | Iterable[str] | None
 # What PEFT calls the tasks, by the end of a transformers class's name.
 TASK_TYPES = {"ForSequenceClassification": "SEQ_CLS", "ForCausalLM": "CAUSAL_LM", "LMHeadModel": "CAUSAL_LM"}
 
+# A class for a task, which has a head, not PoolFormerModel.
+HEADED = re.compile("For[A-Z]")
+
 
 def task_type(model: nn.Module) -> str | None:
     """PEFT's name for what a transformers model is for, or None where it has none (images).
@@ -29,15 +32,29 @@ def task_type(model: nn.Module) -> str | None:
 def head_names(model: nn.Module) -> list[str]:
     """Names of a transformers model's head: its children with parameters beside the base model.
 
+    A norm whose name ends those of layers in the base model counts as the base model's, because PEFT, too, takes a name
+    for the end of a longer one.
+
     >>> from transformers import BertConfig, BertForSequenceClassification
     >>> sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
     >>> head_names(BertForSequenceClassification(BertConfig(vocab_size=9, **sizes)))
     ['classifier']
     """
     base = getattr(model, "base_model_prefix", "")
-    if not base or not hasattr(model, base):  # a base model, or no transformers model at all: nothing is beside it
-        return []
-    return [name for name, child in model.named_children() if name != base and any(True for _ in child.parameters())]
+    sizes = {name: sum(p.numel() for p in child.parameters()) for name, child in model.named_children()}
+    if not hasattr(model, base or " "):
+        if not base or not HEADED.search(type(model).__name__):
+            return []  # a base model, or no transformers model at all: nothing is beside it
+        # CLIP's, and others': the base model is none of its children, but its largest is what the head lies behind.
+        base = max(sizes, key=sizes.get)
+        sizes = dict(list(sizes.items())[list(sizes).index(base) :])
+    inner = [name for name, _ in model.named_modules() if "." in name]
+    return [name for name, size in sizes.items() if size and name != base and not _shared_norm(model, name, inner)]
+
+
+def _shared_norm(model: nn.Module, name: str, inner: list[str]) -> bool:
+    linear = any(isinstance(layer, nn.Linear) for layer in model.get_submodule(name).modules())
+    return not linear and any(other.endswith(name) for other in inner)
 
 
 def new_head_names(model: nn.Module) -> list[str]:

@@ -16,6 +16,7 @@ from ..results import Result
 from ..resume import Clock, last_checkpoint
 from . import base_model, before, distributed, images, instructions, measured, record, text, trainer
 from .base_model import weights_of as weights_of
+from .reached import Reached
 from .record import device_name as device_name
 from .spectra import spectrum, watched
 
@@ -143,6 +144,8 @@ def run(recipe: Recipe, callbacks: Iterable[TrainerCallback] = ()) -> Result:
             first.look()
         for callback in (*([first] if distributed.shared() else []), clock, *callbacks):
             training.add_callback(callback)
+        if recipe.method not in base_model.WHOLE:
+            training.add_callback(Reached())
         if recipe.method == "lamda":
             training.add_callback(methods.FreezeSecondProjections(model))
         training.train(resume_from_checkpoint=distributed.decided(last_checkpoint(checkpoints)))

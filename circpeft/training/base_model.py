@@ -63,8 +63,16 @@ def check(recipe: Recipe) -> None:
 
 
 def config_of(recipe: Recipe, task: Any, kind: ModuleType, folder: str) -> PretrainedConfig:
-    """The model's config, with the task's outputs and the recipe's dropout."""
+    """The model's config, with the task's outputs and the recipe's dropout.
+
+    Raises: ValueError for a kind of model that is not made for such tasks.
+    """
     config = AutoConfig.from_pretrained(folder, **kind.settings(task))
+    if type(config) not in kind.AUTO._model_mapping and not hasattr(config, "auto_map"):
+        raise ValueError(
+            f"model {recipe.model!r} is a {config.model_type!r}, of which transformers has no {kind.AUTO.__name__[4:]} "
+            f"as task {task.name!r} needs it; choose a model of a kind such as {kind.SUCH}"
+        )
     if recipe.base_dropout is not None:
         for name, value in vars(config).items():
             if type(value) in (int, float) and ("dropout" in name or name.endswith("_pdrop")):
@@ -82,6 +90,11 @@ def outline(recipe: Recipe, kind: ModuleType, config: PretrainedConfig) -> tuple
     with torch.device("meta"):
         base = kind.AUTO.from_config(config)
     head = head_names(base)
+    if kind.NEW_HEAD and not head:  # it would stay as it was drawn, whatever trains
+        raise ValueError(
+            f"model {recipe.model!r}: {type(base).__name__} keeps its head inside of its base model, where no method "
+            f"would train it; choose a model of a kind such as {kind.SUCH}"
+        )
     with torch.random.fork_rng():  # some methods draw projections, and BOFT cannot on the meta device
         return adapted(base, recipe), head
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,10 +16,18 @@ from ..tasks import ImageTask, pictures
 from .text import LOADING, classifying, predictions, settings
 
 AUTO = AutoModelForImageClassification
+NEW_HEAD, SUCH = True, "vit, dinov2 or swin"
+PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 
 
 def processor(folder: str) -> Any:
-    """The image processor of a model: how it wants images resized and scaled."""
+    """The image processor of a model: how it wants images resized and scaled.
+
+    Raises: FileNotFoundError for a local folder without one.
+    """
+    local = Path(folder)
+    if local.is_dir() and not any((local / name).exists() for name in PROCESSORS):
+        raise FileNotFoundError(f"model {folder!r} has no image processor; expected one of: {', '.join(PROCESSORS)}")
     return AutoImageProcessor.from_pretrained(folder)
 
 
@@ -36,6 +45,7 @@ def encode(data: DatasetDict, task: ImageTask, image_processor: Any, config: Pre
 def tokens_in(rows: Any, config: PretrainedConfig) -> int:
     """Patches of images (rows of a data set, or a batch); of a model without patches, the images."""
     images = len(rows["pixel_values"]) if isinstance(rows, dict) else len(rows)
+    config = getattr(config, "vision_config", config)  # beside a text's, as CLIP has it
     patches = 1
     if hasattr(config, "patch_size") and hasattr(config, "image_size"):
         sizes = [[n, n] if isinstance(n, int) else n for n in (config.image_size, config.patch_size)]
@@ -54,4 +64,15 @@ def trainer(task: ImageTask, image_processor: Any, recipe: Recipe, **common: Any
     return classifying(task, data_collator=_batch, **common)
 
 
-__all__ = ["AUTO", "LOADING", "encode", "predictions", "processor", "settings", "tokens_in", "trainer"]
+__all__ = [
+    "AUTO",
+    "LOADING",
+    "NEW_HEAD",
+    "SUCH",
+    "encode",
+    "predictions",
+    "processor",
+    "settings",
+    "tokens_in",
+    "trainer",
+]

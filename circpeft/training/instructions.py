@@ -22,6 +22,7 @@ from .even import IGNORED, EvenTrainer
 from .tokens import count, longest, mapped, tokenizer_of
 
 AUTO = AutoModelForCausalLM
+NEW_HEAD, SUCH = False, "llama, qwen3 or gpt2"
 LOADING: dict[str, Any] = {}
 tokens_in = count
 
@@ -41,8 +42,8 @@ def processor(folder: str) -> PreTrainedTokenizerBase:
 
 
 def settings(task: InstructionTask) -> dict[str, Any]:
-    """What the model's config takes from the task: nothing."""
-    return {}
+    """What the model's config takes from the task: BERT and its like are to see no token behind their own."""
+    return {"is_decoder": True}
 
 
 def encode(

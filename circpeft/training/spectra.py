@@ -8,6 +8,7 @@ from copy import deepcopy
 import torch
 from peft import PeftModel
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 from ..recipes import Recipe
 
@@ -19,12 +20,16 @@ def watched(base: nn.Module, recipe: Recipe) -> dict[str, Tensor]:
     square, rectangular = "", ""
     for name, layer in base.named_modules():
         inside = any(part.isdigit() for part in name.split("."))  # of the stack of layers, not a pooler or head
-        if type(layer) is nn.Linear and inside and _is_target(name, recipe.target_modules):
-            if layer.in_features == layer.out_features:
+        if type(layer) in (nn.Linear, Conv1D) and inside and _is_target(name, recipe.target_modules):
+            if layer.weight.shape[0] == layer.weight.shape[1]:
                 square = name
             else:
                 rectangular = name
-    return {name: base.get_submodule(name).weight.detach().clone() for name in (square, rectangular) if name}
+    return {name: _weight(base.get_submodule(name)).clone() for name in (square, rectangular) if name}
+
+
+def _weight(layer: nn.Module) -> Tensor:
+    return layer.weight.detach().T if isinstance(layer, Conv1D) else layer.weight.detach()
 
 
 def _is_target(name: str, targets: tuple[str, ...] | str) -> bool:

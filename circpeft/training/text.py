@@ -22,6 +22,7 @@ from .even import EvenTrainer
 from .tokens import count, longest, mapped, tokenizer_of
 
 AUTO = AutoModelForSequenceClassification
+NEW_HEAD, SUCH = True, "bert, roberta or llama"
 # A published model may carry the classes that it was trained on: its head is left behind.
 LOADING = {"ignore_mismatched_sizes": True}
 processor = tokenizer_of
@@ -62,9 +63,15 @@ def trainer(task: Task, tokenizer: PreTrainedTokenizerBase, recipe: Recipe, **co
     return classifying(task, data_collator=DataCollatorWithPadding(tokenizer), **common)
 
 
+def _logits(outputs: Any, labels: Any) -> Any:
+    # Those that decode, such as T5 and BART, also return their encoder's states.
+    return outputs[0] if isinstance(outputs, tuple) else outputs
+
+
 def classifying(task: Any, **common: Any) -> Trainer:
     """A Trainer with the metric, for which an accumulated step has the mean of its batches' losses."""
-    made = EvenTrainer(compute_metrics=partial(score, task=task), **common)
+    metric = {"compute_metrics": partial(score, task=task), "preprocess_logits_for_metrics": _logits}
+    made = EvenTrainer(**metric, **common)
     # Otherwise the Trainer leaves the mean to the model wherever its forward has a **kwargs: BERT's has one, and takes
     # no mean, so that two batches would have twice the loss of one.
     made.model_accepts_loss_kwargs = False

@@ -77,6 +77,8 @@ def longest(max_length: int, tokenizer: PreTrainedTokenizerBase, config: Pretrai
     64
     """
     positions = getattr(config, "max_position_embeddings", None) or max_length
+    if positions < 0:  # XLNet's word for as many as one likes
+        positions = max_length
     if config.model_type in FROM_PADDING:
         positions -= config.pad_token_id + 1
     return min(max_length, tokenizer.model_max_length, positions)

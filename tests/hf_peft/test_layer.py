@@ -173,7 +173,7 @@ def test_unsupported_layers_are_named_with_their_type(method, layer, kind):
 
 
 def test_the_projection_inside_multihead_attention_is_refused(method):
-    with pytest.raises(TypeError, match="'out_proj'.*MultiheadAttention.*exclude_modules"):
+    with pytest.raises(TypeError, match="MultiheadAttention reads the weight of layer 'out_proj'.*exclude_modules"):
         inject(nn.MultiheadAttention(8, 2), method(target_modules=["out_proj"]))
 
 

@@ -1,0 +1,60 @@
+"""Layers that a model reads without calling them get no adapter that would do nothing."""
+
+import pytest
+import torch
+from torch import nn
+from transformers import MambaConfig, MambaForCausalLM, SiglipConfig, SiglipForImageClassification
+
+from circpeft import inject
+from circpeft.hf_peft.bypassed import bypassed
+
+SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "intermediate_size": 32, "num_attention_heads": 2}
+
+
+def mamba() -> nn.Module:
+    torch.manual_seed(0)
+    return MambaForCausalLM(MambaConfig(vocab_size=20, hidden_size=16, num_hidden_layers=2, state_size=4))
+
+
+def siglip() -> nn.Module:
+    torch.manual_seed(0)
+    return SiglipForImageClassification(
+        SiglipConfig(vision_config={**SIZES, "image_size": 16, "patch_size": 8}, text_config=SIZES)
+    )
+
+
+def adapted(model: nn.Module) -> set[str]:
+    return {name.split(".")[-1] for name, layer in model.named_modules() if hasattr(layer, "base_layer")}
+
+
+def test_all_linear_leaves_them_out(method):
+    with pytest.warns(UserWarning, match=r"all-linear leaves out backbone\.layers\.0\.mixer\.dt_proj, .*out_proj"):
+        model = inject(mamba(), method(target_modules="all-linear"))
+    assert adapted(model) == {"in_proj"}
+    with pytest.warns(UserWarning, match=r"leaves out vision_model\.head\.attention\.out_proj: the model reads"):
+        model = inject(siglip(), method(target_modules="all-linear", exclude_modules=["classifier"]))
+    assert adapted(model) == {"q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"}
+    assert not hasattr(model.vision_model.head.attention.out_proj, "base_layer")
+
+
+@pytest.mark.parametrize("name", ["x_proj", "dt_proj", "out_proj"])
+def test_named_they_are_refused(method, name):
+    with pytest.raises(TypeError, match=rf"the fused kernel of mamba reads the weight of layer '.*\.{name}' without"):
+        inject(mamba(), method(target_modules=[name]))
+
+
+def test_the_same_name_elsewhere_is_no_reason(method):
+    inject(siglip(), method(target_modules=[r"self_attn.out_proj"]))
+    assert {name.rsplit(".", 1)[-1] for name in bypassed(mamba())} == {"x_proj", "dt_proj", "out_proj"}
+    assert list(bypassed(siglip())) == ["vision_model.head.attention.out_proj"]
+
+
+def test_all_linear_of_a_model_without_linear_layers_says_so(method):
+    from transformers import ResNetConfig, ResNetForImageClassification
+
+    sizes = {"embedding_size": 8, "hidden_sizes": [8], "depths": [1], "num_labels": 3}
+    model = ResNetForImageClassification(ResNetConfig(**sizes))
+    config = method(target_modules="all-linear", exclude_modules=["1"])
+    with pytest.raises(ValueError, match="'all-linear', and ResNetForImageClassification has no linear layer to adapt"):
+        inject(model, config)
+    assert config.target_modules == "all-linear"

@@ -1,0 +1,170 @@
+"""Models of other kinds than BERT, ViT and LLaMA: they train, and what was saved gives the recorded answers."""
+
+import json
+import shutil
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from PIL import Image
+from tokenizers.processors import TemplateProcessing
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModelForImageClassification,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertConfig,
+    BertLMHeadModel,
+    ViTImageProcessor,
+)
+
+from circpeft import tasks, training
+
+SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 64, "num_attention_heads": 2}
+DECODES = {"decoder_attention_heads": 2, "encoder_attention_heads": 2, "decoder_ffn_dim": 64, "encoder_ffn_dim": 64}
+# Sizes, and the adapted layers' parameters under C3A: a kernel of gcd(d_in, d_out) numbers for every square block.
+TEXTS = {
+    "bart": ({"d_model": 32, "encoder_layers": 1, "decoder_layers": 1, **DECODES}, 640),
+    "t5": ({"d_model": 32, "d_ff": 64, "num_layers": 1, "num_heads": 2, "d_kv": 16}, 640),
+    "xlnet": ({"d_model": 32, "n_layer": 2, "n_head": 2, "d_inner": 64}, 256),
+    "gpt2": ({"n_embd": 32, "n_layer": 2, "n_head": 2}, 768),
+    "deberta-v2": ({**SIZES, "relative_attention": True, "pos_att_type": ["c2p"]}, 576),
+    "modernbert": ({**SIZES, "local_attention": 8}, 640),
+}
+TOWERS = {"vision_config": {**SIZES, "image_size": 16, "patch_size": 8}, "text_config": SIZES}
+IMAGES = {
+    "clip": (TOWERS, 512, 3 * 33, 4),
+    "siglip": (TOWERS, 640, 3 * 33, 4),
+    "swin": (
+        {"embed_dim": 16, "depths": [1, 1], "num_heads": [1, 2], "image_size": 16, "patch_size": 4, "window_size": 2},
+        640,
+        99,
+        16,
+    ),
+}
+COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
+
+
+def saved(auto: type, kind: str, sizes: dict, folder: Path) -> str:
+    config = AutoConfig.for_model(kind, **sizes)
+    config.architectures = [kind]
+    torch.manual_seed(0)
+    auto.from_config(config).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture
+def text_model(tiny_model, tmp_path):
+    """A function that saves a model of a kind, with a tokenizer that ends texts as such models want it."""
+
+    def make(kind: str, sizes: dict) -> str:
+        tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+        ends = {"eos_token_id": tokenizer.sep_token_id, "pad_token_id": tokenizer.pad_token_id}
+        if kind in ("bart", "t5"):
+            end = ("[SEP]", tokenizer.sep_token_id)
+            tokenizer._tokenizer.post_processor = TemplateProcessing(single="$A [SEP]", special_tokens=[end])
+            ends["decoder_start_token_id"] = tokenizer.cls_token_id
+        tokenizer.save_pretrained(tmp_path / kind)
+        sizes = {"vocab_size": len(tokenizer), **ends, **sizes}
+        return saved(AutoModelForSequenceClassification, kind, sizes, tmp_path / kind)
+
+    return make
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+@torch.no_grad()
+def test_texts(recipe, text_model, data_dir, kind):
+    sizes, parameters = TEXTS[kind]
+    folder = text_model(kind, sizes)
+    made = recipe("c3a", model=folder, target_modules="all-linear", epochs=1, learning_rate=0.3)
+    with torch.enable_grad():
+        result = training.run(made)
+    assert result.trainable_parameters == parameters and result.head_parameters > 0 and result.spectra
+    base = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2, ignore_mismatched_sizes=True)
+    model = PeftModel.from_pretrained(base, training.weights_of(made)).eval()
+    rows, tokenizer = tasks.load("sst2", data_dir)[0]["test"], AutoTokenizer.from_pretrained(folder)
+    alone = [model(**tokenizer(text, return_tensors="pt")).logits.argmax().item() for text in rows["sentence"]]
+    assert alone == result.predictions
+    assert sum(map(int.__eq__, alone, rows["label"])) / len(alone) == result.test_score
+
+
+@pytest.fixture(scope="module")
+def colours(tmp_path_factory) -> str:
+    folder = tmp_path_factory.mktemp("colours")
+    for split in ("train", "validation", "test"):
+        for name, colour in COLOURS.items():
+            (folder / split / name).mkdir(parents=True)
+            for number in range(6):
+                seen = tuple(max(0, value - 9 * number) for value in colour)
+                Image.new("RGB", (16, 16), seen).save(folder / split / name / f"{number}.png")
+    return str(folder)
+
+
+@pytest.mark.parametrize("kind", IMAGES)
+@torch.no_grad()
+def test_images(recipe, colours, tmp_path, kind):
+    """CLIP's and SigLIP's new head trains, as that of others does."""
+    sizes, parameters, head, patches = IMAGES[kind]
+    folder = saved(AutoModelForImageClassification, kind, sizes, tmp_path / kind)
+    ViTImageProcessor(size={"height": 16, "width": 16}).save_pretrained(folder)
+    settings = {"model": folder, "data_dir": colours, "target_modules": "all-linear", "learning_rate": 0.3}
+    made = recipe("c3a", task="images", **settings, batch_size=6)
+    with torch.enable_grad(), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = training.run(made)
+    assert (result.trainable_parameters, result.head_parameters) == (parameters, head)
+    assert result.score > 0.9 and result.start_score < 0.7
+    unused = [str(w.message) for w in caught if "no gradient reached" in str(w.message)]
+    if kind == "siglip":  # the pooling of whole SigLIP is there, and not used for classes
+        [said] = unused
+        assert "reached 2 trainable parameters" in said and "vision_model.head.mlp.fc1.circonv" in said
+    else:
+        assert not unused
+    base = AutoModelForImageClassification.from_pretrained(folder, num_labels=3, ignore_mismatched_sizes=True)
+    model, processor = (
+        PeftModel.from_pretrained(base, training.weights_of(made)),
+        AutoImageProcessor.from_pretrained(folder),
+    )
+    rows = tasks.load("images", colours)[0]["test"]["image"]
+    alone = [model.eval()(**processor(image, return_tensors="pt")).logits.argmax().item() for image in rows]
+    assert alone == result.predictions
+    config = AutoConfig.from_pretrained(folder)
+    assert training.images.tokens_in(rows, config) == patches * len(rows)
+
+
+def test_a_model_that_is_not_made_for_the_task(recipe, instruction, text_model, colours, tiny_model, tmp_path):
+    t5 = text_model("t5", TEXTS["t5"][0])
+    with pytest.raises(
+        ValueError, match=r"is a 't5', of which transformers has no ModelForCausalLM as task 'gsm8k' needs"
+    ):
+        training.check([instruction("c3a", model=t5)])
+    with pytest.raises(ValueError, match="is a 'bert', of which transformers has no ModelForImageClassification as"):
+        training.check([recipe("c3a", task="images", data_dir=colours, model=tiny_model)])
+    swin = saved(AutoModelForImageClassification, "swin", IMAGES["swin"][0], tmp_path / "swin")
+    with pytest.raises(FileNotFoundError, match="has no image processor; expected one of: preprocessor_config.json"):
+        training.check([recipe("c3a", task="images", data_dir=colours, model=swin)])
+    perceiver = {"num_latents": 2, "d_latents": 8, "d_model": 8, "num_blocks": 1, "num_self_attends_per_block": 1}
+    folder = text_model("perceiver", {**perceiver, "num_self_attention_heads": 1, "num_cross_attention_heads": 1})
+    for method in ("head", "lora"):
+        with pytest.raises(
+            ValueError, match="PerceiverForSequenceClassification keeps its head inside of its base mod"
+        ):
+            training.check([recipe(method, model=folder, target_modules="all-linear")])
+
+
+@torch.no_grad()
+def test_bert_as_a_language_model_sees_no_later_token(instruction, tiny_llama, tmp_path):
+    folder = Path(shutil.copytree(tiny_llama, tmp_path / "bert"))
+    (folder / "generation_config.json").unlink()
+    size = json.loads((folder / "config.json").read_text())["vocab_size"]
+    BertLMHeadModel(BertConfig(vocab_size=size, is_decoder=False, **SIZES)).save_pretrained(folder)
+    made, kind = instruction("c3a", model=str(folder)), training.instructions
+    config = training.base_model.config_of(made, tasks.get("gsm8k"), kind, str(folder))
+    model = training.base_model.load(made, kind, str(folder), config).eval()
+    ids = torch.tensor([[4, 5, 6, 7], [4, 5, 6, 9]])
+    first, second = model(input_ids=ids).logits
+    torch.testing.assert_close(first[:3], second[:3])
+    assert not torch.allclose(first[3], second[3])
