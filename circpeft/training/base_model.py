@@ -73,11 +73,21 @@ def config_of(recipe: Recipe, task: Any, kind: ModuleType, folder: str) -> Pretr
             f"model {recipe.model!r} is a {config.model_type!r}, of which transformers has no {kind.AUTO.__name__[4:]} "
             f"as task {task.name!r} needs it; choose a model of a kind such as {kind.SUCH}"
         )
+    if kind.NEW_HEAD and config.num_labels != task.num_labels:  # PVT's keeps its own number, whatever is asked for
+        config.num_labels = task.num_labels
+        for name, value in kind.settings(task).items():
+            setattr(config, name, value)
     if recipe.base_dropout is not None:
-        for name, value in vars(config).items():
-            if type(value) in (int, float) and ("dropout" in name or name.endswith("_pdrop")):
-                setattr(config, name, recipe.base_dropout)
+        _set_dropout(config, recipe.base_dropout)
     return config
+
+
+def _set_dropout(config: PretrainedConfig, probability: float) -> None:
+    for name, value in list(vars(config).items()):
+        if isinstance(value, PretrainedConfig):  # CLIP has one for images and one for texts
+            _set_dropout(value, probability)
+        elif type(value) in (int, float) and ("dropout" in name or name.endswith("_pdrop")):
+            setattr(config, name, probability)
 
 
 def adapted(base: nn.Module, recipe: Recipe) -> nn.Module:
@@ -109,6 +119,8 @@ def load(recipe: Recipe, kind: ModuleType, folder: str, config: PretrainedConfig
         loading["quantization_config"] = _quantized(recipe, kind, config)
     with models.hub_errors(recipe.model):
         base = kind.AUTO.from_pretrained(folder, config=config, dtype=dtype, **loading)
+    if recipe.method != "full":
+        _freeze_statistics(base)
     if recipe.quantization:
         # bitsandbytes lays 4-bit weights out anew at the first evaluation on some CPUs, and then has no gradient.
         for layer in base.modules():
@@ -129,6 +141,20 @@ def _quantized(recipe: Recipe, kind: ModuleType, config: PretrainedConfig) -> Bi
         return BitsAndBytesConfig(load_in_8bit=True, **settings)
     compute = getattr(torch, recipe.base_dtype)
     return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=compute, **settings)
+
+
+def _freeze_statistics(base: nn.Module) -> None:
+    """Have batch norms outside the head use what they know: trained along, they would change a frozen base model, and
+    what they learn would be in no adapter.
+    """
+    head = {inner for name in new_head_names(base) for inner in base.get_submodule(name).modules()}
+    for layer in base.modules():
+        if getattr(layer, "running_mean", None) is not None and layer not in head:
+            layer.register_forward_pre_hook(_as_evaluated)
+
+
+def _as_evaluated(module: nn.Module, inputs: tuple) -> None:
+    module.eval()
 
 
 def _in_float32(module: nn.Module, inputs: tuple) -> tuple:

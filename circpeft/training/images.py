@@ -36,8 +36,10 @@ def encode(data: DatasetDict, task: ImageTask, image_processor: Any, config: Pre
 
     def pixels(rows: dict) -> dict:
         seen = [pictures.rgb(picture) for picture in rows["image"]]
-        values = image_processor(seen, return_tensors="pt")["pixel_values"]
-        return {"pixel_values": list(values), "labels": rows["label"]}
+        values = image_processor(seen, return_tensors="pt")
+        # SigLIP 2 also takes which of its patches are of the image, and how many there are each way.
+        inputs = {name: list(values[name]) for name in image_processor.model_input_names if name in values}
+        return {**inputs, "labels": rows["label"]}
 
     return DatasetDict({split: rows.with_transform(pixels) for split, rows in data.items()})
 
@@ -55,7 +57,8 @@ def tokens_in(rows: Any, config: PretrainedConfig) -> int:
 
 def _batch(rows: list[dict]) -> dict[str, Tensor]:
     labels = torch.tensor([row["labels"] for row in rows])
-    return {"pixel_values": torch.stack([row["pixel_values"] for row in rows]), "labels": labels}
+    inputs = {name: torch.stack([row[name] for row in rows]) for name in rows[0] if name != "labels"}
+    return {**inputs, "labels": labels}
 
 
 def trainer(task: ImageTask, image_processor: Any, recipe: Recipe, **common: Any) -> Trainer:
