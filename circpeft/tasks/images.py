@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow
 from datasets import Dataset, DatasetDict, Image
 
-from . import image_folders, image_labels, pictures, splits, text_labels
+from . import image_folders, image_labels, image_metadata, pictures, splits, text_labels
 from .base import METRICS
 
 SHOWN = 1000  # characters of an error
@@ -54,12 +54,13 @@ class ImageTask:
         return float(METRICS[self.metric](labels, predictions))
 
     def read_folder(self, folder: str | Path) -> DatasetDict:
-        """Images from a folder: train/CLASS/*.png and so on (see `image_folders.read`), or a table of them.
+        """Images from a folder: train/CLASS/*.png and so on (see `image_folders.read`), with train/metadata.csv (see
+        `image_metadata.read`), or a table of them.
 
         All of it may lie in one folder of this one. In a table, the paths of images are relative to ``folder``.
         """
         folder = Path(folder).expanduser()
-        if made := image_folders.read(folder):
+        if made := image_metadata.read(folder, self.columns[1]) or image_folders.read(folder):
             return made
         try:
             data = splits.read_folder(folder, self.name)
