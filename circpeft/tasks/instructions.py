@@ -13,7 +13,7 @@ from typing import Any
 
 from datasets import Dataset, DatasetDict, Value
 
-from . import answers, formulas, splits
+from . import answers, formulas, object_files, splits
 
 SHOWN = 120  # characters of a reference in an error, from its end
 NUMBER = "'#### NUMBER' at the end, or the number alone"
@@ -111,7 +111,9 @@ class InstructionTask:
         return sum(right) / len(right)
 
     def read_folder(self, folder: str | Path) -> DatasetDict:
-        """Splits from files of a folder."""
+        """Splits from files of a folder, or from its folders of files with a row each (see `object_files.read`)."""
+        if made := object_files.read(Path(folder).expanduser()):
+            return made
         return splits.read_folder(folder, self.name, (*self.columns, *filter(None, [self.optional])))
 
     def with_labels_of(self, data: DatasetDict) -> InstructionTask:

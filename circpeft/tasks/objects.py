@@ -39,18 +39,46 @@ def read(file: BinaryIO, place: str) -> Dataset:
         rows = rows[0]
     if not rows:
         raise ValueError("no data")
-    for number, row in enumerate(rows):
-        if not isinstance(row, dict):
-            raise ValueError(f"row {number} of {place!r} is {repr(row)[:80]}; expected an object, {{...}}")
-    if len(rows) == 1 and all(isinstance(value, (list, dict)) for value in rows[0].values()):
+    if len(rows) == 1 and isinstance(rows[0], dict) and all(isinstance(v, (list, dict)) for v in rows[0].values()):
         raise ValueError(
             f"{place!r} is one object of lists or objects ({', '.join([*rows[0]][:8])}); expected a list of rows, "
             f"[{{...}}, {{...}}], or a row a line"
         )
+    return _table(rows, [f"row {number} of {place!r}" for number in range(len(rows))])
+
+
+def joined(files: list[tuple[str, bytes]]) -> Dataset:
+    """The rows of files that hold one object each: what each is called in errors, and its bytes.
+
+    Raises: ValueError for no file, a file that is not UTF-8 or that holds nothing or more than one value, and what
+    `read` refuses of a row.
+
+    >>> joined([("1.json", b'{"problem": "1+1"}'), ("2.json", b'{"problem": "1+2"}')])["problem"][:]
+    ['1+1', '1+2']
+    """
+    rows = []
+    for place, content in files:
+        try:
+            found = list(_values(content.decode(), place))
+        except UnicodeDecodeError as error:
+            raise ValueError(f"cannot read {place!r}: it is not UTF-8 ({error})") from error
+        if len(found) != 1:
+            raise ValueError(f"{place!r} holds {len(found)} values; expected one object, {{...}}")
+        rows += found
+    if not rows:
+        raise ValueError("no data")
+    return _table(rows, [repr(place) for place, _ in files])
+
+
+def _table(rows: list, places: list[str]) -> Dataset:
+    """The rows as columns; ``places`` says where each stands."""
+    for row, place in zip(rows, places, strict=True):
+        if not isinstance(row, dict):
+            raise ValueError(f"{place} is {repr(row)[:80]}; expected an object, {{...}}")
     names = dict.fromkeys(name for row in rows for name in row)
     columns = {name: [row.get(name) for row in rows] for name in names}
     for name, values in columns.items():
-        _check(name, values, place)
+        _check(name, values, places)
     try:
         return Dataset.from_dict(columns)
     except pyarrow.ArrowException:
@@ -85,11 +113,11 @@ def _values(text: str, place: str) -> Iterator[Any]:
         at = BLANK.match(text, at).end()
 
 
-def _check(name: str, values: list, place: str) -> None:
+def _check(name: str, values: list, places: list[str]) -> None:
     """Raise ValueError for values that a table would change or cannot hold."""
     both = {*map(type, values)} >= {bool, float}  # of which true would become 1.0
-    for row, value in enumerate(values):
-        where = f"row {row} of {place!r} has"
+    for place, value in zip(places, values, strict=True):
+        where = f"{place} has"
         if isinstance(value, str) and HALF.search(value):
             raise ValueError(f"{where} half of a character in column {name!r}, {value[:80]!r}; expected a text")
         if isinstance(value, int) and not -(2**63) <= value < 2**63:
