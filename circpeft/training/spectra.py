@@ -7,9 +7,11 @@ from copy import deepcopy
 
 import torch
 from peft import PeftModel
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from ..hf_peft.base_weights import float_layer, float_weight, is_quantized, linear_shape
 from ..recipes import Recipe
 
 
@@ -20,8 +22,10 @@ def watched(base: nn.Module, recipe: Recipe) -> dict[str, Tensor]:
     square, rectangular = "", ""
     for name, layer in base.named_modules():
         inside = any(part.isdigit() for part in name.split("."))  # of the stack of layers, not a pooler or head
-        if type(layer) in (nn.Linear, Conv1D) and inside and _is_target(name, recipe.target_modules):
-            if layer.weight.shape[0] == layer.weight.shape[1]:
+        linear = type(layer) in (nn.Linear, Conv1D) or is_quantized(layer)
+        if linear and inside and _is_target(name, recipe.target_modules):
+            d_in, d_out = linear_shape(layer, name)
+            if d_in == d_out:
                 square = name
             else:
                 rectangular = name
@@ -29,7 +33,8 @@ def watched(base: nn.Module, recipe: Recipe) -> dict[str, Tensor]:
 
 
 def _weight(layer: nn.Module) -> Tensor:
-    return layer.weight.detach().T if isinstance(layer, Conv1D) else layer.weight.detach()
+    weight = float_weight(layer)
+    return weight.T if isinstance(layer, Conv1D) else weight
 
 
 def _is_target(name: str, targets: tuple[str, ...] | str) -> bool:
@@ -43,8 +48,13 @@ def spectrum(model: nn.Module, name: str, before: Tensor) -> list[float]:
     layer = (model.get_base_model() if isinstance(model, PeftModel) else model).get_submodule(name)
     # Under FSDP a process has a part of each parameter; every one of them has to call this, and gathers the whole.
     whole = {id(p): nn.Parameter(p.full_tensor()) for p in layer.parameters() if hasattr(p, "full_tensor")}
-    layer = deepcopy(layer, whole).eval().cpu().double()
-    units = torch.eye(before.shape[1], dtype=torch.float64)
+    rounded = layer.get_base_layer() if isinstance(layer, BaseTunerLayer) else layer
+    dtype = torch.float64
+    if is_quantized(rounded):  # its product rounds its inputs, too; PEFT's (IA)³ takes float32 alone there
+        dtype = torch.float32
+        whole[id(rounded)] = float_layer(rounded, dtype)
+    layer = deepcopy(layer, whole).eval().cpu().to(dtype)
+    units = torch.eye(before.shape[1], dtype=dtype)
     with torch.no_grad():
         weight = (layer(units) - layer(torch.zeros_like(units[:1]))).T
-    return torch.linalg.svdvals(weight - before.cpu().double()).tolist()
+    return torch.linalg.svdvals(weight.double() - before.cpu().double()).tolist()

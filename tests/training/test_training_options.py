@@ -195,6 +195,20 @@ def test_c3a_trains_on_rounded_weights(of_kind, seen, kind, bits):
     exact = training.run(of_kind(kind, "c3a"))
     assert losses(result) == pytest.approx(losses(exact), rel=0.15)
     assert result.trainable_parameters == exact.trainable_parameters
+    assert list(result.spectra) == list(exact.spectra) and len(result.spectra) == 2
+    for name, values in result.spectra.items():
+        assert sum(values) == pytest.approx(sum(exact.spectra[name]), rel=0.15)
+
+
+@needs_bitsandbytes
+@pytest.mark.parametrize("bits", ["4bit", "8bit"])
+@pytest.mark.parametrize("method", ["lora", "vera", "boft", "fourierft", "ia3", "lamda", "cdvft"])
+def test_the_learnt_change_of_rounded_weights_is_seen(of_kind, method, bits):
+    settings = {"hyperparameters": {"n_frequency": 50}} if method == "fourierft" else {}
+    result = training.run(of_kind("text", method, quantization=bits, epochs=1, **settings))
+    assert len(result.spectra) == 2 and all(values[0] > 1e-4 for values in result.spectra.values())
+    if method == "lora":
+        assert all(max(values[8:]) < 1e-3 * values[0] for values in result.spectra.values())
 
 
 @needs_bitsandbytes
