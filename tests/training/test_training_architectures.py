@@ -5,6 +5,7 @@ import shutil
 import warnings
 from pathlib import Path
 
+import papermill
 import pytest
 import torch
 from peft import PeftModel
@@ -22,7 +23,7 @@ from transformers import (
     ViTImageProcessor,
 )
 
-from circpeft import tasks, training
+from circpeft import results, tasks, training
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 64, "num_attention_heads": 2}
 DECODES = {"decoder_attention_heads": 2, "encoder_attention_heads": 2, "decoder_ffn_dim": 64, "encoder_ffn_dim": 64}
@@ -200,3 +201,22 @@ def test_bert_as_a_language_model_sees_no_later_token(instruction, tiny_llama, t
     first, second = model(input_ids=ids).logits
     torch.testing.assert_close(first[:3], second[:3])
     assert not torch.allclose(first[3], second[3])
+
+
+@pytest.mark.parametrize(
+    ("notebook", "task", "kind"), [("08_language_understanding", "sst2", "bart"), ("09_images", "images", "clip")]
+)
+def test_notebooks(text_model, data_dir, colours, tmp_path, notebook, task, kind):
+    """They look into models and load what was trained."""
+    if task == "sst2":
+        folder, data = text_model(kind, TEXTS[kind][0]), data_dir
+    else:
+        folder, data = saved(AutoModelForImageClassification, kind, IMAGES[kind][0], tmp_path / kind), colours
+        ViTImageProcessor(size={"height": 16, "width": 16}).save_pretrained(folder)
+    given = {"profile": "smoke", "task": task, "model": folder, "data_dir": data, "target_modules": "all-linear"}
+    given |= {"methods": "head,c3a", "output_dir": str(tmp_path / "records")}
+    done = papermill.execute_notebook(
+        results.ROOT / "notebooks" / f"{notebook}.ipynb", tmp_path / "done.ipynb", given, progress_bar=False
+    )
+    said = "".join(str(output.get("text", "")) for cell in done.cells for output in cell.get("outputs", []))
+    assert "c3a: " in said and " KiB on disk" in said  # loaded, and the same when merged
