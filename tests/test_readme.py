@@ -98,6 +98,16 @@ def test_the_run_with_two_threads_is_on_record():
     assert f"ended at {row['test_score']:.3f}" in README
 
 
+def test_the_runs_with_a_longer_warm_up_are_on_record():
+    path = results.ROOT / "benchmarks" / "results" / "word_problems_warmup.json"
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    assert {row["settings"]["warmup"] for row in rows} == {0.2}
+    scores = {(row["label"], row["seed"]): f"{row['test_score']:.3f}" for row in rows}
+    first, second, third = (scores["c3a:learning_rate=2.0", seed] for seed in range(3))
+    assert f"to {first}, {second} and {third}." in README
+    assert f"`lora` ends at {scores['lora', 0]} and of `cdvft` at {scores['cdvft', 0]}" in README
+
+
 def test_a_hundred_runs_were_neither_lost_nor_made_twice():
     record = json.loads((results.ROOT / "benchmarks" / "results" / "sweeps.json").read_text(encoding="utf-8"))
     assert record["same_scores"]
