@@ -25,14 +25,15 @@ IMAGES = {
     "clip": (VISION, ["classifier"]),
     "siglip": (VISION, ["classifier"]),
     "hgnet_v2": ({}, ["fc"]),
+    "pp_lcnet": ({"scale": 0.25}, ["last_convolution", "head"]),
     # Their last norm has the name of those within, which PEFT would train as well.
     "poolformer": (STAGES, ["classifier"]),
     "swiftformer": ({"embed_dims": [16] * 4, "depths": [1] * 4}, ["head", "dist_head"]),
 }
 
 
-def made(auto: type, kind: str, sizes: dict) -> nn.Module:
-    config = AutoConfig.for_model(kind, **sizes, num_labels=3)
+def made(auto: type, kind: str, sizes: dict, classes: int = 3) -> nn.Module:
+    config = AutoConfig.for_model(kind, **sizes, num_labels=classes)
     config.architectures = [kind]
     with torch.device("meta"):
         return auto.from_config(config)
@@ -45,10 +46,10 @@ CASES += [(AutoModelForImageClassification, kind, *case) for kind, case in IMAGE
 @pytest.mark.parametrize(("auto", "kind", "sizes", "head"), CASES, ids=[case[1] for case in CASES])
 def test_the_head_is_what_trains_beside_an_adapter(auto, kind, sizes, head):
     model = made(auto, kind, sizes)
-    assert head_names(model) == head
+    assert head_names(model) == head == head_names(made(auto, kind, sizes, classes=30_000))
     size = sum(p.numel() for name in head for p in model.get_submodule(name).parameters())
     assert methods.trainable_parameters(methods.apply(model, "head")) == size
-    if kind in ("hgnet_v2", "poolformer"):  # convolutions alone
+    if kind in ("hgnet_v2", "pp_lcnet", "poolformer"):  # convolutions alone
         return
     model = made(auto, kind, sizes)
     adapted = methods.apply(model, "lora", target_modules="all-linear", r=1)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from peft import PeftConfig, get_peft_model
 from peft.tuners.tuners_utils import check_target_module_exists
 from torch import nn
+from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from ..hf_peft import unmatched_targets
@@ -45,8 +46,11 @@ def head_names(model: nn.Module) -> list[str]:
     if not hasattr(model, base or " "):
         if not base or not HEADED.search(type(model).__name__):
             return []  # a base model, or no transformers model at all: nothing is beside it
-        # CLIP's, and others': the base model is none of its children, but its largest is what the head lies behind.
-        base = max(sizes, key=sizes.get)
+        # CLIP's, and others': their base model goes by another name, and the head lies behind it.
+        children = dict(model.named_children())
+        base = next((name for name, child in children.items() if isinstance(child, PreTrainedModel)), "") or max(
+            (name for name, child in children.items() if not isinstance(child, nn.Linear)), key=sizes.get
+        )
         sizes = dict(list(sizes.items())[list(sizes).index(base) :])
     inner = [name for name, _ in model.named_modules() if "." in name]
     return [name for name, size in sizes.items() if size and name != base and not _shared_norm(model, name, inner)]

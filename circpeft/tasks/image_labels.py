@@ -26,7 +26,7 @@ def numbered(task: str, split: str, rows: Dataset, classes: list[str] | None) ->
                 raise ValueError(f"{_has(task, split, row, label)}; expected 0 to {feature.num_classes - 1}")
         own, named = feature.names, [feature.names[label] for label in labels]
     else:
-        own, named = _names(task, split, labels)
+        own, named = _names(task, split, labels, classes)
     if classes is None:
         if len(set(named)) < 2:
             raise ValueError(f"train of task {task!r} has one class, {named[0]!r}; at least two are needed")
@@ -47,8 +47,8 @@ def numbered(task: str, split: str, rows: Dataset, classes: list[str] | None) ->
     return rows.remove_columns("label").add_column("label", made, feature=ClassLabel(names=classes))
 
 
-def _names(task: str, split: str, labels: list) -> tuple[list[str], list[str]]:
-    """The classes that labels without a list of names speak of, and each label's."""
+def _names(task: str, split: str, labels: list, known: list[str] | None) -> tuple[list[str], list[str]]:
+    """The classes that labels without a list of names speak of, where none are known yet, and each label's name."""
     first, found = None, []
     for row, label in enumerate(labels):
         if isinstance(label, float) and label.is_integer():
@@ -61,6 +61,8 @@ def _names(task: str, split: str, labels: list) -> tuple[list[str], list[str]]:
         if first is not str and label < 0:
             raise ValueError(f"{_has(task, split, row, label)}; expected numbers from 0")
         found.append(label if first is str else int(label))
+    if known is not None:
+        return known, [str(label) for label in found]
     if first is not str and max(found) >= max(MOST, len(found)):
         row = found.index(max(found))
         raise ValueError(

@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import datasets
-import pyarrow
 from datasets import Dataset
 
 BLANK = re.compile(r"[\s\ufeff]*")
+# Kinds of values that are kept beside each other in a column of a table.
+PLAIN = ({str}, {bool}, {int}, {int, float})
+EXACT = 2**53  # integers from there on are not all floating-point numbers
 HALF = re.compile("[\ud800-\udfff]")  # of a character outside of the first 65,536, which JSON can name alone
 
 
@@ -39,7 +41,8 @@ def read(file: BinaryIO, place: str) -> Dataset:
         rows = rows[0]
     if not rows:
         raise ValueError("no data")
-    if len(rows) == 1 and isinstance(rows[0], dict) and all(isinstance(v, (list, dict)) for v in rows[0].values()):
+    only = rows[0] if len(rows) == 1 else None
+    if isinstance(only, dict) and only and all(isinstance(value, (list, dict)) for value in only.values()):
         raise ValueError(
             f"{place!r} is one object of lists or objects ({', '.join([*rows[0]][:8])}); expected a list of rows, "
             f"[{{...}}, {{...}}], or a row a line"
@@ -75,16 +78,32 @@ def _table(rows: list, places: list[str]) -> Dataset:
     for row, place in zip(rows, places, strict=True):
         if not isinstance(row, dict):
             raise ValueError(f"{place} is {repr(row)[:80]}; expected an object, {{...}}")
-    names = dict.fromkeys(name for row in rows for name in row)
-    columns = {name: [row.get(name) for row in rows] for name in names}
+    columns = {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
+    if not columns:
+        raise ValueError("no data")
+    made = None
     for name, values in columns.items():
         _check(name, values, places)
-    try:
-        return Dataset.from_dict(columns)
-    except pyarrow.ArrowException:
-        if not hasattr(datasets, "Json"):  # the kind of a column of several, which came after datasets 4.0
-            raise
-        return Dataset.from_dict(columns, on_mixed_types="use_json")
+        mixed = not _plain(values)
+        if mixed:  # as the texts that they were: datasets takes a text that looks like JSON for what it says
+            values = [None if value is None else json.dumps(value, ensure_ascii=False) for value in values]
+        # The kind of a column of several came after datasets 4.0.
+        feature = datasets.Json() if mixed and hasattr(datasets, "Json") else None
+        made = (
+            Dataset.from_dict({name: values}, features=feature and datasets.Features({name: feature}))
+            if (made is None)
+            else made.add_column(name, values, feature=feature)
+        )
+    return made
+
+
+def _plain(values: list) -> bool:
+    """Whether a column of a table holds these values as they are."""
+    kinds = {*map(type, values)} - {type(None)}
+    if not any(kinds <= plain for plain in PLAIN):
+        return False
+    limit = EXACT if float in kinds else 2**63
+    return not kinds & {int} or all(type(value) is not int or -limit <= value < limit for value in values)
 
 
 def _values(text: str, place: str) -> Iterator[Any]:
@@ -109,18 +128,30 @@ def _values(text: str, place: str) -> Iterator[Any]:
         except json.JSONDecodeError as error:
             where = f"line {error.lineno}, character {error.colno}"
             raise ValueError(f"cannot read {place!r} as json: {where}: {error.msg}") from error
+        except (RecursionError, ValueError) as error:  # nested too deeply, or a number of thousands of digits
+            if repr(place) in str(error):
+                raise
+            raise ValueError(f"cannot read {place!r} as json: {error}") from error
         yield value
         at = BLANK.match(text, at).end()
 
 
 def _check(name: str, values: list, places: list[str]) -> None:
-    """Raise ValueError for values that a table would change or cannot hold."""
-    both = {*map(type, values)} >= {bool, float}  # of which true would become 1.0
+    """Raise ValueError for values that no column holds: half of a character, or a number of more than 64 bits."""
     for place, value in zip(places, values, strict=True):
-        where = f"{place} has"
-        if isinstance(value, str) and HALF.search(value):
-            raise ValueError(f"{where} half of a character in column {name!r}, {value[:80]!r}; expected a text")
-        if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise ValueError(f"{where} {value} in column {name!r}, more than 64 bits; expected a number, or it as text")
-        if both and isinstance(value, bool):
-            raise ValueError(f"{where} {value} in column {name!r}, others are numbers such as 1.5; expected one kind")
+        for leaf in _leaves(value):
+            if isinstance(leaf, str) and HALF.search(leaf):
+                raise ValueError(f"{place} has half of a character in column {name!r}, {leaf[:80]!r}; expected a text")
+            if isinstance(leaf, int) and not -(2**63) <= leaf < 2**64:
+                raise ValueError(f"{place} has {leaf} in column {name!r}, more than 64 bits; expected it as text")
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        yield from value
+        value = list(value.values())
+    if isinstance(value, list):
+        for inner in value:
+            yield from _leaves(inner)
+    else:
+        yield value

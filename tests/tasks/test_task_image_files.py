@@ -78,5 +78,10 @@ def test_ids_are_no_class_numbers(image_folder, data_folder, last):
     said = f"row 1 of split train .* label {last}, which makes {last + 1} classes of 2 rows; .* such as 'id {last}'"
     with pytest.raises(ValueError, match=said):
         tasks.load("images", data_folder(train=rows, validation=rows, test=rows))
+    few = [{"image": rows[0]["image"], "label": last}]
+    many = [{"image": rows[0]["image"], "label": label} for label in range(last + 1)][: 1500 if last == 1000 else 2]
+    if last == 1000:  # in train there are rows of each, in the others there need not be
+        data, _ = tasks.load("images", data_folder(train=many, validation=few, test=few))
+        assert len(data["train"].features["label"].names) == 1001 and data["test"]["label"] == [1000]
     rows[1]["label"] = 999
     assert tasks.load("images", data_folder(train=rows, validation=rows, test=rows))[0]["train"]["label"] == [0, 999]
