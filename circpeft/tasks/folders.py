@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from datasets import Dataset, DatasetDict, load_from_disk
@@ -50,13 +51,13 @@ def read_folder(
     found, others = _survey(home)[0], _others(folder, home)
     if names := _saved_splits(home):
         _refuse_twice(home, names)
-        _refuse_alike(home, names, [*(name for name in names if name.lower() not in SPLIT_OF), *others])
+        refuse_alike(home, names, [*(name for name in names if name.lower() not in SPLIT_OF), *others])
         return _read_saved(home)
     files = {split: _whole(home, split, found[split]) for split in SPLITS if split in found}
     formats = {"saved" if paths[0].is_dir() else _form(paths[0]) for paths in files.values()}
     if len(formats) > 1:
         raise ValueError(f"data_dir {str(home)!r} mixes formats: {', '.join(sorted(formats))}; use one")
-    _refuse_alike(home, [*files], others)
+    refuse_alike(home, [*files], others)
     if formats == {"saved"}:
         return DatasetDict({split: _load(paths[0]) for split, paths in files.items()})
     return DatasetDict({split: tables.read(paths, texts, headerless) for split, paths in files.items()})
@@ -221,7 +222,7 @@ def _refuse_twice(folder: Path, names: list[str]) -> None:
             )
 
 
-def _refuse_alike(folder: Path, names: list[str], others: list[str]) -> None:
+def refuse_alike(folder: Path, names: Iterable[str], others: list[str]) -> None:
     """Raise ValueError where a split is missing, would be made of the others, and something has a name like it."""
     missing = [split for split in SPLITS if split not in {SPLIT_OF.get(name.lower()) for name in names}]
     for other in others:
@@ -229,8 +230,8 @@ def _refuse_alike(folder: Path, names: list[str], others: list[str]) -> None:
             if alike(other, split):
                 raise ValueError(
                     f"data_dir {str(folder)!r} has no {split} split, and {other}, which looks like one, is not read; "
-                    f"expected {split} as {tables.ENDINGS}, or saved with save_to_disk: convert or rename {other}, "
-                    f"or move it away"
+                    f"expected {split} as {tables.ENDINGS}, saved with save_to_disk, or as its other splits are: "
+                    f"convert or rename {other}, or move it away"
                 )
 
 

@@ -14,7 +14,7 @@ from .split_names import SPLIT_OF, renamed
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif")
 # Pictures in a form that Pillow does not read alone, or not as a picture of pixels.
-NOT_READ = (".heic", ".heif", ".jxl", ".svg", ".psd", ".dng", ".cr2", ".nef", ".npy")
+NOT_READ = (".heic", ".heif", ".jxl", ".svg", ".psd", ".dng", ".cr2", ".nef")
 
 
 def read(folder: Path) -> DatasetDict | None:
@@ -64,7 +64,8 @@ def hint(folder: Path) -> str:
     """Where images are looked for, with the folders of this one that would be splits under another name."""
     new = renamed([path.name for path in _inside(folder)[0] if any(_inside(path))])
     moves = ", ".join(f"{name} to {split}" for name, split in new.items() if name.lower() not in SPLIT_OF)
-    return "images may also lie in train/CLASS, test/CLASS and so on" + (f": rename {moves}" if moves else "")
+    places = "images may also lie in train/CLASS, test/CLASS and so on, or where train/metadata.csv names them"
+    return places + (f": rename {moves}" if moves else "")
 
 
 def _classes(folder: Path) -> bool:
@@ -102,14 +103,7 @@ def _split(folder: Path) -> Dataset:
 
 def _nothing_beside(folder: Path, parts: DatasetDict, others: list[Path]) -> None:
     used = sorted(path.name for path in _inside(folder)[0] if path.name.lower() in SPLIT_OF)
-    for path in sorted(folder.iterdir()):
-        stem, ending = tables.named(path)
-        table = ending in tables.READERS and stem.lower() in SPLIT_OF and path.is_file()
-        if table or path.name == "dataset_dict.json":
-            raise ValueError(
-                f"data_dir {str(folder)!r} holds both class folders ({', '.join(used)}) and {path.name}; keep one "
-                f"(images that a table names may lie in a folder such as 'pictures')"
-            )
+    no_table_beside(folder, f"class folders ({', '.join(used)})")
     classes = {name.lower() for rows in parts.values() for name in rows.unique("label")}
     for path in others:
         alike = [inner.name for inner in _inside(path)[0] if inner.name.lower() in classes and _inside(inner)[1]]
@@ -117,6 +111,18 @@ def _nothing_beside(folder: Path, parts: DatasetDict, others: list[Path]) -> Non
             raise ValueError(
                 f"data_dir {str(folder)!r} has images of class {alike[0]!r} in {path.name}, which is no split, beside "
                 f"those in {', '.join(used)}; {nearest(path.name.lower(), SPLIT_OF)}"
+            )
+
+
+def no_table_beside(folder: Path, what: str) -> None:
+    """Raise ValueError for a table of a split, or a saved data set, beside folders that are read."""
+    for path in sorted(folder.iterdir()):
+        stem, ending = tables.named(path)
+        table = ending in tables.READERS and stem.lower() in SPLIT_OF and path.is_file()
+        if table or path.name == "dataset_dict.json":
+            raise ValueError(
+                f"data_dir {str(folder)!r} holds both {what} and {path.name}; keep one (images that a table names may "
+                f"lie in a folder such as 'pictures')"
             )
 
 

@@ -67,7 +67,7 @@ class ImageTask:
         except FileNotFoundError as error:
             if not folder.is_dir():
                 raise
-            if made := image_folders.inside(folder):
+            if made := image_metadata.inside(folder, self.columns[1]) or image_folders.inside(folder):
                 return made
             raise FileNotFoundError(f"{error}; {image_folders.hint(folder)}") from error
         if (folder / "dataset_dict.json").exists():  # its images are in it

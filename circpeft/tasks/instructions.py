@@ -112,9 +112,15 @@ class InstructionTask:
 
     def read_folder(self, folder: str | Path) -> DatasetDict:
         """Splits from files of a folder, or from its folders of files with a row each (see `object_files.read`)."""
-        if made := object_files.read(Path(folder).expanduser()):
+        folder = Path(folder).expanduser()
+        if made := object_files.read(folder):
             return made
-        return splits.read_folder(folder, self.name, (*self.columns, *filter(None, [self.optional])))
+        try:
+            return splits.read_folder(folder, self.name, (*self.columns, *filter(None, [self.optional])))
+        except FileNotFoundError:
+            if folder.is_dir() and (made := object_files.inside(folder, self.name)):
+                return made
+            raise
 
     def with_labels_of(self, data: DatasetDict) -> InstructionTask:
         """The task itself: it has no classes."""

@@ -7,27 +7,21 @@ from pathlib import Path
 from datasets import DatasetDict
 
 from . import objects, tables
-from .split_names import SPLIT_OF, SPLITS
+from .folders import refuse_alike
+from .split_names import SPLIT_OF, SPLITS, plain
 
 
 def read(folder: Path) -> DatasetDict | None:
     """A row of every file ``folder/SPLIT/SUBJECT/*.json``, by subject and number; None where there is no such split.
 
-    Raises: ValueError for two folders of one split, for a table of a split beside the folders, a folder of a subject
-    with further folders or files, and what `objects.read` refuses, of whichever file.
+    Raises: ValueError for two folders or a table and a folder of one split, for something whose name is like a missing
+    split's, a file that lies among the folders of subjects or is none of their rows, and what `objects.joined` refuses.
     """
-    if not folder.is_dir():
+    folders = _splits(folder) if folder.is_dir() else []
+    if not folders:
         return None
-    homes = [folder, *(path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith("."))]
-    for home in homes:
-        if folders := [path for path in sorted(home.iterdir()) if _split_of(path) and path.is_dir() and _deep(path)]:
-            return _read(home, folders)
-    return None
-
-
-def _read(home: Path, folders: list[Path]) -> DatasetDict:
     found: dict[str, list[Path]] = {}
-    for path in sorted(home.iterdir()):
+    for path in _seen(folder):
         if split := _split_of(path):
             found.setdefault(split, []).append(path)
     parts = DatasetDict()
@@ -35,12 +29,35 @@ def _read(home: Path, folders: list[Path]) -> DatasetDict:
         if len(found[split]) > 1 or found[split][0] not in folders:
             names = ", ".join(path.name for path in found[split])
             raise ValueError(
-                f"data_dir {str(home)!r} has {names} for {split}, beside files such as "
+                f"data_dir {str(folder)!r} has {names} for {split}, beside files such as "
                 f"{folders[0].name}/SUBJECT/*.json; expected one folder of them a split"
             )
         paths = [file for subject in _seen(found[split][0]) for file in _files(subject)]
         parts[split] = objects.joined([(str(path), path.read_bytes()) for path in paths])
+    others = [path for path in _seen(folder) if not _split_of(path)]
+    refuse_alike(
+        folder, parts, [path.name for path in others if path.is_dir() or tables.named(path)[1] in tables.READERS]
+    )
     return parts
+
+
+def inside(folder: Path, task: str) -> DatasetDict | None:
+    """What `read` makes of the folder in this one that has such splits: the only one, or the one of the task's name.
+
+    Raises: ValueError for several such folders, or see `read`.
+    """
+    homes = [path for path in _seen(folder) if path.is_dir() and _splits(path)]
+    if len(homes) > 1:
+        named = [path for path in homes if plain(path.name) in (plain(task), plain(folder.resolve().name))]
+        if len(named) != 1:
+            names = ", ".join(path.name for path in homes)
+            raise ValueError(f"data_dir {str(folder)!r} holds several data sets: {names}; give one's folder")
+        homes = named
+    return read(homes[0]) if homes else None
+
+
+def _splits(folder: Path) -> list[Path]:
+    return [path for path in _seen(folder) if path.is_dir() and _split_of(path) and _deep(path)]
 
 
 def _split_of(path: Path) -> str | None:
@@ -54,11 +71,12 @@ def _seen(folder: Path) -> list[Path]:
 
 
 def _deep(folder: Path) -> bool:
-    inner = _seen(folder)
-    return bool(inner) and all(path.is_dir() for path in inner) and any(inner[0].glob("*.json"))
+    return any(any(path.glob("*.json")) for path in _seen(folder) if path.is_dir())
 
 
 def _files(subject: Path) -> list[Path]:
+    if not subject.is_dir():
+        raise ValueError(f"{str(subject)!r} lies among folders of rows; expected it in one, or elsewhere")
     if others := [path for path in _seen(subject) if path.suffix.lower() != ".json" or not path.is_file()]:
         raise ValueError(f"{str(others[0])!r} lies among the rows of {subject.name}; expected .json files alone")
     return sorted(_seen(subject), key=lambda path: (len(path.stem), path.stem))  # 2 before 10

@@ -93,3 +93,61 @@ def test_a_picture_that_is_not_there(described):
     (folder / "train" / "3.png").unlink()
     with pytest.raises(ValueError, match=r"row 2 of split train of task 'images'.*/train/3\.png"):
         tasks.load("images", folder)
+
+
+def test_nothing_beside_is_left_out(described, data_folder, image_folder):
+    folder = described(train=6, test=4)
+    data_folder("csv", validation=[{"image": "train/0.png", "label": "cat"}])
+    with pytest.raises(ValueError, match=r"holds both metadata \(test, train\) and validation\.csv; keep one"):
+        tasks.load("images", folder)
+    (folder / "validation.csv").unlink()
+    (folder / "test").rename(folder / "testing")
+    with pytest.raises(ValueError, match="has no test split, and testing, which looks like one, is not read"):
+        tasks.load("images", folder)
+
+
+def test_in_a_folder_of_the_folder(described, tmp_path):
+    folder = described(train=20, test=4)
+    shutil.move(folder, tmp_path / "home" / "data")
+    assert len(tasks.load("images", tmp_path / "home")[0]["test"]) == 4
+    shutil.copytree(tmp_path / "home" / "data", tmp_path / "home" / "more")
+    with pytest.raises(ValueError, match="holds several data sets: data, more; give one's folder"):
+        tasks.load("images", tmp_path / "home")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("metadata.json", '{"source": {"a": 1}, "authors": ["b"]}'),
+        ("metadata.json", ""),
+        ("metadata.csv", "a,b\n1\n1,2,3\n"),
+        ("metadata.csv", "id,licence\n1,CC0\n"),
+    ],
+)
+def test_a_table_of_something_else_beside_class_folders(image_folder, name, text):
+    both = {"cat": 3, "dog": 3}
+    folder = image_folder(train=both, validation=both, test=both)
+    (folder / "train" / name).write_text(text)
+    assert tasks.load("images", folder)[0]["train"]["label"] == [0] * 3 + [1] * 3
+
+
+def test_class_folders_count_where_a_split_of_them_has_no_table(image_folder):
+    both = {"cat": 3, "dog": 3}
+    folder = image_folder(train=both, validation=both, test=both)
+    rows = [{"file_name": f"{name}/{i}.png", "label": "fish"} for name in both for i in range(3)]
+    FORMS["metadata.csv"](rows, folder / "train" / "metadata.csv")
+    assert tasks.load("images", folder)[0]["train"].features["label"].names == ["cat", "dog"]
+
+
+def test_what_jupyter_leaves_is_no_picture(described):
+    folder = described(train=20, test=4)
+    (folder / "train" / ".ipynb_checkpoints").mkdir()
+    shutil.copy(folder / "train" / "0.png", folder / "train" / ".ipynb_checkpoints" / "0-checkpoint.png")
+    assert len(tasks.load("images", folder)[0]["test"]) == 4
+
+
+def test_a_file_name_that_is_no_text(described):
+    folder = described("metadata.jsonl", train=6, test=4)
+    FORMS["metadata.jsonl"]([{"file_name": 3, "label": "cat"}], folder / "train" / "metadata.jsonl")
+    with pytest.raises(ValueError, match=r"row 0 of '.*metadata\.jsonl' has 3 in column 'file_name'; expected"):
+        tasks.load("images", folder)

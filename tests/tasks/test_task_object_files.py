@@ -55,6 +55,8 @@ def test_a_file_is_a_row(problems, above):
             r"'.*/algebra/a\.txt' lies among the rows of algebra; expected \.json",
         ),
         ("test.jsonl", "{}", r"has test, test\.jsonl for test, beside files such as test/SUBJECT/\*\.json"),
+        ("train/README.md", "a", r"'.*/train/README\.md' lies among folders of rows; expected it in one"),
+        ("my_dev.jsonl", "{}", r"has no validation split, and my_dev\.jsonl, which looks like one, is not read"),
         ("dev.jsonl", "{}", r"has dev\.jsonl for validation, beside files such as test/SUBJECT/\*\.json"),
     ],
 )
@@ -76,4 +78,31 @@ def test_a_value_that_a_column_cannot_hold_is_named_by_its_file(problems):
     folder = problems(train={"algebra": 12}, test={"algebra": 2})
     (folder / "train" / "algebra" / "7.json").write_text('{"problem": "x", "solution": "\\ud83d"}')
     with pytest.raises(ValueError, match=r"'.*/train/algebra/7\.json' has half of a character in column 'solution'"):
+        tasks.load("math", folder)
+
+
+def test_the_tables_of_a_folder_count_before_such_files_inside_of_it(problems, data_folder, tmp_path):
+    folder = problems("data/raw", train={"algebra": 12}, test={"algebra": 2}).parent
+    rows = [{"problem": f"{i}?", "solution": rf"\boxed{{{i}}}"} for i in range(4)]
+    data, _ = tasks.load("math", data_folder(train=rows, validation=rows, test=rows))
+    assert data["train"]["problem"] == [f"{i}?" for i in range(4)] and folder == tmp_path / "data"
+
+
+def test_of_several_data_sets_the_one_of_the_tasks_name_is_read(problems, tmp_path):
+    problems("home/A", train={"algebra": 12}, test={"algebra": 2})
+    problems("home/B", train={"algebra": 12}, test={"algebra": 3})
+    with pytest.raises(ValueError, match="holds several data sets: A, B; give one's folder"):
+        tasks.load("math", tmp_path / "home")
+    (tmp_path / "home" / "B").rename(tmp_path / "home" / "MATH")
+    assert len(tasks.load("math", tmp_path / "home")[0]["test"]) == 3
+
+
+def test_an_empty_folder_of_a_subject_is_no_hindrance(problems):
+    folder = problems(train={"algebra": 12, "a": 0}, test={"algebra": 2})
+    assert len(tasks.load("math", folder)[0]["test"]) == 2
+
+
+def test_a_split_under_another_name(problems):
+    folder = problems(train={"algebra": 12}, testing={"algebra": 2})
+    with pytest.raises(ValueError, match="has no test split, and testing, which looks like one, is not read"):
         tasks.load("math", folder)
