@@ -89,8 +89,9 @@ class CirculantModel(BaseTuner):
         Raises: ValueError where that leaves none.
         """
         named = _maybe_include_all_linear_layers(copy(config), model)
-        left_out = sorted(named.target_modules & bypassed(model).keys())
-        named.target_modules -= {*left_out}
+        unseen = sorted(named.target_modules & bypassed(model).keys())
+        left_out = [name for name in unseen if check_target_module_exists(named, name)]  # not what is excluded anyway
+        named.target_modules -= {*unseen}
         if not self._check_layers(named, model):
             raise ValueError(
                 f"target_modules={INCLUDE_LINEAR_LAYERS_SHORTHAND!r}, and {type(model).__name__} has no linear layer "
@@ -99,7 +100,8 @@ class CirculantModel(BaseTuner):
         config.target_modules = named.target_modules
         if left_out:
             warnings.warn(
-                f"all-linear leaves out {', '.join(left_out)}: the model reads their weight without calling them",
+                f"all-linear leaves out {len(left_out)} layers, {', '.join(left_out[:4])}"
+                f"{', ...' if len(left_out) > 4 else ''}: the model reads their weight without calling them",
                 stacklevel=2,
             )
 

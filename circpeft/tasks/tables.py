@@ -13,6 +13,7 @@ from datasets import Dataset, concatenate_datasets
 from datasets.exceptions import DatasetGenerationError
 
 from . import objects, separated
+from .kept import kept
 
 PLAIN = {".jsonl": "json", ".json": "json", ".csv": "csv", ".tsv": "tsv"}
 READERS = {**PLAIN, **{f"{ending}.gz": form for ending, form in PLAIN.items()}, ".parquet": "parquet"}
@@ -59,13 +60,7 @@ def _read(path: Path, texts: tuple[str, ...], headerless: tuple[str, ...]) -> Da
         if path.stat().st_size == 0 or form == "parquet" and not pyarrow.parquet.read_metadata(path).num_rows:
             raise ValueError("no data")
         if form != "parquet":
-            _check_utf8(path)
-        if form in separated.DIALECTS:
-            with _opened(path) as file:
-                return separated.read(file, str(path), form, texts, headerless)
-        if form == "json":
-            with _opened(path) as file:
-                return objects.read(file, str(path))
+            return kept(path, f"{form} {texts} {headerless}", lambda: _parsed(path, form, texts, headerless))
         # Not load_dataset, which reports every load of local files to the hub, and waits seconds where there is none.
         return Dataset.from_parquet(str(path))
     except (DatasetGenerationError, pyarrow.ArrowException) as error:
@@ -76,6 +71,14 @@ def _read(path: Path, texts: tuple[str, ...], headerless: tuple[str, ...]) -> Da
         if str(error) != "no data":  # as the readers say of a file without rows
             raise
         raise ValueError(f"empty split: {path.name} in {str(path.parent)!r} has no rows") from error
+
+
+def _parsed(path: Path, form: str, texts: tuple[str, ...], headerless: tuple[str, ...]) -> Dataset:
+    _check_utf8(path)
+    with _opened(path) as file:
+        if form in separated.DIALECTS:
+            return separated.read(file, str(path), form, texts, headerless)
+        return objects.read(file, str(path))
 
 
 @contextmanager

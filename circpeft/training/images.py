@@ -46,7 +46,7 @@ def encode(data: DatasetDict, task: ImageTask, image_processor: Any, config: Pre
 
 def tokens_in(rows: Any, config: PretrainedConfig) -> int:
     """Patches of images (rows of a data set, or a batch); of a model without patches, the images."""
-    images = len(rows["pixel_values"]) if isinstance(rows, dict) else len(rows)
+    images = len(next(iter(rows.values()))) if isinstance(rows, dict) else len(rows)
     config = getattr(config, "vision_config", config)  # beside a text's, as CLIP has it
     patches = 1
     if hasattr(config, "patch_size") and hasattr(config, "image_size"):

@@ -3,7 +3,14 @@
 import pytest
 import torch
 from torch import nn
-from transformers import MambaConfig, MambaForCausalLM, SiglipConfig, SiglipForImageClassification
+from transformers import (
+    MambaConfig,
+    MambaForCausalLM,
+    SiglipConfig,
+    SiglipForImageClassification,
+    WavLMConfig,
+    WavLMModel,
+)
 
 from circpeft import inject
 from circpeft.hf_peft.bypassed import bypassed
@@ -28,10 +35,12 @@ def adapted(model: nn.Module) -> set[str]:
 
 
 def test_all_linear_leaves_them_out(method):
-    with pytest.warns(UserWarning, match=r"all-linear leaves out backbone\.layers\.0\.mixer\.dt_proj, .*out_proj"):
+    with pytest.warns(
+        UserWarning, match=r"all-linear leaves out 6 layers, backbone\.layers\.0\.mixer\.dt_proj, .*, \.\.\.: "
+    ):
         model = inject(mamba(), method(target_modules="all-linear"))
     assert adapted(model) == {"in_proj"}
-    with pytest.warns(UserWarning, match=r"leaves out vision_model\.head\.attention\.out_proj: the model reads"):
+    with pytest.warns(UserWarning, match=r"leaves out 1 layers, vision_model\.head\.attention\.out_proj: the model"):
         model = inject(siglip(), method(target_modules="all-linear", exclude_modules=["classifier"]))
     assert adapted(model) == {"q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2"}
     assert not hasattr(model.vision_model.head.attention.out_proj, "base_layer")
@@ -58,3 +67,28 @@ def test_all_linear_of_a_model_without_linear_layers_says_so(method):
     with pytest.raises(ValueError, match="'all-linear', and ResNetForImageClassification has no linear layer to adapt"):
         inject(model, config)
     assert config.target_modules == "all-linear"
+
+
+def test_what_is_excluded_is_not_warned_of(method, recwarn):
+    inject(siglip(), method(target_modules="all-linear", exclude_modules=r".*head.*|classifier"))
+    assert not [w for w in recwarn if "leaves out" in str(w.message)]
+
+
+def test_a_model_inside_of_another(method):
+    model = nn.ModuleDict({"a": mamba(), "b": nn.ModuleDict({"out_proj": nn.Linear(4, 4)})})
+    assert {name.split(".")[0] for name in bypassed(model)} == {"a"}
+    with pytest.raises(TypeError, match="the fused kernel of mamba reads the weight of layer 'a"):
+        inject(model, method(target_modules=["out_proj"]))
+
+
+@torch.no_grad()
+def test_wavlms_attention_calls_none_of_its_layers():
+    sizes = {**SIZES, "conv_dim": [8], "conv_kernel": [4], "conv_stride": [2], "num_conv_pos_embeddings": 4}
+    model = WavLMModel(WavLMConfig(**sizes, num_conv_pos_embedding_groups=2, num_feat_extract_layers=1)).eval()
+    called = []
+    for name, layer in model.named_modules():
+        layer.register_forward_hook(lambda *_, name=name: called.append(name))
+    model(torch.randn(1, 400))
+    found = bypassed(model)
+    assert len(found) == 4 and not {*found} & {*called}
+    assert {"encoder.layers.0.feed_forward.output_dense"} <= {*called}

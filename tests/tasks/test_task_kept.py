@@ -1,0 +1,87 @@
+"""Large tables are read once."""
+
+import gzip
+import json
+from pathlib import Path
+
+import datasets
+import pytest
+
+from circpeft.tasks import kept, objects, separated, tables
+
+ROWS = [{"sentence": "x" * 2000 + str(i), "label": i % 2, "odd": [i, "5", None][i % 3]} for i in range(1000)]
+
+
+@pytest.fixture
+def once(monkeypatch):
+    """A function that forbids to read a table again."""
+
+    def forbid():
+        for module in (objects, separated):
+            monkeypatch.setattr(module, "read", lambda *_: 1 / 0)
+
+    return forbid
+
+
+def cached() -> list[Path]:
+    return sorted((Path(datasets.config.HF_DATASETS_CACHE) / "circpeft").iterdir())
+
+
+@pytest.mark.parametrize("form", ["jsonl", "json", "csv", "csv.gz"])
+def test_a_large_table_is_read_once(tmp_path, once, monkeypatch, form):
+    path, rows = tmp_path / f"train.{form}", ROWS
+    if form.startswith("csv"):
+        rows = [{"sentence": row["sentence"], "label": row["label"]} for row in ROWS]
+        text = "sentence,label\n" + "\n".join(f"{row['sentence']},{row['label']}" for row in rows)
+    else:
+        text = json.dumps(rows) if form == "json" else "\n".join(map(json.dumps, rows))
+    path.write_bytes(gzip.compress(text.encode()) if form.endswith("gz") else text.encode())
+    if form.endswith("gz"):
+        monkeypatch.setattr(kept, "LARGE", 1000)
+    first = tables.read([path], ("sentence",))
+    assert first.to_list() == rows
+    once()
+    second = tables.read([path], ("sentence",))
+    assert second.to_list() == rows and second.features == first.features
+    mapped = [table.map(lambda row: {"n": len(row["sentence"])}) for table in (first, second)]
+    assert mapped[0]._fingerprint == mapped[1]._fingerprint and mapped[1].cache_files  # what others find again
+    with pytest.raises(ZeroDivisionError):
+        tables.read([path], ("sentence", "label"))  # another reading
+    path.write_bytes(path.read_bytes() + (gzip.compress(b"\n") if form.endswith("gz") else b"\n"))
+    with pytest.raises(ZeroDivisionError):
+        tables.read([path], ("sentence",))
+
+
+def test_a_small_table_is_not_kept(tmp_path):
+    (tmp_path / "train.jsonl").write_text(json.dumps(ROWS[0]))
+    assert tables.read([tmp_path / "train.jsonl"]).to_list() == ROWS[:1]
+    assert not (Path(datasets.config.HF_DATASETS_CACHE) / "circpeft").exists()
+
+
+def test_what_breaks_off_leaves_nothing(tmp_path, monkeypatch):
+    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, ROWS)))
+
+    def breaks(self, folder):
+        (Path(folder) / "data.arrow").write_text("half")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(datasets.Dataset, "save_to_disk", breaks)
+        with pytest.raises(KeyboardInterrupt):
+            tables.read([tmp_path / "train.jsonl"])
+    assert cached() == []
+    assert len(tables.read([tmp_path / "train.jsonl"])) == len(ROWS) and len(cached()) == 1
+
+
+def test_two_processes_at_once_keep_one(tmp_path, monkeypatch):
+    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, ROWS)))
+    real, done = objects.read, []
+
+    def meanwhile(file, place):
+        if not done:
+            done.append(1)
+            tables.read([tmp_path / "train.jsonl"])
+        return real(file, place)
+
+    monkeypatch.setattr(objects, "read", meanwhile)
+    assert len(tables.read([tmp_path / "train.jsonl"])) == len(ROWS) and len(cached()) == 1
