@@ -2,14 +2,15 @@
 
 from torch import nn
 
-MAMBA, MAMBA2 = ("x_proj", "dt_proj", "out_proj"), ("out_proj",)
-# By the config's model_type. The fused kernels of state-space models read theirs; without these kernels, as on a CPU,
-# the same layers are called.
+# Where the fused kernels of state-space models are not installed, as on a CPU, the same layers are called.
+FUSED = "the fused kernel"
+MAMBA, MAMBA2 = (FUSED, ("x_proj", "dt_proj", "out_proj")), (FUSED, ("out_proj",))
+# By the config's model_type: what reads the weights, and the layers' names.
 READ = {
-    "wavlm": ("q_proj", "k_proj", "v_proj", "out_proj"),
+    "wavlm": ("the attention", ("q_proj", "k_proj", "v_proj", "out_proj")),
     "mamba": MAMBA,
     "falcon_mamba": MAMBA,
-    "jamba": ("dt_proj",),
+    "jamba": (FUSED, ("dt_proj",)),
     "mamba2": MAMBA2,
     "bamba": MAMBA2,
     "falcon_h1": MAMBA2,
@@ -27,10 +28,11 @@ def bypassed(model: nn.Module) -> dict[str, str]:
     """
     found, kinds = {}, {}
     for name, layer in model.named_modules():
-        own = getattr(getattr(layer, "config", None), "model_type", "")
-        kind = kinds[name] = own or kinds.get(name.rpartition(".")[0] if name else None, "")
+        above, _, last = name.rpartition(".")
+        kind = kinds[name] = getattr(getattr(layer, "config", None), "model_type", "") or kinds.get(above, "")
+        what, names = READ.get(kind, ("", ()))
         if isinstance(layer, nn.modules.linear.NonDynamicallyQuantizableLinear):
             found[name] = "nn.MultiheadAttention"
-        elif isinstance(layer, nn.Linear) and name.rsplit(".", 1)[-1] in READ.get(kind, ()):
-            found[name] = f"the attention of {kind}" if kind == "wavlm" else f"the fused kernel of {kind}"
+        elif isinstance(layer, nn.Linear) and last in names:
+            found[name] = f"{what} of {kind}"
     return found

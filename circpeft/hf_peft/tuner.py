@@ -16,11 +16,7 @@ from peft.tuners.tuners_utils import (
     _maybe_include_all_linear_layers,
     check_target_module_exists,
 )
-from peft.utils.constants import (
-    DUMMY_TARGET_MODULES,
-    INCLUDE_LINEAR_LAYERS_SHORTHAND,
-    TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING,
-)
+from peft.utils.constants import DUMMY_TARGET_MODULES, TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
 from peft.utils.other import get_pattern_key
 from torch import nn
 
@@ -67,12 +63,16 @@ class CirculantModel(BaseTuner):
                 raise ValueError(text)
             if missing:
                 warnings.warn(text, stacklevel=2)
-        if isinstance(targets, str) and targets.lower() == INCLUDE_LINEAR_LAYERS_SHORTHAND:
-            self._name_all_linear(peft_config, model)
-        adapted = self._check_layers(peft_config, model)
+        config = self._all_named(peft_config, model)
+        adapted = self._check_layers(config, model)
+        if not adapted and config.target_modules != targets:
+            raise ValueError(
+                f"target_modules={targets!r}, and {type(model).__name__} has no linear layer to adapt beside its head"
+            )
         if not adapted and isinstance(targets, str) and targets != DUMMY_TARGET_MODULES:
             hint = unmatched_targets(model, [targets]).get(targets, f"did you mean the list [{targets!r}]?")
             raise ValueError(f"target_modules={targets!r} is a regex for full layer names and matches none; {hint}")
+        peft_config.target_modules = config.target_modules  # as PEFT itself would do next
         # A layer that trains whole may have a key too: one pattern for configs with and without modules_to_save.
         saved = tuple(f".{name}" for name in peft_config.modules_to_save or ())
         whole = [name for name, _ in layers_of(model) if f".{name}".endswith(saved)]
@@ -83,27 +83,19 @@ class CirculantModel(BaseTuner):
         if peft_config._stored is not None:
             self._check_stored(peft_config, model, adapted)
 
-    def _name_all_linear(self, config: CirculantConfig, model: nn.Module) -> None:
-        """Put names in the place of "all-linear", as PEFT itself would do next, without layers that are not called.
-
-        Raises: ValueError where that leaves none.
-        """
-        named = _maybe_include_all_linear_layers(copy(config), model)
-        unseen = sorted(named.target_modules & bypassed(model).keys())
-        left_out = [name for name in unseen if check_target_module_exists(named, name)]  # not what is excluded anyway
-        named.target_modules -= {*unseen}
-        if not self._check_layers(named, model):
-            raise ValueError(
-                f"target_modules={INCLUDE_LINEAR_LAYERS_SHORTHAND!r}, and {type(model).__name__} has no linear layer "
-                f"to adapt beside its head"
-            )
-        config.target_modules = named.target_modules
-        if left_out:
-            warnings.warn(
-                f"all-linear leaves out {len(left_out)} layers, {', '.join(left_out[:4])}"
-                f"{', ...' if len(left_out) > 4 else ''}: the model reads their weight without calling them",
-                stacklevel=2,
-            )
+    def _all_named(self, config: CirculantConfig, model: nn.Module) -> CirculantConfig:
+        """A copy with names in the place of "all-linear", without layers that are not called; others as they are."""
+        named, unseen = _maybe_include_all_linear_layers(copy(config), model), bypassed(model)
+        if config.target_modules != named.target_modules:
+            left_out = [n for n in sorted(named.target_modules & unseen.keys()) if check_target_module_exists(named, n)]
+            named.target_modules -= unseen.keys()
+            if left_out:
+                warnings.warn(
+                    f"all-linear leaves out {len(left_out)} layers, {', '.join(left_out[:4])}"
+                    f"{', ...' if len(left_out) > 4 else ''}: the model reads their weight without calling them",
+                    stacklevel=2,
+                )
+        return named
 
     def _cast_adapter_dtype(self, adapter_name: str, autocast_adapter_dtype: bool = True) -> None:
         super()._cast_adapter_dtype(adapter_name, autocast_adapter_dtype)

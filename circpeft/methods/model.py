@@ -43,7 +43,7 @@ def head_names(model: nn.Module) -> list[str]:
     """
     base = getattr(model, "base_model_prefix", "")
     sizes = {name: sum(p.numel() for p in child.parameters()) for name, child in model.named_children()}
-    if not hasattr(model, base or " "):
+    if not (base and hasattr(model, base)):
         if not base or not HEADED.search(type(model).__name__):
             return []  # a base model, or no transformers model at all: nothing is beside it
         # CLIP's, and others': their base model goes by another name, and the head lies behind it.

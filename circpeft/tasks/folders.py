@@ -9,7 +9,8 @@ from datasets import Dataset, DatasetDict, load_from_disk
 
 from ..ops.checks import nearest
 from . import tables
-from .split_names import SPLIT_OF, SPLITS, alike, plain, renamed
+from .homes import one_home
+from .split_names import SPLIT_OF, SPLITS, alike, renamed
 
 # Data in a form that is not read. A text file is data where it has the name of a split.
 NOT_READ = (".txt", ".arrow", ".feather", ".xlsx", ".xls", ".gz", ".zip", ".bz2", ".xz", ".zst")
@@ -98,11 +99,7 @@ def _home(folder: Path, task: str) -> Path | None:
     if _saved_splits(folder) or _survey(folder)[0]:
         return folder
     inside = [path for path in sorted(folder.iterdir()) if _has_splits(path)]
-    named = [path for path in inside if plain(path.name) in (plain(task), plain(folder.resolve().name))]
-    if len(inside) > 1 and len(named) != 1:
-        names = [path.name for path in inside]
-        raise ValueError(f"data_dir {str(folder)!r} holds several data sets: {', '.join(names)}; give one's folder")
-    return (named or inside or [None])[0]
+    return one_home(folder, inside, (task, folder.resolve().name))
 
 
 def _has_splits(path: Path) -> bool:

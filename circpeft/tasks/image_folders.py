@@ -10,6 +10,7 @@ from datasets import Dataset, DatasetDict, Image, Value
 
 from ..ops.checks import nearest
 from . import splits, tables
+from .homes import one_home, visible
 from .split_names import SPLIT_OF, renamed
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif")
@@ -54,10 +55,8 @@ def inside(folder: Path) -> DatasetDict | None:
     Raises: ValueError for several such folders, or see `read`.
     """
     homes = [path for path in _inside(folder)[0] if any(_classes(inner) for inner in _inside(path)[0])]
-    if len(homes) > 1:
-        names = ", ".join(path.name for path in homes)
-        raise ValueError(f"data_dir {str(folder)!r} holds several data sets: {names}; give one's folder")
-    return read(homes[0]) if homes else None
+    home = one_home(folder, homes)
+    return read(home) if home else None
 
 
 def hint(folder: Path) -> str:
@@ -127,8 +126,8 @@ def no_table_beside(folder: Path, what: str) -> None:
 
 
 def _inside(folder: Path) -> tuple[list[Path], list[Path]]:
-    """The folders and the images in a folder, without what Jupyter (.ipynb_checkpoints) or macOS (._a.png) leave."""
-    seen = sorted(path for path in folder.iterdir() if _seen(path))
+    """The folders and the images in a folder."""
+    seen = visible(folder)
     images = [path for path in seen if path.suffix.lower() in SUFFIXES]
     return [path for path in seen if path.suffix.lower() not in SUFFIXES and path.is_dir()], images
 

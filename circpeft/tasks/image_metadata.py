@@ -9,7 +9,8 @@ from datasets import Dataset, DatasetDict
 
 from . import tables
 from .folders import refuse_alike
-from .image_folders import SUFFIXES, no_table_beside
+from .homes import one_home, visible
+from .image_folders import SUFFIXES, beside, no_table_beside
 from .split_names import SPLIT_OF, SPLITS
 
 FILE = "file_name"
@@ -31,7 +32,7 @@ def read(folder: Path, label: str) -> DatasetDict | None:
     if not folder.is_dir():
         return None
     folders: dict[str, list[Path]] = {}
-    for path in _seen(folder):
+    for path in visible(folder):
         if path.is_dir() and path.name.lower() in SPLIT_OF:
             folders.setdefault(SPLIT_OF[path.name.lower()], []).append(path)
     found = {split: [t for path in paths for t in _tables(path)] for split, paths in folders.items()}
@@ -54,7 +55,7 @@ def read(folder: Path, label: str) -> DatasetDict | None:
             return None
         parts[split] = rows
     no_table_beside(folder, f"metadata ({', '.join(path.name for paths in folders.values() for path in paths)})")
-    refuse_alike(folder, parts, [p.name for p in _seen(folder) if p.is_dir() and p.name.lower() not in SPLIT_OF])
+    refuse_alike(folder, parts, [p.name for p in visible(folder) if p.is_dir() and p.name.lower() not in SPLIT_OF])
     return parts
 
 
@@ -63,10 +64,9 @@ def inside(folder: Path, label: str) -> DatasetDict | None:
 
     Raises: ValueError for several such folders, or see `read`.
     """
-    made = {path.name: rows for path in _seen(folder) if path.is_dir() and (rows := read(path, label))}
-    if len(made) > 1:
-        raise ValueError(f"data_dir {str(folder)!r} holds several data sets: {', '.join(made)}; give one's folder")
-    return next(iter(made.values()), None)
+    made = {path: rows for path in visible(folder) if path.is_dir() and (rows := read(path, label))}
+    home = one_home(folder, [*made])
+    return made[home] if home else None
 
 
 def _described(table: Path, label: str) -> Dataset | None:
@@ -89,18 +89,13 @@ def _described(table: Path, label: str) -> Dataset | None:
                 f"row {row} of {str(table)!r} has {name!r} in column {FILE!r}; expected the name of a file"
             )
     _all_named(folder, table.name, names)
-    # Joined, an absolute path stays as it is; a blank one says that there is no image.
-    made = [name if not name or "://" in name else str(folder / name) for name in names]
-    rows = rows.remove_columns([name for name in ("image",) if name in rows.column_names])
-    return rows.add_column("image", made).remove_columns(FILE)
-
-
-def _seen(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    if "image" in rows.column_names:
+        rows = rows.remove_columns("image")
+    return beside(rows.rename_column(FILE, "image"), "image", folder)
 
 
 def _tables(folder: Path) -> list[Path]:
-    return [path for path in _seen(folder) if path.name.lower() in TABLES and path.is_file()]
+    return [path for path in visible(folder) if path.name.lower() in TABLES and path.is_file()]
 
 
 def _pictures(folder: Path) -> list[str]:

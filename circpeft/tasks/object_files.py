@@ -6,22 +6,23 @@ from pathlib import Path
 
 from datasets import DatasetDict
 
-from . import objects, tables
+from . import json_rows, tables
 from .folders import refuse_alike
-from .split_names import SPLIT_OF, SPLITS, plain
+from .homes import one_home, visible
+from .split_names import SPLIT_OF, SPLITS
 
 
 def read(folder: Path) -> DatasetDict | None:
     """A row of every file ``folder/SPLIT/SUBJECT/*.json``, by subject and number; None where there is no such split.
 
     Raises: ValueError for two folders or a table and a folder of one split, for something whose name is like a missing
-    split's, a file that lies among the folders of subjects or is none of their rows, and what `objects.joined` refuses.
+    split's, a file that lies among the folders of subjects or is none of their rows; what `json_rows.joined` refuses.
     """
     folders = _splits(folder) if folder.is_dir() else []
     if not folders:
         return None
     found: dict[str, list[Path]] = {}
-    for path in _seen(folder):
+    for path in visible(folder):
         if split := _split_of(path):
             found.setdefault(split, []).append(path)
     parts = DatasetDict()
@@ -32,9 +33,9 @@ def read(folder: Path) -> DatasetDict | None:
                 f"data_dir {str(folder)!r} has {names} for {split}, beside files such as "
                 f"{folders[0].name}/SUBJECT/*.json; expected one folder of them a split"
             )
-        paths = [file for subject in _seen(found[split][0]) for file in _files(subject)]
-        parts[split] = objects.joined([(str(path), path.read_bytes()) for path in paths])
-    others = [path for path in _seen(folder) if not _split_of(path)]
+        paths = [file for subject in visible(found[split][0]) for file in _files(subject)]
+        parts[split] = json_rows.joined([(str(path), path.read_bytes()) for path in paths])
+    others = [path for path in visible(folder) if not _split_of(path)]
     refuse_alike(
         folder, parts, [path.name for path in others if path.is_dir() or tables.named(path)[1] in tables.READERS]
     )
@@ -46,18 +47,13 @@ def inside(folder: Path, task: str) -> DatasetDict | None:
 
     Raises: ValueError for several such folders, or see `read`.
     """
-    homes = [path for path in _seen(folder) if path.is_dir() and _splits(path)]
-    if len(homes) > 1:
-        named = [path for path in homes if plain(path.name) in (plain(task), plain(folder.resolve().name))]
-        if len(named) != 1:
-            names = ", ".join(path.name for path in homes)
-            raise ValueError(f"data_dir {str(folder)!r} holds several data sets: {names}; give one's folder")
-        homes = named
-    return read(homes[0]) if homes else None
+    homes = [path for path in visible(folder) if path.is_dir() and _splits(path)]
+    home = one_home(folder, homes, (task, folder.resolve().name))
+    return read(home) if home else None
 
 
 def _splits(folder: Path) -> list[Path]:
-    return [path for path in _seen(folder) if path.is_dir() and _split_of(path) and _deep(path)]
+    return [path for path in visible(folder) if path.is_dir() and _split_of(path) and _deep(path)]
 
 
 def _split_of(path: Path) -> str | None:
@@ -66,17 +62,13 @@ def _split_of(path: Path) -> str | None:
     return SPLIT_OF.get(path.name.lower() if path.is_dir() else stem.lower() if ending in tables.READERS else "")
 
 
-def _seen(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
-
-
 def _deep(folder: Path) -> bool:
-    return any(any(path.glob("*.json")) for path in _seen(folder) if path.is_dir())
+    return any(any(path.glob("*.json")) for path in visible(folder) if path.is_dir())
 
 
 def _files(subject: Path) -> list[Path]:
     if not subject.is_dir():
         raise ValueError(f"{str(subject)!r} lies among folders of rows; expected it in one, or elsewhere")
-    if others := [path for path in _seen(subject) if path.suffix.lower() != ".json" or not path.is_file()]:
+    if others := [path for path in visible(subject) if path.suffix.lower() != ".json" or not path.is_file()]:
         raise ValueError(f"{str(others[0])!r} lies among the rows of {subject.name}; expected .json files alone")
-    return sorted(_seen(subject), key=lambda path: (len(path.stem), path.stem))  # 2 before 10
+    return sorted(visible(subject), key=lambda path: (len(path.stem), path.stem))  # 2 before 10

@@ -12,8 +12,8 @@ import pyarrow.parquet
 from datasets import Dataset, concatenate_datasets
 from datasets.exceptions import DatasetGenerationError
 
-from . import objects, separated
-from .kept import kept
+from . import json_rows, separated
+from .table_cache import cached
 
 PLAIN = {".jsonl": "json", ".json": "json", ".csv": "csv", ".tsv": "tsv"}
 READERS = {**PLAIN, **{f"{ending}.gz": form for ending, form in PLAIN.items()}, ".parquet": "parquet"}
@@ -40,7 +40,7 @@ def read(paths: list[Path], texts: tuple[str, ...] = (), headerless: tuple[str, 
         headerless: columns of a tsv file whose first line names none of ``texts``.
 
     Raises: ValueError that names the file: one without rows, one that cannot be read (with the line of text that is not
-    UTF-8; see `separated.read` and `objects.read`), or files of one split with different columns.
+    UTF-8; see `separated.read` and `json_rows.read`), or files of one split with different columns.
     """
     parts = [_read(path, texts, headerless) for path in paths]
     if len(parts) == 1:
@@ -60,7 +60,7 @@ def _read(path: Path, texts: tuple[str, ...], headerless: tuple[str, ...]) -> Da
         if path.stat().st_size == 0 or form == "parquet" and not pyarrow.parquet.read_metadata(path).num_rows:
             raise ValueError("no data")
         if form != "parquet":
-            return kept(path, f"{form} {texts} {headerless}", lambda: _parsed(path, form, texts, headerless))
+            return cached(path, f"{form} {texts} {headerless}", lambda: _parsed(path, form, texts, headerless))
         # Not load_dataset, which reports every load of local files to the hub, and waits seconds where there is none.
         return Dataset.from_parquet(str(path))
     except (DatasetGenerationError, pyarrow.ArrowException) as error:
@@ -78,7 +78,7 @@ def _parsed(path: Path, form: str, texts: tuple[str, ...], headerless: tuple[str
     with _opened(path) as file:
         if form in separated.DIALECTS:
             return separated.read(file, str(path), form, texts, headerless)
-        return objects.read(file, str(path))
+        return json_rows.read(file, str(path))
 
 
 @contextmanager

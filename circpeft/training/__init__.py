@@ -16,9 +16,9 @@ from ..results import Result
 from ..resume import Clock, last_checkpoint
 from . import base_model, before, distributed, images, instructions, measured, record, text, trainer
 from .base_model import weights_of as weights_of
-from .reached import Reached
 from .record import device_name as device_name
 from .spectra import spectrum, watched
+from .unreached import WarnOfUnreached
 
 # What differs between the kinds of tasks: model class, processor, encoding, Trainer.
 KINDS: dict[str, ModuleType] = {"text": text, "images": images, "instructions": instructions}
@@ -145,7 +145,7 @@ def run(recipe: Recipe, callbacks: Iterable[TrainerCallback] = ()) -> Result:
         for callback in (*([first] if distributed.shared() else []), clock, *callbacks):
             training.add_callback(callback)
         if recipe.method not in base_model.WHOLE:
-            training.add_callback(Reached())
+            training.add_callback(WarnOfUnreached())
         if recipe.method == "lamda":
             training.add_callback(methods.FreezeSecondProjections(model))
         training.train(resume_from_checkpoint=distributed.decided(last_checkpoint(checkpoints)))

@@ -16,7 +16,7 @@ LARGE = 2**20  # bytes, from which on a table is kept
 FORM = 1  # of what is kept; another number leaves behind what earlier versions have kept
 
 
-def kept(path: Path, how: str, read: Callable[[], Dataset]) -> Dataset:
+def cached(path: Path, how: str, read: Callable[[], Dataset]) -> Dataset:
     """What ``read`` makes of a file, from the cache where a large one of these bytes has been read before.
 
     It is looked up by what the file holds, and its rows lie on disk: further processes take little memory for them, and

@@ -11,7 +11,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 NAMED = 6  # parameters in the warning
 
 
-class Reached(TrainerCallback):
+class WarnOfUnreached(TrainerCallback):
     """Warns at the end of the first epoch of trainable parameters that no gradient has reached until then.
 
     A model may have layers that it does not use for a task, and may read a layer's weight without calling it: what was

@@ -7,7 +7,7 @@ from pathlib import Path
 import datasets
 import pytest
 
-from circpeft.tasks import kept, objects, separated, tables
+from circpeft.tasks import json_rows, separated, table_cache, tables
 
 ROWS = [{"sentence": "x" * 2000 + str(i), "label": i % 2, "odd": [i, "5", None][i % 3]} for i in range(1000)]
 
@@ -17,13 +17,13 @@ def once(monkeypatch):
     """A function that forbids to read a table again."""
 
     def forbid():
-        for module in (objects, separated):
+        for module in (json_rows, separated):
             monkeypatch.setattr(module, "read", lambda *_: 1 / 0)
 
     return forbid
 
 
-def cached() -> list[Path]:
+def stored() -> list[Path]:
     return sorted((Path(datasets.config.HF_DATASETS_CACHE) / "circpeft").iterdir())
 
 
@@ -37,7 +37,7 @@ def test_a_large_table_is_read_once(tmp_path, once, monkeypatch, form):
         text = json.dumps(rows) if form == "json" else "\n".join(map(json.dumps, rows))
     path.write_bytes(gzip.compress(text.encode()) if form.endswith("gz") else text.encode())
     if form.endswith("gz"):
-        monkeypatch.setattr(kept, "LARGE", 1000)
+        monkeypatch.setattr(table_cache, "LARGE", 1000)
     first = tables.read([path], ("sentence",))
     assert first.to_list() == rows
     once()
@@ -69,13 +69,13 @@ def test_what_breaks_off_leaves_nothing(tmp_path, monkeypatch):
         patch.setattr(datasets.Dataset, "save_to_disk", breaks)
         with pytest.raises(KeyboardInterrupt):
             tables.read([tmp_path / "train.jsonl"])
-    assert cached() == []
-    assert len(tables.read([tmp_path / "train.jsonl"])) == len(ROWS) and len(cached()) == 1
+    assert stored() == []
+    assert len(tables.read([tmp_path / "train.jsonl"])) == len(ROWS) and len(stored()) == 1
 
 
 def test_two_processes_at_once_keep_one(tmp_path, monkeypatch):
     (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, ROWS)))
-    real, done = objects.read, []
+    real, done = json_rows.read, []
 
     def meanwhile(file, place):
         if not done:
@@ -83,5 +83,5 @@ def test_two_processes_at_once_keep_one(tmp_path, monkeypatch):
             tables.read([tmp_path / "train.jsonl"])
         return real(file, place)
 
-    monkeypatch.setattr(objects, "read", meanwhile)
-    assert len(tables.read([tmp_path / "train.jsonl"])) == len(ROWS) and len(cached()) == 1
+    monkeypatch.setattr(json_rows, "read", meanwhile)
+    assert len(tables.read([tmp_path / "train.jsonl"])) == len(ROWS) and len(stored()) == 1

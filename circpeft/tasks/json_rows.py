@@ -81,20 +81,16 @@ def _table(rows: list, places: list[str]) -> Dataset:
     columns = {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
     if not columns:
         raise ValueError("no data")
-    made = None
+    parts = []
     for name, values in columns.items():
         _check(name, values, places)
-        mixed = not _plain(values)
-        if mixed:  # as the texts that they were: datasets takes a text that looks like JSON for what it says
+        features = None
+        if not _plain(values) and hasattr(datasets, "Json"):  # the kind of a column of several came after 4.0
+            # As texts of JSON: of a text that looks like JSON datasets would take what it says.
             values = [None if value is None else json.dumps(value, ensure_ascii=False) for value in values]
-        # The kind of a column of several came after datasets 4.0.
-        feature = datasets.Json() if mixed and hasattr(datasets, "Json") else None
-        made = (
-            Dataset.from_dict({name: values}, features=feature and datasets.Features({name: feature}))
-            if (made is None)
-            else made.add_column(name, values, feature=feature)
-        )
-    return made
+            features = datasets.Features({name: datasets.Json()})
+        parts.append(Dataset.from_dict({name: values}, features=features))
+    return datasets.concatenate_datasets(parts, axis=1)
 
 
 def _plain(values: list) -> bool:
