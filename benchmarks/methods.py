@@ -1,55 +1,32 @@
-r"""Every method on data sets of your own, one record a run, and a table of them.
+r"""Every method on data sets of your own: a record a run, from the folders of sweeps, and a table of them.
 
-    .venv/bin/python benchmarks/methods.py --data FOLDER --tasks rte,mrpc,sst2 --max-train 1000 --seeds 3
-    .venv/bin/python benchmarks/methods.py --data FOLDER --tasks images=clothing --epochs 6
+    .venv/bin/circpeft sweep benchmarks/methods/pairs.toml --data FOLDER --workers 2
+    .venv/bin/python benchmarks/methods.py runs/pairs-cpu
 
-FOLDER holds one folder a task, in the task's schema (a task with another folder's name: task=folder). Records are kept
-in benchmarks/results/methods/, a run that is on record is read, and the table is benchmarks/results/methods.md.
+FOLDER holds one folder a task, in the task's schema (`sentences.toml` and `pictures.toml` are as `pairs.toml`). Records
+are kept in benchmarks/results/methods/, in the place of those that were there of the same data, method and seed; the
+table is benchmarks/results/methods.md.
 """
 
 import argparse
 import json
-import shutil
 from dataclasses import asdict
 from pathlib import Path
 from statistics import mean
 
-from circpeft import methods, recipes, results, tasks, training
-from circpeft.course import comparison
+from circpeft import methods, recipes, results
 
 RECORDS = results.ROOT / "benchmarks" / "results" / "methods"
 TABLE = RECORDS.with_suffix(".md")
-LEFT_OUT = (
-    "losses",
-    "spectra",
-    "predictions",
-    "start_predictions",
-    "groups",
-)  # of a record: too long for the repository
+# Of a record: too long for the repository.
+LEFT_OUT = ("losses", "spectra", "predictions", "start_predictions", "groups")
 
 
-def planned(arguments: argparse.Namespace) -> list[tuple[recipes.Recipe, str]]:
-    """The recipes, each with the name of its data."""
-    found = []
-    for text in arguments.tasks.split(","):
-        task, _, folder = text.partition("=")
-        settings = dict(recipes.profile("cpu", tasks.get(task).kind))
-        settings["target_modules"] = recipes.targets(settings["target_modules"])
-        settings |= {"epochs": arguments.epochs} if arguments.epochs else {}
-        settings |= {"max_train": arguments.max_train, "max_eval": arguments.max_eval}
-        settings["data_dir"] = str(arguments.data / (folder or task))
-        for seed in range(arguments.seeds):
-            for name, own in recipes.parse_methods(arguments.methods):
-                if name in methods.METHODS:
-                    run = {"hyperparameters": own, "seed": seed, "output_dir": "runs/methods", "save_model": False}
-                    found.append((recipes.Recipe(task, name, **run, **settings), folder or task))
-    return found
-
-
-def kept(result: results.Result, data: str) -> dict:
-    """A record for the repository: without its long parts, and without the place where the data lay."""
+def kept(result: results.Result) -> dict:
+    """A record for the repository: without its long parts; of the place where the data lay, the folder's name alone."""
     row = {name: value for name, value in asdict(result).items() if name not in LEFT_OUT}
-    return row | {"settings": {**row["settings"], "data_dir": ""}, "data_name": data}
+    name = Path(result.settings["data_dir"]).name
+    return row | {"settings": {**row["settings"], "data_dir": ""}, "data_name": name}
 
 
 def written(rows: list[dict]) -> str:
@@ -67,10 +44,11 @@ def written(rows: list[dict]) -> str:
     ]
     for name in names:
         of = next(row for row in rows if row["data_name"] == name)
+        devices = sorted({row["device"] for row in rows if row["data_name"] == name})
         lines.append(
             f"- {name}: {of['settings']['model']}, {of['rows']['train']:,} training rows, "
             f"{of['settings']['epochs']} epochs, {of['metric']} on {of['rows']['test']} test rows "
-            f"({of['split']}); {of['device']}"
+            f"({of['split']}); {' and '.join(devices)}"
         )
     used = list(dict.fromkeys(row["settings"]["model"] for row in rows))
     heads = ["method", *names, *(f"trainable parameters, {model}" for model in used)]
@@ -101,30 +79,21 @@ def at_default(row: dict) -> bool:
     return today == (settings["learning_rate"], settings["head_learning_rate"])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Run every method on local data, and write the table.")
-    parser.add_argument("--data", type=Path, required=True, help="folder with one folder a task")
-    parser.add_argument("--tasks", required=True, help="names with commas between them, or task=folder")
-    parser.add_argument("--methods", default="all")
-    parser.add_argument("--max-train", type=int, default=0)
-    parser.add_argument("--max-eval", type=int, default=0)
-    parser.add_argument("--epochs", type=int, default=0)
-    parser.add_argument("--seeds", type=int, default=1)
-    arguments = parser.parse_args()
-    comparison.quiet()
-    plan = planned(arguments)
-    training.check([recipe for recipe, _ in plan])
-    for number, (recipe, data) in enumerate(plan, 1):
-        print(f"[{number}/{len(plan)}] {data}: {recipe.label}, seed {recipe.seed}", flush=True)
-        result = training.run(recipe)
-        print(f"      test {result.metric} {result.test_score:.3f}, {result.seconds:.0f} s", flush=True)
-        name = f"{data}-{recipe.label.replace(':', '-').replace('=', '-')}-s{recipe.seed}.json"
-        results.write_atomically(RECORDS / name, json.dumps(kept(result, data), indent=1) + "\n")
-        shutil.rmtree(training.weights_of(recipe), ignore_errors=True)
-    rows = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RECORDS.glob("*.json"))]
-    results.write_atomically(TABLE, written(rows))
-    print(written(rows))
+def main(argv: list[str] | None = None, records: Path = RECORDS) -> Path:
+    """Keep the records of the folders, and write the table; returns its path."""
+    parser = argparse.ArgumentParser(description="Keep the records of sweeps over all methods, and write their table.")
+    parser.add_argument("folders", type=Path, nargs="+", help="output folders of sweeps")
+    for folder in parser.parse_args(argv).folders:
+        found = [kept(result) for result in results.read_all(folder)]
+        if not found:
+            parser.error(f"{folder} holds no records: give the output folder of a sweep, such as runs/pairs-cpu")
+        for row in found:
+            name = f"{row['data_name']}-{row['label'].replace(':', '-').replace('=', '-')}-s{row['seed']}.json"
+            results.write_atomically(records / name, json.dumps(row, indent=1) + "\n")
+    rows = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(records.glob("*.json"))]
+    results.write_atomically(records.with_suffix(".md"), written(rows))
+    return records.with_suffix(".md")
 
 
 if __name__ == "__main__":
-    main()
+    print(main().read_text(encoding="utf-8"))

@@ -101,6 +101,11 @@ def main() -> None:
     told = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     about = {"load_before": os.getloadavg(), "started": datetime.now(UTC).isoformat(timespec="seconds")}
     about |= results.environment(told)
+
+    def keep(part: str, found: dict) -> None:  # at once: a measurement that is cut off has lost nothing
+        record[part] = {**about, **found}
+        results.write_atomically(path, json.dumps(record, indent=1) + "\n")
+
     if "layers" in chosen:
         per_second, rows = bandwidth(device), []
         sizes, dtypes = (CPU_SIZES, [torch.float32])
@@ -110,18 +115,17 @@ def main() -> None:
             for size in tqdm(sizes, desc=f"layers, {dtype}"):
                 rows.append(layer_row(*size, dtype, device, per_second))
                 show(rows[-1])
-        record["layers"] = {**about, "bytes_per_second": per_second, "rows": rows}
+                keep("layers", {"bytes_per_second": per_second, "rows": rows})
     if "steps" in chosen:
-        record["steps"] = {**about, "rows": whole_steps(device)}
+        keep("steps", {"rows": whole_steps(device)})
     if "merging" in chosen:
-        record["merging"] = {**about, "rows": merging(device)}
+        keep("merging", {"rows": merging(device)})
     if "rules" in chosen:
         found = {"FOLD_TOKENS": fold_tokens(device, many=False)}
         found |= {"FOLD_TOKENS_MANY_BLOCKS": fold_tokens(device, many=True), "SMALL_BLOCK": small_block(device)}
         for name, measured in found.items():
             tqdm.write(f"{name}: in use {getattr(dispatch, name)}, measured {measured['threshold']}")
-        record["rules"] = {**about, **found}
-    results.write_atomically(path, json.dumps(record, indent=1) + "\n")
+        keep("rules", found)
     print(f"Written to {path.relative_to(results.ROOT)}")
     if path == speed_table.RECORD:
         speed_table.main()

@@ -1,6 +1,7 @@
 r"""Peak memory and tokens per second of training, every method of the papers' tables, on models of their sizes.
 
     .venv/bin/python benchmarks/training_memory.py --device cuda
+    .venv/bin/python benchmarks/training_memory.py --device cuda --backends fold,dft,triton     # ours, in other ways
     .venv/bin/python benchmarks/training_memory.py --models roberta-base --layers 2 --batch 4 --tokens 32     # a trial
 
 The models have random weights: nothing is downloaded, and no score is measured. RoBERTa-base trains on 64 x 256 tokens,
@@ -11,6 +12,7 @@ added to benchmarks/results/training_memory_DEVICE.json as they come, and a row 
 import argparse
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -23,7 +25,8 @@ from transformers import (
     AutoModelForSequenceClassification,
 )
 
-from circpeft import costs, memory, methods, recipes, results
+from circpeft import costs, memory, methods, recipes, results, use_backend
+from circpeft.ops.dispatch import CHOICES
 from circpeft.papers import printed
 from circpeft.training import device_name
 from circpeft.training.quiet import quiet
@@ -39,10 +42,14 @@ WARM = 2
 
 
 def rows_of(model: str) -> list[recipes.CellRecipe]:
-    """The rows of a model's tables, one cell each; rows that are the same run once."""
-    hub, _ = recipes.tables.MODELS[model]
+    """The rows of a model's tables, one cell each, rows that are the same run once; then the methods without a row."""
+    hub, hidden = recipes.tables.MODELS[model]
     cells = [cell for name in MODELS[model][0] for cell in recipes.table(name) if cell.model == hub]
-    return list({(cell.label, cell.target_modules): cell for cell in reversed(cells)}.values())[::-1]
+    rows = list({(cell.label, cell.target_modules): cell for cell in reversed(cells)}.values())[::-1]
+    theirs = [replace(cell, method="c3a-peft", table="", row="PEFT's C3A") for cell in rows if cell.method == "c3a"]
+    known = {cell.method for cell in [*rows, *theirs]}
+    others = [name for name in methods.METHODS if name not in known]
+    return [*rows, *theirs, *(replace(rows[0], method=m, hyperparameters={}, table="", row=m) for m in others)]
 
 
 def built(model: str, layers: int, device: torch.device) -> nn.Module:
@@ -63,34 +70,40 @@ def inputs_of(model: str, batch: int, tokens: int, device: torch.device) -> dict
     return {"input_ids": ids, "labels": ids if model == "llama2-7b" else labels}
 
 
-def measured(cell: recipes.CellRecipe, model: str, sizes: argparse.Namespace, device: torch.device) -> dict:
-    """Train some steps; peak memory of all of it, and the speed of the steps behind the first ones."""
+def measured(row: dict, cell: recipes.CellRecipe, sizes: argparse.Namespace, device: torch.device) -> dict:
+    """Train some steps; peak memory of all of it, and the speed of the steps behind the first ones.
+
+    Where that cannot be (too little memory, or BOFT's factors where PEFT cannot make them), the reason in its place.
+    """
     torch.manual_seed(0)
-    batch, tokens = sizes.batch or MODELS[model][2], sizes.tokens or MODELS[model][3]
     memory.reset_peak()
-    row = {"model": model, "row": cell.row, "table": cell.table, "label": cell.label, "batch": batch, "tokens": tokens}
-    row |= {"layers": sizes.layers, "steps": sizes.steps, "printed_gb": printed_memory(cell, sizes)}
+    model, batch, tokens = row["model"], row["batch"], row["tokens"]
     try:
         made = methods.apply(
             built(model, sizes.layers, device), cell.method, target_modules=cell.target_modules or None, **cell.options
         ).train()
-    except ValueError as error:  # such as BOFT's factors where PEFT cannot make them: no number, and the reason
-        return row | {"error": str(error)}
-    inputs = inputs_of(model, batch, tokens, device)
-    trained = [p for p in made.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=1e-5)
-    for step in range(WARM + sizes.steps):
-        if step == WARM:
-            synchronize(device)
-            started = time.perf_counter()
-        made(**inputs).loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-    synchronize(device)
-    seconds = time.perf_counter() - started
+        trained = [p for p in made.parameters() if p.requires_grad]
+        with use_backend(row["backend"]):
+            seconds = seconds_of(made, trained, inputs_of(model, batch, tokens, device), sizes.steps, device)
+    except (ValueError, RuntimeError) as error:
+        return row | {"error": str(error).splitlines()[0]}
     count = batch * (197 if model == "vit-base" else tokens)
     row |= {"tokens_per_second": round(count * sizes.steps / seconds, 1), "peak_bytes": memory.peak_bytes()}
     return row | {"trainable_parameters": sum(p.numel() for p in trained)}
+
+
+def seconds_of(model: nn.Module, trained: list, inputs: dict, steps: int, device: torch.device) -> float:
+    """Seconds of so many training steps, after `WARM` that do not count."""
+    optimizer = torch.optim.AdamW(trained, lr=1e-5)
+    for step in range(WARM + steps):
+        if step == WARM:
+            synchronize(device)
+            started = time.perf_counter()
+        model(**inputs).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    synchronize(device)
+    return time.perf_counter() - started
 
 
 def synchronize(device: torch.device) -> None:
@@ -107,12 +120,31 @@ def printed_memory(cell: recipes.CellRecipe, sizes: argparse.Namespace) -> str:
     return next((c.printed for c in printed.cells() if (c.paper, c.table, c.row, c.column) == key), "")
 
 
+def plan(sizes: argparse.Namespace) -> list[tuple[dict, recipes.CellRecipe]]:
+    """What is asked for: how a row of the record begins, and its cell. Ways to compute are those of our methods."""
+    found = []
+    for backend in sizes.backends.split(","):
+        for model in sizes.models.split(","):
+            for cell in rows_of(model):
+                if sizes.methods and cell.method not in sizes.methods.split(","):
+                    continue
+                if backend != "auto" and cell.method not in ("c3a", "cdvft"):
+                    continue
+                row = {"model": model, "row": cell.row, "table": cell.table, "label": cell.label}
+                row |= {"target_modules": cell.target_modules, "backend": backend, "layers": sizes.layers}
+                row |= {"batch": sizes.batch or MODELS[model][2], "tokens": sizes.tokens or MODELS[model][3]}
+                row |= {"steps": sizes.steps, "printed_gb": printed_memory(cell, sizes)}
+                found.append((row, cell))
+    return found
+
+
 def main(argv: list[str] | None = None, folder: Path = RECORDS) -> Path:
     """Measure what is asked for; returns the record's path."""
     parser = argparse.ArgumentParser(description="Peak memory and speed of training with every method.")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--methods", default="", help="only these, with commas between them")
+    parser.add_argument("--backends", default="auto", help=f"ways that ours are computed, of {', '.join(CHOICES)}")
     parser.add_argument("--batch", type=int, default=0)
     parser.add_argument("--tokens", type=int, default=0)
     parser.add_argument("--layers", type=int, default=0, help="fewer layers than the model has")
@@ -121,18 +153,14 @@ def main(argv: list[str] | None = None, folder: Path = RECORDS) -> Path:
     quiet()
     device, path = torch.device(sizes.device), folder / f"training_memory_{sizes.device}.json"
     rows = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
-    key = ("model", "label", "row", "batch", "tokens", "layers")
-    plan = [(model, cell) for model in sizes.models.split(",") for cell in rows_of(model)]
-    if sizes.methods:
-        plan = [(model, cell) for model, cell in plan if cell.method in sizes.methods.split(",")]
-    for model, cell in tqdm(plan, desc="training memory"):
-        row = {"model": model, "label": cell.label, "row": cell.row, "layers": sizes.layers}
-        row |= {"batch": sizes.batch or MODELS[model][2], "tokens": sizes.tokens or MODELS[model][3]}
-        if any(all(known[name] == row[name] for name in key) for known in rows):
+    key = ("model", "label", "target_modules", "backend", "batch", "tokens", "layers")
+    known = {json.dumps([row[name] for name in key]) for row in rows}
+    for row, cell in tqdm(plan(sizes), desc="training memory"):
+        if json.dumps([row[name] for name in key]) in known:
             continue
-        rows.append(measured(cell, model, sizes, device))
+        rows.append(measured(row, cell, sizes, device))
         told = f"{rows[-1].get('peak_bytes', 0) / 1e9:.2f} GB, {rows[-1].get('tokens_per_second', 0):,.0f} tokens/s"
-        tqdm.write(f"{model} | {cell.row} | {rows[-1].get('error', told)}")
+        tqdm.write(f"{row['model']} | {row['row']} | {row['backend']} | {rows[-1].get('error', told)}")
         made = {"rows": rows, **results.environment(device_name())}
         results.write_atomically(path, json.dumps(made, indent=1) + "\n")
     return path
