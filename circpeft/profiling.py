@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from .ops.product import IMPLEMENTATIONS
+from .ops.operator import IMPLEMENTATIONS
 
 aten = torch.ops.aten
 ADDITIONS = {aten.add, aten.add_, aten.sub, aten.sub_, aten.rsub}

@@ -177,13 +177,9 @@ def environment(device: str) -> dict:
 
 
 def commit() -> str:
-    """Commit of the code that runs, with "+" where the tree differs from it.
-
-    Outside of a git checkout (a container that holds a copy) it is what the environment variable ``CIRCPEFT_COMMIT``
-    says, or "unknown".
-    """
+    """Commit of the code that runs, with "+" where the tree differs from it; "unknown" outside of a git checkout."""
     if not (ROOT / ".git").exists():
-        return os.environ.get("CIRCPEFT_COMMIT", "unknown")
+        return "unknown"
 
     def git(*arguments: str) -> subprocess.CompletedProcess:
         return subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)

@@ -13,7 +13,8 @@ from torch.utils.flop_counter import register_flop_formula
 
 from .checks import check_diagonals
 from .dispatch import BACKENDS, resolve_backend
-from .product import IMPLEMENTATIONS, block_circular_matmul, compute_dtype
+from .operator import operator, without_autocast
+from .product import block_circular_matmul, compute_dtype
 
 # Backends with a diagonal_matmul and a diagonal_matmul_backward of their own; of others it is put together.
 FUSED = ("rfft", "triton")
@@ -84,17 +85,13 @@ def _compute(
     w, first, last = _cast(compute_dtype(x.dtype, w.dtype), w if scale == 1 else w * scale, diagonal_in, diagonal_out)
     y = x.new_empty(*x.shape[:-1], d_out, dtype=x.dtype if base is None else base.dtype)
     under = None if base is None else base.reshape(-1, d_out)
-    with torch.autocast(x.device.type, enabled=False):
+    with without_autocast(x.device):
         rows = x.reshape(-1, x.shape[-1])
         import_module(BACKENDS[backend]).diagonal_matmul(rows, w, layout, first, last, under, y.view(-1, d_out))
     return y
 
 
-_forward = torch.library.custom_op("circpeft::diagonal_matmul", _compute, mutates_args=())
-
-
-@_forward.register_fake
-def _(x, w, diagonal_in, diagonal_out, base, scale, d_out, layout, backend) -> Tensor:
+def _fake(x, w, diagonal_in, diagonal_out, base, scale, d_out, layout, backend) -> Tensor:
     return x.new_empty(*x.shape[:-1], d_out, dtype=x.dtype if base is None else base.dtype)
 
 
@@ -112,7 +109,7 @@ def _compute_backward(
     dtype = compute_dtype(x.dtype, w.dtype)
     kernel, first, last = _cast(dtype, w if scale == 1 else w * scale, diagonal_in, diagonal_out)
     dx = torch.empty(x.shape if needs_dx else (0, x.shape[-1]), dtype=x.dtype, device=x.device)
-    with torch.autocast(x.device.type, enabled=False):
+    with without_autocast(x.device):
         dw, d_first, d_last = import_module(BACKENDS[backend]).diagonal_matmul_backward(
             g.reshape(-1, g.shape[-1]), x.reshape(-1, x.shape[-1]), kernel, layout, first, last,
             dx.view(-1, x.shape[-1]) if needs_dx else None,
@@ -121,11 +118,7 @@ def _compute_backward(
     return [dx, dw, *(d.to(a.dtype) for d, a in ((d_first, diagonal_in), (d_last, diagonal_out)) if a is not None)]
 
 
-_backward = torch.library.custom_op("circpeft::diagonal_matmul_backward", _compute_backward, mutates_args=())
-
-
-@_backward.register_fake
-def _(g, x, w, diagonal_in, diagonal_out, scale, layout, backend, needs_dx) -> list[Tensor]:
+def _fake_backward(g, x, w, diagonal_in, diagonal_out, scale, layout, backend, needs_dx) -> list[Tensor]:
     dx = torch.empty(x.shape if needs_dx else (0, x.shape[-1]), dtype=x.dtype, device=x.device)
     given = [w, *(a for a in (diagonal_in, diagonal_out) if a is not None)]
     return [dx, *(torch.empty(t.shape, dtype=t.dtype, device=t.device) for t in given)]
@@ -155,9 +148,8 @@ def _gradients(ctx, g):
     return *found, g if ctx.needs_input_grad[4] else None, *(None for _ in ctx.rest)
 
 
-_forward.register_autograd(_gradients, setup_context=_context)
-IMPLEMENTATIONS[torch.ops.circpeft.diagonal_matmul] = _compute
-IMPLEMENTATIONS[torch.ops.circpeft.diagonal_matmul_backward] = _compute_backward
+_forward = operator("diagonal_matmul", _compute, _fake, _context, _gradients)
+_backward = operator("diagonal_matmul_backward", _compute_backward, _fake_backward)
 
 
 @register_flop_formula(torch.ops.circpeft.diagonal_matmul)

@@ -24,6 +24,10 @@ SMALL_BLOCK = 8
 # blocks, whose transforms are cheap, and with many (benchmarks/results/speed_cpu.json).
 FOLD_TOKENS, FOLD_TOKENS_MANY_BLOCKS = 0.5, 0.35
 FEW_BLOCKS = 16
+# On a GPU, where whole steps of RoBERTa-base and ViT-base were 6 to 10 % faster by it, with at least so many tokens and
+# at most so many numbers in the weight (one H100, benchmarks/results/training_memory_cuda.json); of a layer 3072 wide
+# alone it took twice as long (speed_cuda.json).
+GPU_FOLD_TOKENS, GPU_FOLD_NUMBERS = 8192, 1024 * 1024
 
 
 def _choice(name: str, where: str) -> str:
@@ -72,7 +76,8 @@ def use_backend(name: str) -> Iterator[None]:
 def resolve_backend(backend: str, b: int, device: torch.device) -> str:
     """Concrete backend for a request: the dispatch rule of ``backend="auto"``.
 
-    "dft" was never faster on the CPUs that it was measured on, and "triton" has not been measured: neither is chosen.
+    Neither "dft" nor "triton" is chosen: on the CPUs and the GPU that they were measured on "rfft" was faster (of
+    "triton" in float32; in bfloat16 it has not been measured).
     """
     if backend == "auto" and _forced[0] in BACKENDS:
         return _forced[0]
@@ -86,16 +91,30 @@ def resolve_backend(backend: str, b: int, device: torch.device) -> str:
 def folds(x: Tensor, weight: Tensor, blocks: int = 1) -> bool:
     """Whether an adapted layer adds ``ΔW`` of so many blocks to its weight for a call: where it is exact, and pays.
 
-    Exact: float32 or float64 throughout, of plain tensors, and no autocast, which would round the sum. Whether it pays
-    was measured on CPUs only; elsewhere, and under torch.compile, it has to be asked for (`use_backend`).
+    Exact: float32 or float64 throughout, of plain tensors, and neither autocast nor TF32, which would round the sum.
+    Where it pays was measured on CPUs and on one GPU; under torch.compile it has to be asked for (`use_backend`).
     """
-    forced, dtype = _forced[0], weight.dtype
+    forced, dtype, device = _forced[0], weight.dtype, x.device.type
     # A compiled graph would be made anew for every number of tokens that the rule tells apart.
-    if forced == "auto" and (torch.compiler.is_compiling() or x.device.type != "cpu"):
+    if forced == "auto" and torch.compiler.is_compiling():
         return False
-    least = FOLD_TOKENS if blocks <= FEW_BLOCKS else FOLD_TOKENS_MANY_BLOCKS
-    if forced != "fold" and (forced != "auto" or x.numel() < least * x.shape[-1] * len(weight)):
+    if forced != "fold" and (forced != "auto" or not _pays(device, x.numel() // x.shape[-1], weight, blocks)):
         return False
     if type(weight) not in (torch.nn.Parameter, Tensor) or dtype not in (torch.float32, torch.float64):
         return False
-    return x.dtype == dtype and not torch.is_autocast_enabled(x.device.type)
+    if device == "cuda" and dtype == torch.float32 and tf32_allowed():
+        return False
+    return x.dtype == dtype and not torch.is_autocast_enabled(device)
+
+
+def _pays(device: str, tokens: int, weight: Tensor, blocks: int) -> bool:
+    if device == "cuda":
+        return tokens >= GPU_FOLD_TOKENS and weight.numel() <= GPU_FOLD_NUMBERS
+    return device == "cpu" and tokens >= len(weight) * (
+        FOLD_TOKENS if blocks <= FEW_BLOCKS else FOLD_TOKENS_MANY_BLOCKS
+    )
+
+
+def tf32_allowed() -> bool:
+    """Whether a GPU may round the operands of float32 products to ten bits."""
+    return torch.backends.cuda.matmul.fp32_precision == "tf32"  # the older getters fail after the newer setters

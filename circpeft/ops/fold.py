@@ -14,7 +14,8 @@ from torch.utils.flop_counter import register_flop_formula
 
 from .checks import check_product
 from .circulant import add_block_circulant, fill_block_circulant, row_kernel
-from .product import IMPLEMENTATIONS, block_circular_kernel_grad
+from .operator import operator, without_autocast
+from .product import block_circular_kernel_grad
 
 
 def adapted_linear(
@@ -42,7 +43,7 @@ def adapted_linear(
     if not x.dtype == weight.dtype == w.dtype or weight.device != w.device:
         found = ", ".join(f"{k} {t.dtype} on {t.device}" for k, t in (("x", x), ("weight", weight), ("w", w)))
         raise ValueError(f"adapted_linear needs one dtype and one device, got {found}")
-    return torch.ops.circpeft.adapted_matmul(x, weight, bias, w, float(scale), layout, False)
+    return _adapted(x, weight, bias, w, float(scale), layout, False)
 
 
 # A sum of weights of more numbers than two bands have is made, and multiplied with, a band at a time.
@@ -89,7 +90,7 @@ def _compute(
     x: Tensor, weight: Tensor, bias: Tensor | None, w: Tensor, scale: float, layout: str, transposed: bool
 ) -> Tensor:
     w = w if scale == 1 else w * scale
-    with torch.autocast(x.device.type, enabled=False):
+    with without_autocast(x.device):
         if weight.numel() > 2 * BAND_NUMBERS:
             y = _in_bands(x.reshape(-1, x.shape[-1]), weight, bias, row_kernel(w, layout), transposed)
             return y.view(*x.shape[:-1], y.shape[-1])
@@ -98,11 +99,7 @@ def _compute(
         return x @ whole if transposed else linear(x, whole, bias)
 
 
-_adapted = torch.library.custom_op("circpeft::adapted_matmul", _compute, mutates_args=())
-
-
-@_adapted.register_fake
-def _(x, weight, bias, w, scale, layout, transposed) -> Tensor:
+def _fake(x, weight, bias, w, scale, layout, transposed) -> Tensor:
     return x.new_empty(*x.shape[:-1], weight.shape[1] if transposed else weight.shape[0])
 
 
@@ -128,8 +125,7 @@ def _backward(ctx, g):
     return dx, dweight, dbias, dw, None, None, None
 
 
-_adapted.register_autograd(_backward, setup_context=_context)
-IMPLEMENTATIONS[torch.ops.circpeft.adapted_matmul] = _compute
+_adapted = operator("adapted_matmul", _compute, _fake, _context, _backward)
 
 
 @register_flop_formula(torch.ops.circpeft.adapted_matmul)

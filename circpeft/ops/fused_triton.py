@@ -3,7 +3,8 @@
 Takes what its kernels are made for (float32 or less, up to `MOST_BLOCKS` blocks whose size has two factors as
 `two_factors` wants them) and leaves everything else to "rfft", as it does, with one warning, where Triton is missing or
 broken.
-Not measured on a GPU yet: "auto" does not take it.
+"auto" does not take it: on the one GPU that it was measured on, in float32, "rfft" is faster
+(benchmarks/results/speed_cuda.json); in bfloat16 it has not been measured.
 """
 
 import warnings
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from . import rfft
+from .dispatch import tf32_allowed
 from .two_factors import factors, kernel_of, spectrum, tables, transform_flops
 
 MOST_BLOCKS = 16
@@ -31,7 +33,7 @@ def _parts(spectrum: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _precision(dtype: torch.dtype) -> str:
-    exact = dtype != torch.bfloat16 and not torch.backends.cuda.matmul.allow_tf32
+    exact = dtype != torch.bfloat16 and not tf32_allowed()
     return "tf32x3" if exact else "tf32"
 
 

@@ -13,6 +13,7 @@ from torch.utils.flop_counter import register_flop_formula
 
 from .checks import LAYOUTS, check_layout, check_product
 from .dispatch import BACKENDS, resolve_backend
+from .operator import operator, without_autocast
 
 
 def block_circular_matmul(x: Tensor, w: Tensor, layout: str = "column", backend: str = "auto") -> Tensor:
@@ -33,7 +34,7 @@ def block_circular_matmul(x: Tensor, w: Tensor, layout: str = "column", backend:
     tensor([1., 0., 2.])
     """
     check_product(x, w, layout)
-    return torch.ops.circpeft.block_circular_matmul(x, w, layout, resolve_backend(backend, w.shape[-1], x.device))
+    return _matmul(x, w, layout, resolve_backend(backend, w.shape[-1], x.device))
 
 
 def block_circular_kernel_grad(g: Tensor, x: Tensor, b: int, layout: str = "column", backend: str = "auto") -> Tensor:
@@ -56,7 +57,7 @@ def block_circular_kernel_grad(g: Tensor, x: Tensor, b: int, layout: str = "colu
         shapes = f"g: {tuple(g.shape)}, x: {tuple(x.shape)}"
         raise ValueError(f"expected g: (..., m*b) and x: (..., n*b) of one batch shape, got {shapes} and b={b}")
     dtype = torch.promote_types(g.dtype, x.dtype)
-    return torch.ops.circpeft.block_circular_kernel_grad(g, x, b, dtype, layout, resolve_backend(backend, b, x.device))
+    return _kernel_grad(g, x, b, dtype, layout, resolve_backend(backend, b, x.device))
 
 
 def compute_dtype(*dtypes: torch.dtype) -> torch.dtype:
@@ -75,37 +76,24 @@ def _compute_matmul(x: Tensor, w: Tensor, layout: str, backend: str) -> Tensor:
     m, n, b = w.shape
     dtype = compute_dtype(x.dtype, w.dtype)
     rows = x.reshape(-1, n * b).to(dtype)
-    with torch.autocast(x.device.type, enabled=False):  # it would take dense products back to half precision
+    with without_autocast(x.device):
         y = import_module(BACKENDS[backend]).matmul(rows, w.to(dtype).contiguous(), layout)
     return y.to(x.dtype).reshape(*x.shape[:-1], m * b)
 
 
-_matmul = torch.library.custom_op("circpeft::block_circular_matmul", _compute_matmul, mutates_args=())
-
-
-@_matmul.register_fake
-def _(x: Tensor, w: Tensor, layout: str, backend: str) -> Tensor:
+def _fake_matmul(x: Tensor, w: Tensor, layout: str, backend: str) -> Tensor:
     return x.new_empty(*x.shape[:-1], w.shape[0] * w.shape[2])
 
 
 def _compute_kernel_grad(g: Tensor, x: Tensor, b: int, dtype: torch.dtype, layout: str, backend: str) -> Tensor:
     compute = compute_dtype(g.dtype, x.dtype, dtype)
     g_rows, x_rows = g.reshape(-1, g.shape[-1]).to(compute), x.reshape(-1, x.shape[-1]).to(compute)
-    with torch.autocast(x.device.type, enabled=False):
+    with without_autocast(x.device):
         dw = import_module(BACKENDS[backend]).kernel_grad(g_rows, x_rows, b, layout)
     return dw.to(dtype).contiguous()  # the fake tensor promises contiguous strides
 
 
-_kernel_grad = torch.library.custom_op("circpeft::block_circular_kernel_grad", _compute_kernel_grad, mutates_args=())
-# What the operators run, for those who look inside (a FLOP counter).
-IMPLEMENTATIONS = {
-    torch.ops.circpeft.block_circular_matmul: _compute_matmul,
-    torch.ops.circpeft.block_circular_kernel_grad: _compute_kernel_grad,
-}
-
-
-@_kernel_grad.register_fake
-def _(g: Tensor, x: Tensor, b: int, dtype: torch.dtype, layout: str, backend: str) -> Tensor:
+def _fake_kernel_grad(g: Tensor, x: Tensor, b: int, dtype: torch.dtype, layout: str, backend: str) -> Tensor:
     return x.new_empty(g.shape[-1] // b, x.shape[-1] // b, b, dtype=dtype)
 
 
@@ -141,8 +129,10 @@ def _kernel_grad_backward(ctx, v):
     return dg, dx, None, None, None, None
 
 
-_matmul.register_autograd(_matmul_backward, setup_context=_matmul_context)
-_kernel_grad.register_autograd(_kernel_grad_backward, setup_context=_kernel_grad_context)
+_matmul = operator("block_circular_matmul", _compute_matmul, _fake_matmul, _matmul_context, _matmul_backward)
+_kernel_grad = operator(
+    "block_circular_kernel_grad", _compute_kernel_grad, _fake_kernel_grad, _kernel_grad_context, _kernel_grad_backward
+)
 
 
 @register_flop_formula(torch.ops.circpeft.block_circular_matmul)

@@ -59,6 +59,43 @@ def test_folds_where_it_is_exact_and_pays():
         assert folds(few, weight) and not folds(few.half(), weight.half())
 
 
+class OnGpu:
+    """What `folds` asks of an input that lies on a GPU."""
+
+    device, dtype = torch.device("cuda"), torch.float32
+
+    def __init__(self, *shape: int) -> None:
+        self.shape = torch.Size(shape)
+
+    def numel(self) -> int:
+        return self.shape.numel()
+
+
+def test_folds_on_a_gpu_with_many_tokens_and_weights_of_measured_size():
+    weight = torch.nn.Parameter(torch.empty(768, 768, device="meta"))
+    large = torch.nn.Parameter(torch.empty(3072, 768, device="meta"))
+    assert folds(OnGpu(32, 256, 768), weight) and not folds(OnGpu(31, 256, 768), weight)
+    assert not folds(OnGpu(32, 256, 768), large) and not folds(OnGpu(32, 256, 768), weight.bfloat16())
+    with use_backend("fold"):
+        assert folds(OnGpu(2, 768), large)
+
+
+@pytest.mark.parametrize(
+    "setting", ["set_float32_matmul_precision('high')", "backends.fp32_precision = 'tf32'", "backends.cuda.nothing = 0"]
+)
+def test_nothing_is_folded_or_taken_for_exact_where_tf32_is_allowed(run_python, setting):
+    # In a process of its own: once the newer setting was used, the older getters fail for good.
+    code = f"""
+import torch
+torch.{setting}
+from types import SimpleNamespace
+from circpeft.ops import folds, fused_triton
+x = SimpleNamespace(device=torch.device("cuda"), dtype=torch.float32, shape=(8192, 768), numel=lambda: 8192 * 768)
+print(folds(x, torch.nn.Parameter(torch.empty(768, 768, device="meta"))), fused_triton._precision(torch.float32))
+"""
+    assert run_python(code).strip() == ("True tf32x3" if setting.endswith("= 0") else "False tf32")
+
+
 def test_without_triton_its_backend_warns_once_and_computes_all_the_same(monkeypatch):
     monkeypatch.setattr(fused_triton, "_broken", [])
     monkeypatch.setitem(sys.modules, "circpeft.ops.triton_kernels", None)  # importing it raises ImportError

@@ -1,0 +1,85 @@
+"""The two forms of an operator: plain autograd where nobody looks on, the custom op elsewhere, and both alike."""
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from circpeft.ops import adapted_linear, block_circular_matmul, diagonal_circulant_matmul
+
+CALLS = {
+    "block_circular_matmul": lambda x, w, weight: block_circular_matmul(x, w, "row", "rfft"),
+    "diagonal_matmul": lambda x, w, weight: diagonal_circulant_matmul(x, w, scale=0.5, layout="row", backend="rfft"),
+    "adapted_matmul": lambda x, w, weight: adapted_linear(x, weight, None, w, 0.5, "row"),
+}
+every = pytest.mark.parametrize("name", CALLS)
+
+
+class Seen(TorchDispatchMode):
+    """The operators that run inside."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.add(func._overloadpacket.__name__)
+        return func(*args, **kwargs or {})
+
+
+@pytest.fixture
+def inputs():
+    shapes = (5, 12), (2, 3, 4), (8, 12)
+    return [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+
+
+def gradients(y, inputs):
+    return torch.autograd.grad(y.square().sum(), inputs, allow_unused=True)
+
+
+@every
+def test_plain_autograd_gives_what_the_custom_op_gives(name, inputs):
+    y = CALLS[name](*inputs)
+    assert type(y.grad_fn).__name__ == "EagerBackward"
+    with Seen() as seen:
+        same = CALLS[name](*inputs)
+    assert name in seen.names and type(same.grad_fn).__name__ != "EagerBackward" and torch.equal(y, same)
+    for a, b in zip(gradients(y, inputs), gradients(same, inputs), strict=True):
+        assert a is b is None or torch.equal(a, b)
+
+
+@every
+def test_a_backward_pass_that_is_watched_shows_its_operators(name, inputs):
+    y = CALLS[name](*inputs)
+    with Seen() as seen:
+        gradients(y, inputs)
+    assert seen.names & {"block_circular_kernel_grad", "diagonal_matmul_backward"}
+
+
+@every
+def test_second_derivatives(name, inputs):
+    assert torch.autograd.gradgradcheck(lambda *t: CALLS[name](*t), inputs)
+
+
+@every
+def test_transforms_of_functions(name, inputs):
+    x, w, weight = (t.detach() for t in inputs)
+    found = torch.func.grad(lambda x: CALLS[name](x, w, weight).square().sum())(x)
+    leaf = x.clone().requires_grad_()
+    torch.testing.assert_close(found, gradients(CALLS[name](leaf, w, weight), leaf)[0])
+
+
+@every
+def test_tensors_without_values_and_subclasses(name, inputs):
+    class Own(torch.Tensor):
+        pass
+
+    x, w, weight = inputs
+    y = CALLS[name](x, w, weight)
+    assert CALLS[name](*(t.to("meta") for t in inputs)).shape == y.shape
+    assert torch.equal(CALLS[name](x.detach().as_subclass(Own), w, weight), y)
+
+
+def test_a_trace_has_the_operator():
+    w = torch.randn(2, 3, 4)
+    traced = torch.jit.trace(lambda x: block_circular_matmul(x, w, "row", "rfft"), torch.randn(5, 12))
+    assert "circpeft::block_circular_matmul" in str(traced.graph)
