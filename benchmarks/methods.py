@@ -22,10 +22,10 @@ TABLE = RECORDS.with_suffix(".md")
 LEFT_OUT = ("losses", "spectra", "predictions", "start_predictions", "groups")
 
 
-def kept(result: results.Result) -> dict:
+def kept(result: results.Result, name: str = "") -> dict:
     """A record for the repository: without its long parts; of the place where the data lay, the folder's name alone."""
     row = {name: value for name, value in asdict(result).items() if name not in LEFT_OUT}
-    name = Path(result.settings["data_dir"]).name
+    name = name or Path(result.settings["data_dir"]).name
     return row | {"settings": {**row["settings"], "data_dir": ""}, "data_name": name}
 
 
@@ -83,8 +83,10 @@ def main(argv: list[str] | None = None, records: Path = RECORDS) -> Path:
     """Keep the records of the folders, and write the table; returns its path."""
     parser = argparse.ArgumentParser(description="Keep the records of sweeps over all methods, and write their table.")
     parser.add_argument("folders", type=Path, nargs="+", help="output folders of sweeps")
-    for folder in parser.parse_args(argv).folders:
-        found = [kept(result) for result in results.read_all(folder)]
+    parser.add_argument("--name", default="", help="of the data in the table, in place of their folder's name")
+    arguments = parser.parse_args(argv)
+    for folder in arguments.folders:
+        found = [kept(result, arguments.name) for result in results.read_all(folder)]
         if not found:
             parser.error(f"{folder} holds no records: give the output folder of a sweep, such as runs/pairs-cpu")
         for row in found:

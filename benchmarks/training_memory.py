@@ -6,7 +6,7 @@ r"""Peak memory and tokens per second of training, every method of the papers' t
 
 The models have random weights: nothing is downloaded, and no score is measured. RoBERTa-base trains on 64 x 256 tokens,
 beside the memory column of C3A Table 2; ViT-base on 64 images; LLaMA2-7B in bfloat16 on 2 x 1,024 tokens. Rows are
-added to benchmarks/results/training_memory_DEVICE.json as they come, and a row that is there is not measured again.
+added to benchmarks/results/training_memory_DEVICE.json and .md as they come; one that is there is not measured again.
 """
 
 import argparse
@@ -114,10 +114,43 @@ def synchronize(device: torch.device) -> None:
 
 def printed_memory(cell: recipes.CellRecipe, sizes: argparse.Namespace) -> str:
     """What C3A Table 2 prints for a row, where the measurement is at its sizes."""
-    if sizes.batch or sizes.tokens or sizes.layers:
+    if cell.table != "c3a-2" or sizes.batch or sizes.tokens or sizes.layers:
         return ""
     key = ("c3a", "2", cell.row, "Memory Cost (GB)")
     return next((c.printed for c in printed.cells() if (c.paper, c.table, c.row, c.column) == key), "")
+
+
+def written(record: dict) -> str:
+    """The record as a table a model, for reading."""
+    about = record["versions"]
+    lines = [
+        "# Memory and speed of training, every method",
+        "",
+        f"{record['device']}; torch {about['torch']}, transformers {about['transformers']}, peft {about['peft']}; "
+        "random weights, AdamW, no dropout of the adapters' own, torch's fused attention. GB are 10⁹ bytes, the peak "
+        "of what torch has allocated; tokens a second after two steps. Of C3A and CDVFT also in other ways than `auto` "
+        "took when this was measured (transforms): `fold` adds ΔW to the weight, `dft` multiplies by DFT matrices, "
+        "`triton` is one kernel.",
+    ]
+    for model in dict.fromkeys(row["model"] for row in record["rows"]):
+        rows = [row for row in record["rows"] if row["model"] == model]
+        of = rows[0]
+        size = f"{of['batch']} images" if model == "vit-base" else f"{of['batch']} x {of['tokens']} tokens"
+        lines += ["", f"## {model}, {size}, {str(MODELS[model][4]).removeprefix('torch.')}", ""]
+        lines += ["| method | adapted layers | way | trainable parameters | GB | tokens a second |", "|---" * 6 + "|"]
+        for row in rows:
+            targets = row["target_modules"]
+            targets = f"`{targets}`" if isinstance(targets, str) else ", ".join(targets)
+            way = row["backend"] if row["label"].split(":")[0] in ("c3a", "cdvft") else ""
+            if "error" in row:
+                told = f" | | {row['error']}"
+            else:
+                told = (
+                    f"{row['trainable_parameters']:,} | {row['peak_bytes'] / 1e9:.2f} | {row['tokens_per_second']:,.0f}"
+                )
+            whole = row["label"].split(":")[0] in ("full", "head", "bitfit")
+            lines.append(f"| {row['label']} | {'' if whole else targets.replace('|', '&#124;')} | {way} | {told} |")
+    return "\n".join([*lines, ""])
 
 
 def plan(sizes: argparse.Namespace) -> list[tuple[dict, recipes.CellRecipe]]:
@@ -163,6 +196,7 @@ def main(argv: list[str] | None = None, folder: Path = RECORDS) -> Path:
         tqdm.write(f"{row['model']} | {row['row']} | {row['backend']} | {rows[-1].get('error', told)}")
         made = {"rows": rows, **results.environment(device_name())}
         results.write_atomically(path, json.dumps(made, indent=1) + "\n")
+        results.write_atomically(path.with_suffix(".md"), written(made))
     return path
 
 

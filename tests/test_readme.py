@@ -30,6 +30,28 @@ def test_the_table_of_speed_is_that_of_its_record():
     assert table.readme_text(record) in table.MARKED.search(README)[0]
 
 
+def test_the_part_on_a_gpu_is_that_of_its_records():
+    """C3A is faster than PEFT's where the README says so, in float32; it keeps no more memory than LoRA anywhere."""
+    table = load_benchmark("gpu_table")
+    record, column, tests = (
+        json.loads((table.RECORDS / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("training_memory_cuda", "memory_column", "gpu_tests")
+    )
+    assert table.readme_text(record, column) in table.MARKED.search(README)[0]
+    assert f"after {tests['passed']} of them had passed" in README
+    written = load_benchmark("training_memory").written(record)
+    assert written == (table.RECORDS / "training_memory_cuda.md").read_text(encoding="utf-8")
+    rows = {(r["model"], r["label"], r["backend"]): r for r in record["rows"] if "error" not in r}
+    for model, b in (("roberta-base", 768), ("roberta-base", 128), ("vit-base", 64)):
+        ours, theirs = (model, f"c3a:block_size={b}", "fold"), (model, f"c3a-peft:block_size={b}", "auto")
+        assert rows[ours]["tokens_per_second"] > 1.2 * rows[theirs]["tokens_per_second"]
+    for (model, label, _), row in rows.items():
+        if label.startswith("c3a:"):
+            assert row["peak_bytes"] <= min(
+                r["peak_bytes"] for k, r in rows.items() if k[0] == model and "lora" in k[1]
+            )
+
+
 def test_the_record_keeps_the_promises():
     """Over three seeds C3A and CDVFT within two points of full fine-tuning, with a small share of LoRA's parameters and
     in under three minutes a run."""
@@ -81,8 +103,12 @@ def test_the_table_of_every_method_is_that_of_its_records():
         scores = [row["test_score"] for row in rows if (row["data_name"], row["label"]) == (data, label)]
         mean[data, label] = sum(scores) / len(scores)
     tested = {row["data_name"]: row["rows"]["test"] for row in rows}
-    assert tested.keys() == {"clothing10_112px", "sst2", "mrpc", "rte"}
+    partly = {"mrpc_h100"}  # the time on that GPU was not enough for every method
+    assert tested.keys() == {"clothing10_112px", "sst2", "mrpc", "rte"} | partly
+    assert f"C3A {mean['mrpc_h100', 'c3a']:.3f}, CDVFT {mean['mrpc_h100', 'cdvft']:.3f}" in README
     for name, count in tested.items():
+        if name in partly:
+            continue
         assert {label for data, label in mean if data == name} == set(methods.METHODS)
         for label in ("c3a", "cdvft"):
             assert mean[name, label] > mean[name, "lora"] - 0.03, (name, label)

@@ -91,7 +91,11 @@ def _row(cell: Cell, every: list[Cell]) -> Row:
     blank = {"stated": None, "computed": None, "formula": ""}
     if not is_number(cell.printed):
         return Row(**asdict(cell), **blank, verdict="not_derivable", note="no figure is printed")
-    note = "gigabytes on the authors' GPU" if "Memory" in column else "a score of a training run"
+    note = (
+        "gigabytes on the authors' GPU (benchmarks/results/memory_column.md)"
+        if "Memory" in column
+        else "a score of a training run"
+    )
     return Row(**asdict(cell), **blank, verdict="measured", note=f"{note}: to be compared with runs, not computed")
 
 

@@ -1,0 +1,136 @@
+r"""The memory column of C3A Table 2, computed: what a training step of 64 x 256 tokens keeps, without running it.
+
+    .venv/bin/python benchmarks/memory_column.py
+
+Counted on tensors without values: weights, Adam's two moments, and every tensor that the forward pass keeps for the
+backward pass, with the eager attention that transformers had for RoBERTa when the paper was written, and dropout's mask
+of one byte a number, as on a GPU. LoRA is counted with and without a dropout of its own. Writes
+benchmarks/results/memory_column.json and memory_column.md, beside what an H100 measured with today's fused attention
+(training_memory_cuda.json), where that is there.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch.nn import functional
+from tqdm import tqdm
+from transformers import AutoConfig, AutoModelForSequenceClassification
+
+from circpeft import costs, methods, recipes, results
+from circpeft.papers import printed
+
+RECORD = results.ROOT / "benchmarks" / "results" / "memory_column.json"
+MEASURED = RECORD.with_name("training_memory_cuda.json")
+BATCH, TOKENS = 64, 256
+LORA_DROPOUT = 0.1
+
+
+@contextmanager
+def dropout_of_a_gpu() -> Iterator[None]:
+    """Dropout that keeps a mask of one byte a number; on a CPU, and without values, it would keep four."""
+
+    def dropout(x: torch.Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> torch.Tensor:
+        return torch.native_dropout(x, p, True)[0] if training and p else x
+
+    before, functional.dropout = functional.dropout, dropout
+    try:
+        yield
+    finally:
+        functional.dropout = before
+
+
+def kept_bytes(cell: recipes.CellRecipe, layers: int = 0, attention: str = "eager", **options: float) -> dict:
+    """Bytes of the weights, of Adam's moments, and of what one forward pass keeps for the backward pass."""
+    kind, fields = costs.models.MODELS[f"roberta-{cell.row.split()[0]}"]
+    fields = fields | ({"num_hidden_layers": layers} if layers else {})
+    config = AutoConfig.for_model(kind, **fields, attn_implementation=attention)
+    with torch.device("meta"):
+        model = AutoModelForSequenceClassification.from_config(config)
+        options |= cell.options
+        made = methods.apply(model, cell.method, target_modules=cell.target_modules or None, **options).train()
+        ids, labels = torch.zeros(BATCH, TOKENS, dtype=torch.long), torch.zeros(BATCH, dtype=torch.long)
+    own = {t.untyped_storage()._cdata for t in [*made.parameters(), *made.buffers()]}
+    kept: dict[int, torch.UntypedStorage] = {}  # held, so that no address is given twice
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage._cdata] = storage
+        return tensor
+
+    with dropout_of_a_gpu(), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        made(input_ids=ids, labels=labels)
+    trained = sum(p.numel() for p in made.parameters() if p.requires_grad)
+    return {
+        "weights": 4 * sum(p.numel() for p in made.parameters()),
+        "adam": 8 * trained,
+        "kept": sum(storage.nbytes() for address, storage in kept.items() if address not in own),
+    }
+
+
+def rows_of_table() -> list[recipes.CellRecipe]:
+    """One cell a row of C3A Table 2."""
+    return list({cell.row: cell for cell in recipes.table("c3a-2")}.values())
+
+
+def printed_gb(row: str) -> float:
+    """The table's own number."""
+    key = ("c3a", "2", row, "Memory Cost (GB)")
+    return float(next(c.printed for c in printed.cells() if (c.paper, c.table, c.row, c.column) == key))
+
+
+def measured_gb(row: str, path: Path = MEASURED) -> float | None:
+    """What a GPU measured of a row, or None."""
+    found = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
+    peaks = [r["peak_bytes"] for r in found if (r["table"], r["row"]) == ("c3a-2", row) and "peak_bytes" in r]
+    return round(min(peaks) / 1e9, 2) if peaks else None
+
+
+def computed(progress: bool = True) -> list[dict]:
+    """A row of the record for each row of the table; LoRA's twice."""
+    rows = []
+    for cell in tqdm(rows_of_table(), desc="memory column", disable=not progress):
+        row = {"row": cell.row, "label": cell.label, "printed_gb": printed_gb(cell.row)}
+        for dropout in (0.0, LORA_DROPOUT) if cell.method == "lora" else (0.0,):
+            try:
+                parts = kept_bytes(cell, **({"dropout": dropout} if dropout else {}))
+            except (ValueError, NotImplementedError, RuntimeError) as error:  # BOFT needs values, and PEFT's extension
+                rows.append(row | {"adapter_dropout": dropout, "error": str(error).splitlines()[0]})
+                continue
+            rows.append(row | {"adapter_dropout": dropout, **parts, "gb": round(sum(parts.values()) / 1e9, 2)})
+    return rows
+
+
+def written(rows: list[dict]) -> str:
+    """The table."""
+    lines = [
+        "# The memory column of C3A Table 2",
+        "",
+        f"GB (10⁹ bytes), {BATCH} x {TOKENS} tokens, float32. Computed: weights, Adam's moments and what the forward "
+        "pass keeps, with eager attention (`benchmarks/memory_column.py`). Measured: the peak on one H100 with fused "
+        "attention ([record](training_memory_cuda.json)).",
+        "",
+        "| row | printed | computed, eager attention | difference | measured, fused attention |",
+        "|---|---|---|---|---|",
+    ]
+    for row in rows:
+        name = row["row"] + (f", with a dropout of {row['adapter_dropout']}" if row["adapter_dropout"] else "")
+        found = row.get("gb")
+        told = f"{found:.2f} | {100 * (found / row['printed_gb'] - 1):+.1f} %" if found else " | "
+        peak = None if row["adapter_dropout"] else measured_gb(row["row"])
+        lines.append(f"| {name} | {row['printed_gb']:.2f} | {told} | {'' if peak is None else f'{peak:.2f}'} |")
+    return "\n".join([*lines, "", "BOFT cannot be counted without values.", ""])
+
+
+def main() -> None:
+    rows = computed()
+    made = {"batch": BATCH, "tokens": TOKENS, "rows": rows, **results.environment("no device: tensors without values")}
+    results.write_atomically(RECORD, json.dumps(made, indent=1) + "\n")
+    results.write_atomically(RECORD.with_suffix(".md"), written(rows))
+    print(written(rows))
+
+
+if __name__ == "__main__":
+    main()
