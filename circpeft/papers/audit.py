@@ -91,12 +91,10 @@ def _row(cell: Cell, every: list[Cell]) -> Row:
     blank = {"stated": None, "computed": None, "formula": ""}
     if not is_number(cell.printed):
         return Row(**asdict(cell), **blank, verdict="not_derivable", note="no figure is printed")
-    note = (
-        "gigabytes on the authors' GPU (benchmarks/results/memory_column.md)"
-        if "Memory" in column
-        else "a score of a training run"
-    )
-    return Row(**asdict(cell), **blank, verdict="measured", note=f"{note}: to be compared with runs, not computed")
+    note = "a score of a training run: to be compared with runs, not computed"
+    if "Memory" in column:
+        note = "gigabytes on the authors' GPU: counted, and measured on another, in benchmarks/results/memory_column.md"
+    return Row(**asdict(cell), **blank, verdict="measured", note=note)
 
 
 @cache
