@@ -117,6 +117,16 @@ def test_the_table_of_every_method_is_that_of_its_records():
         assert f"C3A {mean[name, 'c3a-peft']:.3f}" in README
 
 
+def test_a_gpu_repeats_the_runs_of_a_cpu():
+    folder = load_benchmark("methods").RECORDS
+    read = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("mrpc*.json")}
+    pairs = [(read[n], read[n.replace("_h100", "")]) for n in read if "_h100" in n and n.replace("_h100", "") in read]
+    for gpu, cpu in pairs:
+        assert "H100" in gpu["device"] and "CPU" in cpu["device"] and gpu["versions"] != cpu["versions"]
+        assert [round(e["score"], 3) for e in gpu["epochs"]] == [round(e["score"], 3) for e in cpu["epochs"]]
+    assert f"The {len(pairs)} runs that both devices have made" in README
+
+
 def test_the_run_with_two_threads_is_on_record():
     path = results.ROOT / "benchmarks" / "results" / "word_problems_two_threads.json"
     [row] = [r for r in json.loads(path.read_text(encoding="utf-8")) if r["label"] == "c3a:block_size=32"]
