@@ -5,11 +5,12 @@ r"""Every method on data sets of your own: a record a run, from the folders of s
 
 FOLDER holds one folder a task, in the task's schema (`sentences.toml` and `pictures.toml` are as `pairs.toml`). Records
 are kept in benchmarks/results/methods/, in the place of those that were there of the same data, method and seed; the
-table is benchmarks/results/methods.md.
+table is benchmarks/results/methods.md, a part of it the README's.
 """
 
 import argparse
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 from statistics import mean
@@ -18,6 +19,16 @@ from circpeft import methods, recipes, results
 
 RECORDS = results.ROOT / "benchmarks" / "results" / "methods"
 TABLE = RECORDS.with_suffix(".md")
+MARKED = re.compile(r"(<!-- methods -->\n).*?(<!-- /methods -->)", re.DOTALL)
+# What the README shows.
+SHOWN = ("head", "full", "lora", "fourierft", "boft", "c3a-peft", "c3a", "cdvft")
+COLUMNS = {
+    "clothing10_112px": "clothing, small-vit",
+    "sst2": "SST-2, 1,000 sentences",
+    "mrpc": "MRPC",
+    "mrpc_h100": "MRPC on an H100",
+    "rte": "RTE, 1,000 pairs",
+}
 # Of a record: too long for the repository.
 LEFT_OUT = ("losses", "spectra", "predictions", "start_predictions", "groups")
 
@@ -71,6 +82,22 @@ def written(rows: list[dict]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def readme_text(rows: list[dict]) -> str:
+    """The README's part: the methods that are compared most, mean of the test scores and number of seeds."""
+    lines = [
+        f"| {' | '.join(['method', *COLUMNS.values(), 'parameters, MiniLM'])} |",
+        "|---|" + "---|" * (len(COLUMNS) + 1),
+    ]
+    for label in SHOWN:
+        cells = []
+        for name in COLUMNS:
+            scores = [row["test_score"] for row in rows if (row["data_name"], row["label"]) == (name, label)]
+            cells.append(f"{mean(scores):.3f} ({len(scores)})" if scores else "")
+        of = next(row for row in rows if (row["label"], row["settings"]["model"]) == (label, "minilm"))
+        lines.append(f"| {label} | {' | '.join(cells)} | {of['trainable_parameters']:,} |")
+    return "\n".join([*lines, ""])
+
+
 def at_default(row: dict) -> bool:
     """Whether a row was run at the rates that its method takes with its model today."""
     settings = row["settings"]
@@ -94,6 +121,10 @@ def main(argv: list[str] | None = None, records: Path = RECORDS) -> Path:
             results.write_atomically(records / name, json.dumps(row, indent=1) + "\n")
     rows = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(records.glob("*.json"))]
     results.write_atomically(records.with_suffix(".md"), written(rows))
+    if records == RECORDS:
+        readme = results.ROOT / "README.md"
+        whole = MARKED.sub(lambda match: match[1] + readme_text(rows) + match[2], readme.read_text(encoding="utf-8"))
+        results.write_atomically(readme, whole)
     return records.with_suffix(".md")
 
 

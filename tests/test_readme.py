@@ -105,7 +105,7 @@ def test_the_table_of_every_method_is_that_of_its_records():
     tested = {row["data_name"]: row["rows"]["test"] for row in rows}
     partly = {"mrpc_h100"}  # the time on that GPU was not enough for every method
     assert tested.keys() == {"clothing10_112px", "sst2", "mrpc", "rte"} | partly
-    assert f"C3A {mean['mrpc_h100', 'c3a']:.3f}, CDVFT {mean['mrpc_h100', 'cdvft']:.3f}" in README
+    assert benchmark.readme_text(rows) in benchmark.MARKED.search(README)[0]
     for name, count in tested.items():
         if name in partly:
             continue
@@ -113,8 +113,6 @@ def test_the_table_of_every_method_is_that_of_its_records():
         for label in ("c3a", "cdvft"):
             assert mean[name, label] > mean[name, "lora"] - 0.03, (name, label)
             assert count < 300 or mean[name, label] > mean[name, "head"], (name, label)
-            assert f"{mean[name, label]:.3f}" in README
-        assert f"C3A {mean[name, 'c3a-peft']:.3f}" in README
 
 
 def test_a_gpu_repeats_the_runs_of_a_cpu():
