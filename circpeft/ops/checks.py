@@ -21,6 +21,11 @@ def nearest(value: object, choices: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}? ({listing})" if close else listing
 
 
+def opposite(layout: str) -> str:
+    """The other layout: that of the transposed matrix."""
+    return LAYOUTS[1 - LAYOUTS.index(layout)]
+
+
 def check_layout(layout: str) -> None:
     """Raise ValueError unless ``layout`` is "column" or "row"."""
     if layout not in LAYOUTS:

@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torch.utils.flop_counter import register_flop_formula
 
-from .checks import check_diagonals
+from .checks import check_diagonals, opposite
 from .dispatch import BACKENDS, resolve_backend
-from .operator import operator, without_autocast
-from .product import block_circular_matmul, compute_dtype
+from .operator import is_batched, operator, without_autocast
+from .product import block_circular_kernel_grad, block_circular_matmul, compute_dtype
 
 # Backends with a diagonal_matmul and a diagonal_matmul_backward of their own; of others it is put together.
 FUSED = ("rfft", "triton")
@@ -60,10 +60,9 @@ def _composed(x, w, diagonal_in, diagonal_out, scale, d_out, layout, backend) ->
     """The change alone, of differentiable parts; keeps what lies between them. At least in float32."""
     u = x.to(compute_dtype(x.dtype, w.dtype))
     u = u if diagonal_in is None else u * diagonal_in
-    surplus = w.shape[1] * w.shape[2] - u.shape[-1]
-    u = pad(u, (0, surplus)) if surplus else u
+    u = _padded(u, w.shape[1] * w.shape[2])
     y = block_circular_matmul(u, w if scale == 1 else w * scale, layout, backend)
-    y = y if y.shape[-1] == d_out else y[..., :d_out]
+    y = _cut(y, d_out)
     return y if diagonal_out is None else y * diagonal_out
 
 
@@ -131,21 +130,49 @@ def _context(ctx, inputs, output):
 
 def _gradients(ctx, g):
     needs, tensors = ctx.needs_input_grad[:4], ctx.saved_tensors
-    scale, d_out, layout, backend = ctx.rest
-    found: list[Tensor | None] = [None] * 4
-    if torch.is_grad_enabled():  # of higher order: by parts that have gradients themselves
-        own = [None if t is None else t.view_as(t) for t in tensors]  # one tensor may be here twice
-        y = _composed(*own, scale, d_out, layout, backend)
-        wanted = [i for i in range(4) if needs[i]]
-        grads = torch.autograd.grad(y, [own[i] for i in wanted], g.to(y.dtype), create_graph=True) if wanted else ()
-        for i, gradient in zip(wanted, grads, strict=True):
-            found[i] = gradient
+    scale, _, layout, backend = ctx.rest
+    if torch.is_grad_enabled() or is_batched(g):  # gradients that have gradients themselves, or are batched
+        found = _by_parts(g, *tensors, scale, layout, backend, needs)
     elif any(needs):
         dx, dw, *diagonals = _backward(g, *tensors, scale, layout, backend, needs[0])
-        found[:2] = dx if needs[0] else None, dw
-        for i in (2, 3):
-            found[i] = None if tensors[i] is None else diagonals.pop(0)
+        found = [dx if needs[0] else None, dw, *(None if t is None else diagonals.pop(0) for t in tensors[2:])]
+    else:
+        found = [None] * 4
     return *found, g if ctx.needs_input_grad[4] else None, *(None for _ in ctx.rest)
+
+
+def _by_parts(g, x, w, diagonal_in, diagonal_out, scale, layout, backend, needs) -> list[Tensor | None]:
+    """The gradients for x, w and the diagonals, of differentiable parts."""
+    m, n, b = w.shape
+    dtype = compute_dtype(x.dtype, w.dtype)
+    x_, g_ = x.to(dtype), g.to(dtype) * scale
+    u = _padded(x_ if diagonal_in is None else x_ * diagonal_in, n * b)
+    v = _padded(g_ if diagonal_out is None else g_ * diagonal_out, m * b)
+    found: list[Tensor | None] = [None] * 4
+    if needs[0] or needs[2]:
+        into = block_circular_matmul(v, w.transpose(0, 1), opposite(layout), backend)
+        into = _cut(into, x.shape[-1])
+        found[0] = (into if diagonal_in is None else into * diagonal_in).to(x.dtype) if needs[0] else None
+        found[2] = _summed(into * x_, diagonal_in) if needs[2] else None
+    if needs[1]:
+        found[1] = block_circular_kernel_grad(v, u, b, layout, backend).to(w.dtype)
+    if needs[3]:
+        y = _cut(block_circular_matmul(u, w, layout, backend), g.shape[-1])
+        found[3] = _summed(y * g_, diagonal_out)
+    return found
+
+
+def _padded(rows: Tensor, width: int) -> Tensor:
+    surplus = width - rows.shape[-1]
+    return pad(rows, (0, surplus)) if surplus else rows
+
+
+def _cut(rows: Tensor, width: int) -> Tensor:
+    return rows if rows.shape[-1] == width else rows[..., :width]
+
+
+def _summed(products: Tensor, diagonal: Tensor) -> Tensor:
+    return products.reshape(-1, products.shape[-1]).sum(0).to(diagonal.dtype)
 
 
 _forward = operator("diagonal_matmul", _compute, _fake, _context, _gradients)
@@ -153,12 +180,14 @@ _backward = operator("diagonal_matmul_backward", _compute_backward, _fake_backwa
 
 
 @register_flop_formula(torch.ops.circpeft.diagonal_matmul)
-def _flops(x_shape, w_shape, in_shape, out_shape, base_shape, scale, d_out, layout, backend, *args, **kwargs) -> int:
+def _flops(
+    x_shape, w_shape, first_shape, last_shape, base_shape, scale, d_out, layout, backend, *args, **kwargs
+) -> int:
     return import_module(BACKENDS[backend]).matmul_flops(torch.Size(x_shape[:-1]).numel(), *w_shape)
 
 
 @register_flop_formula(torch.ops.circpeft.diagonal_matmul_backward)
-def _backward_flops(g_shape, x_shape, w_shape, in_shape, out_shape, scale, layout, backend, needs, **kwargs) -> int:
+def _backward_flops(g_shape, x_shape, w_shape, first_shape, last_shape, scale, layout, backend, dx, **kwargs) -> int:
     return import_module(BACKENDS[backend]).backward_flops(
-        torch.Size(x_shape[:-1]).numel(), *w_shape, dx=needs or in_shape is not None, again=out_shape is not None
+        torch.Size(x_shape[:-1]).numel(), *w_shape, dx=dx or first_shape is not None, again=last_shape is not None
     )

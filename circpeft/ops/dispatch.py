@@ -24,10 +24,10 @@ SMALL_BLOCK = 8
 # blocks, whose transforms are cheap, and with many (benchmarks/results/speed_cpu.json).
 FOLD_TOKENS, FOLD_TOKENS_MANY_BLOCKS = 0.5, 0.35
 FEW_BLOCKS = 16
-# On a GPU, where whole steps of RoBERTa-base and ViT-base were 6 to 10 % faster by it, with at least so many tokens and
-# at most so many numbers in the weight (one H100, benchmarks/results/training_memory_cuda.json); of a layer 3072 wide
-# alone it took twice as long (speed_cuda.json).
-GPU_FOLD_TOKENS, GPU_FOLD_NUMBERS = 8192, 1024 * 1024
+# On a GPU, where whole steps of RoBERTa-base and ViT-base were 8 to 10 % faster by it: as many tokens, and numbers in
+# the weight, as there (one H100, benchmarks/results/training_memory_cuda.json). With 8,192 tokens, in a layer alone, it
+# made no difference, and where that was 3072 wide it took twice as much beside the frozen layer (speed_cuda.json).
+GPU_FOLD_TOKENS, GPU_FOLD_NUMBERS = 12288, 768 * 768
 
 
 def _choice(name: str, where: str) -> str:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-from .checks import LAYOUTS, check_layout, check_product
+from .checks import check_layout, check_product, opposite
 from .dispatch import BACKENDS, resolve_backend
 from .operator import operator, without_autocast
 
@@ -68,10 +68,6 @@ def compute_dtype(*dtypes: torch.dtype) -> torch.dtype:
     return result
 
 
-def _other(layout: str) -> str:
-    return LAYOUTS[1 - LAYOUTS.index(layout)]
-
-
 def _compute_matmul(x: Tensor, w: Tensor, layout: str, backend: str) -> Tensor:
     m, n, b = w.shape
     dtype = compute_dtype(x.dtype, w.dtype)
@@ -107,7 +103,7 @@ def _matmul_backward(ctx, g):
     dx = dw = None
     if ctx.needs_input_grad[0]:
         # dx = g @ C(w), and C(w)^T is the block-circulant matrix of the transposed grid in the other layout.
-        dx = _matmul(g, w.transpose(0, 1), _other(ctx.layout), ctx.backend).to(x.dtype)
+        dx = _matmul(g, w.transpose(0, 1), opposite(ctx.layout), ctx.backend).to(x.dtype)
     if ctx.needs_input_grad[1]:
         dw = _kernel_grad(g, x, w.shape[-1], w.dtype, ctx.layout, ctx.backend)
     return dx, dw, None, None
@@ -125,7 +121,7 @@ def _kernel_grad_backward(ctx, v):
     if ctx.needs_input_grad[0]:
         dg = _matmul(x, v, ctx.layout, ctx.backend).to(g.dtype)
     if ctx.needs_input_grad[1]:
-        dx = _matmul(g, v.transpose(0, 1), _other(ctx.layout), ctx.backend).to(x.dtype)
+        dx = _matmul(g, v.transpose(0, 1), opposite(ctx.layout), ctx.backend).to(x.dtype)
     return dg, dx, None, None, None, None
 
 

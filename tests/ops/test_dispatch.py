@@ -74,8 +74,8 @@ class OnGpu:
 def test_folds_on_a_gpu_with_many_tokens_and_weights_of_measured_size():
     weight = torch.nn.Parameter(torch.empty(768, 768, device="meta"))
     large = torch.nn.Parameter(torch.empty(3072, 768, device="meta"))
-    assert folds(OnGpu(32, 256, 768), weight) and not folds(OnGpu(31, 256, 768), weight)
-    assert not folds(OnGpu(32, 256, 768), large) and not folds(OnGpu(32, 256, 768), weight.bfloat16())
+    assert folds(OnGpu(48, 256, 768), weight) and not folds(OnGpu(47, 256, 768), weight)
+    assert not folds(OnGpu(48, 256, 768), large) and not folds(OnGpu(48, 256, 768), weight.bfloat16())
     with use_backend("fold"):
         assert folds(OnGpu(2, 768), large)
 
@@ -90,7 +90,7 @@ import torch
 torch.{setting}
 from types import SimpleNamespace
 from circpeft.ops import folds, fused_triton
-x = SimpleNamespace(device=torch.device("cuda"), dtype=torch.float32, shape=(8192, 768), numel=lambda: 8192 * 768)
+x = SimpleNamespace(device=torch.device("cuda"), dtype=torch.float32, shape=(12288, 768), numel=lambda: 12288 * 768)
 print(folds(x, torch.nn.Parameter(torch.empty(768, 768, device="meta"))), fused_triton._precision(torch.float32))
 """
     assert run_python(code).strip() == ("True tf32x3" if setting.endswith("= 0") else "False tf32")

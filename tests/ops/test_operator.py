@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
 
 from circpeft.ops import adapted_linear, block_circular_matmul, diagonal_circulant_matmul
 
@@ -63,9 +65,50 @@ def test_second_derivatives(name, inputs):
 @every
 def test_transforms_of_functions(name, inputs):
     x, w, weight = (t.detach() for t in inputs)
-    found = torch.func.grad(lambda x: CALLS[name](x, w, weight).square().sum())(x)
-    leaf = x.clone().requires_grad_()
-    torch.testing.assert_close(found, gradients(CALLS[name](leaf, w, weight), leaf)[0])
+    leaf = w.clone().requires_grad_()
+    y = CALLS[name](x, leaf, weight)
+    one = torch.randn_like(y)
+    truth = torch.autograd.grad(y, leaf, one, retain_graph=True)[0]
+
+    def of(w):
+        return CALLS[name](x, w, weight)
+
+    torch.testing.assert_close(torch.func.grad(lambda w: (of(w) * one).sum())(w), truth)
+    torch.testing.assert_close(torch.func.vjp(of, w)[1](one)[0], truth)
+    whole = torch.stack([torch.autograd.grad(y.flatten()[k], leaf, retain_graph=True)[0] for k in range(y.numel())])
+    whole = whole.view(*y.shape, *w.shape)
+    torch.testing.assert_close(torch.func.jacrev(of)(w), whole)
+    torch.testing.assert_close(torch.autograd.functional.jacobian(of, w, vectorize=True), whole)
+    several = torch.randn(3, *y.shape, dtype=y.dtype)
+    batched = torch.autograd.grad(y, leaf, several, is_grads_batched=True)[0]
+    torch.testing.assert_close(batched, torch.einsum("gto,tomnb->gmnb", several, whole))
+
+
+@every
+def test_over_a_batch_of_inputs_or_of_kernels(name, inputs):
+    x, w, weight = (t.detach() for t in inputs)
+    ws = torch.randn(3, *w.shape, dtype=w.dtype)
+    found = torch.func.vmap(lambda w: CALLS[name](x, w, weight))(ws)
+    torch.testing.assert_close(found, torch.stack([CALLS[name](x, w, weight) for w in ws]))
+    found = torch.func.vmap(lambda x: CALLS[name](x, w, weight))(x)
+    torch.testing.assert_close(found, CALLS[name](x, w, weight))
+    torch.testing.assert_close(torch.func.functionalize(lambda x: CALLS[name](x, w, weight))(x), found)
+
+
+@every
+@pytest.mark.parametrize("batch", [(), (5,), (2, 5), (0,)], ids=str)
+def test_the_output_may_be_changed_in_place(name, batch, inputs):
+    x = torch.randn(*batch, 12, dtype=torch.float64)
+    y = CALLS[name](x, *inputs[1:])
+    truth = torch.autograd.grad(CALLS[name](x, *inputs[1:]).relu().sum(), inputs[1])[0]
+    torch.testing.assert_close(torch.autograd.grad(y.relu_().sum(), inputs[1])[0], truth)
+
+
+@every
+def test_torchs_own_counter_of_flops(name, inputs):
+    with FlopCounterMode(display=False) as counter:
+        gradients(CALLS[name](*inputs), inputs)
+    assert counter.get_total_flops() > 0
 
 
 @every
@@ -83,3 +126,5 @@ def test_a_trace_has_the_operator():
     w = torch.randn(2, 3, 4)
     traced = torch.jit.trace(lambda x: block_circular_matmul(x, w, "row", "rfft"), torch.randn(5, 12))
     assert "circpeft::block_circular_matmul" in str(traced.graph)
+    graph = make_fx(lambda x: block_circular_matmul(x, w, "row", "rfft"), pre_dispatch=True)(torch.randn(5, 12)).code
+    assert "circpeft.block_circular_matmul" in graph
