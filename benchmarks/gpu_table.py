@@ -10,7 +10,7 @@ from circpeft import results
 
 RECORDS = results.ROOT / "benchmarks" / "results"
 MARKED = re.compile(r"(<!-- gpu -->\n).*?(<!-- /gpu -->)", re.DOTALL)
-# Model -> heading, and the rows that are shown: name, label, way. "auto" takes "fold" for C3A at these sizes.
+# Model -> heading, and the rows that are shown: name, label, way. "auto" takes "fold" for C3A there now, in float32.
 SHOWN = {
     "roberta-base": (
         "RoBERTa-base, 64 x 256 tokens, float32",
@@ -47,22 +47,26 @@ SHOWN = {
 }
 
 
-def readme_text(record: dict, column: dict) -> str:
-    """A table of memory and speed, and what is found of the paper's memory column."""
+def readme_text(rows: list[dict], column: list[dict], layers: dict) -> str:
+    """A table of memory and speed, layers alone, and what is found of the paper's memory column."""
     lines = ["| model, batch | method | GB | tokens a second |", "|---|---|---|---|"]
     for model, (heading, shown) in SHOWN.items():
         for name, label, way in shown:
             # The first row of a label is that of query and value, as the others beside it.
-            row = next(r for r in record["rows"] if (r["model"], r["label"], r["backend"]) == (model, label, way))
+            row = next(r for r in rows if (r["model"], r["label"], r["backend"]) == (model, label, way))
             lines.append(f"| {heading} | {name} | {row['peak_bytes'] / 1e9:.2f} | {row['tokens_per_second']:,.0f} |")
             heading = ""
-    used = ", ".join(f"{name} {record['versions'][name]}" for name in ("torch", "transformers", "peft"))
+    used = ", ".join(f"{name} {row['versions'][name]}" for name in ("torch", "transformers", "peft"))
     lines += [
         "",
-        f"{record['device']}, one run; {used}; every method, other ways to compute ours, and the record: "
+        f"{row['device']}, one run; {used}; every method, other ways to compute ours, and the record: "
         "`benchmarks/results/training_memory_cuda.md`.",
+        "",
+        f"One layer alone, {layers['rows'][0]['tokens']:,} tokens in float32, milliseconds beyond the frozen layer: "
+        f"{'; '.join(map(_layer, layers['rows']))} (`benchmarks/results/speed_cuda.json`; larger layers and bfloat16 "
+        "were not reached).",
     ]
-    counted = [row for row in column["rows"] if "gb" in row]
+    counted = [row for row in column if "gb" in row]
     of = {(row["row"], row["adapter_dropout"]): row for row in counted}
     c3a, lora, dropped = of["base C3A b=768/1", 0.0], of["base LoRA r=8", 0.0], of["base LoRA r=8", 0.1]
     near = [row for row in counted if row is not lora and abs(row["gb"] / row["printed_gb"] - 1) < 0.07]
@@ -77,9 +81,22 @@ def readme_text(record: dict, column: dict) -> str:
     return "\n".join([*lines, ""])
 
 
+def _layer(row: dict) -> str:
+    took = {name: of["both"][1] for name, of in row["beyond_frozen_ms"].items()}
+    shown = {"LoRA r=8": "lora r=8", "C3A": "c3a", "C3A in PEFT": "peft c3a", "CDVFT": "cdvft"}
+    told = ", ".join(f"{name} {took[key]:.2f}" for name, key in shown.items())
+    return f"{row['d_in']} to {row['d_out']}, b={row['block_size']}: {told}"
+
+
+def read() -> tuple[list[dict], list[dict], dict]:
+    """The records, as `readme_text` takes them."""
+    names = ("training_memory_cuda", "memory_column", "speed_cuda")
+    memory, column, speed = (json.loads((RECORDS / f"{name}.json").read_text(encoding="utf-8")) for name in names)
+    return memory["rows"], column["rows"], speed["layers"]
+
+
 def main() -> None:
-    record = json.loads((RECORDS / "training_memory_cuda.json").read_text(encoding="utf-8"))
-    text = readme_text(record, json.loads((RECORDS / "memory_column.json").read_text(encoding="utf-8")))
+    text = readme_text(*read())
     readme = results.ROOT / "README.md"
     whole = MARKED.sub(lambda match: match[1] + text + match[2], readme.read_text(encoding="utf-8"))
     results.write_atomically(readme, whole)

@@ -84,8 +84,9 @@ def printed_gb(row: str) -> float:
 def measured_gb(row: str, path: Path = MEASURED) -> float | None:
     """What a GPU measured of a row, or None."""
     found = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
-    peaks = [r["peak_bytes"] for r in found if (r["table"], r["row"]) == ("c3a-2", row) and "peak_bytes" in r]
-    return round(min(peaks) / 1e9, 2) if peaks else None
+    wanted = {"table": "c3a-2", "row": row, "backend": "auto", "layers": 0, "batch": BATCH, "tokens": TOKENS}
+    peaks = [r["peak_bytes"] for r in found if "peak_bytes" in r and all(r[k] == v for k, v in wanted.items())]
+    return round(peaks[0] / 1e9, 2) if peaks else None
 
 
 def computed(progress: bool = True) -> list[dict]:

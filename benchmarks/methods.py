@@ -21,7 +21,17 @@ RECORDS = results.ROOT / "benchmarks" / "results" / "methods"
 TABLE = RECORDS.with_suffix(".md")
 MARKED = re.compile(r"(<!-- methods -->\n).*?(<!-- /methods -->)", re.DOTALL)
 # What the README shows.
-SHOWN = ("head", "full", "lora", "fourierft", "boft", "c3a-peft", "c3a", "cdvft")
+SHOWN = (
+    "head",
+    "full",
+    "lora",
+    "fourierft",
+    "boft",
+    "c3a-peft",
+    "c3a",
+    "c3a:block_size=64:learning_rate=0.15",
+    "cdvft",
+)
 COLUMNS = {
     "clothing10_112px": "clothing, small-vit",
     "sst2": "SST-2, 1,000 sentences",

@@ -39,6 +39,7 @@ MODELS = {
     "llama2-7b": (("c3a-3", "cdvft-3"), AutoModelForCausalLM, 2, 1024, torch.bfloat16),
 }
 WARM = 2
+LIBRARIES = ("torch", "transformers", "peft")
 
 
 def rows_of(model: str) -> list[recipes.CellRecipe]:
@@ -120,36 +121,40 @@ def printed_memory(cell: recipes.CellRecipe, sizes: argparse.Namespace) -> str:
     return next((c.printed for c in printed.cells() if (c.paper, c.table, c.row, c.column) == key), "")
 
 
-def written(record: dict) -> str:
-    """The record as a table a model, for reading."""
-    about = record["versions"]
+def whole_size(row: dict) -> bool:
+    """Whether a row was measured at the sizes of `MODELS`, and not as a trial."""
+    return not row["layers"] and (row["batch"], row["tokens"]) == MODELS[row["model"]][2:4]
+
+
+def written(rows: list[dict]) -> str:
+    """The rows of whole size as a table a model, for reading."""
+    rows = [row for row in rows if whole_size(row)]
+    where = {(row["device"], *(f"{name} {row['versions'][name]}" for name in LIBRARIES)) for row in rows}
     lines = [
         "# Memory and speed of training, every method",
         "",
-        f"{record['device']}; torch {about['torch']}, transformers {about['transformers']}, peft {about['peft']}; "
-        "random weights, AdamW, no dropout of the adapters' own, torch's fused attention. GB are 10⁹ bytes, the peak "
-        "of what torch has allocated; tokens a second after two steps. Of C3A and CDVFT also in other ways than `auto` "
-        "took when this was measured (transforms): `fold` adds ΔW to the weight, `dft` multiplies by DFT matrices, "
+        f"{' and '.join(', '.join(one) for one in sorted(where))}. Random weights, AdamW, no dropout of the adapters' "
+        "own, torch's fused attention. GB are 10⁹ bytes, the peak of what torch has allocated; tokens a second after "
+        "two steps. C3A and CDVFT also in other ways than `auto` took when this was measured (transforms): `fold` adds "
+        "ΔW of C3A to the weight (CDVFT has no such way: its rows repeat `auto`), `dft` multiplies by DFT matrices, "
         "`triton` is one kernel.",
     ]
-    for model in dict.fromkeys(row["model"] for row in record["rows"]):
-        rows = [row for row in record["rows"] if row["model"] == model]
-        of = rows[0]
-        size = f"{of['batch']} images" if model == "vit-base" else f"{of['batch']} x {of['tokens']} tokens"
-        lines += ["", f"## {model}, {size}, {str(MODELS[model][4]).removeprefix('torch.')}", ""]
+    for model in dict.fromkeys(row["model"] for row in rows):
+        _, _, batch, tokens, dtype = MODELS[model]
+        size = f"{batch} images" if model == "vit-base" else f"{batch} x {tokens} tokens"
+        lines += ["", f"## {model}, {size}, {str(dtype).removeprefix('torch.')}", ""]
         lines += ["| method | adapted layers | way | trainable parameters | GB | tokens a second |", "|---" * 6 + "|"]
-        for row in rows:
-            targets = row["target_modules"]
-            targets = f"`{targets}`" if isinstance(targets, str) else ", ".join(targets)
-            way = row["backend"] if row["label"].split(":")[0] in ("c3a", "cdvft") else ""
+        for row in (row for row in rows if row["model"] == model):
+            method, targets = row["label"].split(":")[0], row["target_modules"]
+            targets = f"`{targets}`".replace("|", "&#124;") if isinstance(targets, str) else ", ".join(targets)
+            layers = "" if method in ("full", "head", "bitfit") else targets
+            way = row["backend"] if method in ("c3a", "cdvft") else ""
             if "error" in row:
                 told = f" | | {row['error']}"
             else:
-                told = (
-                    f"{row['trainable_parameters']:,} | {row['peak_bytes'] / 1e9:.2f} | {row['tokens_per_second']:,.0f}"
-                )
-            whole = row["label"].split(":")[0] in ("full", "head", "bitfit")
-            lines.append(f"| {row['label']} | {'' if whole else targets.replace('|', '&#124;')} | {way} | {told} |")
+                peak, speed = row["peak_bytes"] / 1e9, row["tokens_per_second"]
+                told = f"{row['trainable_parameters']:,} | {peak:.2f} | {speed:,.0f}"
+            lines.append(f"| {row['label']} | {layers} | {way} | {told} |")
     return "\n".join([*lines, ""])
 
 
@@ -161,7 +166,7 @@ def plan(sizes: argparse.Namespace) -> list[tuple[dict, recipes.CellRecipe]]:
             for cell in rows_of(model):
                 if sizes.methods and cell.method not in sizes.methods.split(","):
                     continue
-                if backend != "auto" and cell.method not in ("c3a", "cdvft"):
+                if backend != "auto" and cell.method not in (("c3a",) if backend == "fold" else ("c3a", "cdvft")):
                     continue
                 row = {"model": model, "row": cell.row, "table": cell.table, "label": cell.label}
                 row |= {"target_modules": cell.target_modules, "backend": backend, "layers": sizes.layers}
@@ -171,8 +176,8 @@ def plan(sizes: argparse.Namespace) -> list[tuple[dict, recipes.CellRecipe]]:
     return found
 
 
-def main(argv: list[str] | None = None, folder: Path = RECORDS) -> Path:
-    """Measure what is asked for; returns the record's path."""
+def main(argv: list[str] | None = None, folder: Path | None = None) -> Path:
+    """Measure what is asked for; returns the record's path. A trial's, at other sizes, lies under runs/."""
     parser = argparse.ArgumentParser(description="Peak memory and speed of training with every method.")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--models", default=",".join(MODELS))
@@ -183,20 +188,29 @@ def main(argv: list[str] | None = None, folder: Path = RECORDS) -> Path:
     parser.add_argument("--layers", type=int, default=0, help="fewer layers than the model has")
     parser.add_argument("--steps", type=int, default=5)
     sizes = parser.parse_args(argv)
+    if sizes.device == "cpu" and torch.cuda.is_available():
+        parser.error("memory is that of the GPU where there is one; to measure the CPU, set CUDA_VISIBLE_DEVICES=")
     quiet()
+    trial = sizes.batch or sizes.tokens or sizes.layers
+    folder = folder or (results.default_folder("training_memory") if trial else RECORDS)
     device, path = torch.device(sizes.device), folder / f"training_memory_{sizes.device}.json"
     rows = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
     key = ("model", "label", "target_modules", "backend", "batch", "tokens", "layers")
-    known = {json.dumps([row[name] for name in key]) for row in rows}
+
+    def same(one: dict, other: dict) -> bool:
+        return json.dumps([one[name] for name in key]) == json.dumps([other[name] for name in key])
+
     for row, cell in tqdm(plan(sizes), desc="training memory"):
-        if json.dumps([row[name] for name in key]) in known:
+        if any(same(row, known) and "error" not in known for known in rows):
             continue
-        rows.append(measured(row, cell, sizes, device))
+        # What has failed is tried again: there may be more memory, or another library.
+        rows = [known for known in rows if not same(row, known)]
+        rows.append(measured(row, cell, sizes, device) | results.environment(device_name()))
         told = f"{rows[-1].get('peak_bytes', 0) / 1e9:.2f} GB, {rows[-1].get('tokens_per_second', 0):,.0f} tokens/s"
         tqdm.write(f"{row['model']} | {row['row']} | {row['backend']} | {rows[-1].get('error', told)}")
-        made = {"rows": rows, **results.environment(device_name())}
-        results.write_atomically(path, json.dumps(made, indent=1) + "\n")
-        results.write_atomically(path.with_suffix(".md"), written(made))
+        results.write_atomically(path, json.dumps({"rows": rows}, indent=1) + "\n")
+        if not trial:
+            results.write_atomically(path.with_suffix(".md"), written(rows))
     return path
 
 

@@ -33,15 +33,13 @@ def test_the_table_of_speed_is_that_of_its_record():
 def test_the_part_on_a_gpu_is_that_of_its_records():
     """C3A is faster than PEFT's where the README says so, in float32; it keeps no more memory than LoRA anywhere."""
     table = load_benchmark("gpu_table")
-    record, column, tests = (
-        json.loads((table.RECORDS / f"{name}.json").read_text(encoding="utf-8"))
-        for name in ("training_memory_cuda", "memory_column", "gpu_tests")
-    )
-    assert table.readme_text(record, column) in table.MARKED.search(README)[0]
+    record, column, layers = table.read()
+    assert table.readme_text(record, column, layers) in table.MARKED.search(README)[0]
+    tests = json.loads((table.RECORDS / "gpu_tests.json").read_text(encoding="utf-8"))
     assert f"after {tests['passed']} of them had passed" in README
     written = load_benchmark("training_memory").written(record)
     assert written == (table.RECORDS / "training_memory_cuda.md").read_text(encoding="utf-8")
-    rows = {(r["model"], r["label"], r["backend"]): r for r in record["rows"] if "error" not in r}
+    rows = {(r["model"], r["label"], r["backend"]): r for r in record if "error" not in r}
     for model, b in (("roberta-base", 768), ("roberta-base", 128), ("vit-base", 64)):
         ours, theirs = (model, f"c3a:block_size={b}", "fold"), (model, f"c3a-peft:block_size={b}", "auto")
         assert rows[ours]["tokens_per_second"] > 1.2 * rows[theirs]["tokens_per_second"]
@@ -109,7 +107,7 @@ def test_the_table_of_every_method_is_that_of_its_records():
     for name, count in tested.items():
         if name in partly:
             continue
-        assert {label for data, label in mean if data == name} == set(methods.METHODS)
+        assert {label for data, label in mean if data == name} >= set(methods.METHODS)
         for label in ("c3a", "cdvft"):
             assert mean[name, label] > mean[name, "lora"] - 0.03, (name, label)
             assert count < 300 or mean[name, label] > mean[name, "head"], (name, label)

@@ -28,12 +28,15 @@ def test_measured_on_one_layer_and_not_again(benchmark, tmp_path, capsys):
     small = ["--models", "vit-base", "--layers", "1", "--batch", "2", "--steps", "1", "--device", "cpu"]
     path = benchmark.main([*small, "--methods", "lora,c3a"], tmp_path)
     record = json.loads(path.read_text())
-    assert {row["label"] for row in record["rows"]} == {"lora:r=16", "c3a:block_size=64"} and record["device"]
+    assert {row["label"] for row in record["rows"]} == {"lora:r=16", "c3a:block_size=64"} and all(
+        row["device"] for row in record["rows"]
+    )
     counts = {row["label"]: row["trainable_parameters"] for row in record["rows"]}
     head = 2 * (768 + 1)
     assert counts["lora:r=16"] == 2 * 2 * 768 * 16 + head and counts["c3a:block_size=64"] == 2 * 768 * 12 + head
     assert all(row["peak_bytes"] > 0 and row["tokens_per_second"] > 0 for row in record["rows"])
     assert all(row["printed_gb"] == "" for row in record["rows"])  # at other sizes there is nothing to compare
+    assert not path.with_suffix(".md").exists() and not any(map(benchmark.whole_size, record["rows"]))
     before = path.stat().st_mtime_ns
     benchmark.main([*small, "--methods", "lora,c3a"], tmp_path)
     assert path.stat().st_mtime_ns == before
@@ -44,3 +47,20 @@ def test_what_peft_cannot_make_here_is_told(benchmark, tmp_path):
     path = benchmark.main([*small, "--device", "cpu", "--methods", "boft"], tmp_path)
     [row] = json.loads(path.read_text())["rows"]
     assert ("error" in row and "compiled CUDA extension" in row["error"]) or row["peak_bytes"] > 0
+    benchmark.main([*small, "--device", "cpu", "--methods", "boft"], tmp_path)  # tried again, and not kept twice
+    assert len(json.loads(path.read_text())["rows"]) == 1
+
+
+def test_a_trial_stays_out_of_the_records(benchmark, tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmark.results, "default_folder", lambda name: tmp_path / name)
+    small = ["--models", "vit-base", "--layers", "1", "--batch", "1", "--steps", "1", "--device", "cpu"]
+    path = benchmark.main([*small, "--methods", "head", "--backends", "auto,dft"])
+    assert path == tmp_path / "training_memory" / "training_memory_cpu.json"
+    assert [row["backend"] for row in json.loads(path.read_text())["rows"]] == ["auto"]  # of ours there are others
+
+
+def test_a_cpu_is_not_measured_where_the_numbers_would_be_a_gpus(benchmark, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(benchmark.torch.cuda, "is_available", lambda: True)
+    with pytest.raises(SystemExit):
+        benchmark.main(["--device", "cpu"], tmp_path)
+    assert "CUDA_VISIBLE_DEVICES=" in capsys.readouterr().err
