@@ -111,6 +111,13 @@ def test_the_table_of_every_method_is_that_of_its_records():
         for label in ("c3a", "cdvft"):
             assert mean[name, label] > mean[name, "lora"] - 0.03, (name, label)
             assert count < 300 or mean[name, label] > mean[name, "head"], (name, label)
+        assert mean[name, "c3a"] > mean[name, "c3a-peft"]
+    of = {
+        label: sorted(row["test_score"] for row in rows if (row["data_name"], row["label"]) == ("mrpc", label))
+        for label in ("c3a", "c3a-peft")
+    }
+    assert len(of["c3a"]) == len(of["c3a-peft"]) == 3 and of["c3a-peft"][-1] < of["c3a"][0]
+    assert f"({of['c3a-peft'][0]:.3f} to {of['c3a-peft'][-1]:.3f}) below every one of ours" in README
 
 
 def test_a_gpu_repeats_the_runs_of_a_cpu():
