@@ -22,7 +22,7 @@ CHOICES = ("auto", *BACKENDS, "fold")
 SMALL_BLOCK = 8
 # From this many tokens a row of the weight on, adding ΔW to it costs less than the transforms that it saves: with few
 # blocks, whose transforms are cheap, and with many. On two kinds of CPUs folding took 0.93 to 1.05 times as long as the
-# transforms at the first threshold, and 0.71 to 1.04 times at the second (benchmarks/results/speed_cpu.json, the later).
+# transforms at the first threshold, and 0.71 to 1.04 times at the second (the later: benchmarks/results/speed_cpu.json)
 FOLD_TOKENS, FOLD_TOKENS_MANY_BLOCKS = 0.5, 0.35
 FEW_BLOCKS = 16
 # On a GPU, where whole steps of RoBERTa-base and ViT-base were 8 to 10 % faster by it: as many tokens, and numbers in
