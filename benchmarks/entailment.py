@@ -11,9 +11,10 @@ the same recipe on the same rows.
 
 import argparse
 import json
-import re
 from dataclasses import asdict
 from pathlib import Path
+
+import readme
 
 from circpeft import plots, results
 from circpeft.recipes import Recipe
@@ -22,7 +23,7 @@ ROOT = results.ROOT
 RECORD = ROOT / "benchmarks" / "results" / "entailment.json"
 PICTURE = RECORD.with_suffix(".png")
 LEFT_OUT = ("losses", "spectra", "predictions", "start_predictions")  # of a record: too long for the repository
-MARKED = re.compile(r"(<!-- results -->\n).*?(<!-- /results -->)", re.DOTALL)
+PART = readme.Part("results")
 
 
 def readme_text(rows: list[dict]) -> str:
@@ -113,9 +114,7 @@ def main() -> None:
     rows.sort(key=lambda r: (order.index(r["label"]) if r["label"] in order else len(order), r["seed"]))
     results.write_atomically(RECORD, json.dumps(rows, indent=1) + "\n")
     plots.save(picture(rows), PICTURE)
-    readme = ROOT / "README.md"
-    text = MARKED.sub(lambda match: match[1] + readme_text(rows) + match[2], readme.read_text(encoding="utf-8"))
-    results.write_atomically(readme, text)
+    PART.put(readme_text(rows))
     print(readme_text(rows))
 
 

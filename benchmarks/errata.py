@@ -3,12 +3,11 @@
 .venv/bin/python benchmarks/errata.py
 """
 
-import re
+import readme
 
-from circpeft import papers, results
+from circpeft import papers
 
-README = results.ROOT / "README.md"
-MARKED = re.compile(r"(<!-- errata -->\n).*?(<!-- /errata -->)", re.DOTALL)
+PART = readme.Part("errata")
 NAMES = {"c3a": "C3A", "cdvft": "CDVFT"}
 
 
@@ -23,5 +22,4 @@ def readme_text() -> str:
 
 
 if __name__ == "__main__":
-    text = README.read_text(encoding="utf-8")
-    results.write_atomically(README, MARKED.sub(lambda match: match[1] + readme_text() + match[2], text))
+    PART.put(readme_text())

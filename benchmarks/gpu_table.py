@@ -4,12 +4,13 @@
 """
 
 import json
-import re
+
+import readme
 
 from circpeft import results
 
 RECORDS = results.ROOT / "benchmarks" / "results"
-MARKED = re.compile(r"(<!-- gpu -->\n).*?(<!-- /gpu -->)", re.DOTALL)
+PART = readme.Part("gpu")
 # Model -> heading, and the rows that are shown: name, label, way. "auto" takes "fold" for C3A there now, in float32.
 SHOWN = {
     "roberta-base": (
@@ -97,9 +98,7 @@ def read() -> tuple[list[dict], list[dict], dict]:
 
 def main() -> None:
     text = readme_text(*read())
-    readme = results.ROOT / "README.md"
-    whole = MARKED.sub(lambda match: match[1] + text + match[2], readme.read_text(encoding="utf-8"))
-    results.write_atomically(readme, whole)
+    PART.put(text)
     print(text)
 
 

@@ -10,16 +10,17 @@ table is benchmarks/results/methods.md, a part of it the README's.
 
 import argparse
 import json
-import re
 from dataclasses import asdict
 from pathlib import Path
 from statistics import mean
+
+import readme
 
 from circpeft import methods, recipes, results
 
 RECORDS = results.ROOT / "benchmarks" / "results" / "methods"
 TABLE = RECORDS.with_suffix(".md")
-MARKED = re.compile(r"(<!-- methods -->\n).*?(<!-- /methods -->)", re.DOTALL)
+PART = readme.Part("methods")
 # What the README shows.
 SHOWN = (
     "head",
@@ -132,9 +133,7 @@ def main(argv: list[str] | None = None, records: Path = RECORDS) -> Path:
     rows = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(records.glob("*.json"))]
     results.write_atomically(records.with_suffix(".md"), written(rows))
     if records == RECORDS:
-        readme = results.ROOT / "README.md"
-        whole = MARKED.sub(lambda match: match[1] + readme_text(rows) + match[2], readme.read_text(encoding="utf-8"))
-        results.write_atomically(readme, whole)
+        PART.put(readme_text(rows))
     return records.with_suffix(".md")
 
 

@@ -10,15 +10,16 @@ methods and seeds stay), and the part of README.md between its markers.
 
 import argparse
 import json
-import re
 from dataclasses import asdict
 from pathlib import Path
+
+import readme
 
 from circpeft import results
 
 ROOT = results.ROOT
 RECORDS = ROOT / "benchmarks" / "results"
-MARKED = re.compile(r"(<!-- small -->\n).*?(<!-- /small -->)", re.DOTALL)
+PART = readme.Part("small")
 TASKS = {"digits": "digits 5 to 9, small-vit (09)", "word_problems": "word problems, small-llama (10)"}
 LEFT_OUT = ("losses", "spectra", "predictions", "start_predictions")
 
@@ -66,9 +67,7 @@ def main() -> None:
             rows.sort(key=lambda row: (order.index(row["method"]), row["label"], row["seed"]))
             results.write_atomically(RECORDS / f"{task}.json", json.dumps(rows, indent=1) + "\n")
     text = readme_text(on_record())
-    readme = ROOT / "README.md"
-    before = readme.read_text(encoding="utf-8")
-    results.write_atomically(readme, MARKED.sub(lambda match: match[1] + text + match[2], before))
+    PART.put(text)
     print(text)
 
 

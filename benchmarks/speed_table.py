@@ -4,12 +4,13 @@
 """
 
 import json
-import re
+
+import readme
 
 from circpeft import results
 
 RECORD = results.ROOT / "benchmarks" / "results" / "speed_cpu.json"
-MARKED = re.compile(r"(<!-- speed -->\n).*?(<!-- /speed -->)", re.DOTALL)
+PART = readme.Part("speed")
 
 
 def readme_text(record: dict) -> str:
@@ -42,9 +43,7 @@ def readme_text(record: dict) -> str:
 
 def main() -> None:
     text = readme_text(json.loads(RECORD.read_text(encoding="utf-8")))
-    readme = results.ROOT / "README.md"
-    whole = MARKED.sub(lambda match: match[1] + text + match[2], readme.read_text(encoding="utf-8"))
-    results.write_atomically(readme, whole)
+    PART.put(text)
     print(text)
 
 

@@ -1,11 +1,13 @@
 """What the tests share: the tables of adapters and methods, tiny models, and a fresh Python process."""
 
+import importlib.util
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import settings
 from torch import nn
 
 import circpeft
+from circpeft import results
 
 settings.register_profile("quick", max_examples=25, deadline=None, derandomize=True)
 settings.load_profile("quick")
@@ -181,6 +184,22 @@ def save_bert() -> Callable[[Path, Iterable[str]], str]:
         return str(folder)
 
     return save
+
+
+@pytest.fixture(scope="session")
+def load_benchmark() -> Iterator[Callable[[str], ModuleType]]:
+    """A script of benchmarks/ as a module, by its name."""
+    folder = results.ROOT / "benchmarks"
+
+    def load(name: str) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(f"{name}_benchmark", folder / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    sys.path.append(str(folder))  # they import each other
+    yield load
+    sys.path.remove(str(folder))
 
 
 @pytest.fixture(scope="session")

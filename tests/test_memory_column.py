@@ -1,22 +1,15 @@
 """The memory column of C3A Table 2: the counts are made again, and are what the record and the tables say."""
 
-import importlib.util
 import json
 
 import pytest
 import torch
 from torch.nn import functional
 
-from circpeft.course.parameters import repository
-
 
 @pytest.fixture(scope="module")
-def benchmark():
-    path = repository() / "benchmarks" / "memory_column.py"
-    spec = importlib.util.spec_from_file_location("memory_column", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def benchmark(load_benchmark):
+    return load_benchmark("memory_column")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """What the README says is what the records say, and its code runs."""
 
-import importlib.util
 import json
 import re
 
@@ -9,32 +8,25 @@ from circpeft import methods, results
 README = (results.ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def load_benchmark(name="entailment"):
-    spec = importlib.util.spec_from_file_location(f"{name}_benchmark", results.ROOT / "benchmarks" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_table_is_that_of_the_record():
-    benchmark = load_benchmark()
+def test_the_table_is_that_of_the_record(load_benchmark):
+    benchmark = load_benchmark("entailment")
     rows = json.loads(benchmark.RECORD.read_text(encoding="utf-8"))
-    shown = benchmark.MARKED.search(README)[0]
+    shown = benchmark.PART.shown()
     assert benchmark.readme_text(rows) in shown
     assert benchmark.PICTURE.stat().st_size > 5_000
 
 
-def test_the_table_of_speed_is_that_of_its_record():
+def test_the_table_of_speed_is_that_of_its_record(load_benchmark):
     table = load_benchmark("speed_table")
     record = json.loads(table.RECORD.read_text(encoding="utf-8"))
-    assert table.readme_text(record) in table.MARKED.search(README)[0]
+    assert table.readme_text(record) == table.PART.shown()
 
 
-def test_the_part_on_a_gpu_is_that_of_its_records():
+def test_the_part_on_a_gpu_is_that_of_its_records(load_benchmark):
     """C3A is faster than PEFT's where the README says so, in float32; it keeps no more memory than LoRA anywhere."""
     table = load_benchmark("gpu_table")
     record, column, layers = table.read()
-    assert table.readme_text(record, column, layers) in table.MARKED.search(README)[0]
+    assert table.readme_text(record, column, layers) == table.PART.shown()
     tests = json.loads((table.RECORDS / "gpu_tests.json").read_text(encoding="utf-8"))
     assert f"after {tests['passed']} of them had passed" in README
     written = load_benchmark("training_memory").written(record)
@@ -50,10 +42,10 @@ def test_the_part_on_a_gpu_is_that_of_its_records():
             )
 
 
-def test_the_record_keeps_the_promises():
+def test_the_record_keeps_the_promises(load_benchmark):
     """Over three seeds C3A and CDVFT within two points of full fine-tuning, with a small share of LoRA's parameters and
     in under three minutes a run."""
-    rows = json.loads(load_benchmark().RECORD.read_text(encoding="utf-8"))
+    rows = json.loads(load_benchmark("entailment").RECORD.read_text(encoding="utf-8"))
     mean = {
         label: sum(scores) / len(scores)
         for label in {row["label"] for row in rows}
@@ -71,11 +63,11 @@ def test_the_record_keeps_the_promises():
     assert max(row["seconds"] for row in ours) < 180
 
 
-def test_the_small_tasks_are_those_on_record_and_keep_their_promise():
+def test_the_small_tasks_are_those_on_record_and_keep_their_promise(load_benchmark):
     """Over three seeds C3A and CDVFT beat the model as it was and the head alone, clearly, every seed of them."""
     benchmark = load_benchmark("small_tasks")
     records = benchmark.on_record()
-    assert benchmark.readme_text(records) in benchmark.MARKED.search(README)[0]
+    assert benchmark.readme_text(records) == benchmark.PART.shown()
     for task, rows in records.items():
         of = {row["method"]: [r for r in rows if r["method"] == row["method"]] for row in rows}
         best_head = max(row["test_score"] for row in of["head"])
@@ -88,7 +80,7 @@ def test_the_small_tasks_are_those_on_record_and_keep_their_promise():
                 )
 
 
-def test_the_table_of_every_method_is_that_of_its_records():
+def test_the_table_of_every_method_is_that_of_its_records(load_benchmark):
     """Every method has run on every set; nothing tells where the data lay; C3A and CDVFT are within three points of
     LoRA, and above the head alone where there are test rows enough to tell.
     """
@@ -103,7 +95,7 @@ def test_the_table_of_every_method_is_that_of_its_records():
     tested = {row["data_name"]: row["rows"]["test"] for row in rows}
     partly = {"mrpc_h100"}  # the time on that GPU was not enough for every method
     assert tested.keys() == {"clothing10_112px", "sst2", "mrpc", "rte"} | partly
-    assert benchmark.readme_text(rows) in benchmark.MARKED.search(README)[0]
+    assert benchmark.readme_text(rows) == benchmark.PART.shown()
     for name, count in tested.items():
         if name in partly:
             continue
@@ -120,7 +112,7 @@ def test_the_table_of_every_method_is_that_of_its_records():
     assert f"({of['c3a-peft'][0]:.3f} to {of['c3a-peft'][-1]:.3f}) below every one of ours" in README
 
 
-def test_a_gpu_repeats_the_runs_of_a_cpu():
+def test_a_gpu_repeats_the_runs_of_a_cpu(load_benchmark):
     folder = load_benchmark("methods").RECORDS
     read = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in folder.glob("mrpc*.json")}
     pairs = [(read[n], read[n.replace("_h100", "")]) for n in read if "_h100" in n and n.replace("_h100", "") in read]
@@ -158,9 +150,9 @@ def test_a_hundred_runs_were_neither_lost_nor_made_twice():
         assert row["parent_mib_after"]["100"] < row["parent_mib_after"]["25"] + 5
 
 
-def test_the_errata_are_those_of_the_package():
+def test_the_errata_are_those_of_the_package(load_benchmark):
     benchmark = load_benchmark("errata")
-    assert benchmark.MARKED.search(README)[0].split("\n", 1)[1].startswith(benchmark.readme_text())
+    assert benchmark.PART.shown() == benchmark.readme_text()
 
 
 def test_the_code_in_the_readme_runs():

@@ -1,20 +1,13 @@
 """The measurement of training memory, on one layer: every row is tried, told or refused, and none twice."""
 
-import importlib.util
 import json
 
 import pytest
 
-from circpeft.course.parameters import repository
-
 
 @pytest.fixture(scope="module")
-def benchmark():
-    path = repository() / "benchmarks" / "training_memory.py"
-    spec = importlib.util.spec_from_file_location("training_memory", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def benchmark(load_benchmark):
+    return load_benchmark("training_memory")
 
 
 def test_the_rows_are_those_of_the_tables(benchmark):
