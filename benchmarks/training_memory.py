@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from memory_column import printed_gb
 from torch import nn
 from tqdm import tqdm
 from transformers import (
@@ -27,7 +28,6 @@ from transformers import (
 
 from circpeft import costs, memory, methods, recipes, results, use_backend
 from circpeft.ops.dispatch import CHOICES
-from circpeft.papers import printed
 from circpeft.training import device_name
 from circpeft.training.quiet import quiet
 
@@ -117,8 +117,7 @@ def printed_memory(cell: recipes.CellRecipe, sizes: argparse.Namespace) -> str:
     """What C3A Table 2 prints for a row, where the measurement is at its sizes."""
     if cell.table != "c3a-2" or sizes.batch or sizes.tokens or sizes.layers:
         return ""
-    key = ("c3a", "2", cell.row, "Memory Cost (GB)")
-    return next((c.printed for c in printed.cells() if (c.paper, c.table, c.row, c.column) == key), "")
+    return printed_gb(cell.row)
 
 
 def whole_size(row: dict) -> bool:

@@ -77,8 +77,8 @@ def use_backend(name: str) -> Iterator[None]:
 def resolve_backend(backend: str, b: int, device: torch.device) -> str:
     """Concrete backend for a request: the dispatch rule of ``backend="auto"``.
 
-    Neither "dft" nor "triton" is chosen: on the CPUs and the GPU that they were measured on "rfft" was faster (of
-    "triton" in float32; in bfloat16 it has not been measured).
+    Neither "dft" nor "triton" is chosen: on the CPUs and the GPU that they were measured on "rfft" or folding was
+    faster (of "triton" in float32; in bfloat16 it has not been measured).
     """
     if backend == "auto" and _forced[0] in BACKENDS:
         return _forced[0]
@@ -111,9 +111,8 @@ def folds(x: Tensor, weight: Tensor, blocks: int = 1) -> bool:
 def _pays(device: str, tokens: int, weight: Tensor, blocks: int) -> bool:
     if device == "cuda":
         return tokens >= GPU_FOLD_TOKENS and weight.numel() <= GPU_FOLD_NUMBERS
-    return device == "cpu" and tokens >= len(weight) * (
-        FOLD_TOKENS if blocks <= FEW_BLOCKS else FOLD_TOKENS_MANY_BLOCKS
-    )
+    least = FOLD_TOKENS if blocks <= FEW_BLOCKS else FOLD_TOKENS_MANY_BLOCKS
+    return device == "cpu" and tokens >= least * len(weight)
 
 
 def tf32_allowed() -> bool:
