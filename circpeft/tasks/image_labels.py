@@ -12,8 +12,8 @@ MOST = 1000  # classes, if there are more of them than rows
 def numbered(task: str, split: str, rows: Dataset, classes: list[str] | None) -> Dataset:
     """The rows with the column "label" as class numbers; ``classes`` is None for train itself, whose are found.
 
-    Class numbers without names are named by themselves, and whole numbers such as 1.0 (pandas writes them so where
-    some are missing) are class numbers.
+    Class numbers without names are named by themselves, from 0 or, where train has all from 1 to its last, from 1;
+    whole numbers such as 1.0 (pandas writes them so where some are missing) are class numbers.
 
     Raises: ValueError for labels that are not all numbers or all names, for numbers that would make more than 1,000
     classes of fewer rows, as ids do, for one class alone, for two whose names differ by blanks around them alone, or
@@ -69,7 +69,10 @@ def _names(task: str, split: str, labels: list, known: list[str] | None) -> tupl
             f"{_has(task, split, row, labels[row])}, which makes {max(found) + 1} classes of {len(found)} rows; "
             f"expected numbers from 0 on, or names, such as 'id {max(found)}'"
         )
-    own = sorted(set(found)) if first is str else range(max(found) + 1)
+    # A number that train lacks may be a class of test's, but 0 where they are counted from 1 without a gap.
+    own = sorted(set(found))
+    if first is not str and own != [*range(1, len(own) + 1)]:
+        own = range(max(found) + 1)
     return [str(name) for name in own], [str(label) for label in found]
 
 

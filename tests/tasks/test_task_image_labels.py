@@ -59,6 +59,19 @@ def test_whole_numbers_are_class_numbers():
 
 
 @pytest.mark.parametrize(
+    ("labels", "names"),
+    [([2, 1, 3], ["1", "2", "3"]), ([1, 3], ["0", "1", "2", "3"]), ([0, 2], ["0", "1", "2"])],
+    ids=["from 1", "from 1 with a gap", "from 0"],
+)
+def test_where_class_numbers_begin(labels, names):
+    """At 1 if train has every number from there on; where one is missing, 0 may be missing, too."""
+    ready = TASK.prepare(DatasetDict(train=rows(labels, NUMBER), test=rows([2], NUMBER)))
+    assert ready["train"].features["label"].names == names
+    assert [names[number] for number in ready["train"]["label"]] == [str(label) for label in labels]
+    assert [names[number] for number in ready["test"]["label"]] == ["2"]
+
+
+@pytest.mark.parametrize(
     ("train", "test", "found"),
     [
         (rows([0, 1, 1]), rows([0, 0, 1], ClassLabel(names=["dog", "cat"])), [1, 1, 0]),
