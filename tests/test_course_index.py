@@ -71,8 +71,10 @@ def folder(tmp_path_factory):
         "display_data",
         data={"application/vnd.jupyter.widget-view+json": {"model_id": "m"}, "text/plain": "slider words"},
     )
+    view = {"application/vnd.jupyter.widget-view+json": {"model_id": "b"}}
+    box = new_output("display_data", data=view | {"text/plain": "VBox(children=(HBox(children=(Dropdown(desc"})
     latex = new_output("display_data", data={"text/latex": r"$\displaystyle \int x$", "text/plain": "<Math>"})
-    cells = [new_markdown_cell(TEXT), new_code_cell("1 + 1", outputs=[picture, widget, latex])]
+    cells = [new_markdown_cell(TEXT), new_code_cell("1 + 1", outputs=[picture, widget, box, latex])]
     metadata = {"widgets": {"application/vnd.jupyter.widget-state+json": {"state": {}, "version_major": 2}}}
     nbformat.write(new_notebook(cells=cells, metadata=metadata), str(folder / "01_a & b.ipynb"))
     index.render(folder / "01_a & b.ipynb", folder / "html" / "01_a & b.html")
@@ -170,6 +172,7 @@ def test_links_between_notebooks_become_links_between_pages(folder):
 def test_outputs_that_need_a_script_give_way_to_static_ones(folder):
     page = (folder / "html" / "01_a & b.html").read_text()
     assert PNG in page and "slider words" in page
+    assert "Controls: they need JupyterLab (make lab)." in page and "VBox(" not in page
     assert "<script" not in page
 
 

@@ -26,6 +26,7 @@ FORMULA = re.compile(r"(?<![\\$])(\$\$?)(?!\s*\$)(.+?)(?<!\\)\1(?!\$)", re.DOTAL
 # What the converter does not know, in terms of what it does; what it draws an overline with.
 NEAR = {"{aligned}": "{align*}", "{gathered}": "{matrix}"}
 OVERLINE = "\u2015"
+BOXES = re.compile(r"[HV]Box\(children=")  # what controls leave beside their view, for whoever has no widgets
 NEAR |= {r"\operatorname*": r"\operatorname", r"\arg": r"\operatorname{arg}"}
 
 NOTEBOOK = """
@@ -34,6 +35,7 @@ NOTEBOOK = """
 {%- block html_head_js_mathjax -%}
 <style>
 math { font-size: 1.1em; } math[display=block] { margin: .6em 0; }
+msub > :not(:first-child), msup > :not(:first-child), msubsup > :not(:first-child) { font-size: .72em; }
 mtd[columnalign=right] { text-align: right; padding-right: 0; }
 mtd[columnalign=left] { text-align: left; padding-left: 0; }
 </style>
@@ -239,8 +241,10 @@ def render(notebook: Path, target: Path) -> Path:
     nb.metadata.pop("widgets", None)
     for cell in nb.cells:
         for output in cell.get("outputs", []):
-            for mime in ("application/vnd.jupyter.widget-view+json", "application/javascript"):
-                output.get("data", {}).pop(mime, None)
+            data = output.get("data", {})
+            data.pop("application/javascript", None)
+            if data.pop("application/vnd.jupyter.widget-view+json", None) and BOXES.match(data.get("text/plain", "")):
+                data["text/plain"] = "Controls: they need JupyterLab (make lab)."
     exporter = HTMLExporter(raw_template=NOTEBOOK)
     exporter.register_filter("formulas", formulas)
     to_html = markdown_mistune.MarkdownWithMath(renderer=MathRenderer(escape=False)).render

@@ -1,12 +1,20 @@
 """The axes of a plotly layout as matplotlib axes: domains, scales, ranges, ticks, titles and colour bars."""
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator, NullLocator
+from matplotlib.ticker import (
+    FuncFormatter,
+    LogFormatterSciNotation,
+    LogLocator,
+    MaxNLocator,
+    MultipleLocator,
+    NullLocator,
+)
 
 from .spec import POINTS, PX, color, text
 
 _RULE = "#9aa5b1"
 _NICE = [1, 2, 2.5, 5, 10]
+_FEW_DECADES = 4, 100  # how many times the low end the high end of such an axis is
 
 
 class Axis:
@@ -61,7 +69,7 @@ class Axis:
         length = self("ticklen", 5) * POINTS if outside else 0
         look = {"labelsize": self("tickfont.size", size - 1) * POINTS, "length": length, "color": _RULE}
         ax.tick_params(axis=which, **look, **{"labelbottom" if which == "x" else "labelleft": labels})
-        ax.tick_params(axis=which, which="minor", length=0)
+        ax.tick_params(axis=which, which="minor", length=0, labelsize=look["labelsize"])
         side = ax.spines["bottom" if which == "x" else "left"]
         side.set(visible=bool(visible and self("showline")), color=color(self("linecolor"), _RULE))
         if grid:
@@ -81,7 +89,12 @@ class Axis:
                 for label in lines.get_ticklabels():
                     label.set(rotation=30, ha="right", rotation_mode="anchor")
         else:
-            if not self.log:
+            if self.log:
+                low, high = sorted(getattr(ax, f"get_{self.letter}lim")())
+                if _FEW_DECADES[0] < high / low <= _FEW_DECADES[1]:  # 3 and 4 have no room beside each other
+                    lines.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
+                    lines.set_minor_formatter(LogFormatterSciNotation(minor_thresholds=(2.0, 2.0)))
+            else:
                 step = self("dtick")
                 lines.set_major_locator(MultipleLocator(float(step)) if step else MaxNLocator(7, steps=_NICE))
             if spec:
