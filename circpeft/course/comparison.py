@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
+import pandas as pd
 import torch
 from transformers import AutoConfig
 
@@ -20,6 +22,7 @@ __all__ = [
     "layers_of",
     "learning_curves",
     "name_of",
+    "on_record",
     "parameters",
     "plan",
     "quiet",
@@ -107,22 +110,54 @@ def name_of(result: Result, of_all: str) -> str:
 
 
 def against_parameters(finished: list[Result], of_all: str):
-    """Figure: test score against trainable parameters, a point a method, whiskers over the seeds."""
+    """Figure: test score against trainable parameters, a point a method, whiskers over the seeds.
+
+    A method without parameters of its own, as the head alone, is a dotted line at its mean score.
+    """
     runs: dict[str, list[Result]] = {}
     for result in finished:
         runs.setdefault(name_of(result, of_all), []).append(result)
-    series = {}
+    points, levels = {}, {}
     for name, group in runs.items():
         scores = [r.test_score for r in group]
         middle, half = sum(scores) / len(scores), (max(scores) - min(scores)) / 2
-        series[name] = ([max(group[0].trainable_parameters, 1)], [middle], [half])
+        if count := group[0].trainable_parameters:
+            points[name] = ([count], [middle], [half])
+        else:
+            levels[name] = middle
     first = finished[0]
-    return plots.scatter(
-        series,
+    counts = [x for (x,), *_ in points.values()] or [1]
+    figure = plots.scatter(
+        points,
         title=f"{first.task}: test {first.metric} against trainable parameters (head left out)",
         x_title="trainable parameters",
         y_title=f"test {first.metric}",
         log_x=True,
+    )
+    for name, level in levels.items():
+        ends = [min(counts) / 1.4, max(counts) * 1.4]
+        figure.add_scatter(x=ends, y=[level, level], mode="lines", line={"dash": "dot", "color": "#59636e"}, name=name)
+    figure.layout.showlegend = len(runs) > 1
+    return figure
+
+
+def on_record(task: str):
+    """The repository's own runs of an embedded task, a row a method; a table without rows for another task.
+
+    They are kept in ``benchmarks/results/TASK.json``: more epochs and seeds than a notebook takes by itself.
+    """
+    path = results.ROOT / "benchmarks" / "results" / f"{task}.json"
+    runs = pd.DataFrame(json.loads(path.read_text(encoding="utf-8")) if path.exists() else [])
+    if runs.empty:
+        return runs
+    return runs.groupby("label", sort=False).agg(
+        parameters=("trainable_parameters", "first"),
+        epochs=("epochs", lambda epochs: len(epochs.iloc[0])),
+        seeds=("seed", "count"),
+        before=("start_score", "mean"),
+        test=("test_score", "mean"),
+        lowest=("test_score", "min"),
+        highest=("test_score", "max"),
     )
 
 
