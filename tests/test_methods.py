@@ -7,13 +7,10 @@ from torch import nn
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
-    BertModel,
     LlamaConfig,
     LlamaForCausalLM,
-    RobertaConfig,
     TrainerState,
 )
-from transformers import RobertaForSequenceClassification as Roberta
 
 from circpeft import costs, methods
 from circpeft.methods.lamda import FreezeSecondProjections, SquareCore
@@ -170,7 +167,7 @@ def test_lamda_freezes_its_second_projections_one_after_the_other():
         second = [p.requires_grad for name, p in model.named_parameters() if "lora_B" in name]
         assert second == sorted(second)  # those that are frozen come first
         counts.append(sum(second))
-    assert counts == [4, 4, 3, 3, 2, 2, 1, 1] + 8 * [0]
+    assert counts == [4, 4, 4, 3, 3, 2, 2, 1] + 8 * [0]
     assert all(p.requires_grad for name, p in model.named_parameters() if name.endswith("core"))
     state.global_step = 0  # and back: a run that goes on from a checkpoint is at its own step
     freezing.on_step_begin(None, state, None)
@@ -204,54 +201,3 @@ def test_an_adapted_model_starts_as_the_base(method):
     after = methods.apply(base, method, target_modules=("query", "dense")).eval()(input_ids=tokens).logits
     # BOFT multiplies the weight by a rotation and DoRA divides by a norm: one, but for rounding.
     torch.testing.assert_close(after, before, rtol=0, atol=1e-6 if method in ("boft", "dora") else 0)
-
-
-@pytest.mark.parametrize("targets", [("dense",), "all-linear"])
-@pytest.mark.parametrize("method", ADAPTERS)
-def test_layers_inside_the_head_are_not_adapted(method, targets):
-    torch.manual_seed(0)
-    model = Roberta(RobertaConfig(vocab_size=50, **SIZES))  # its head has a layer of the name dense
-    assert methods.head_names(model) == ["classifier"]
-    adapted = methods.apply(model, method, target_modules=targets)
-    trained = [n for n, p in adapted.named_parameters() if p.requires_grad and "classifier" in n.split(".")]
-    assert sorted(n.rsplit("modules_to_save.default.", 1)[1] for n in trained) == [
-        "dense.bias", "dense.weight", "out_proj.bias", "out_proj.weight",
-    ]  # fmt: skip
-
-
-def test_a_model_without_a_head_has_none():
-    assert methods.head_names(BertModel(BertConfig(vocab_size=50, **SIZES))) == []
-    assert methods.head_names(nn.Sequential(nn.Linear(4, 4))) == []
-
-
-@pytest.mark.parametrize("method", ["lora", "c3a", "cdvft"])
-def test_any_module_can_be_adapted(method):
-    model = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2))
-    adapted = methods.apply(model, method, target_modules=["0"])
-    expected = {"lora": 8 * 10, "c3a": 24 // 2, "cdvft": 6 + 4 + 2 * 4}[method]
-    assert methods.trainable_parameters(adapted) == expected
-    assert adapted(torch.randn(3, 6)).shape == (3, 2)
-
-
-def test_a_regex_may_name_the_targets():
-    model = methods.apply(bert(), "c3a", target_modules=r".*layer\.1\..*(query|value)")
-    assert methods.trainable_parameters(model, ["classifier"]) == 2 * D
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_a_target_that_matches_nothing_names_the_nearest(method):
-    with pytest.raises(ValueError, match="'valeu' matches no layer: did you mean 'value'"):
-        methods.apply(bert(), method, target_modules=["query", "valeu"])
-    with pytest.raises(
-        ValueError, match="'qvery' in target_modules matches no layer's full name: did you mean 'query'"
-    ):
-        methods.apply(bert(), method, target_modules="qvery")
-
-
-def test_misspelt_names():
-    with pytest.raises(ValueError, match="unknown method 'lorra'; did you mean 'lora'"):
-        methods.apply(bert(), "lorra")
-    with pytest.raises(ValueError, match="'cdvft' has no hyperparameter 'factors'; .*num_factors"):
-        methods.apply(bert(), "cdvft", factors=3)
-    with pytest.raises(ValueError, match="'full' has no hyperparameter 'r'"):
-        methods.check("full", {"r": 8})

@@ -1,7 +1,9 @@
 """Every method that the papers compare: a name, and a function that makes a model trainable by it."""
 
 import inspect
+import math
 from collections.abc import Callable
+from numbers import Integral, Real
 
 from torch import nn
 
@@ -27,16 +29,32 @@ METHODS: dict[str, Callable[..., nn.Module]] = {
     "c3a": c3a,
     "cdvft": cdvft,
 }
+SEEDS = ("projection_prng_key", "random_loc_seed")  # whole numbers that may be zero
 
 
 def check(method: str, hyperparameters: dict) -> None:
-    """Raise ValueError for an unknown method or hyperparameter, with the nearest names."""
+    """Raise ValueError for an unknown method or hyperparameter, with the nearest names, or a value of another kind.
+
+    >>> check("vera", {"r": 0})
+    Traceback (most recent call last):
+    ...
+    ValueError: method 'vera': r must be a whole number of at least 1, got 0
+    """
     if method not in METHODS:
         raise ValueError(f"unknown method {method!r}; {nearest(method, METHODS)}")
-    known = [name for name in inspect.signature(METHODS[method]).parameters if name != "model"]
-    for name in hyperparameters:
-        if name not in known:
-            raise ValueError(f"method {method!r} has no hyperparameter {name!r}; {nearest(name, known)}")
+    kinds = {name: p.annotation for name, p in inspect.signature(METHODS[method]).parameters.items() if name != "model"}
+    for name, value in hyperparameters.items():
+        if name not in kinds:
+            raise ValueError(f"method {method!r} has no hyperparameter {name!r}; {nearest(name, kinds)}")
+        least = 0 if name in SEEDS else 1
+        if kinds[name] == "int" and not (_is(value, Integral) and value >= least):
+            raise ValueError(f"method {method!r}: {name} must be a whole number of at least {least}, got {value!r}")
+        if kinds[name] == "float" and not (_is(value, Real) and math.isfinite(value)):
+            raise ValueError(f"method {method!r}: {name} must be a finite number, got {value!r}")
+
+
+def _is(value: object, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def apply(model: nn.Module, method: str, **hyperparameters) -> nn.Module:

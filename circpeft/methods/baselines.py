@@ -115,7 +115,11 @@ def c3a_peft(
     """PEFT's own C3A, whose gradient for the input is wrong: to see what that costs, beside `c3a`.
 
     Starts at ``ΔW = 0`` as ours does, which PEFT's default does not.
+
+    Raises: ValueError without targets: whether a block size divides is checked for each of them.
     """
+    if not target_modules:
+        raise ValueError("c3a-peft needs target_modules, such as ['query', 'value'] or 'all-linear'")
     config = peft.C3AConfig(target_modules=checked_targets(model, target_modules), init_weights=init_weights)
     sizes = {name: dividing_block_size(block_size, *size) for name, size in target_sizes(model, config).items()}
     # Longest names first: a key of PEFT's pattern also matches the end of a longer name.

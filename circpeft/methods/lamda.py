@@ -74,8 +74,11 @@ class FreezeSecondProjections(TrainerCallback):
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        until = self.share * state.max_steps
-        frozen = len(self.second) if state.global_step >= until else int(len(self.second) * state.global_step / until)
+        # None before the second step: the first one of a warm-up has a rate of zero, and what is frozen before it has
+        # moved stays zero, and with it the gradient of its core.
+        until = max(2, self.share * state.max_steps)
+        part = max(0, state.global_step - 1) / (until - 1)
+        frozen = min(len(self.second), int(len(self.second) * part)) if state.global_step < until else len(self.second)
         for number, projections in enumerate(self.second):
             for p in projections.parameters():
                 p.requires_grad_(number >= frozen)

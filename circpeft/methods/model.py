@@ -112,12 +112,16 @@ def checked_targets(model: nn.Module, targets: Targets) -> list[str] | str | Non
 
 
 def target_sizes(model: nn.Module, config: PeftConfig) -> dict[str, tuple[int, int]]:
-    """``(d_in, d_out)`` of the linear layers that a config names, by their full names; the head is no target."""
-    heads, found = set(new_head_names(model)), {}
+    """``(d_in, d_out)`` of the linear layers that a config names, by their full names; the head is no target.
+
+    A language model's own is one where it is named, and none of "all-linear", as PEFT has it.
+    """
+    heads, found, every = set(new_head_names(model)), {}, config.target_modules == "all-linear"
+    last = model.get_output_embeddings() if every and isinstance(model, PreTrainedModel) else None
     for name, layer in model.named_modules():
-        if heads & set(name.split(".")) or not isinstance(layer, (nn.Linear, Conv1D)):
+        if heads & set(name.split(".")) or layer is last or not isinstance(layer, (nn.Linear, Conv1D)):
             continue
-        if config.target_modules == "all-linear" or check_target_module_exists(config, name):
+        if every or check_target_module_exists(config, name):
             # Not the weight's shape for a linear layer: four bits are packed two to a byte.
             linear = isinstance(layer, nn.Linear)
             found[name] = (layer.in_features, layer.out_features) if linear else tuple(layer.weight.shape)

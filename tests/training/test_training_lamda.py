@@ -40,15 +40,22 @@ def test_second_projections_stop_after_three_tenths_of_the_steps(recipe, watched
     layers = len(watched[0]["trains"])
     assert layers == 11 and all(watched[0]["trains"])
     for state in watched:
-        frozen = min(layers, int(layers * state["step"] / 10.8))
+        frozen = layers if state["step"] >= 10.8 else int(layers * max(0, state["step"] - 1) / 9.8)
         assert state["trains"] == [False] * frozen + [True] * (layers - frozen)
     assert not any(watched[11]["trains"]) and any(watched[10]["trains"])
     for now, then in zip(watched, watched[1:], strict=False):
         for number, trains in enumerate(now["trains"]):
             assert torch.equal(now["second"][number], then["second"][number]) != trains or now["step"] == 0
-    # The first layer's had but the step at a rate of zero that a warm-up begins with; the other cores train to the end.
+    # Each has moved before it was frozen (the first step of a warm-up has a rate of zero), and every core trains on.
     moved = [not torch.equal(a, b) for a, b in zip(watched[-1]["core"], watched[12]["core"], strict=True)]
-    assert moved == [False] + [True] * (layers - 1) == [bool(weight.any()) for weight in watched[-1]["second"]]
+    assert moved == [True] * layers == [bool(weight.any()) for weight in watched[-1]["second"]]
+
+
+@pytest.mark.parametrize("batch_size", [24, 96])
+def test_a_short_run_moves_all_before_it_freezes_any(recipe, watched, batch_size):
+    """More layers than steps to freeze them in."""
+    training.run(recipe("lamda", batch_size=batch_size, **RANK))
+    assert all(weight.any() for weight in watched[-1]["second"]) and not all(watched[-1]["trains"])
 
 
 def test_the_record_counts_what_trains_at_the_start(recipe, tiny_model):
