@@ -48,7 +48,7 @@ def resolve(model: str) -> str:
     path = Path(model).expanduser()
     if path.is_dir():
         return _checked(path)
-    if path.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1:
+    if path.is_absolute() or model.startswith((".", "~")) or model.endswith("/") or model.count("/") > 1:
         beside = [p.name for p in path.parent.iterdir() if p.is_dir()] if path.parent.is_dir() else []
         raise FileNotFoundError(f"model folder {model!r} does not exist; {nearest(path.name, sorted(beside))}")
     if "/" not in model:

@@ -120,7 +120,7 @@ def run_train(options: argparse.Namespace) -> int:
                 raise RequestError(f"{len(cells)} cells of {options.table} are meant; choose one: {named}")
             [recipe] = cells
             if options.data_dir:
-                recipe = replace(recipe, data_dir=str(Path(options.data_dir).resolve()))
+                recipe = replace(recipe, data_dir=str(Path(options.data_dir).expanduser().resolve()))
         else:
             if options.row or options.column:
                 raise RequestError("--row and --column choose a cell of a table: give --table, too")
@@ -131,7 +131,7 @@ def run_train(options: argparse.Namespace) -> int:
                 )
             name, own = recipes.parse_method(options.method)
             common = recipes.settings_of(profile, tasks.get(task).kind, settings)
-            data = str(Path(options.data_dir).resolve()) if options.data_dir else ""
+            data = str(Path(options.data_dir).expanduser().resolve()) if options.data_dir else ""
             folder = str(Path(options.output_dir or results.default_folder("train")).resolve())
             run = {"hyperparameters": own, "data_dir": data, "seed": options.seed, "output_dir": folder, **common}
             recipe = recipes.Recipe(task, name, **run)

@@ -10,9 +10,12 @@ from .scoring import HIGHEST, LOWEST
 
 WITH_REFERENCE = ("math", "reasoning", "coding")
 NUMBER = r"\[\s*(\d+(?:\.\d*)?)\s*\]"
-RATING = re.compile(rf"\[{NUMBER}\]")
-# One pair of brackets may also be an index or a citation: it counts after the word, or at the end.
-FALLBACK = re.compile(rf"(?:rating\W{{0,4}}{NUMBER}|{NUMBER}[\s.*]*\Z)", re.IGNORECASE)
+# Best first. Brackets behind a word are code, df[[2]], and one pair may be a citation: it counts after "rating" or last.
+RATINGS = (
+    re.compile(rf"rating\W{{0,4}}?(?:\[{NUMBER}\]|{NUMBER})", re.IGNORECASE),
+    re.compile(rf"(?<![\w\])}}])\[{NUMBER}\]"),
+    re.compile(rf"(?<![\w\])}}]){NUMBER}[\s.*]*\Z"),
+)
 
 TASK = (
     "You are grading the work of an AI assistant. Below, between tags, is what a user asked and what the assistant "
@@ -65,7 +68,8 @@ def _tagged(tag: str, text: str) -> str:
 
 
 def rating(text: str) -> float:
-    """The number in a judge's reply: the last ``[[7]]`` or ``[[7.5]]``, else ``[7]`` after "rating" or at the end.
+    """The number in a judge's reply: the last ``Rating: [[7]]`` or ``Rating: [7]``, else ``[[7.5]]``, else ``[7]`` at
+    the end; an index, as in ``df[[2]]``, is none.
 
     Raises: ValueError where there is none, or it is outside of 1 to 10.
 
@@ -75,7 +79,8 @@ def rating(text: str) -> float:
     Traceback (most recent call last):
     ValueError: rating 11 is outside of 1 to 10
     """
-    found = RATING.findall(text) or ["".join(groups) for groups in FALLBACK.findall(text)]
+    found = next(filter(None, (pattern.findall(text) for pattern in RATINGS)), [])
+    found = ["".join(groups) for groups in found]
     if not found:
         raise ValueError(f"no rating in the reply: it ends with {text[-80:]!r}")
     if not LOWEST <= float(found[-1]) <= HIGHEST:

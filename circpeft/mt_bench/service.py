@@ -65,7 +65,7 @@ class Service:
             time.sleep(wait)
             wait = min(self.backoff * 2**attempt, LONGEST_WAIT)
             try:
-                response = client.post(self.url, content=content, headers={"Content-Type": "application/json"})
+                response = self._post(client, content)
             except httpx.RequestError as error:
                 problem = self._without_key(f"{type(error).__name__}: {error}")
                 continue
@@ -81,6 +81,22 @@ class Service:
             asked = response.headers.get("Retry-After", "")
             wait = max(wait, min(float(asked), LONGEST_WAIT)) if asked.isdecimal() else wait
         return None, text, f"{problem} (attempt {attempt + 1})"
+
+    def _post(self, client: httpx.Client, content: str) -> httpx.Response:
+        """The whole response, read within ``timeout`` seconds: the client's own limit is one for each part of it.
+
+        Raises: httpx.RequestError where there is none by then.
+        """
+        import httpx
+
+        until, body = time.monotonic() + self.timeout, bytearray()
+        with client.stream("POST", self.url, content=content, headers={"Content-Type": "application/json"}) as found:
+            for part in found.iter_bytes():
+                body += part
+                if time.monotonic() > until:
+                    raise httpx.ReadTimeout(f"no whole reply within {self.timeout:g} seconds")
+        kept = {name: value for name, value in found.headers.items() if name in ("content-type", "retry-after")}
+        return httpx.Response(found.status_code, headers=kept, content=bytes(body))
 
     def _read(self, response: httpx.Response) -> tuple[str, float | None, str]:
         """Reply and score, or what is wrong with the response."""

@@ -96,6 +96,8 @@ class Recipe:
     output_dir: str = "runs"
 
     def __post_init__(self) -> None:
+        if not isinstance(self.target_modules, (str, list, tuple, set, frozenset)):
+            raise ValueError(f"target_modules must be a text or a list of names, got {self.target_modules!r}")
         if not isinstance(self.target_modules, str):
             object.__setattr__(self, "target_modules", tuple(self.target_modules))
         least_of = {"epochs": 1, "batch_size": 1, "max_length": 8, "max_train": 0, "max_eval": 0, "seed": 0}

@@ -152,6 +152,7 @@ def run(recipe: Recipe, callbacks: Iterable[TrainerCallback] = ()) -> Result:
         seconds = clock.seconds
         prediction = training.predict(encoded["test"], metric_key_prefix="test")
 
+    record.epochs_of(training, prediction)  # of weights that are no numbers there are no singular values
     result = record.made(
         recipe,
         task,

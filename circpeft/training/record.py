@@ -35,16 +35,10 @@ def made(
 ) -> Result:
     """The record, alike on all processes; ``measured`` are the fields that it cannot tell from the others.
 
-    Raises: FloatingPointError where a score is no number.
+    Raises: what `epochs_of` raises.
     """
-    log = training.state.log_history
-    ends = [entry for entry in log if "eval_score" in entry]
-    epochs = [{"epoch": round(e["epoch"]), "score": e["eval_score"], "loss": e["eval_loss"]} for e in ends]
+    log, epochs = training.state.log_history, epochs_of(training, prediction)
     best = max(epochs, key=lambda epoch: epoch["score"])
-    scores = {"validation": best["score"], "test": prediction.metrics["test_score"]}
-    for part, score in scores.items():
-        if not math.isfinite(score):
-            raise FloatingPointError(f"the {part} score is {score}: the training diverged; lower its learning_rate")
     predicted = kind.predictions(task, prediction.predictions)
     result = Result(
         task=recipe.task,
@@ -70,6 +64,22 @@ def made(
         **results.environment(device_name()),
     )
     return Result(**distributed.decided(asdict(result)))  # clocks differ
+
+
+def epochs_of(training: Trainer, prediction: PredictionOutput) -> list[dict]:
+    """Validation score and loss after each epoch.
+
+    Raises: FloatingPointError where those of the best one, or of the test split, are no numbers.
+    """
+    ends = [entry for entry in training.state.log_history if "eval_score" in entry]
+    epochs = [{"epoch": round(e["epoch"]), "score": e["eval_score"], "loss": e["eval_loss"]} for e in ends]
+    best = max(epochs, key=lambda epoch: epoch["score"])
+    found = {"validation score": best["score"], "validation loss": best["loss"]}
+    found |= {f"test {name}": prediction.metrics[f"test_{name}"] for name in ("score", "loss")}
+    for what, value in found.items():
+        if not math.isfinite(value):
+            raise FloatingPointError(f"the {what} is {value}: the training diverged; lower its learning_rate")
+    return epochs
 
 
 def _group_scores(task: Any, rows: Any, predicted: list) -> dict[str, float]:

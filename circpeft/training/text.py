@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 from typing import Any
 
@@ -41,16 +42,30 @@ def settings(task: Task) -> dict[str, Any]:
 def encode(
     data: DatasetDict, task: Task, tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, recipe: Recipe
 ) -> DatasetDict:
-    """Token numbers and labels."""
+    """Token numbers and labels; a warning counts the rows that are cut."""
     max_length = longest(recipe.max_length, tokenizer, config)
 
     def tokens(rows: dict) -> dict:
-        encoded = tokenizer(*(rows[column] for column in task.columns), truncation=True, max_length=max_length)
+        texts = [rows[column] for column in task.columns]
+        encoded = tokenizer(*texts, truncation=True, max_length=max_length)
+        filled = [i for i, ids in enumerate(encoded["input_ids"]) if len(ids) >= max_length]
+        whole = tokenizer(*([text[i] for i in filled] for text in texts), verbose=False)["input_ids"] if filled else []
+        cut = {i for i, ids in zip(filled, whole, strict=True) if len(ids) > max_length}
+        encoded["cut"] = [i in cut for i in range(len(texts[0]))]
         # The model takes its loss from the labels' type: integers for classes, floating point for a single output.
         encoded["labels"] = [int(value) if task.labels else float(value) for value in rows["label"]]
         return encoded
 
-    return mapped(data, tokens, task, batched=True)
+    encoded = mapped(data, tokens, task, batched=True)
+    cut = {split: sum(rows["cut"]) for split, rows in encoded.items()}
+    if any(cut.values()):
+        counts = ", ".join(f"{count} of {split}" for split, count in cut.items())
+        warnings.warn(
+            f"task {task.name!r}: rows longer than {max_length} tokens are cut: {counts}; max_length is "
+            f"{recipe.max_length}",
+            stacklevel=2,
+        )
+    return encoded.remove_columns("cut")
 
 
 def score(prediction: EvalPrediction, task: Task) -> dict[str, float]:

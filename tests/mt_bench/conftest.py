@@ -115,9 +115,12 @@ class Handler(BaseHTTPRequestHandler):
             content = json.dumps({"choices": [{"message": {"role": "assistant", "content": reply}}]})
         content = content.replace("ECHO", self.headers["Authorization"]).encode()
         self.send_response(status)
-        for name, value in {"Content-Length": str(len(content)), **headers}.items():
+        for name, value in {"Content-Length": str(len(content) + 30 * (reply == "trickle")), **headers}.items():
             self.send_header(name, value)
         self.end_headers()
+        for part in [b" "] * 30 if reply == "trickle" else []:  # never silent for long, and never done
+            self.wfile.write(part)
+            time.sleep(0.1)
         self.wfile.write(content)
 
     def log_message(self, *arguments):

@@ -37,6 +37,9 @@ def test_what_the_judge_is_shown(QUESTIONS):
         ("Fine.\n[9]", 9),
         ("Fine: [9].", 9),
         ("Rating: [[1]]", 1),
+        ("It uses df[[2]] and is right. Rating: [9]", 9),
+        ("Sources [[1]] and [[2]] agree.\nRating: [[8]]", 8),
+        ("Rating: [[8]]. See rows[[2]]", 8),
         ("Rating: [[10.0]]", 10),
     ],
 )
@@ -56,6 +59,8 @@ def test_ratings(text, score):
         "[[7/10]]",
         "[[five]]",
         "x[3] is wrong here",
+        "the line `a[[3]]",
+        "it ends with x[3]",
         "[11]",
         "[[5]] [[11]]",
     ],

@@ -10,6 +10,7 @@ from circpeft import mt_bench
 
 FAILURES = {
     "timeout": "ReadTimeout",
+    "trickle": "ReadTimeout: no whole reply within 0.5 seconds",
     "hang up": "RemoteProtocolError|ReadError",
     "I would rather not say.": "no rating in the reply: it ends with 'I would rather not say.'",
     "Rating: [[11]]": "rating 11 is outside of 1 to 10",
@@ -20,6 +21,7 @@ FAILURES = {
     (503, ""): "HTTP 503",
     (429, "slow down", (("Retry-After", "0"),)): "HTTP 429: 'slow down'",
 }
+SLOW = ("timeout", "trickle")
 
 
 @pytest.fixture(params=FAILURES, ids=lambda reply: str(reply)[:20])
@@ -31,7 +33,7 @@ def failure(request):
 def test_a_failure_is_tried_again(judge, server, failure, read):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        path = judge(failure[0], "[[6]]", timeout=0.5 if failure[0] == "timeout" else 5)
+        path = judge(failure[0], "[[6]]", timeout=0.5 if failure[0] in SLOW else 5)
     assert [r["score"] for r in read(path)] == [6, 6] and len(server.asked) == 4
     assert all("error" not in r for r in read(path))
 
@@ -39,7 +41,7 @@ def test_a_failure_is_tried_again(judge, server, failure, read):
 def test_after_the_last_attempt_a_turn_is_missing(judge, server, failure, QUESTIONS, read):
     reply, message = failure
     with pytest.warns(UserWarning, match=r"1 of 2 turns in .* have no score, the first for: .*call judge again"):
-        path = judge(reply, reply, "[[6]]", timeout=0.5 if reply == "timeout" else 5)
+        path = judge(reply, reply, "[[6]]", timeout=0.5 if reply in SLOW else 5)
     first, second = read(path)
     assert first["score"] is None and re.search(message, first["error"])
     assert "(attempt 2)" in first["error"] and second["score"] == 6

@@ -37,7 +37,11 @@ BAD_SETTINGS = {
         ValueError,
         "num_factors must be odd .* 3 or 5; got 4",
     ),
-    "rank": ({"method": "lora", "hyperparameters": {"r": 0}}, ValueError, "`r` should be a positive .* 0"),
+    "rank": (
+        {"method": "lora", "hyperparameters": {"r": 0}},
+        ValueError,
+        "method 'lora': r must be a whole number of at least 1, got 0",
+    ),
     "layer type": (
         {"target_modules": ("word_embeddings",)},
         TypeError,
@@ -187,3 +191,20 @@ def test_check_of_good_recipes_trains_nothing(recipe, steps):
     training.check([*recipes, recipe("c3a", target_modules="all-linear"), *(r.with_seed(1) for r in recipes)])
     assert steps == [] and not Path(recipes[0].output_dir).exists()
     assert isinstance(recipes[0], Recipe)
+
+
+@pytest.mark.parametrize("method", ["full", "lora", "c3a"])
+def test_a_training_that_diverges_says_so(recipe, method):
+    """Not that the singular values of what is left could not be found."""
+    with pytest.raises(FloatingPointError, match="the training diverged; lower its learning_rate"):
+        training.run(recipe(method, learning_rate=1e30, epochs=1))
+
+
+def test_texts_that_are_cut_are_counted(recipe, data_dir, tmp_path):
+    folder = Path(shutil.copytree(data_dir, tmp_path / "long"))
+    rows = [json.loads(row) for row in (folder / "train.jsonl").read_text().splitlines()]
+    rows[3]["sentence"], rows[5]["sentence"] = "good " * 30, "good " * 6  # the second fills eight tokens, and is whole
+    (folder / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    made = recipe("head", data_dir=str(folder), epochs=1, max_length=8)
+    with pytest.warns(UserWarning, match="task 'sst2': rows longer than 8 tokens are cut: 1 of train, 0 of validation"):
+        training.run(made)
