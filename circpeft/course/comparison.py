@@ -49,8 +49,9 @@ def plan(
 ) -> list[Recipe]:
     """The recipes of a notebook's parameters: every method with every seed, checked before anything trains.
 
-    Args: ``kind``: of the notebook's tasks; ``listed``: the methods, as `recipes.parse_methods` reads them; the others
-    as in the notebooks, where an empty value takes the profile's.
+    Args: ``kind``: of the notebook's tasks; ``listed``: the methods, as `recipes.parse_methods` reads them, of which
+    "all" leaves out, with a line, those that this model cannot have (BitFit where it has no biases); the others as in
+    the notebooks, where an empty value takes the profile's.
 
     Raises: ValueError for a task of another notebook, and whatever `training.check` raises.
     """
@@ -67,8 +68,26 @@ def plan(
         for name, own in recipes.parse_methods(listed)
         for seed in range(seeds)
     ]
+    if listed.strip() == "all":
+        made = _possible(made)
     training.check(made)
     return made
+
+
+def _possible(made: list[Recipe]) -> list[Recipe]:
+    """The recipes without the methods that are refused, if there are others; each of these is told."""
+    refused = {}
+    for recipe in made:
+        if recipe.seed == 0:
+            try:
+                training.check([recipe])
+            except ValueError as error:
+                refused[recipe.method] = error
+    if len(refused) == len({recipe.method for recipe in made}):
+        return made  # it is not the methods: the check of all says what it is
+    for method, error in refused.items():
+        print(f"{method} is left out: {error}")
+    return [recipe for recipe in made if recipe.method not in refused]
 
 
 def layers_of(run: Recipe | Result) -> str:

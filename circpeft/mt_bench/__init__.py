@@ -6,7 +6,7 @@ were interrupted.
 """
 
 from .answers import generate, instruction_template, read_answers
-from .judging import judge
+from .judging import check_judge, judge
 from .prompts import judge_prompt, rating
 from .question_file import TEMPERATURES, Question, questions
 from .scoring import read_judgments, scores
@@ -14,6 +14,7 @@ from .scoring import read_judgments, scores
 __all__ = [
     "TEMPERATURES",
     "Question",
+    "check_judge",
     "generate",
     "instruction_template",
     "judge",

@@ -52,7 +52,7 @@ def generate(
     questions: Sequence[Question],
     model_id: str,
     path: str | Path,
-    max_new_tokens: int = 1024,
+    max_new_tokens: int | None = None,
     template: Callable[[Messages], str] | None = None,
     seed: int = 0,
     progress: bool = True,
@@ -69,7 +69,7 @@ def generate(
         questions: those to answer.
         model_id: the name that answers and judgments carry.
         path: the ``.jsonl`` file of answers.
-        max_new_tokens: length of the longest answer.
+        max_new_tokens: length of the longest answer; None is FastChat's 1024, or half the context if that is less.
         template: makes a prompt of (role, text) pairs. Without one it is the tokenizer's chat template, or
             ``instruction_template`` where the tokenizer has none.
         seed: of the random numbers.
@@ -85,7 +85,7 @@ def generate(
     """
     path = Path(path)
     check_questions(questions)
-    room = _room(model, tokenizer, max_new_tokens)
+    max_new_tokens, room = _room(model, tokenizer, max_new_tokens)
     done = read_answers(path, model_id) if path.exists() else {}
     todo = [question for question in questions if question.question_id not in done]
     if template is None and not tokenizer.chat_template:
@@ -111,18 +111,20 @@ def generate(
     return path
 
 
-def _room(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_new_tokens: int) -> int:
-    """Longest prompt, in tokens, that leaves room for the answer."""
+def _room(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_new_tokens: int | None) -> tuple[int, int]:
+    """Tokens of the longest answer, and of the longest prompt that leaves room for it."""
     if model.config.is_encoder_decoder:
         raise ValueError(f"{type(model).__name__} is an encoder-decoder; expected a causal language model")
     # A tokenizer's limit is often a guess: it counts only where the model has none (ALiBi).
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None) or tokenizer.model_max_length
+    usual = min(1024, context // 2)
+    max_new_tokens = usual if max_new_tokens is None else max_new_tokens
     if not 1 <= max_new_tokens <= context - 2:
         raise ValueError(
             f"max_new_tokens={max_new_tokens} must be at least 1 and leave room for the prompt in the model's context "
-            f"of {context} tokens; try {min(1024, context // 2)}"
+            f"of {context} tokens; try {usual}"
         )
-    return context - max_new_tokens
+    return max_new_tokens, context - max_new_tokens
 
 
 def _answer(

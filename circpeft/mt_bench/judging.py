@@ -18,6 +18,17 @@ from .scoring import read_judgments
 from .service import Service
 
 
+def check_judge(endpoint: str, judge_model: str = "gpt-4", api_key_env: str = "OPENAI_API_KEY") -> None:
+    """Raise what `judge` raises of its arguments, before the answers are written that it is to grade.
+
+    >>> check_judge("localhost:8000")
+    Traceback (most recent call last):
+    ...
+    ValueError: endpoint 'localhost:8000' must begin with http:// or https://, name a host and have no query, such as 'http://localhost:8000/v1'
+    """
+    Service(endpoint, judge_model, api_key_env, timeout=60, retries=0, backoff=0)
+
+
 def judge(
     questions: Sequence[Question],
     answers_path: str | Path,

@@ -10,7 +10,7 @@ from .scoring import HIGHEST, LOWEST
 
 WITH_REFERENCE = ("math", "reasoning", "coding")
 NUMBER = r"\[\s*(\d+(?:\.\d*)?)\s*\]"
-# Best first. Brackets behind a word are code, df[[2]], and one pair may be a citation: it counts after "rating" or last.
+# Best first. Brackets behind a word are code, df[[2]]; one pair may be a citation, and counts after "rating" or last.
 RATINGS = (
     re.compile(rf"rating\W{{0,4}}?(?:\[{NUMBER}\]|{NUMBER})", re.IGNORECASE),
     re.compile(rf"(?<![\w\])}}])\[{NUMBER}\]"),

@@ -1,0 +1,53 @@
+"""Notebook 10 on data of one's own: rows longer than the model, and a judge that grades every method's answers."""
+
+import json
+from dataclasses import asdict
+
+import papermill
+import pytest
+from papermill import PapermillExecutionError
+
+from circpeft import results
+
+NOTEBOOK = results.ROOT / "notebooks" / "10_instructions.ipynb"
+
+
+@pytest.fixture
+def given(tmp_path):
+    """Parameters: as with GSM8K's own questions and the small LLaMA, which has 256 positions, not every row fits."""
+    story = "Mia has 3 apples and buys 4 more. "
+    rows = [{"question": story * 60 + "How many?", "answer": "#### 7"}]  # no room
+    rows += [{"question": story + "How many?", "answer": "3 + 4 = 7\n" * 60 + "#### 7"}]  # cut
+    rows += [{"question": story + f"And {i}?", "answer": f"3 + 4 + {i} = {7 + i}\n#### {7 + i}"} for i in range(14)]
+    for split, part in (("train", rows), ("validation", rows[2:6]), ("test", rows[2:6])):
+        (tmp_path / f"{split}.jsonl").write_text("\n".join(map(json.dumps, part)))
+    made = {"profile": "smoke", "task": "gsm8k", "data_dir": str(tmp_path), "methods": "full,c3a"}
+    return made | {"output_dir": str(tmp_path / "records")}
+
+
+def test_rows_that_are_cut_and_a_judge(given, server, QUESTIONS, write_lines, tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-0123456789")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    server.says("Rating: [[6]]", "Rating: [[8]]", "Rating: [[2]]", "Rating: [[4]]")
+    file = write_lines(tmp_path / "question.jsonl", [asdict(QUESTIONS[0])])
+    given |= {"judge": server.endpoint, "mt_bench": str(file)}
+    done = papermill.execute_notebook(NOTEBOOK, tmp_path / "done.ipynb", given, progress_bar=False)
+    said = "".join(str(output.get("text", "")) for cell in done.cells for output in cell.get("outputs", []))
+    assert "256 tokens, " in said and "; cut, of " in said
+    assert "rows longer than 256 tokens are cut: 2 of train, 0 of validation, 0 of test" in said
+    assert "left out of training and of the loss: 1 of train, 0 of validation, 0 of test" in said
+    assert "c3a: " in said and " KiB on disk" in said
+    graded = [json.loads(line) for path in (tmp_path / "records" / "mt_bench").glob("*-judged.jsonl")
+              for line in path.read_text().splitlines()]  # fmt: skip
+    assert {(row["model"], row["turn"]): row["score"] for row in graded} == {
+        ("full", 1): 6, ("full", 2): 8, ("c3a", 1): 2, ("c3a", 2): 4,
+    }  # fmt: skip
+
+
+def test_a_judge_without_a_key_is_refused_before_anything_trains(given, tmp_path, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    (tmp_path / "question.jsonl").write_text('{"question_id": 81, "category": "writing", "turns": ["a", "b"]}')
+    given |= {"judge": "http://127.0.0.1:1/v1", "mt_bench": str(tmp_path / "question.jsonl")}
+    with pytest.raises(PapermillExecutionError, match="OPENAI_API_KEY is not set"):
+        papermill.execute_notebook(NOTEBOOK, tmp_path / "done.ipynb", given, progress_bar=False)
+    assert not (tmp_path / "records").exists()
