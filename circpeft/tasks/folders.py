@@ -1,20 +1,19 @@
 """Which files of a data folder are its splits, and which look like data and are not: refused, or named as not used."""
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from datasets import Dataset, DatasetDict, load_from_disk
+from datasets import DatasetDict
 
 from ..ops.checks import nearest
-from . import tables
+from . import saved, tables
 from .homes import one_home
+from .saved import ABOUT
 from .split_names import SPLIT_OF, SPLITS, alike, renamed
 
 # Data in a form that is not read. A text file is data where it has the name of a split.
 NOT_READ = (".txt", ".arrow", ".feather", ".xlsx", ".xls", ".gz", ".zip", ".bz2", ".xz", ".zst")
-ABOUT = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")  # not data, but about it
 # How the hub names the files that it cuts a split into, if they do not stand in a folder of its name, as 0000.parquet.
 SHARD = re.compile(r"(.+?)-(\d{5})-of-(\d{5})(?:-[0-9a-f]{16})?")
 
@@ -50,17 +49,17 @@ def read_folder(
             f"data set saved with save_to_disk{_hint(folder)}"
         )
     found, others = _survey(home)[0], _others(folder, home)
-    if names := _saved_splits(home):
-        _refuse_twice(home, names)
+    if names := saved.names(home):
+        saved.refuse_twice(home, names)
         refuse_alike(home, names, [*(name for name in names if name.lower() not in SPLIT_OF), *others])
-        return _read_saved(home)
+        return saved.read(home)
     files = {split: _whole(home, split, found[split]) for split in SPLITS if split in found}
     formats = {"saved" if paths[0].is_dir() else _form(paths[0]) for paths in files.values()}
     if len(formats) > 1:
         raise ValueError(f"data_dir {str(home)!r} mixes formats: {', '.join(sorted(formats))}; use one")
     refuse_alike(home, [*files], others)
     if formats == {"saved"}:
-        return DatasetDict({split: _load(paths[0]) for split, paths in files.items()})
+        return DatasetDict({split: saved.load(paths[0]) for split, paths in files.items()})
     return DatasetDict({split: tables.read(paths, texts, headerless) for split, paths in files.items()})
 
 
@@ -96,7 +95,7 @@ def _others(folder: Path, home: Path | None) -> list[str]:
 
 def _home(folder: Path, task: str) -> Path | None:
     """The folder itself or the one in it that holds the splits; None where there is none."""
-    if _saved_splits(folder) or _survey(folder)[0]:
+    if saved.names(folder) or _survey(folder)[0]:
         return folder
     inside = [path for path in sorted(folder.iterdir()) if _has_splits(path)]
     return one_home(folder, inside, (task, folder.resolve().name))
@@ -110,20 +109,20 @@ def _has_splits(path: Path) -> bool:
 
 def _survey(folder: Path, deep: bool = True) -> tuple[dict[str, list[Path]], list[str]]:
     """Files and saved folders by the split that their name says, and names of what looks like data beside them."""
-    found, others, saved = {}, [], {name.lower() for name in _saved_splits(folder)}
+    found, others, splits = {}, [], {name.lower() for name in saved.names(folder)}
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.name in ABOUT:
             continue
         files = [path]
         if path.is_dir():
-            files = files if _saved_alone(path) else _numbered(path)
+            files = files if saved.is_alone(path) else _numbered(path)
             split = SPLIT_OF.get(path.name.lower()) if files else None
-            data = deep and path.name.lower() not in saved and _has_data(path)
+            data = deep and path.name.lower() not in splits and _has_data(path)
         else:
             split = SPLIT_OF.get(_stem(path)) if _form(path) and not _number(path) else None
-            data = _is_data(path) and not (path.suffix.lower() == ".arrow" and saved)
+            data = _is_data(path) and not (path.suffix.lower() == ".arrow" and splits)
             data = data and (path.suffix.lower() != ".txt" or path.stem.lower() in SPLIT_OF)
-        if split and not saved:
+        if split and not splits:
             found.setdefault(split, []).extend(files)
         elif data:
             others.append(path.name)
@@ -131,7 +130,7 @@ def _survey(folder: Path, deep: bool = True) -> tuple[dict[str, list[Path]], lis
 
 
 def _has_data(folder: Path) -> bool:
-    if folder.name.lower() in SPLIT_OF or _saved_alone(folder):
+    if folder.name.lower() in SPLIT_OF or saved.is_alone(folder):
         return any(_is_data(path) for path in folder.iterdir())
     return _has_splits(folder)
 
@@ -160,23 +159,6 @@ def _stem(path: Path) -> str:
     """What a file is named after, in small letters: for a numbered one, its folder."""
     stem = path.parent.name if _number(path) else tables.named(path)[0]
     return (cut[1] if (cut := SHARD.fullmatch(stem)) else stem).lower()
-
-
-def _saved_splits(folder: Path) -> list[str]:
-    """Splits of a data set that save_to_disk wrote into this folder; one that was saved alone is train if unnamed."""
-    try:
-        if (folder / "dataset_dict.json").exists():
-            return json.loads((folder / "dataset_dict.json").read_text())["splits"]
-        if _saved_alone(folder):
-            written = json.loads((folder / "state.json").read_text()).get("_split") or "train"
-            return [re.split(r"\W", written)[0]]  # train[:100] is of train
-    except (ValueError, KeyError) as error:
-        raise ValueError(f"cannot read the saved data set {str(folder)!r}: {error!r}") from error
-    return []
-
-
-def _saved_alone(folder: Path) -> bool:
-    return (folder / "state.json").exists() and (folder / "dataset_info.json").exists()
 
 
 def _whole(folder: Path, split: str, paths: list[Path]) -> list[Path]:
@@ -211,14 +193,6 @@ def _cut(path: Path) -> tuple[tuple[str, int], int | None]:
     return (path.name, 0), None
 
 
-def _refuse_twice(folder: Path, names: list[str]) -> None:
-    for split in SPLITS:
-        if len(same := [name for name in names if SPLIT_OF.get(name.lower()) == split]) > 1:
-            raise ValueError(
-                f"the saved data set {str(folder)!r} has several splits for {split}: {', '.join(same)}; keep one"
-            )
-
-
 def refuse_alike(folder: Path, names: Iterable[str], others: list[str]) -> None:
     """Raise ValueError where a split is missing, would be made of the others, and something has a name like it."""
     missing = [split for split in SPLITS if split not in {SPLIT_OF.get(name.lower()) for name in names}]
@@ -230,17 +204,3 @@ def refuse_alike(folder: Path, names: Iterable[str], others: list[str]) -> None:
                     f"expected {split} as {tables.ENDINGS}, saved with save_to_disk, or as its other splits are: "
                     f"convert or rename {other}, or move it away"
                 )
-
-
-def _read_saved(folder: Path) -> DatasetDict:
-    saved = _load(folder)
-    if isinstance(saved, Dataset):
-        saved = {_saved_splits(folder)[0]: saved}
-    return DatasetDict({SPLIT_OF.get(name.lower(), name): rows for name, rows in saved.items()})
-
-
-def _load(folder: Path) -> Dataset | DatasetDict:
-    try:
-        return load_from_disk(str(folder))
-    except IndexError as error:  # datasets cannot read back a table that it saved without rows
-        raise ValueError(f"empty split in the saved data set {str(folder)!r}: one of its splits has no rows") from error

@@ -1,4 +1,4 @@
-"""Tables that take a while to read, kept in the cache of datasets."""
+"""The cache of datasets: tables that take a while to read are kept there, and links to what datasets itself reads."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import datasets
@@ -29,20 +29,43 @@ def cached(path: Path, how: str, read: Callable[[], Dataset]) -> Dataset:
     """
     if path.stat().st_size < LARGE:
         return read()
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256")
-    digest.update(f"{FORM} {datasets.__version__} {how}".encode())
-    folder = Path(datasets.config.HF_DATASETS_CACHE) / "circpeft" / digest.hexdigest()[:32]
+    key = f"{FORM} {datasets.__version__} {how}"
+    return load_from_disk(_kept([path], key, lambda made: read().save_to_disk(made)))
+
+
+def linked(path: Path, files: Iterable[Path] = ()) -> Path:
+    """A link to a file, or a folder of links to ``files`` of a folder, to be given to datasets in its place.
+
+    datasets takes a file's path for a pattern of paths, and one with the same time for the file that was there before;
+    what it makes of a saved data set it writes beside it. Here it writes into the cache, by what the files hold.
+    """
+    places = {file.relative_to(path): file.resolve() for file in files} or {Path("file"): path.resolve()}
+
+    def link(made: str) -> None:
+        for place, file in places.items():
+            (Path(made) / place).parent.mkdir(exist_ok=True)
+            (Path(made) / place).symlink_to(file)
+
+    folder = _kept([*places.values()], f"links {[*map(str, places.items())]}", link)
+    return folder / "file" if path.is_file() else folder
+
+
+def _kept(files: list[Path], key: str, make: Callable[[str], None]) -> Path:
+    """The folder of the cache for files of these bytes, made where it is not there yet."""
+    total = hashlib.sha256(key.encode())
+    for path in files:
+        with path.open("rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    folder = Path(datasets.config.HF_DATASETS_CACHE) / "circpeft" / total.hexdigest()[:32]
     if not folder.exists():
-        rows = read()
         folder.parent.mkdir(parents=True, exist_ok=True)
         made = tempfile.mkdtemp(prefix="unfinished-", dir=folder.parent)
         try:
-            rows.save_to_disk(made)
+            make(made)
             os.rename(made, folder)
         except OSError:
             if not folder.exists():  # else another process was sooner
                 raise
         finally:
             shutil.rmtree(made, ignore_errors=True)
-    return load_from_disk(folder)
+    return folder

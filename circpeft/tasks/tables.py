@@ -13,7 +13,7 @@ from datasets import Dataset, concatenate_datasets
 from datasets.exceptions import DatasetGenerationError
 
 from . import json_rows, separated
-from .table_cache import cached
+from .table_cache import cached, linked
 
 PLAIN = {".jsonl": "json", ".json": "json", ".csv": "csv", ".tsv": "tsv"}
 READERS = {**PLAIN, **{f"{ending}.gz": form for ending, form in PLAIN.items()}, ".parquet": "parquet"}
@@ -62,7 +62,7 @@ def _read(path: Path, texts: tuple[str, ...], headerless: tuple[str, ...]) -> Da
         if form != "parquet":
             return cached(path, f"{form} {texts} {headerless}", lambda: _parsed(path, form, texts, headerless))
         # Not load_dataset, which reports every load of local files to the hub, and waits seconds where there is none.
-        return Dataset.from_parquet(str(path))
+        return Dataset.from_parquet(str(linked(path)))
     except (DatasetGenerationError, pyarrow.ArrowException) as error:
         raise ValueError(f"cannot read {str(path)!r} as {form}: {str(error.__cause__ or error).strip()}") from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:

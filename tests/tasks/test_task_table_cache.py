@@ -1,15 +1,18 @@
-"""Large tables are read once."""
+"""Large tables are read once; a data folder is read as it is now, and nothing is written into it."""
 
 import gzip
 import json
+import os
 from pathlib import Path
 
 import datasets
+import pandas as pd
 import pytest
 
-from circpeft.tasks import json_rows, separated, table_cache, tables
+from circpeft.tasks import json_rows, separated, splits, table_cache, tables
 
 ROWS = [{"sentence": "x" * 2000 + str(i), "label": i % 2, "odd": [i, "5", None][i % 3]} for i in range(1000)]
+PLAIN = [{"sentence": f"text {i}", "label": i % 2} for i in range(20)]
 
 
 @pytest.fixture
@@ -85,3 +88,40 @@ def test_two_processes_at_once_keep_one(tmp_path, monkeypatch):
 
     monkeypatch.setattr(json_rows, "read", meanwhile)
     assert len(tables.read([tmp_path / "train.jsonl"])) == len(ROWS) and len(stored()) == 1
+
+
+@pytest.mark.parametrize("name", ["data", "rte[12]", "a*", "a::b"])
+def test_a_parquet_file_is_read_by_its_own_path_as_it_is_now(tmp_path, name):
+    """Not by what a pattern of that name matches, and not what was there at the same time before."""
+    for place in ("rte1", "aa", name):
+        (tmp_path / place).mkdir()
+        pd.DataFrame({"sentence": [place], "label": [0]}).to_parquet(tmp_path / place / "train.parquet")
+    path = tmp_path / name / "train.parquet"
+    for sentence in (name, "another"):
+        pd.DataFrame({"sentence": [sentence], "label": [0]}).to_parquet(path)
+        os.utime(path, (0, 0))
+        assert tables.read([path]).to_list() == [{"sentence": sentence, "label": 0}]
+
+
+@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize("name", ["saved", "a::b"])
+def test_nothing_is_written_into_a_saved_data_set(tmp_path, name, alone):
+    part = datasets.Dataset.from_list(PLAIN)
+    saved = part if alone else datasets.DatasetDict(train=part, test=part)
+    saved.save_to_disk(tmp_path / "saved")
+    (tmp_path / "saved").rename(tmp_path / name)
+    there = sorted((tmp_path / name).rglob("*"))
+    for _ in range(2):
+        rows = splits.read_folder(tmp_path / name)["train"]
+        assert rows.to_list() == PLAIN and rows.cache_files  # on disk
+        mapped = splits.first_rows(rows, 10).map(lambda row: {"n": len(row["sentence"])})
+        rows.train_test_split(test_size=0.5, seed=0)
+        assert mapped.cache_files[0]["filename"].startswith(str(tmp_path / "cache"))
+    assert sorted((tmp_path / name).rglob("*")) == there
+
+
+def test_a_saved_data_set_that_lacks_a_file(tmp_path):
+    datasets.Dataset.from_list(PLAIN).save_to_disk(tmp_path / "saved")
+    (tmp_path / "saved" / "data-00000-of-00001.arrow").unlink()
+    with pytest.raises(FileNotFoundError, match=r"'.*/saved' is not whole: .*data-00000-of-00001\.arrow"):
+        splits.read_folder(tmp_path / "saved")
