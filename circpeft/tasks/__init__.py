@@ -7,6 +7,7 @@ from datasets import DatasetDict
 from ..ops.checks import nearest
 from . import folders, glue, images, instructions, published, splits, synthetic
 from .base import Task
+from .homes import names_of
 from .images import ImageTask
 from .instructions import InstructionTask
 
@@ -59,7 +60,7 @@ def load(name: str, data_dir: str | Path = "", max_train: int = 0) -> tuple[Data
     if not data_dir and (share := getattr(task, "share", 1.0)) < 1:
         how += f"; of the published rows {share:.1%} are used, drawn at random"
     left_out = [split for split in raw if split not in splits.SPLITS]
-    left_out += folders.unused(data_dir, task.name) if data_dir else []
+    left_out += folders.unused(data_dir, names_of(task.name, task.hub)) if data_dir else []
     if left_out:
         how += f"; not used: {', '.join(left_out)}"
     data["train"] = splits.first_rows(data["train"], max_train)

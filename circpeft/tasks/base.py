@@ -12,6 +12,7 @@ from scipy.stats import pearsonr
 from sklearn.metrics import accuracy_score, matthews_corrcoef
 
 from . import splits, text_labels
+from .homes import names_of
 
 
 def _pearson(labels: Sequence, predictions: Sequence) -> float:
@@ -106,7 +107,7 @@ class Task:
         Raises: see `folders.read_folder`.
         """
         texts = (*self.columns, *(own for own, name in self.own_names if name in self.columns))
-        data = splits.read_folder(folder, self.name, texts, self.headerless)
+        data = splits.read_folder(folder, names_of(self.name, self.hub), texts, self.headerless)
         return DatasetDict({split: self._renamed(rows) for split, rows in data.items()})
 
     def _renamed(self, rows: Dataset) -> Dataset:

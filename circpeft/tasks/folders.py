@@ -19,7 +19,7 @@ SHARD = re.compile(r"(.+?)-(\d{5})-of-(\d{5})(?:-[0-9a-f]{16})?")
 
 
 def read_folder(
-    folder: str | Path, task: str = "", texts: tuple[str, ...] = (), headerless: tuple[str, ...] = ()
+    folder: str | Path, names: tuple[str, ...] = (), texts: tuple[str, ...] = (), headerless: tuple[str, ...] = ()
 ) -> DatasetDict:
     """A data set from a local folder: train, validation and test as files (see `tables`), or saved.
 
@@ -29,19 +29,19 @@ def read_folder(
 
     Args:
         folder: the folder.
-        task: the task's name.
+        names: the task's name, and others that its folder may have (see `homes.names_of`).
         texts, headerless: columns, see `tables.read`.
 
     Raises: FileNotFoundError for a folder that is not there or holds no split, naming the files that are looked for;
-    ValueError for a split twice, without rows or with a file missing, for mixed formats, for a file that cannot be
-    read, or for data that looks like a split that is missing otherwise.
+    ValueError for another task's folder in this one, a split twice, without rows or with a file missing, for mixed
+    formats, for a file that cannot be read, or for data that looks like a split that is missing otherwise.
     """
     folder = Path(folder).expanduser()
     if not folder.is_dir():
         beside = [p.name for p in folder.parent.iterdir() if p.is_dir()] if folder.parent.is_dir() else []
         hint = f"give {str(folder.parent)!r}" if folder.is_file() else nearest(folder.name, sorted(beside))
         raise FileNotFoundError(f"data_dir {str(folder)!r} is not a folder; {hint}")
-    home = _home(folder, task)
+    home = _home(folder, names)
     if home is None:
         there = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
         raise FileNotFoundError(
@@ -63,11 +63,11 @@ def read_folder(
     return DatasetDict({split: tables.read(paths, texts, headerless) for split, paths in files.items()})
 
 
-def unused(folder: str | Path, task: str = "") -> list[str]:
+def unused(folder: str | Path, names: tuple[str, ...] = ()) -> list[str]:
     """Names of files and folders that look like data and that `read_folder` leaves out."""
     folder = Path(folder).expanduser()
     try:
-        home = _home(folder, task)
+        home = _home(folder, names)
     except ValueError:  # several data sets beside folders of images
         home = None
     return _others(folder, home)
@@ -93,12 +93,12 @@ def _others(folder: Path, home: Path | None) -> list[str]:
     return above + (_survey(home)[1] if home else [])
 
 
-def _home(folder: Path, task: str) -> Path | None:
+def _home(folder: Path, names: tuple[str, ...]) -> Path | None:
     """The folder itself or the one in it that holds the splits; None where there is none."""
     if saved.names(folder) or _survey(folder)[0]:
         return folder
     inside = [path for path in sorted(folder.iterdir()) if _has_splits(path)]
-    return one_home(folder, inside, (task, folder.resolve().name))
+    return one_home(folder, inside, names)
 
 
 def _has_splits(path: Path) -> bool:

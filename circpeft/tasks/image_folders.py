@@ -49,13 +49,13 @@ def read(folder: Path) -> DatasetDict | None:
     return DatasetDict({split: rows.cast_column("image", Image()) for split, rows in parts.items()})
 
 
-def inside(folder: Path) -> DatasetDict | None:
-    """What `read` makes of the only folder in this one that holds splits, such as ``folder/data``; None if none does.
+def inside(folder: Path, names: tuple[str, ...]) -> DatasetDict | None:
+    """What `read` makes of the folder in this one that holds splits, see `homes.one_home`; None where there is none.
 
-    Raises: ValueError for several such folders, or see `read`.
+    Raises: ValueError for several such folders or another task's, or see `read`.
     """
     homes = [path for path in _inside(folder)[0] if any(_classes(inner) for inner in _inside(path)[0])]
-    home = one_home(folder, homes)
+    home = one_home(folder, homes, names)
     return read(home) if home else None
 
 

@@ -59,13 +59,13 @@ def read(folder: Path, label: str) -> DatasetDict | None:
     return parts
 
 
-def inside(folder: Path, label: str) -> DatasetDict | None:
-    """What `read` makes of the only folder in this one for which it is not None; None where there is none.
+def inside(folder: Path, label: str, names: tuple[str, ...]) -> DatasetDict | None:
+    """What `read` makes of the folder in this one for which it is not None, see `homes.one_home`; None of none.
 
-    Raises: ValueError for several such folders, or see `read`.
+    Raises: ValueError for several such folders or another task's, or see `read`.
     """
     made = {path: rows for path in visible(folder) if path.is_dir() and (rows := read(path, label))}
-    home = one_home(folder, [*made])
+    home = one_home(folder, [*made], names)
     return made[home] if home else None
 
 

@@ -12,6 +12,7 @@ from datasets import Dataset, DatasetDict, Image
 
 from . import image_folders, image_labels, image_metadata, pictures, splits, text_labels
 from .base import METRICS
+from .homes import names_of
 
 SHOWN = 1000  # characters of an error
 
@@ -59,15 +60,15 @@ class ImageTask:
 
         All of it may lie in one folder of this one. In a table, the paths of images are relative to ``folder``.
         """
-        folder = Path(folder).expanduser()
+        folder, names = Path(folder).expanduser(), names_of(self.name, self.hub)
         if made := image_metadata.read(folder, self.columns[1]) or image_folders.read(folder):
             return made
         try:
-            data = splits.read_folder(folder, self.name)
+            data = splits.read_folder(folder, names)
         except FileNotFoundError as error:
             if not folder.is_dir():
                 raise
-            if made := image_metadata.inside(folder, self.columns[1]) or image_folders.inside(folder):
+            if made := image_metadata.inside(folder, self.columns[1], names) or image_folders.inside(folder, names):
                 return made
             raise FileNotFoundError(f"{error}; {image_folders.hint(folder)}") from error
         if (folder / "dataset_dict.json").exists():  # its images are in it

@@ -14,6 +14,7 @@ from typing import Any
 from datasets import Dataset, DatasetDict, Value
 
 from . import answers, formulas, object_files, splits
+from .homes import names_of
 
 SHOWN = 120  # characters of a reference in an error, from its end
 NUMBER = "'#### NUMBER' at the end, or the number alone"
@@ -112,13 +113,13 @@ class InstructionTask:
 
     def read_folder(self, folder: str | Path) -> DatasetDict:
         """Splits from files of a folder, or from its folders of files with a row each (see `object_files.read`)."""
-        folder = Path(folder).expanduser()
+        folder, names = Path(folder).expanduser(), names_of(self.name, self.hub)
         if made := object_files.read(folder):
             return made
         try:
-            return splits.read_folder(folder, self.name, (*self.columns, *filter(None, [self.optional])))
+            return splits.read_folder(folder, names, (*self.columns, *filter(None, [self.optional])))
         except FileNotFoundError:
-            if folder.is_dir() and (made := object_files.inside(folder, self.name)):
+            if folder.is_dir() and (made := object_files.inside(folder, names)):
                 return made
             raise
 

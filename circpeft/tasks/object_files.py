@@ -42,13 +42,13 @@ def read(folder: Path) -> DatasetDict | None:
     return parts
 
 
-def inside(folder: Path, task: str) -> DatasetDict | None:
-    """What `read` makes of the folder in this one that has such splits: the only one, or the one of the task's name.
+def inside(folder: Path, names: tuple[str, ...]) -> DatasetDict | None:
+    """What `read` makes of the folder in this one that has such splits, see `homes.one_home`; None where there is none.
 
-    Raises: ValueError for several such folders, or see `read`.
+    Raises: ValueError for several such folders or another task's, or see `read`.
     """
     homes = [path for path in visible(folder) if path.is_dir() and _splits(path)]
-    home = one_home(folder, homes, (task, folder.resolve().name))
+    home = one_home(folder, homes, names)
     return read(home) if home else None
 
 
