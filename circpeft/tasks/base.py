@@ -77,12 +77,11 @@ class Task:
 
         A test split that has no labels, as GLUE's, is left out.
 
-        Raises: ValueError for a missing split or column (with the nearest name), an empty split, a text that is missing
-        or not a string, a label outside the task's (see `text_labels.numbered`), or a single class in train.
+        Raises: ValueError for a missing train split or column (with the nearest name), an empty split, a text that is
+        missing or not a string, a label outside the task's (see `text_labels.numbered`), or a single class in train.
         """
-        missing = [split for split in ("train", "validation") if split not in data]
-        if missing:
-            raise ValueError(f"task {self.name!r} needs a {missing[0]} split; the data has: {', '.join(data)}")
+        if "train" not in data:
+            raise ValueError(f"task {self.name!r} needs a train split; the data has: {', '.join(data)}")
         ready = DatasetDict()
         for split, rows in ((split, data[split]) for split in splits.SPLITS if split in data):
             if len(rows) == 0:

@@ -75,7 +75,7 @@ def three_splits(data: DatasetDict, seed: int = 0) -> tuple[DatasetDict, str]:
 def _held_out(rows: Dataset, count: int, seed: int) -> tuple[Dataset, Dataset]:
     if count < 1:
         raise ValueError(
-            f"train has {len(rows)} rows: too few to hold some out for validation and test; give the splits"
+            f"{len(rows)} rows of train are too few to hold some out for validation and test; give the splits"
         )
     parts = rows.train_test_split(test_size=count, seed=seed)
     return parts["train"], parts["test"]

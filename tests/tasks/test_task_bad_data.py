@@ -164,9 +164,9 @@ def test_the_only_table_is_named(data_folder):
         tasks.load("sst2", data_folder("csv", sst2=GOOD))
 
 
-def test_a_folder_without_validation(data_folder):
-    with pytest.raises(ValueError, match="'sst2' needs a validation split; the data has: train, test"):
-        tasks.load("sst2", data_folder(train=GOOD, test=GOOD))
+def test_a_folder_without_train(data_folder):
+    with pytest.raises(ValueError, match="'sst2' needs a train split; the data has: validation, test"):
+        tasks.load("sst2", data_folder(validation=GOOD, test=GOOD))
 
 
 def test_one_validation_row_cannot_be_halved(data_folder):

@@ -137,7 +137,7 @@ def test_a_split_that_was_saved_alone(data_folder, tmp_path, split):
     name = (split or "train").partition("[")[0]
     assert {name: part.to_list() for name, part in splits.read_folder(tmp_path / "saved").items()} == {name: TRAIN}
     assert folders.unused(tmp_path / "saved") == []
-    with pytest.raises(ValueError, match=f"'sst2' needs a (train|validation) split; the data has: {name}"):
+    with pytest.raises(ValueError, match=f"'sst2' needs a train split; the data has: {name}|rows of train are too few"):
         tasks.load("sst2", tmp_path / "saved")
 
 

@@ -82,6 +82,22 @@ def test_without_test_labels_a_small_validation_set_is_halved(data_folder, test)
     assert all(texts(again[part]) == texts(data[part]) for part in data)
 
 
+@pytest.mark.parametrize(
+    ("test", "how", "counts"),
+    [
+        (rows(3, start=100), "test: as published; validation: 4 rows held out of train", (36, 4, 3)),
+        (rows(3, label=-1), "test: a fifth of the rows; validation: 3 rows held out of train", (29, 3, 8)),
+        (None, "test: a fifth of the rows; validation: 3 rows held out of train", (29, 3, 8)),
+    ],
+    ids=["test", "hidden test labels", "train alone"],
+)
+def test_without_a_validation_split_it_is_held_out_of_train(data_folder, test, how, counts):
+    data, said = tasks.load("sst2", data_folder(train=rows(40), **({"test": test} if test else {})))
+    assert said.startswith(how) and tuple(len(part) for part in data.values()) == counts
+    out_of_train = [text for part in data.values() for text in texts(part) if int(text.split()[1]) < 100]
+    assert sorted(out_of_train) == sorted(texts(rows_of(40)))
+
+
 def test_without_test_labels_validation_is_held_out_of_a_large_train_set(monkeypatch):
     monkeypatch.setattr(splits, "LARGE", 50)
     monkeypatch.setattr(splits, "HELD_OUT", 8)
