@@ -76,6 +76,7 @@ def unused(folder: str | Path, names: tuple[str, ...] = ()) -> list[str]:
 def _hint(folder: Path) -> str:
     """What to do with the tables of a folder without splits, to be read."""
     there = sorted(path for path in folder.iterdir() if _form(path) and path.is_file() and path.name not in ABOUT)
+    there = [path for path in there if tables.named(path)[0].lower() != "metadata"]  # describes what lies beside it
     if len(there) == 1:
         return f"; if {there[0].name} is all there is, name it train{tables.named(there[0])[1]}"
     new = renamed([path.name for path in there])

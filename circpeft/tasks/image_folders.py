@@ -1,4 +1,4 @@
-"""Images in folders: SPLIT/CLASS/picture.png, and pictures that a table names by their paths."""
+"""Images in folders: SPLIT/CLASS/picture.png or CLASS/picture.png, and those that a table names by their paths."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .split_names import SPLIT_OF, renamed
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif")
 # Pictures in a form that Pillow does not read alone, or not as a picture of pixels.
-NOT_READ = (".heic", ".heif", ".jxl", ".svg", ".psd", ".dng", ".cr2", ".nef")
+NOT_READ = (".heic", ".heif", ".jxl", ".svg", ".psd", ".dng", ".cr2", ".nef", ".ico", ".npy", ".npz")
 
 
 def read(folder: Path) -> DatasetDict | None:
@@ -27,11 +27,11 @@ def read(folder: Path) -> DatasetDict | None:
     beside the folders.
     """
     found: dict[str, list[Path]] = {}
-    for path in _inside(folder)[0] if folder.is_dir() else ():
+    for path in inside_of(folder)[0] if folder.is_dir() else ():
         found.setdefault(SPLIT_OF.get(path.name.lower(), ""), []).append(path)
     others, parts, flat = found.pop("", []), DatasetDict(), []
     for split, paths in sorted(found.items(), key=lambda item: list(splits.SPLITS).index(item[0])):
-        if not any(_inside(path)[0] for path in paths):
+        if not any(inside_of(path)[0] for path in paths):
             flat.append(paths[0])
             continue
         if len(paths) > 1:
@@ -54,25 +54,50 @@ def inside(folder: Path, names: tuple[str, ...]) -> DatasetDict | None:
 
     Raises: ValueError for several such folders or another task's, or see `read`.
     """
-    homes = [path for path in _inside(folder)[0] if any(_classes(inner) for inner in _inside(path)[0])]
+    homes = [path for path in inside_of(folder)[0] if any(_classes(inner) for inner in inside_of(path)[0])]
     home = one_home(folder, homes, names)
     return read(home) if home else None
 
 
-def hint(folder: Path) -> str:
-    """Where images are looked for, with the folders of this one that would be splits under another name."""
-    new = renamed([path.name for path in _inside(folder)[0] if any(_inside(path))])
-    moves = ", ".join(f"{name} to {split}" for name, split in new.items() if name.lower() not in SPLIT_OF)
-    places = "images may also lie in train/CLASS, test/CLASS and so on, or where train/metadata.csv names them"
-    return places + (f": rename {moves}" if moves else "")
+def unsplit(folder: Path, names: tuple[str, ...]) -> DatasetDict | None:
+    """Images from ``folder/CLASS/*`` as train, or those of the folder that is alone in this one.
+
+    None where there are other things than folders of images (see `hindrance`).
+
+    Raises: ValueError for another task's folder.
+    """
+    folders, pictures = inside_of(folder)
+    alone = len(folders) == 1 and not pictures and not described(folder)
+    home = one_home(folder, folders, names) if alone else folder
+    return None if hindrance(home) else DatasetDict(train=_split(home).cast_column("image", Image()))
+
+
+def hindrance(folder: Path) -> str:
+    """Why the folders in a folder are no classes of one split; nothing where they are, and all hold images alone."""
+    classes, pictures = inside_of(folder)
+    if len(classes) < 2:
+        return "has fewer than two folders of images"
+    names = [path.name for path in classes]
+    like = [*renamed(names)]
+    # One alone that is only like a split's may be a class, such as rain.
+    if taken := like if len(like) > 1 else [name for name in names if name.lower() in SPLIT_OF]:
+        return f"has {taken[0]}, which looks like a split, among folders of images"
+    more = [path for inner in classes for path in visible(inner) if path.suffix.lower() not in SUFFIXES]
+    more += [path for path in classes if not visible(path)] + pictures + described(folder)
+    return f"has more than folders of images: {more[0].relative_to(folder)}" if more else ""
+
+
+def described(folder: Path) -> list[Path]:
+    """Tables in a folder that datasets takes for a description of the images beside them."""
+    return [path for path in visible(folder) if path.is_file() and tables.named(path)[0].lower() == "metadata"]
 
 
 def _classes(folder: Path) -> bool:
-    return folder.name.lower() in SPLIT_OF and bool(_inside(folder)[0])
+    return folder.name.lower() in SPLIT_OF and bool(inside_of(folder)[0])
 
 
 def _split(folder: Path) -> Dataset:
-    classes, strays = _inside(folder)
+    classes, strays = inside_of(folder)
     if strays:
         raise ValueError(
             f"{str(strays[0])!r} lies beside the class folders of {folder.name}; expected it in one, such as "
@@ -80,7 +105,7 @@ def _split(folder: Path) -> Dataset:
         )
     rows: dict[str, list] = {"image": [], "label": []}
     for path in classes:
-        deeper, files = _inside(path)
+        deeper, files = inside_of(path)
         if other := sorted(file.name for file in path.iterdir() if file.suffix.lower() in NOT_READ and _seen(file)):
             raise ValueError(
                 f"class folder {str(path)!r} holds {other[0]}, which is not read; expected images as "
@@ -101,11 +126,11 @@ def _split(folder: Path) -> Dataset:
 
 
 def _nothing_beside(folder: Path, parts: DatasetDict, others: list[Path]) -> None:
-    used = sorted(path.name for path in _inside(folder)[0] if path.name.lower() in SPLIT_OF)
+    used = sorted(path.name for path in inside_of(folder)[0] if path.name.lower() in SPLIT_OF)
     no_table_beside(folder, f"class folders ({', '.join(used)})")
     classes = {name.lower() for rows in parts.values() for name in rows.unique("label")}
     for path in others:
-        alike = [inner.name for inner in _inside(path)[0] if inner.name.lower() in classes and _inside(inner)[1]]
+        alike = [inner.name for inner in inside_of(path)[0] if inner.name.lower() in classes and inside_of(inner)[1]]
         if alike:
             raise ValueError(
                 f"data_dir {str(folder)!r} has images of class {alike[0]!r} in {path.name}, which is no split, beside "
@@ -125,7 +150,7 @@ def no_table_beside(folder: Path, what: str) -> None:
             )
 
 
-def _inside(folder: Path) -> tuple[list[Path], list[Path]]:
+def inside_of(folder: Path) -> tuple[list[Path], list[Path]]:
     """The folders and the images in a folder."""
     seen = visible(folder)
     images = [path for path in seen if path.suffix.lower() in SUFFIXES]

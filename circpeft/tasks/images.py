@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow
 from datasets import Dataset, DatasetDict, Image
 
-from . import image_folders, image_labels, image_metadata, pictures, splits, text_labels
+from . import image_folders, image_hints, image_labels, image_metadata, pictures, splits, text_labels
 from .base import METRICS
 from .homes import names_of
 
@@ -56,7 +56,7 @@ class ImageTask:
 
     def read_folder(self, folder: str | Path) -> DatasetDict:
         """Images from a folder: train/CLASS/*.png and so on (see `image_folders.read`), with train/metadata.csv (see
-        `image_metadata.read`), or a table of them.
+        `image_metadata.read`), a table of them, or CLASS/*.png (see `image_folders.unsplit`).
 
         All of it may lie in one folder of this one. In a table, the paths of images are relative to ``folder``.
         """
@@ -70,7 +70,9 @@ class ImageTask:
                 raise
             if made := image_metadata.inside(folder, self.columns[1], names) or image_folders.inside(folder, names):
                 return made
-            raise FileNotFoundError(f"{error}; {image_folders.hint(folder)}") from error
+            if made := image_folders.unsplit(folder, names):
+                return made
+            raise FileNotFoundError(f"{error}; {image_hints.hint(folder, self.hub)}") from error
         if (folder / "dataset_dict.json").exists():  # its images are in it
             return data
         column = self.columns[0]
