@@ -29,10 +29,43 @@ def test_files_that_are_named_otherwise(tmp_path, names, said):
         tasks.load("sst2", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["msr_paraphrase_data", "msr_paraphrase_test", "msr_paraphrase_train"], "test.txt to test.tsv, msr_paraphra"),
+        (["test", "train"], r"; move test\.txt to test\.tsv, train\.txt to train\.tsv$"),
+        (["sst2"], r"; if sst2\.txt is all there is, name it train\.tsv$"),
+    ],
+    ids=str,
+)
+def test_text_files_with_tabs_are_tsv(tmp_path, names, said):
+    for name in names:
+        (tmp_path / f"{name}.txt").write_text("sentence\tlabel\na\t1\n")
+    (tmp_path / "readme.txt").write_text("no tabs")
+    with pytest.raises(FileNotFoundError, match=said):
+        tasks.load("sst2", tmp_path)
+
+
 def test_a_file_instead_of_its_folder(data_folder):
     folder = data_folder(train=ROWS)
     with pytest.raises(FileNotFoundError, match=rf"train\.jsonl' is not a folder; give '{folder}'$"):
         tasks.load("sst2", folder / "train.jsonl")
+
+
+def test_an_archive_instead_of_its_folder(tmp_path):
+    (tmp_path / "sst2.zip").write_text("a")
+    with pytest.raises(
+        FileNotFoundError, match=r"sst2\.zip' is not a folder; give the folder of its files, of an archive unpacked$"
+    ):
+        tasks.load("sst2", tmp_path / "sst2.zip")
+
+
+def test_of_many_folders_the_nearest_are_named(tmp_path):
+    for i in range(100):
+        (tmp_path / f"run {i}").mkdir()
+    (tmp_path / "SST-2").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"; did you mean 'SST-2'\? \(choices: SST-2(, run \d+){4}\)$"):
+        tasks.load("sst2", tmp_path / "SST2")
 
 
 @pytest.mark.parametrize("names", [{"training": "train", "testing": "test"}, {"my_train": "train", "my_test": "test"}])

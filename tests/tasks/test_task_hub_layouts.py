@@ -51,6 +51,32 @@ def test_many_files_are_read_in_the_order_of_their_numbers(tmp_path):
     assert splits.read_folder(tmp_path / "hub")["train"].to_list() == rows(24)
 
 
+@pytest.mark.parametrize("inside", ["", "data", "sst2"])
+@pytest.mark.parametrize("form", ["parquet", "jsonl"])
+@pytest.mark.parametrize("name", ["train", "Train"])
+def test_files_that_a_split_is_cut_into_in_its_folder(tmp_path, inside, form, name):
+    home = tmp_path / "hub" / inside
+    for split, part in PARTS.items():
+        shards(home / (name if split == "train" else split), {split: part}, 3, form)
+    assert is_whole(*tasks.load("sst2", tmp_path / "hub"))
+    (home / name / f"train-00001-of-00003.{form}").rename(home / f"train-00001-of-00003.{form}")
+    with pytest.raises(ValueError, match=rf"several files for train: .*{name}/train-00000-of-00003.*; keep one"):
+        tasks.load("sst2", tmp_path / "hub")
+    (home / f"train-00001-of-00003.{form}").unlink()
+    with pytest.raises(ValueError, match=rf"lacks {name}/train-00001-of-00003\.{form}: train has 2 of its 3 files"):
+        tasks.load("sst2", tmp_path / "hub")
+
+
+@pytest.mark.parametrize("other", ["test-00000-of-00001.parquet", "more.parquet", "train-00000-of-00001.arrow"])
+def test_other_files_in_the_folder_of_a_split_that_is_cut(tmp_path, other):
+    for split in ("validation", "test"):
+        shards(tmp_path, {split: PARTS[split]}, 1)
+    shards(tmp_path / "train", {"train": PARTS["train"]}, 2)
+    (tmp_path / "train" / other).write_text("a")
+    with pytest.raises(ValueError, match="has no train split, and train, which looks like one, is not read"):
+        tasks.load("sst2", tmp_path)
+
+
 def converted(folder, parts: dict, count: int) -> None:
     """As the hub converts a data set: SPLIT/0000.parquet."""
     for split, part in parts.items():
