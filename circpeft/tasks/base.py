@@ -107,11 +107,7 @@ class Task:
         """
         texts = (*self.columns, *(own for own, name in self.own_names if name in self.columns))
         data = splits.read_folder(folder, names_of(self.name, self.hub), texts, self.headerless)
-        return DatasetDict({split: self._renamed(rows) for split, rows in data.items()})
-
-    def _renamed(self, rows: Dataset) -> Dataset:
-        there = rows.column_names
-        return rows.rename_columns({own: n for own, n in self.own_names if own in there and n not in there})
+        return splits.renamed(data, self.own_names)
 
     def with_labels_of(self, data: DatasetDict) -> Task:
         """The task itself: its classes are known."""

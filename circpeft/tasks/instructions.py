@@ -13,32 +13,13 @@ from typing import Any
 
 from datasets import Dataset, DatasetDict, Value
 
-from . import answers, formulas, object_files, splits
+from . import answers, comparisons, formulas, object_files, splits
 from .homes import names_of
 
 SHOWN = 120  # characters of a reference in an error, from its end
 NUMBER = "'#### NUMBER' at the end, or the number alone"
 FORMULA = r"a closed '\boxed{...}', 'The answer is ...', or the formula alone"
 PROMPT = "### Instruction:\n{instruction}\n\n### Response:\n"
-
-
-def _same_number(reference: str, answer: str) -> bool:
-    return (found := answers.number(answer)) is not None and found == answers.number(reference)
-
-
-def _same_mathematics(reference: str, answer: str) -> bool:
-    expected, found = formulas.boxed(reference), formulas.boxed(answer)
-    if expected is None:  # a reference that is the formula itself
-        expected, found = reference, answer if found is None else found
-    return found is not None and formulas.mathematics(found) == formulas.mathematics(expected)
-
-
-def _same_meaning(reference: str, answer: str) -> bool:
-    return answers.meaning(answer) == answers.meaning(reference)
-
-
-def _same_query(reference: str, answer: str) -> bool:
-    return answers.query(answer) == answers.query(reference)
 
 
 def _alpaca(row: dict) -> str:
@@ -62,6 +43,7 @@ class InstructionTask:
         share: of the published rows that is used, see `used` (C3A section 4.3 takes 12.5% of SQL).
         template: of the prompt, with ``{instruction}`` in it.
         group: a column by which the score is broken down, where the data has it.
+        own_names: columns that the publisher's own files name otherwise, as pairs of that name and the task's.
     """
 
     name: str
@@ -76,6 +58,7 @@ class InstructionTask:
     share: float = 1.0
     template: str = PROMPT
     group: str | None = None
+    own_names: tuple[tuple[str, str], ...] = ()
 
     kind = "instructions"
     labels = ()
@@ -117,7 +100,8 @@ class InstructionTask:
         if made := object_files.read(folder):
             return made
         try:
-            return splits.read_folder(folder, names, (*self.columns, *filter(None, [self.optional])))
+            texts = (*self.columns, *filter(None, [self.optional]), *(own for own, _ in self.own_names))
+            return splits.renamed(splits.read_folder(folder, names, texts), self.own_names)
         except FileNotFoundError:
             if folder.is_dir() and (made := object_files.inside(folder, names)):
                 return made
@@ -160,7 +144,9 @@ class InstructionTask:
             raise ValueError(f"empty split: {split} of task {self.name!r} has no rows")
         for column in self.columns:
             splits.check_column(self.name, split, rows, column, self.columns)
-            splits.check_texts(self.name, split, rows, column)
+            numbers = column == self.answer_column and self.has_answer is not None
+            splits.check_texts(self.name, split, rows, column, numbers)
+            rows = _as_texts(rows, column) if numbers else rows
         for row, text in enumerate(rows[self.optional] if self.optional in optional else ()):
             if not isinstance(text, str | None):
                 raise ValueError(
@@ -184,6 +170,13 @@ class InstructionTask:
                 )
 
 
+def _as_texts(rows: Dataset, column: str) -> Dataset:
+    """The rows with whole numbers of a column as texts, which they are in csv."""
+    if rows.features[column] == Value("string"):
+        return rows
+    return rows.remove_columns(column).add_column(column, [*map(str, rows[column])], feature=Value("string"))
+
+
 def used(task: Any, data: DatasetDict) -> DatasetDict:
     """The rows of a task's published data that it uses: its share of each split, drawn by a fixed seed.
 
@@ -202,7 +195,7 @@ TASKS = {
             "word_problems",
             ("question", "answer"),
             lambda row: row["question"],
-            _same_number,
+            comparisons.same_number,
             has_answer=answers.has_number,
             expected=NUMBER,
             max_new_tokens=48,
@@ -212,7 +205,7 @@ TASKS = {
             "gsm8k",
             ("question", "answer"),
             lambda row: row["question"],
-            _same_number,
+            comparisons.same_number,
             ("openai/gsm8k", "main"),
             answers.has_number,
             NUMBER,
@@ -221,7 +214,7 @@ TASKS = {
             "math",
             ("problem", "solution"),
             lambda row: row["problem"],
-            _same_mathematics,
+            comparisons.same_mathematics,
             ("DigitalLearningGmbH/MATH-lighteval",),
             formulas.has_formula,
             FORMULA,
@@ -231,15 +224,16 @@ TASKS = {
             "viggo",
             ("target", "meaning_representation"),
             lambda row: f"Write the meaning representation of this sentence.\n\n{row['target']}",
-            _same_meaning,
+            comparisons.same_meaning,
             ("GEM/viggo",),
             max_new_tokens=128,
+            own_names=(("mr", "meaning_representation"), ("ref", "target")),
         ),
         InstructionTask(
             "sql",
             ("context", "question", "answer"),
             lambda row: f"{row['context']}\n\nWrite an SQL query that answers: {row['question']}",
-            _same_query,
+            comparisons.same_query,
             ("b-mc2/sql-create-context",),
             max_new_tokens=128,
             share=0.125,

@@ -15,16 +15,17 @@ LARGE = 10_000
 HELD_OUT = 1_000
 
 
-def check_texts(task: str, split: str, rows: Dataset, column: str) -> None:
-    """Raise ValueError that names the first row of a column whose value is missing or no text."""
+def check_texts(task: str, split: str, rows: Dataset, column: str, numbers: bool = False) -> None:
+    """Raise ValueError that names the first row of a column whose value is missing or no text, or whole number."""
     feature = rows.features[column]
     if isinstance(feature, Value) and "string" in feature.dtype and not rows.data.column(column).null_count:
         return
-    row = next((i for i, text in enumerate(rows[column]) if not isinstance(text, str)), None)
+    kinds = {str, int} if numbers else {str}
+    row = next((i for i, text in enumerate(rows[column]) if type(text) not in kinds), None)
     if row is not None:
         raise ValueError(
             f"row {row} of split {split} of task {task!r} has {rows[row][column]!r} in column {column!r}; "
-            f"expected a text"
+            f"expected a text{' or a whole number' if numbers else ''}"
         )
 
 
@@ -39,6 +40,15 @@ def check_column(task: str, split: str, rows: Dataset, column: str, others: Sequ
     else:
         hint = nearest(column, [name for name in there if name not in others] or there)
     raise ValueError(f"column {column!r} is missing in split {split} of task {task!r}; {hint}")
+
+
+def renamed(data: DatasetDict, own_names: tuple[tuple[str, str], ...]) -> DatasetDict:
+    """The data with a task's names of columns, by pairs of the publisher's own and the task's."""
+    made = DatasetDict()
+    for split, rows in data.items():
+        there = rows.column_names
+        made[split] = rows.rename_columns({own: n for own, n in own_names if own in there and n not in there})
+    return made
 
 
 def three_splits(data: DatasetDict, seed: int = 0) -> tuple[DatasetDict, str]:
@@ -127,4 +137,14 @@ def _pictures(split: str, rows: Dataset, column: str) -> Iterator[Pillow]:
         row += 1
 
 
-__all__ = ["READERS", "SPLITS", "check_column", "check_texts", "digest", "first_rows", "read_folder", "three_splits"]
+__all__ = [
+    "READERS",
+    "SPLITS",
+    "check_column",
+    "check_texts",
+    "digest",
+    "first_rows",
+    "read_folder",
+    "renamed",
+    "three_splits",
+]

@@ -107,7 +107,7 @@ def test_a_missing_column_names_the_nearest(data_folder, name):
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"), [(None, "None"), (12, "12"), (["a"], r"\['a'\]"), ({"a": 1}, r"\{'a': 1\}")]
+    ("text", "shown"), [(None, "None"), (1.5, r"1\.5"), (["a"], r"\['a'\]"), ({"a": 1}, r"\{'a': 1\}")]
 )
 @pytest.mark.parametrize("column", ["question", "answer"])
 def test_a_text_that_is_none(column, text, shown):
