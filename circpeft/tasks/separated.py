@@ -16,6 +16,7 @@ from datasets import Dataset, Features, Value
 DIALECTS = {"csv": {"strict": True}, "tsv": {"delimiter": "\t", "quoting": csv.QUOTE_NONE}}
 # What only a writer of csv leaves: quotes around a text, and the text's own ones doubled.
 QUOTED = re.compile(r'"(?:[^"]|"")*""(?:[^"]|"")*"')
+LATE = re.compile(r'\s+"')
 WHOLE = re.compile(r"\s*[-+]?\d{1,18}\s*")  # longer ones do not fit into 64 bits, and are names
 NUMBER = re.compile(r"\s*[-+]?(?:\d{1,18}(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?\s*")
 TRUTH = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}  # pandas' spellings
@@ -39,9 +40,9 @@ def read(
         texts: columns whose values are texts, also where all of them look like numbers.
         headerless: columns of a tsv file whose first line names none of ``texts``.
 
-    Raises: ValueError for a table without rows, a header with a name twice, a row with more or fewer fields than there
-    are columns, a header that has other separators, and a name or a text that is quoted in tsv, or that in csv goes
-    on behind its last quotation mark.
+    Raises: ValueError for a table without rows, a header with a name twice or with other separators, a first row that
+    is none, a row with more or fewer fields than there are columns, and a name or a text that is quoted in tsv, or that
+    in csv goes on behind its last quotation mark or has blanks before its first.
 
     >>> read(io.BytesIO(b"sentence,label\\n007,1\\n"), "train.csv", "csv", ("sentence",)).to_list()
     [{'sentence': '007', 'label': 1}]
@@ -75,22 +76,44 @@ def read(
 
 
 def _check_header(header: list[str], place: str, form: str, texts: tuple[str, ...]) -> None:
-    """Raise ValueError where the names stand between quotes in tsv, or are one, with another separator in it."""
+    """Raise ValueError where the names stand between quotes in tsv, have another separator in them, or are values."""
     if form == "tsv" and (quoted := [name for name in header if name[:1] == name[-1:] == '"' and name[1:-1] in texts]):
         raise ValueError(f"the header of {place!r} has {quoted[0]}: {HINTS[form]}")
-    if len(header) == 1 and (other := next((mark for mark in ";\t|," if mark in header[0]), None)):
+    if {*texts} & {*header}:
+        return
+    which, marks = ("the only", ";\t|,") if len(header) == 1 else ("a", ";\t|" if texts else "")
+    if found := next(((name, mark) for name in header for mark in marks if mark in name), None):
         raise ValueError(
-            f"the only column of {place!r} is {header[0]!r}, with {other!r} in it: separate fields by commas in .csv, "
-            f"by tabs in .tsv"
+            f"{which} column of {place!r} is {found[0][:80]!r}, with {found[1]!r} in it: separate fields by commas in "
+            f".csv, by tabs in .tsv"
+        )
+    if texts and (value := next(filter(NUMBER.fullmatch, header), None)):
+        raise ValueError(
+            f"the first line of {place!r} has {value!r} among the names of columns; expected a line of names before "
+            f"it, such as {', '.join(texts)}"
         )
 
 
 def _rows(file: BinaryIO, place: str, form: str) -> Iterator[tuple[int, list[str]]]:
     """Rows that are not blank, and the line where each ends."""
-    lines = csv.reader(io.TextIOWrapper(file, "utf-8-sig", newline=""), **DIALECTS[form])
+    read: list[str] = []  # the row's lines, to tell a text that begins with a quotation mark from one between them
+
+    def kept() -> Iterator[str]:
+        for line in io.TextIOWrapper(file, "utf-8-sig", newline=""):
+            read.append(line)
+            yield line
+
+    lines = csv.reader(kept(), **DIALECTS[form])
     limit = csv.field_size_limit(2**31 - 1)  # texts may be long
     try:
         for row in lines:
+            late = [text for text in filter(LATE.match, row) if f",{text}" in f",{''.join(read)}"]
+            if late and form == "csv":
+                raise ValueError(
+                    f"line {lines.line_num} of {place!r} has {late[0][:80]!r}: quotes count where no blank is before "
+                    f"them; remove the blanks behind the commas"
+                )
+            read.clear()
             if len(row) > 1 or row and row[0].strip():
                 yield lines.line_num, row
     except csv.Error as error:

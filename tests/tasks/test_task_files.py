@@ -83,6 +83,59 @@ def test_quotation_marks_in_csv_that_are_kept(data_folder):
 
 
 @pytest.mark.parametrize(
+    ("text", "line", "shown"),
+    [
+        ('"a", "b", 1', 2, ' "b"'),
+        (' "a",b,1', 2, ' "a"'),
+        ('a,b,0\n"a", "b, c", 1', 3, ' "b'),
+        ('"a\nb",\t"c",1', 3, r'\\t"c"'),
+    ],
+)
+def test_blanks_before_quotation_marks_in_csv(tmp_path, text, line, shown):
+    """The quotes would be of the text."""
+    for split in ("train", "validation"):
+        (tmp_path / f"{split}.csv").write_text(f"sentence1,sentence2,label\n{text}\n")
+    with pytest.raises(ValueError, match=rf"line {line} of '.*train\.csv' has '{shown}': quotes count where no bla"):
+        tasks.load("mrpc", tmp_path)
+
+
+def test_blanks_before_names_between_quotation_marks(data_folder):
+    folder = data_folder("csv", train=GOOD, validation=GOOD)
+    (folder / "train.csv").write_text('"sentence", "label"\na,0\n')
+    with pytest.raises(ValueError, match=r"line 1 of '.*train\.csv' has ' \"label\"': .* remove the blanks behind"):
+        tasks.load("sst2", folder)
+
+
+@pytest.mark.parametrize("text", [' "a" b', ' "', '  ""', 'a, "b"', '\n"a"'])
+def test_blanks_before_quotation_marks_within_others_are_kept(data_folder, text):
+    rows = [{"sentence": text, "label": 0}, {"sentence": "b", "label": 1}]
+    data, _ = tasks.load("sst2", data_folder("csv", train=rows, validation=rows, test=rows))
+    assert data["train"].to_list() == rows
+
+
+@pytest.mark.parametrize(
+    ("task", "form", "text", "said"),
+    [
+        (
+            "cola",
+            "csv",
+            "gj04,1,,Our friends won't buy it.",
+            "the first line of '.*' has '1' among the names of",
+        ),
+        ("stsb", "tsv", "main\t2012\t5.000\tA plane.\tA plane.", "the first line of '.*' has '2012' among .*sentence1"),
+        ("stsb", "csv", "main\t2012\t5.000\tA plane.\tA plane.", "the only column of '.*' is 'main.*, by tabs in .tsv"),
+        ("stsb", "csv", "main\t2012\t5.000\tA, b.\tA plane.", "a column of '.*' is 'main.*, by tabs in .tsv"),
+        ("sst2", "csv", "sentence;label,extra\na, b;0,1", "a column of '.*' is 'sentence;label', with ';' in it: sep"),
+    ],
+)
+def test_a_header_that_is_none(tmp_path, task, form, text, said):
+    for split in ("train", "dev"):
+        (tmp_path / f"{split}.{form}").write_text(f"{text}\n{text}\n")
+    with pytest.raises(ValueError, match=said):
+        tasks.load(task, tmp_path)
+
+
+@pytest.mark.parametrize(
     "content", [{"data": GOOD}, pd.DataFrame(GOOD).to_dict("list"), pd.DataFrame(GOOD).to_dict()], ids=str
 )
 def test_json_that_is_no_list_of_rows(data_folder, content):
