@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow
-from datasets import Dataset, DatasetDict, Image
+from datasets import Dataset, DatasetDict, Image, Value
 
 from . import image_folders, image_hints, image_labels, image_metadata, pictures, splits, text_labels
 from .base import METRICS
 from .homes import names_of
 
 SHOWN = 1000  # characters of an error
+KIND = 80  # of a value, and of what kind it is
 
 
 @dataclass(frozen=True)
@@ -118,11 +119,17 @@ class ImageTask:
                 rows = rows.rename_column(published, name)
             splits.check_column(self.name, split, rows, name, ("image", "label"))
         rows = rows.select_columns(["image", "label"])
+        kind = rows.features["image"]
         try:
+            if not isinstance(kind, Image | Value | dict):  # as JSON's text, a list of pixels would be taken for a path
+                raise TypeError
             rows = rows.cast_column("image", Image())
-        except pyarrow.ArrowException as error:
-            kind = rows.features["image"]
-            raise ValueError(f"column 'image' in split {split} of task {self.name!r} has no images: {kind}") from error
+        except (pyarrow.ArrowException, TypeError) as error:
+            first = repr(rows[0]["image"])[:KIND]
+            raise ValueError(
+                f"column 'image' in split {split} of task {self.name!r} has no images: {first} of kind "
+                f"{str(kind)[:KIND]}; expected the contents of image files, or their paths"
+            ) from error
         _check_images(self.name, split, rows)
         return rows
 

@@ -24,7 +24,7 @@ def check_texts(task: str, split: str, rows: Dataset, column: str, numbers: bool
     row = next((i for i, text in enumerate(rows[column]) if type(text) not in kinds), None)
     if row is not None:
         raise ValueError(
-            f"row {row} of split {split} of task {task!r} has {rows[row][column]!r} in column {column!r}; "
+            f"row {row} of split {split} of task {task!r} has {repr(rows[row][column])[:80]} in column {column!r}; "
             f"expected a text{' or a whole number' if numbers else ''}"
         )
 

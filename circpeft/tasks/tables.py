@@ -40,7 +40,8 @@ def read(paths: list[Path], texts: tuple[str, ...] = (), headerless: tuple[str, 
         headerless: columns of a tsv file whose first line names none of ``texts``.
 
     Raises: ValueError that names the file: one without rows, one that cannot be read (with the line of text that is not
-    UTF-8; see `separated.read` and `json_rows.read`), or files of one split with different columns.
+    UTF-8; see `separated.read` and `json_rows.read`), or files of one split with different columns; FileNotFoundError
+    for a link that leads nowhere.
     """
     parts = [_read(path, texts, headerless) for path in paths]
     if len(parts) == 1:
@@ -56,6 +57,10 @@ def read(paths: list[Path], texts: tuple[str, ...] = (), headerless: tuple[str, 
 
 def _read(path: Path, texts: tuple[str, ...], headerless: tuple[str, ...]) -> Dataset:
     form = READERS[named(path)[1]]
+    if path.is_symlink() and not path.exists():
+        raise FileNotFoundError(
+            f"{str(path)!r} is a link to {str(path.readlink())!r}, where nothing is; put the file there or in its place"
+        )
     try:
         if path.stat().st_size == 0 or form == "parquet" and not pyarrow.parquet.read_metadata(path).num_rows:
             raise ValueError("no data")

@@ -24,6 +24,14 @@ def test_mixed_formats(data_folder):
         tasks.load("sst2", folder)
 
 
+@pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
+def test_a_link_that_leads_nowhere(data_folder, form):
+    folder = data_folder(form, train=GOOD)
+    (folder / f"validation.{form}").symlink_to("../elsewhere")
+    with pytest.raises(FileNotFoundError, match=rf"'.*/validation\.{form}' is a link to '\.\./elsewhere', where noth"):
+        tasks.load("sst2", folder)
+
+
 @pytest.mark.parametrize(("form", "content"), [("jsonl", '{"sentence": "a", "lab'), ("parquet", "not parquet")])
 def test_a_file_that_cannot_be_read_is_named(data_folder, form, content):
     folder = data_folder(form, train=GOOD, validation=GOOD)

@@ -1,6 +1,7 @@
 """Images in layouts without splits, and in those of the publishers' own downloads: read, or refused with what to do."""
 
 import pytest
+from datasets import Dataset
 from PIL import Image as Pillow
 
 from circpeft import tasks
@@ -104,3 +105,18 @@ def test_a_picture_in_a_form_that_is_not_read(image_folder, ending):
     (folder / "train" / "cat" / f"more{ending}").write_text("a")
     with pytest.raises(ValueError, match=rf"class folder '.*cat' holds more\{ending}, which is not read"):
         tasks.load("images", folder)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "json", "parquet"])
+@pytest.mark.parametrize("pixels", [[1] * 3000, [[[0.5] * 3] * 16] * 16], ids=["flat", "nested"])
+def test_pixels_are_no_images(data_folder, form, pixels):
+    rows = [{"image": [*pixels], "label": i % 2} for i in range(4)]
+    folder = data_folder("json" if form == "parquet" else form, train=rows, validation=rows, test=rows)
+    if form == "parquet":
+        for split in ("train", "validation", "test"):
+            Dataset.from_list(rows).to_parquet(folder / f"{split}.parquet")
+            (folder / f"{split}.json").unlink()
+    said = r"column 'image' in split train of task 'images' has no images: \[.*; expected the contents of image files"
+    with pytest.raises(ValueError, match=said) as caught:
+        tasks.load("images", folder)
+    assert len(str(caught.value)) < 400
