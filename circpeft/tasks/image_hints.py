@@ -38,4 +38,4 @@ def _otherwise(folder: Path) -> str:
         return f": {', '.join(pickles)} without an ending are not read (they may be pickles, as CIFAR's)"
     if len(folders) == 1 and not flat:  # all may lie in one more
         return _otherwise(folders[0])
-    return f": {folder.name} {hindrance(folder)}" if folders else ""
+    return f": {folder.resolve().name} {hindrance(folder)}" if folders else ""
