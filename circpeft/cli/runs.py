@@ -15,6 +15,7 @@ from typing import Any
 
 from circpeft.course.parameters import RequestError
 from circpeft.ops.checks import nearest
+from circpeft.recipes import SETTINGS
 
 WORDS = {"true": True, "yes": True, "false": False, "no": False, "none": None}
 EXIT_CODES = "exit codes: 0 everything is on record, 1 a run failed, 2 wrong usage, 130 interrupted"
@@ -59,7 +60,7 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
         each.epilog += f"\n\n{EXIT_CODES}"
         each.add_argument("--profile", default="", metavar="NAME", help="smoke, cpu or paper (default: cpu)")
         each.add_argument("--set", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
-                          help="any other setting of a run, such as epochs; may be repeated")  # fmt: skip
+                          help=f"another setting of a run; may be repeated: {', '.join(SETTINGS)}")  # fmt: skip
         each.add_argument("--output-dir", default="", metavar="FOLDER", help="where records go (default: in runs/)")
         each.add_argument("--json", action="store_true", help="a line of JSON for each run, and one for the whole")
         each.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -68,8 +69,6 @@ def add(command: Callable[..., argparse.ArgumentParser]) -> None:
 def hint(command: str, unknown: list[str]) -> str:
     """What is to be said of arguments that a command does not know: a setting goes behind ``--set``."""
     if command in ("train", "sweep"):
-        from circpeft.recipes import SETTINGS
-
         names = [argument[2:].partition("=")[0].replace("-", "_") for argument in unknown if argument[:2] == "--"]
         if known := [name for name in names if name in SETTINGS]:
             return f"; a run's settings are given as --set {known[0]} VALUE"
@@ -78,8 +77,6 @@ def hint(command: str, unknown: list[str]) -> str:
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
     """What ``--set`` says."""
-    from circpeft.recipes import SETTINGS
-
     found: dict[str, Any] = {}
     for name, text in options.set:
         if name not in SETTINGS:
