@@ -52,6 +52,7 @@ SOLUTIONS = {
     "02.2": lambda w, g: irfft(rfft(w) * rfft(g), n=len(w)),
     "02.3": lambda g, x: irfft(rfft(g).conj() * rfft(x), n=len(g)),
     "02.4": fast_blocks,
+    "02.5": lambda w, x, g: tuple(irfft(rfft(v).conj() * rfft(g), n=len(g)) for v in (x, w)),
     "03.1": lambda a1, c, a3, x: a3 * irfft(rfft(c) * rfft(a1 * x), n=len(c)),
     "03.2": fast_cdvft_gradients,
     "03.3": lambda d_in, d_out, b: d_in + d_out + ((d_in + b - 1) // b) * ((d_out + b - 1) // b) * b,
@@ -76,6 +77,7 @@ MISTAKES = {
     "02.2": lambda w, g: row(w) @ g,
     "02.3": lambda g, x: row(x) @ g,
     "02.4": lambda w, x: block_forward(w.flip(-1).roll(1, -1), x),
+    "02.5": lambda w, x, g: (row(g) @ x, column(w).T @ g),  # the row layout's
     "03.1": lambda a1, c, a3, x: a1 * (column(c) @ (a3 * x)),
     "03.2": lambda a1, c, a3, x, g: fast_cdvft_gradients(a1, c, a3, x, g)[::-1],
     "03.3": lambda d_in, d_out, b: d_in + d_out + (d_in // b) * (d_out // b) * b,
@@ -152,6 +154,9 @@ def test_gradients_of_the_references_are_those_of_autograd():
     dw, dx = torch.autograd.grad(row(w) @ x, (w, x), g)
     assert torch.allclose(EXERCISES["02.2"].reference(w.detach(), g), dx)
     assert torch.allclose(EXERCISES["02.3"].reference(g, x.detach()), dw)
+    truth = torch.autograd.grad(column(w) @ x, (w, x), g)
+    answer = EXERCISES["02.5"].reference(w.detach(), x.detach(), g)
+    assert all(torch.allclose(one, right) for one, right in zip(answer, truth, strict=True))
     inputs = [random(6, seed=s).requires_grad_() for s in range(4)]
     g = random(6, seed=4)
     truth = torch.autograd.grad(cdvft_forward(*inputs), inputs, g)

@@ -15,6 +15,7 @@ from .references import (
     cdvft_parameters,
     cheaper_from,
     column,
+    column_gradients,
     least_bytes,
     merged_c3a,
     padded_parameters,
@@ -152,6 +153,16 @@ _ALL = (
         "the frequency domain, and transform back once for each of the m outputs.",
         block_forward,
         _blocks,
+    ),
+    Exercise(
+        "02.5",
+        "Both gradients in the other layout",
+        3,
+        15,
+        "Write y[i] = sum over j of w[(i - j) mod b] x[j] and ask which outputs w[k] touches, and x[j]. Both "
+        "gradients are correlations with g: of which vector is the spectrum conjugated?",
+        column_gradients,
+        _vectors(3),
     ),
     Exercise(
         "03.1",

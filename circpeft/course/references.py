@@ -37,6 +37,11 @@ def block_forward(w: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     return torch.cat([torch.cat([row(kernel) for kernel in line], dim=1) for line in w]) @ x
 
 
+def column_gradients(w: torch.Tensor, x: torch.Tensor, g: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(dw, dx) of y = C(w) x = C(x) w for g = dL/dy, w the first column of C(w); all (b,)."""
+    return column(x).T @ g, column(w).T @ g
+
+
 def cdvft_forward(a1: torch.Tensor, c: torch.Tensor, a3: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """y = A3 C A1 x with A1, A3 diagonal and c the first column of C; all (d,)."""
     return torch.diag(a3) @ column(c) @ torch.diag(a1) @ x
