@@ -70,3 +70,15 @@ def test_judge_refuses_before_any_request(judge, server, answers, tmp_path, QUES
     with pytest.raises(FileNotFoundError, match=r"'.*none\.jsonl'; circpeft\.mt_bench\.generate writes it"):
         mt_bench.judge(QUESTIONS, tmp_path / "none.jsonl", path, server.endpoint)
     assert server.asked == [] and path.read_text() == before
+
+
+def test_what_is_wrong_with_a_judge_is_known_before_there_are_answers(server, monkeypatch):
+    server.says("[[5]]")
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(ValueError, match="OPENAI_API_KEY is not set"):
+        mt_bench.check_judge(server.endpoint)
+    monkeypatch.setenv("OPENAI_API_KEY", "any")
+    mt_bench.check_judge(server.endpoint)
+    with pytest.raises(ValueError, match="must begin with http"):
+        mt_bench.check_judge("ftp://127.0.0.1")
+    assert server.asked == []

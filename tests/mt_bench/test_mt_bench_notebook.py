@@ -5,7 +5,6 @@ from dataclasses import asdict
 
 import papermill
 import pytest
-from papermill import PapermillExecutionError
 
 from circpeft import results
 
@@ -42,12 +41,3 @@ def test_rows_that_are_cut_and_a_judge(given, server, QUESTIONS, write_lines, tm
     assert {(row["model"], row["turn"]): row["score"] for row in graded} == {
         ("full", 1): 6, ("full", 2): 8, ("c3a", 1): 2, ("c3a", 2): 4,
     }  # fmt: skip
-
-
-def test_a_judge_without_a_key_is_refused_before_anything_trains(given, tmp_path, monkeypatch):
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    (tmp_path / "question.jsonl").write_text('{"question_id": 81, "category": "writing", "turns": ["a", "b"]}')
-    given |= {"judge": "http://127.0.0.1:1/v1", "mt_bench": str(tmp_path / "question.jsonl")}
-    with pytest.raises(PapermillExecutionError, match="OPENAI_API_KEY is not set"):
-        papermill.execute_notebook(NOTEBOOK, tmp_path / "done.ipynb", given, progress_bar=False)
-    assert not (tmp_path / "records").exists()
