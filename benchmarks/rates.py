@@ -1,8 +1,8 @@
 r"""The learning rates of `circpeft.defaults`, tried on the embedded tasks: records of sweeps, and a table of them.
 
-    for task in digits entailment word_problems; do
-        .venv/bin/circpeft sweep benchmarks/rates/$task.toml; done
-    .venv/bin/python benchmarks/rates.py runs/digits-cpu runs/entailment-cpu runs/word_problems-cpu
+    for name in digits entailment word_problems word_problems_full; do
+        .venv/bin/circpeft sweep benchmarks/rates/$name.toml; done
+    .venv/bin/python benchmarks/rates.py runs/{digits,entailment,word_problems,word_problems_full}-cpu
 
 Rates are chosen by the validation score. Writes benchmarks/results/rates.json, a row a run (rows of runs that are not
 in the folders stay), and benchmarks/results/rates.md.
@@ -67,7 +67,7 @@ def written(rows: list[dict]) -> str:
     for task in dict.fromkeys(row["task"] for row in rows):
         of = next(row for row in rows if row["task"] == task)
         seeds = sorted({row["seed"] for row in rows if row["task"] == task})
-        said = f"mean of seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else f"seed {seeds[0]}"
+        said = f"seed {seeds[0]}" + (", or the mean of as many as a cell says" if len(seeds) > 1 else "")
         lines += [
             f"## {task}: {of['model']}, {of['rows']:,} rows, {of['epochs']} epochs",
             "",
@@ -80,10 +80,10 @@ def written(rows: list[dict]) -> str:
             if name != task:
                 continue
             usual = default(next(row for row in rows if (row["task"], row["method"]) == (task, method)))
-            cells = [
-                f"**{rate:g}: {mean(found):.3f}**" if rate == usual else f"{rate:g}: {mean(found):.3f}"
-                for rate, found in rates.items()
-            ]
+            cells = []
+            for rate, found in rates.items():
+                cell = f"{rate:g}: {mean(found):.3f}" + (f" ({len(found)} seeds)" if len(found) > 1 else "")
+                cells.append(f"**{cell}**" if rate == usual else cell)
             lines.append(f"| {method} | {', '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)
