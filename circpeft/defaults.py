@@ -20,7 +20,15 @@ LEARNING_RATES = {
 }
 # Tried with MiniLM on the embedded pairs (validation, seed 0, three epochs, benchmarks/results/rates.md): too large, it
 # may be, for models of more layers or wider ones, to which these do not apply.
-_MINILM_RATES = {"head": 1e-2, "bitfit": 1e-2, "ia3": 1e-2, "vera": 3e-2, "fourierft": 0.1, "lamda": 3e-3}
+_MINILM_RATES = {
+    "head": 1e-2,
+    "bitfit": 1e-2,
+    "ia3": 1e-2,
+    "vera": 3e-2,
+    "boft": 3e-3,
+    "fourierft": 0.1,
+    "lamda": 3e-3,
+}
 # The two small models that come with the course are a thirtieth of MiniLM's size: larger steps suit them. Every rate of
 # the vision transformer is the best, or within 0.02 of the best, of those three times apart that were tried on
 # validation with seed 0 (digits, six epochs, benchmarks/results/rates.md).
