@@ -96,6 +96,8 @@ def test_the_table_of_every_method_is_that_of_its_records(load_benchmark):
     partly = {"mrpc_h100"}  # the time on that GPU was not enough for every method
     assert tested.keys() == {"clothing10_112px", "sst2", "mrpc", "rte"} | partly
     assert benchmark.readme_text(rows) == benchmark.PART.shown()
+    old = {row["label"]: row["settings"]["learning_rate"] for row in rows if not benchmark.at_default(row)}
+    assert old == {"boft": 0.001} and "BOFT ran here at 0.001" in README
     for name, count in tested.items():
         if name in partly:
             continue
