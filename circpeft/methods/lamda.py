@@ -78,7 +78,7 @@ class FreezeSecondProjections(TrainerCallback):
         # moved stays zero, and with it the gradient of its core.
         until = max(2, self.share * state.max_steps)
         part = max(0, state.global_step - 1) / (until - 1)
-        frozen = min(len(self.second), int(len(self.second) * part)) if state.global_step < until else len(self.second)
+        frozen = len(self.second) if state.global_step >= until else int(len(self.second) * part)
         for number, projections in enumerate(self.second):
             for p in projections.parameters():
                 p.requires_grad_(number >= frozen)

@@ -152,7 +152,7 @@ def run(recipe: Recipe, callbacks: Iterable[TrainerCallback] = ()) -> Result:
         seconds = clock.seconds
         prediction = training.predict(encoded["test"], metric_key_prefix="test")
 
-    record.epochs_of(training, prediction)  # of weights that are no numbers there are no singular values
+    epochs = record.epochs_of(training, prediction)  # first: of weights that are no numbers there are no spectra
     result = record.made(
         recipe,
         task,
@@ -161,6 +161,7 @@ def run(recipe: Recipe, callbacks: Iterable[TrainerCallback] = ()) -> Result:
         prediction,
         data["test"],
         first.seen,
+        epochs,
         trainable_parameters=trained,
         head_parameters=trained_head,
         seconds=seconds,

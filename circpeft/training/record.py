@@ -31,13 +31,13 @@ def made(
     prediction: PredictionOutput,
     test: Dataset,
     before: Before,
+    epochs: list[dict],
     **measured: Any,
 ) -> Result:
-    """The record, alike on all processes; ``measured`` are the fields that it cannot tell from the others.
-
-    Raises: what `epochs_of` raises.
+    """The record, alike on all processes; ``measured`` are the fields that it cannot tell from the others, ``epochs``
+    what `epochs_of` gave.
     """
-    log, epochs = training.state.log_history, epochs_of(training, prediction)
+    log = training.state.log_history
     best = max(epochs, key=lambda epoch: epoch["score"])
     predicted = kind.predictions(task, prediction.predictions)
     result = Result(
