@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import torch
 
 import circpeft
-from circpeft import results
+from circpeft import files, results
 from circpeft.ops import diagonal_circulant_matmul
 
 RECORD = results.ROOT / "benchmarks" / "results" / "dispatch.json"
@@ -57,7 +57,7 @@ def main() -> None:
         **results.environment(f"CPU, {torch.get_num_threads()} thread"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    results.write_atomically(RECORD, json.dumps(record, indent=1) + "\n")
+    files.write_atomically(RECORD, json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import readme
 
-from circpeft import plots, results
+from circpeft import files, plots, results
 from circpeft.recipes import Recipe
 
 ROOT = results.ROOT
@@ -112,7 +112,7 @@ def main() -> None:
     rows += kept(rows) if arguments.keep else []
     order = ("head", "full", "lora", "c3a", "c3a:block_size=64:learning_rate=0.15", "cdvft")
     rows.sort(key=lambda r: (order.index(r["label"]) if r["label"] in order else len(order), r["seed"]))
-    results.write_atomically(RECORD, json.dumps(rows, indent=1) + "\n")
+    files.write_atomically(RECORD, json.dumps(rows, indent=1) + "\n")
     plots.save(picture(rows), PICTURE)
     PART.put(readme_text(rows))
     print(readme_text(rows))

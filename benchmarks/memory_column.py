@@ -18,7 +18,7 @@ from torch.nn import functional
 from tqdm import tqdm
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from circpeft import costs, methods, recipes, results
+from circpeft import costs, files, methods, recipes, results
 from circpeft.papers import printed
 
 RECORD = results.ROOT / "benchmarks" / "results" / "memory_column.json"
@@ -127,8 +127,8 @@ def written(rows: list[dict]) -> str:
 def main() -> None:
     rows = computed()
     made = {"batch": BATCH, "tokens": TOKENS, "rows": rows, **results.environment("no device: tensors without values")}
-    results.write_atomically(RECORD, json.dumps(made, indent=1) + "\n")
-    results.write_atomically(RECORD.with_suffix(".md"), written(rows))
+    files.write_atomically(RECORD, json.dumps(made, indent=1) + "\n")
+    files.write_atomically(RECORD.with_suffix(".md"), written(rows))
     print(written(rows))
 
 

@@ -16,7 +16,7 @@ from statistics import mean
 
 import readme
 
-from circpeft import methods, recipes, results
+from circpeft import files, methods, recipes, results
 
 RECORDS = results.ROOT / "benchmarks" / "results" / "methods"
 TABLE = RECORDS.with_suffix(".md")
@@ -129,9 +129,9 @@ def main(argv: list[str] | None = None, records: Path = RECORDS) -> Path:
             parser.error(f"{folder} holds no records: give the output folder of a sweep, such as runs/pairs-cpu")
         for row in found:
             name = f"{row['data_name']}-{row['label'].replace(':', '-').replace('=', '-')}-s{row['seed']}.json"
-            results.write_atomically(records / name, json.dumps(row, indent=1) + "\n")
+            files.write_atomically(records / name, json.dumps(row, indent=1) + "\n")
     rows = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(records.glob("*.json"))]
-    results.write_atomically(records.with_suffix(".md"), written(rows))
+    files.write_atomically(records.with_suffix(".md"), written(rows))
     if records == RECORDS:
         PART.put(readme_text(rows))
     return records.with_suffix(".md")

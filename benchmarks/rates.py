@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 from statistics import mean
 
-from circpeft import methods, results
+from circpeft import files, methods, results
 from circpeft.recipes import Recipe
 from circpeft.results import Result
 
@@ -96,8 +96,8 @@ def main() -> None:
     for folder in parser.parse_args().folders:
         rows |= {key(row): row for row in map(row_of, results.read_all(folder))}
     in_order = [rows[place] for place in sorted(rows)]
-    results.write_atomically(RECORD, json.dumps(in_order, indent=1) + "\n")
-    results.write_atomically(TABLE, written(in_order))
+    files.write_atomically(RECORD, json.dumps(in_order, indent=1) + "\n")
+    files.write_atomically(TABLE, written(in_order))
     print(written(in_order))
 
 

@@ -2,7 +2,7 @@
 
 import re
 
-from circpeft import results
+from circpeft import files, results
 
 PATH = results.ROOT / "README.md"
 
@@ -20,4 +20,4 @@ class Part:
     def put(self, text: str) -> None:
         """Write a text in its place."""
         whole = self._marked.sub(lambda match: match[1] + text + match[3], PATH.read_text(encoding="utf-8"))
-        results.write_atomically(PATH, whole)
+        files.write_atomically(PATH, whole)

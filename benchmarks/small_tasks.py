@@ -15,7 +15,7 @@ from pathlib import Path
 
 import readme
 
-from circpeft import results
+from circpeft import files, results
 
 ROOT = results.ROOT
 RECORDS = ROOT / "benchmarks" / "results"
@@ -65,7 +65,7 @@ def main() -> None:
             rows = list(known.values())
             order = list(dict.fromkeys(row["method"] for row in sorted(rows, key=lambda r: r["trainable_parameters"])))
             rows.sort(key=lambda row: (order.index(row["method"]), row["label"], row["seed"]))
-            results.write_atomically(RECORDS / f"{task}.json", json.dumps(rows, indent=1) + "\n")
+            files.write_atomically(RECORDS / f"{task}.json", json.dumps(rows, indent=1) + "\n")
     text = readme_text(on_record())
     PART.put(text)
     print(text)

@@ -20,7 +20,7 @@ from rules import fold_tokens, small_block
 from steps import merging, whole_steps
 from tqdm.auto import tqdm
 
-from circpeft import results
+from circpeft import files, results
 from circpeft.benchmarking import beyond, in_turn, layer_cases, memory_of, quartiles, turns
 from circpeft.course.references import least_bytes
 from circpeft.ops import dispatch
@@ -104,7 +104,7 @@ def main() -> None:
 
     def keep(part: str, found: dict) -> None:  # at once: a measurement that is cut off has lost nothing
         record[part] = {**about, **found}
-        results.write_atomically(path, json.dumps(record, indent=1) + "\n")
+        files.write_atomically(path, json.dumps(record, indent=1) + "\n")
 
     if "layers" in chosen:
         per_second, rows = bandwidth(device), []

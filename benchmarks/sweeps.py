@@ -16,9 +16,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from circpeft import recipes, results, sweeps
+from circpeft import files, recipes, results, sweeps
 from circpeft.training import device_name
-from circpeft.training.quiet import quiet
+from circpeft.training.logging_filters import quiet
 
 RECORD = results.ROOT / "benchmarks" / "results" / "sweeps.json"
 FILE = """
@@ -98,7 +98,7 @@ def main() -> None:
         cluster.shutdown()
     made = {"local": local, "ray": far, "same_scores": here == there, "finished": time.strftime("%Y-%m-%d")}
     made |= results.environment(device_name())
-    results.write_atomically(RECORD, json.dumps(made, indent=1) + "\n")
+    files.write_atomically(RECORD, json.dumps(made, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -26,10 +26,10 @@ from transformers import (
     AutoModelForSequenceClassification,
 )
 
-from circpeft import costs, memory, methods, recipes, results, use_backend
+from circpeft import costs, files, memory, methods, recipes, results, use_backend
 from circpeft.ops.dispatch import CHOICES
 from circpeft.training import device_name
-from circpeft.training.quiet import quiet
+from circpeft.training.logging_filters import quiet
 
 RECORDS = results.ROOT / "benchmarks" / "results"
 # Model -> tables whose rows are tried, transformers class, batch, tokens, number format.
@@ -207,9 +207,9 @@ def main(argv: list[str] | None = None, folder: Path | None = None) -> Path:
         rows.append(measured(row, cell, sizes, device) | results.environment(device_name()))
         told = f"{rows[-1].get('peak_bytes', 0) / 1e9:.2f} GB, {rows[-1].get('tokens_per_second', 0):,.0f} tokens/s"
         tqdm.write(f"{row['model']} | {row['row']} | {row['backend']} | {rows[-1].get('error', told)}")
-        results.write_atomically(path, json.dumps({"rows": rows}, indent=1) + "\n")
+        files.write_atomically(path, json.dumps({"rows": rows}, indent=1) + "\n")
         if not trial:
-            results.write_atomically(path.with_suffix(".md"), written(rows))
+            files.write_atomically(path.with_suffix(".md"), written(rows))
     return path
 
 

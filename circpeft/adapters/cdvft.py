@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..ops import block_circulant, diagonal_circulant_matmul
 from ..ops.block_size import padding_block_size
-from ..ops.checks import nearest
+from ..suggest import nearest
 from .c3a import check_alpha, check_dropout, check_summands
 
 CDVFT_STARTS = ("zero", "gaussian")

@@ -9,7 +9,7 @@ from contextlib import redirect_stdout
 
 from circpeft.cli import reports, runs
 from circpeft.course.parameters import PROFILES, RequestError, repository
-from circpeft.ops.checks import nearest
+from circpeft.suggest import nearest
 
 
 def build_parser() -> argparse.ArgumentParser:

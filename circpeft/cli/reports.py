@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from circpeft.course.parameters import RequestError
-from circpeft.ops.checks import nearest
+from circpeft.suggest import nearest
 
 ENDINGS = {".md": "markdown", ".csv": "csv", ".tex": "latex", ".json": "json", ".html": "html"}
 

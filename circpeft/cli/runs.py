@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from circpeft.course.parameters import RequestError
-from circpeft.ops.checks import nearest
 from circpeft.recipes import SETTINGS
+from circpeft.suggest import nearest
 
 WORDS = {"true": True, "yes": True, "false": False, "no": False, "none": None}
 EXIT_CODES = "exit codes: 0 everything is on record, 1 a run failed, 2 wrong usage, 130 interrupted"
@@ -95,7 +95,7 @@ def run_train(options: argparse.Namespace) -> int:
     from transformers.utils import logging as hf_logging
 
     from circpeft import recipes, results, tasks, training
-    from circpeft.training.quiet import quiet
+    from circpeft.training.logging_filters import quiet
 
     quiet()
     settings, profile = _settings(options), options.profile or "cpu"
@@ -173,7 +173,7 @@ def run_train(options: argparse.Namespace) -> int:
 def run_sweep(options: argparse.Namespace) -> int:
     """The ``sweep`` command; returns the exit code."""
     from circpeft import recipes, sweeps
-    from circpeft.training.quiet import quiet
+    from circpeft.training.logging_filters import quiet
 
     quiet()
     settings = _settings(options)

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 from transformers import PretrainedConfig
 
-from ..ops.checks import nearest
+from ..suggest import nearest
 from . import exact, memory, paper
 from .hyperparameters import DEFAULTS, check_sizes, resolve
 from .models import Layer, layers, skeleton

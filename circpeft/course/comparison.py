@@ -15,7 +15,7 @@ from circpeft import methods, models, plots, recipes, results, tasks, training
 from circpeft.recipes import Recipe
 from circpeft.results import Result
 from circpeft.training import base_model
-from circpeft.training.quiet import quiet
+from circpeft.training.logging_filters import quiet
 
 __all__ = [
     "against_parameters",

@@ -14,7 +14,7 @@ from latex2mathml.converter import convert as to_mathml
 from nbconvert import HTMLExporter
 from nbconvert.filters import markdown_mistune
 
-from circpeft.results import write_atomically
+from circpeft.files import write_atomically
 
 WORDS = {"task": "Task", "name": "Method", "layers": "Adapted layers", "metric": "Metric"}
 MEASURED = {"score": "Validation", "test_score": "Test", "trainable_parameters": "Trainable parameters"}

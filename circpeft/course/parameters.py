@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
 
-from circpeft.ops.checks import nearest
+from circpeft.suggest import nearest
 
 PROFILES = ("smoke", "cpu", "paper")
 KINDS = {kind.__name__: kind for kind in (bool, int, float, str, list, tuple, dict)}

@@ -1,6 +1,5 @@
 """Run notebooks in order, each in a fresh kernel of this interpreter, into a folder of their own."""
 
-import fcntl
 import hashlib
 import json
 import os
@@ -8,7 +7,7 @@ import secrets
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +19,7 @@ from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 from tqdm import tqdm
 
-from circpeft import results
+from circpeft import files, results
 
 from . import index
 from .doctor import device
@@ -62,7 +61,7 @@ class CourseRun:
 
     def save(self) -> None:
         """Write `run.json` whole or not at all, so that an interruption cannot leave half a record."""
-        results.write_atomically(self.folder / "run.json", json.dumps(self.record, indent=1) + "\n")
+        files.write_atomically(self.folder / "run.json", json.dumps(self.record, indent=1) + "\n")
 
 
 def run_course(
@@ -139,9 +138,9 @@ def make_folder(root: Path, profile: str) -> Path:
 def _open_run(root: Path, request: dict, resume: bool):
     """The run to work on, new or found, held by a lock that ends with this process."""
     for path in sorted(root.glob("*-*-*/run.json"), reverse=True) if resume else []:
-        with open(path.with_name(".lock"), "w") as lock:
+        with ExitStack() as stack:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                stack.enter_context(files.locked(path.with_name(".lock")))
             except BlockingIOError:
                 continue  # another process is at work on it
             run = CourseRun(path.parent, json.loads(path.read_text(encoding="utf-8")))
@@ -156,8 +155,7 @@ def _open_run(root: Path, request: dict, resume: bool):
     folder = make_folder(root, request["profile"])
     for name in ("results", "html"):
         (folder / name).mkdir()
-    with open(folder / ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with files.locked(folder / ".lock"):
         entries = [{"name": Path(source).stem, "status": "pending"} for source in request["sources"]]
         yield CourseRun(folder, {**request, "started": _now(), "status": "running", "notebooks": entries})
 

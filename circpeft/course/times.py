@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 
-from .. import results
+from .. import files
 from .parameters import repository
 
 MARKER = "<!-- runtime -->"
@@ -67,14 +67,14 @@ def update(folder: str | Path) -> list[str]:
         "seconds": {entry["name"]: entry["seconds"] for entry in entries},
     }
     order = [name for name in ("smoke", "cpu", "paper") if name in known]
-    results.write_atomically(record_path(), json.dumps({name: known[name] for name in order}, indent=1) + "\n")
+    files.write_atomically(record_path(), json.dumps({name: known[name] for name in order}, indent=1) + "\n")
     notebooks = sorted((repository() / "notebooks").glob("*.ipynb"))
     for path in notebooks:
         notebook = nbformat.read(path, as_version=4)
         title = notebook.cells[0]
         lines = [line(path.stem) if MARKER in text else text for text in title.source.split("\n")]
         title.source = "\n".join(lines)
-        results.write_atomically(path, nbformat.writes(notebook) + "\n")
+        files.write_atomically(path, nbformat.writes(notebook) + "\n")
     return [path.stem for path in notebooks]
 
 

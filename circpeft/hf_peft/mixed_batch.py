@@ -10,7 +10,7 @@ from typing import Any
 from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import nn
 
-from ..ops.checks import nearest
+from ..suggest import nearest
 from .layer import BASE, CirculantLayer
 
 

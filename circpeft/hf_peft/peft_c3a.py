@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ..ops import other_layout
-from ..ops.checks import nearest
+from ..suggest import nearest
 from .configs import C3AConfig
 from .layer import C3ALinear
 from .stored import KEY_PREFIX, StoredAdapter, read_state, unknown_fields

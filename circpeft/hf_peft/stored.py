@@ -15,7 +15,7 @@ from peft.utils.constants import CONFIG_NAME
 from safetensors import SafetensorError
 from torch import Tensor
 
-from ..ops.checks import nearest
+from ..suggest import nearest
 
 # Fields that a newer PEFT writes for every method and that change nothing that ours compute.
 HARMLESS_FIELDS = {"peft_version"}

@@ -9,7 +9,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from ..ops.checks import nearest
+from ..suggest import nearest
 
 LINEAR = (nn.Linear, Conv1D, BaseTunerLayer)
 

@@ -20,15 +20,15 @@ from peft.utils.constants import DUMMY_TARGET_MODULES, TRANSFORMERS_MODELS_TO_LO
 from peft.utils.other import get_pattern_key
 from torch import nn
 
-from ..ops.checks import nearest
+from ..suggest import nearest
 from . import weighted
 from .base_weights import linear_shape
-from .bypassed import bypassed
 from .configs import CirculantConfig
 from .layer import C3ALinear, CDVFTLinear, check_finite
 from .mixed_batch import copies_of_a_sample, mixed_batch
 from .stored import KEY_PREFIX
 from .targets import ends, layers_of, unmatched_targets
+from .uncalled_layers import uncalled_layers
 
 # What PEFT puts into the names of a module that trains whole: the former one, and one for each adapter.
 WHOLE = re.compile(r"\.(original_module|modules_to_save\.[^.]+)(?=\.)")
@@ -85,7 +85,7 @@ class CirculantModel(BaseTuner):
 
     def _all_named(self, config: CirculantConfig, model: nn.Module) -> CirculantConfig:
         """A copy with names in the place of "all-linear", without layers that are not called; others as they are."""
-        named, unseen = _maybe_include_all_linear_layers(copy(config), model), bypassed(model)
+        named, unseen = _maybe_include_all_linear_layers(copy(config), model), uncalled_layers(model)
         if config.target_modules != named.target_modules:
             left_out = [n for n in sorted(named.target_modules & unseen.keys()) if check_target_module_exists(named, n)]
             named.target_modules -= unseen.keys()
@@ -111,7 +111,7 @@ class CirculantModel(BaseTuner):
 
         Raises: what the layer or the adapter raises where one cannot be adapted.
         """
-        adapted, unseen = {}, bypassed(model)
+        adapted, unseen = {}, uncalled_layers(model)
         for name, layer in layers_of(model):
             if check_target_module_exists(config, name):
                 if name in unseen:

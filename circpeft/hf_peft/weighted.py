@@ -11,7 +11,7 @@ from peft.tuners.tuners_utils import BaseTuner
 from peft.utils import ModulesToSaveWrapper
 from torch import nn
 
-from ..ops.checks import nearest
+from ..suggest import nearest
 from .configs import CirculantConfig
 from .layer import CirculantLayer
 from .targets import exact_targets

@@ -7,12 +7,12 @@ from numbers import Integral, Real
 
 from torch import nn
 
-from ..ops.checks import nearest
+from ..suggest import nearest
 from .baselines import boft, c3a_peft, dora, fourierft, ia3, lora, vera
 from .circulant import c3a, cdvft
+from .full_and_head import bitfit, full, head
 from .lamda import FreezeSecondProjections, finish, lamda
 from .model import head_names, trainable_parameters
-from .whole import bitfit, full, head
 
 METHODS: dict[str, Callable[..., nn.Module]] = {
     "full": full,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from tqdm.auto import tqdm
 
-from ..results import write_atomically
+from ..files import write_atomically
 from .question_file import TEMPERATURES, Question, check_questions, read_lines
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from ..results import write_atomically
+from ..files import write_atomically
 from .answers import read_answers
 from .prompts import judge_prompt
 from .question_file import Question, check_questions

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..ops.checks import nearest
+from ..suggest import nearest
 
 # Sampling temperature of a category, as FastChat has it; 0 means the likeliest token.
 TEMPERATURES = {

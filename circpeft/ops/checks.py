@@ -1,24 +1,11 @@
-"""Argument checks shared by the operators, and the one helper behind every "nearest valid choice"."""
-
-from collections.abc import Iterable
-from difflib import get_close_matches
+"""Argument checks shared by the operators."""
 
 import torch
 from torch import Tensor
 
+from ..suggest import nearest
+
 LAYOUTS = ("column", "row")
-
-
-def nearest(value: object, choices: Iterable[str]) -> str:
-    """Sentence part that names the choices, and the nearest one to a mistyped value.
-
-    >>> nearest("colum", ["column", "row"])
-    "did you mean 'column'? (choices: column, row)"
-    """
-    names = [str(choice) for choice in choices]
-    close = get_close_matches(str(value), names, n=1, cutoff=0.6)
-    listing = f"choices: {', '.join(names) if names else 'none'}"
-    return f"did you mean {close[0]!r}? ({listing})" if close else listing
 
 
 def opposite(layout: str) -> str:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from .checks import nearest
+from ..suggest import nearest
 
 # Best first. Each is a module with matmul, kernel_grad and their FLOPs, imported on first use.
 BACKENDS = {

@@ -3,13 +3,12 @@
 import base64
 import html
 import json
-import os
 import re
-import tempfile
 from pathlib import Path
 
 from IPython.display import display
 
+from ..files import write_atomically
 from .static import SCALE, gif, static
 
 _SUFFIXES = (".png", ".gif", ".html")
@@ -76,14 +75,4 @@ def save(figure, path):
         content = figure.to_html(include_plotlyjs=True, auto_play=False).encode()
     else:
         content = static(figure) if suffix == ".png" else gif(figure)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o644)  # mkstemp makes it private
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return path
+    return write_atomically(path, content)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 from PIL import Image
 
-from . import marks
+from . import annotations
 from .panels import Axis, Panel
 from .spec import PX, color, parts
 from .style import COLORS
@@ -54,12 +54,12 @@ def _draw(figure, scale, frame=None):
             entries.append((artist, trace("name")))
     drawn = list(panels.values())
     if drawn:
-        marks.shapes(canvas, layout, drawn, area)
+        annotations.shapes(canvas, layout, drawn, area)
         for panel in drawn:
             panel.finish()
-        marks.annotations(canvas, layout, drawn, area)
-    marks.legend(canvas, layout, entries, area)
-    marks.title(canvas, layout, area, height)
+        annotations.annotations(canvas, layout, drawn, area)
+    annotations.legend(canvas, layout, entries, area)
+    annotations.title(canvas, layout, area, height)
     return canvas
 
 

@@ -6,8 +6,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from ..ops.checks import nearest
 from ..results import default_folder
+from ..suggest import nearest
 from .parsing import parse_method
 from .plan import Plan, seeds_of, settings_of
 from .recipe import CellRecipe

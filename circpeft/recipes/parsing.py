@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from ..defaults import LEARNING_RATES, PROFILES
-from ..ops.checks import nearest
+from ..suggest import nearest
 
 
 def profile(name: str, kind: str = "text") -> dict:

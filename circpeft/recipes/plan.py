@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..ops.block_size import block_size_of
-from ..ops.checks import nearest
 from ..results import default_folder
+from ..suggest import nearest
 from .parsing import profile as profile_settings
 from .parsing import targets as parsed_targets
 from .recipe import CellRecipe, Recipe

@@ -14,7 +14,7 @@ from ..defaults import (
     MODEL_HEAD_RATES,
     MODEL_RATES,
 )
-from ..ops.checks import nearest
+from ..suggest import nearest
 
 CHOICES = {
     "precision": ("float32", "bf16", "fp16"),

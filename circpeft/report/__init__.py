@@ -9,11 +9,11 @@ from .compared import compared
 from .exports import FORMATS, export
 from .figures import AXES, scatter, spectra
 from .filters import choices, filtered
+from .formatting import shown, wide
 from .page import page
 from .reading import scan
 from .records import Cell, FailedRun, Found, Problem, Run, Sweep, empty
 from .runs import failures_table, problems_table, runs_table, sweeps_table
-from .wide import shown, wide
 
 __all__ = [
     "AXES",

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from ..ops.checks import nearest
 from ..papers.numbers import is_number, number
 from ..papers.printed import cells as printed_cells
 from ..results import Result
+from ..suggest import nearest
 from .records import STATES, Cell, Found, Run, Sweep
 from .runs import adapter_flops
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..ops.checks import nearest
-from ..results import write_atomically
+from ..files import write_atomically
+from ..suggest import nearest
 from .compared import compared
+from .formatting import wide
 from .page import page
 from .records import Found, Sweep
 from .runs import failures_table, problems_table, runs_table, sweeps_table
-from .wide import wide
 
 # Of the runs, what a paper's table has room for.
 BRIEF = ["task", "label", "model", "seed", "metric", "test_score", "trainable_parameters", "seconds", "peak_bytes"]

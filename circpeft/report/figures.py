@@ -12,12 +12,12 @@ import numpy as np
 import plotly.graph_objects as go
 
 from .. import plots, results
-from ..ops.checks import nearest
 from ..plots.style import COLORS, MARKERS
 from ..results import Result
+from ..suggest import nearest
+from .formatting import compact
 from .records import Found, Run
 from .runs import adapter_flops
-from .wide import compact
 
 # Name of an axis -> its title, whether it is logarithmic, and what it shows of a record; None where that does not tell.
 AXES: dict[str, tuple[str, bool, Callable[[Result], float | None]]] = {

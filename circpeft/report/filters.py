@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from ..ops.checks import nearest
+from ..suggest import nearest
 from .records import PRINTED, Cell, FailedRun, Found, Run
 
 NAMES = ("task", "method", "model", "profile", "seed", "table")

@@ -15,10 +15,10 @@ from markupsafe import Markup
 from .. import plots
 from .compared import compared
 from .figures import AXES, scatter, spectra
+from .formatting import shown
 from .records import Found, Sweep
 from .runs import failures_table, problems_table, runs_table
 from .template import PAGE, SCRIPT, STYLE
-from .wide import shown
 
 SCALE = 1.5  # dots of a picture for each pixel that it takes on the page
 LONG = ("row", "column", "printed", "ours", "spread", "seeds", "difference", "finished", "failed", "pending", "label")

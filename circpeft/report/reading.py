@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import results
-from ..ops.checks import nearest
 from ..results import SCHEMA, Failure, Result
+from ..suggest import nearest
 from .records import PRINTED, Cell, FailedRun, Found, Problem, Run, Sweep
 
 SWEEP_SCHEMA = 1

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..ops.checks import nearest
 from ..papers.printed import TABLES
 from ..results import ROOT, Failure, Result
+from ..suggest import nearest
 
 # Table 1 of C3A holds formulas, which no run can measure.
 PRINTED = tuple(f"{paper}-{table}" for paper, table in TABLES if (paper, table) != ("c3a", "1"))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from .. import results, training
+from .. import files, results, training
 from ..recipes import CellRecipe, Plan, Recipe
 from . import record
 from .local import run_locally
@@ -184,7 +184,7 @@ def _ended(done: Done, recipe: CellRecipe, outcome: Outcome, bar: tqdm, told: Ca
     if done.state == "finished":
         if done.record:  # made on a machine that has not this folder
             path = results.path_of(recipe.name, recipe.output_dir)
-            results.write_atomically(path, done.record)
+            files.write_atomically(path, done.record)
         record.forget_failure(recipe)
         outcome.finished.append(done.name)
         end = f"test {done.metric} {done.test_score:.3f}, {done.seconds:.0f} s"

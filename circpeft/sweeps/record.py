@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
 
-from .. import results
+from .. import files, results
 from ..recipes import Plan, Recipe
 
 SCHEMA = 1
@@ -60,7 +59,7 @@ def write_plan(plan: Plan, folder: Path) -> Path:
         "cells": cells + further,
         "left_out": list(plan.left_out),
     }
-    results.write_atomically(path, json.dumps(row, indent=1) + "\n")
+    files.write_atomically(path, json.dumps(row, indent=1) + "\n")
     return path
 
 
@@ -85,18 +84,16 @@ def alone(folder: Path) -> Iterator[None]:
 
     Raises: SweepError where another sweep is at work in it, or it cannot be written to.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = open(folder / ".sweep.lock", "w")  # closed below
-    except OSError as error:
-        raise SweepError(f"cannot write in {folder}: {error}; give another output folder") from error
-    with lock:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(files.locked(folder / ".sweep.lock"))
         except BlockingIOError:
             raise SweepError(
                 f"another sweep is at work in {folder}: wait for its end, or give another output folder"
             ) from None
+        except OSError as error:
+            raise SweepError(f"cannot write in {folder}: {error}; give another output folder") from error
         yield
 
 
@@ -140,7 +137,7 @@ class Steps(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if time.monotonic() - self.told >= self.every and state.is_world_process_zero:
             self.told = time.monotonic()
-            results.write_atomically(self.path, json.dumps({"step": state.global_step, "of": state.max_steps}))
+            files.write_atomically(self.path, json.dumps({"step": state.global_step, "of": state.max_steps}))
 
     def gone(self) -> None:
         """The run has ended."""

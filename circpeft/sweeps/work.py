@@ -38,7 +38,7 @@ class Done:
 def work(recipe: Recipe) -> Done:
     """Run a recipe; an error is the run's outcome, not the worker's."""
     from .. import training
-    from ..training.quiet import quiet
+    from ..training.logging_filters import quiet
     from .record import Steps
 
     quiet()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from datasets import DatasetDict
 
-from ..ops.checks import nearest
+from ..suggest import nearest
 from . import folders, glue, images, instructions, published, splits, synthetic
 from .base import Task
 from .homes import names_of

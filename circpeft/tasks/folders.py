@@ -6,7 +6,7 @@ from pathlib import Path
 
 from datasets import DatasetDict
 
-from ..ops.checks import nearest
+from ..suggest import nearest
 from . import saved, tables
 from .homes import one_home
 from .saved import ABOUT

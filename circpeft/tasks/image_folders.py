@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.compute
 from datasets import Dataset, DatasetDict, Image, Value
 
-from ..ops.checks import nearest
+from ..suggest import nearest
 from . import splits, tables
 from .homes import one_home, visible
 from .split_names import SPLIT_OF, renamed

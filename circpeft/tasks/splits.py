@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datasets import Dataset, DatasetDict, Image, Value
 from PIL.Image import Image as Pillow
 
-from ..ops.checks import nearest
+from ..suggest import nearest
 from .folders import SPLITS, read_folder
 from .tables import READERS
 

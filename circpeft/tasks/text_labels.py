@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 from datasets import ClassLabel, Dataset, Value
 
-from ..ops.checks import nearest
+from ..suggest import nearest
 
 ROW_NUMBERS = {"idx", "index", "id", "guid", "Unnamed: 0", "__index_level_0__"}
 

@@ -14,11 +14,11 @@ from .. import memory, methods, models, results, tasks
 from ..recipes import Recipe
 from ..results import Result
 from ..resume import Clock, last_checkpoint
-from . import base_model, before, distributed, images, instructions, measured, record, text, trainer
+from . import base_model, baseline_eval, distributed, images, instructions, record, text, throughput, trainer
 from .base_model import weights_of as weights_of
+from .gradient_warning import WarnOfUnreached
 from .record import device_name as device_name
 from .spectra import spectrum, watched
-from .unreached import WarnOfUnreached
 
 # What differs between the kinds of tasks: model class, processor, encoding, Trainer.
 KINDS: dict[str, ModuleType] = {"text": text, "images": images, "instructions": instructions}
@@ -139,7 +139,7 @@ def run(recipe: Recipe, callbacks: Iterable[TrainerCallback] = ()) -> Result:
     with trainer.deterministic(recipe):
         training = trainer.make(recipe, task, kind, processor, model, head, encoded, checkpoints)
         # A model that was looked at is not wrapped any more for several processes: each would train for itself.
-        first, clock = before.LookFirst(training, task, kind, recipe, encoded["test"]), Clock()
+        first, clock = baseline_eval.LookFirst(training, task, kind, recipe, encoded["test"]), Clock()
         if not distributed.shared():
             first.look()
         for callback in (*([first] if distributed.shared() else []), clock, *callbacks):
@@ -165,7 +165,7 @@ def run(recipe: Recipe, callbacks: Iterable[TrainerCallback] = ()) -> Result:
         trainable_parameters=trained,
         head_parameters=trained_head,
         seconds=seconds,
-        tokens_per_second=measured.tokens_per_second(kind, encoded["train"], config, recipe, clock.stepping),
+        tokens_per_second=throughput.tokens_per_second(kind, encoded["train"], config, recipe, clock.stepping),
         rows={name: len(part) for name, part in encoded.items()},
         split=split,
         data=rows,

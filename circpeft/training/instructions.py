@@ -18,7 +18,7 @@ from transformers.trainer_utils import EvalLoopOutput
 from ..recipes import Recipe
 from ..tasks import InstructionTask
 from . import distributed
-from .even import IGNORED, EvenTrainer
+from .exact_trainer import IGNORED, EvenTrainer
 from .tokens import count, longest, mapped, tokenizer_of
 
 AUTO = AutoModelForCausalLM

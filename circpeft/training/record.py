@@ -17,7 +17,7 @@ from .. import memory, results
 from ..recipes import Recipe
 from ..results import Result
 from . import distributed
-from .before import Before
+from .baseline_eval import Before
 
 # Of the test split's predictions that a record keeps: all class numbers, and so many of texts.
 TEXTS_KEPT = 200

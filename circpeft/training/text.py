@@ -19,7 +19,7 @@ from transformers.trainer_utils import EvalPrediction
 
 from ..recipes import Recipe
 from ..tasks import Task
-from .even import EvenTrainer
+from .exact_trainer import EvenTrainer
 from .tokens import count, longest, mapped, tokenizer_of
 
 AUTO = AutoModelForSequenceClassification

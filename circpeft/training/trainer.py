@@ -18,8 +18,8 @@ from transformers import PreTrainedModel, Trainer, TrainingArguments
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 
 from .. import methods
-from ..ops.checks import nearest
 from ..recipes import Recipe
+from ..suggest import nearest
 from . import base_model, distributed
 
 # transformers 5 has another name for it, and means to forget the old one.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from circpeft import results
+from circpeft import files, results
 from circpeft.results import Failure, Result
 
 
@@ -106,7 +106,7 @@ class Folder:
         data |= {"printed_model": printed_model, "started": "2026-01-02T03:04:05+00:00", "commit": "0123456789ab"}
         data |= {"code": "abcdef012345", "cells": self.cells, "left_out": self.left_out, **changes}
         path = self.path / "sweeps" / f"{data['name']}.json"
-        results.write_atomically(path, json.dumps(data))
+        files.write_atomically(path, json.dumps(data))
         return path
 
 

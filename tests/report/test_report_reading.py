@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from circpeft import report, results
+from circpeft import files, report, results
 
 
 def test_finds_records_failures_and_sweeps_anywhere_below(folder):
@@ -92,7 +92,7 @@ def test_a_damaged_sweep_is_listed_and_its_runs_are_read(folder, changes, reason
 
 def test_a_damaged_failure_and_a_damaged_run_file_are_listed(folder):
     folder.finished("good")
-    results.write_atomically(results.failure_path("bad", folder.path), "{}")
+    files.write_atomically(results.failure_path("bad", folder.path), "{}")
     (folder.path / "run.json").write_text("[")
     reasons = {problem.path.name: problem.reason for problem in report.scan(folder.path).problems}
     assert set(reasons) == {"bad.json", "run.json"} and "has schema None" in reasons["bad.json"]

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-FOLDER = Path(__file__).resolve().parents[1] / "data" / "entailment"
+FOLDER = Path(__file__).resolve().parents[2] / "data" / "entailment"
 SPLITS = {"train": 500, "validation": 100, "test": 100}  # pairs of each phenomenon
 PHENOMENA = (
     "role_reversal passive relative_clause prepositional_phrase conjunction disjunction negation quantifier".split()

@@ -12,9 +12,9 @@ import torch
 from datasets import Dataset
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from ..files import write_atomically
 from ..recipes import Recipe
-from ..results import write_atomically
-from . import distributed, measured
+from . import distributed, throughput
 
 KEPT = 20  # predictions
 
@@ -33,7 +33,7 @@ def look(training: Trainer, task: Any, kind: ModuleType, recipe: Recipe, rows: D
     """Look at the model as it is. Draws nothing: the order of the training data is to depend on the seed alone."""
     with torch.random.fork_rng():
         found = training.predict(rows, metric_key_prefix="test")
-        flops, base_flops = measured.flops_per_token(training, training.model, kind, recipe)
+        flops, base_flops = throughput.flops_per_token(training, training.model, kind, recipe)
     first = kind.predictions(task, found.predictions)[:KEPT]
     return Before(found.metrics["test_score"], first, flops, base_flops)
 

@@ -13,7 +13,7 @@ from transformers import (
 )
 
 from circpeft import inject
-from circpeft.hf_peft.bypassed import bypassed
+from circpeft.hf_peft.uncalled_layers import uncalled_layers
 
 SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "intermediate_size": 32, "num_attention_heads": 2}
 
@@ -54,8 +54,8 @@ def test_named_they_are_refused(method, name):
 
 def test_the_same_name_elsewhere_is_no_reason(method):
     inject(siglip(), method(target_modules=[r"self_attn.out_proj"]))
-    assert {name.rsplit(".", 1)[-1] for name in bypassed(mamba())} == {"x_proj", "dt_proj", "out_proj"}
-    assert list(bypassed(siglip())) == ["vision_model.head.attention.out_proj"]
+    assert {name.rsplit(".", 1)[-1] for name in uncalled_layers(mamba())} == {"x_proj", "dt_proj", "out_proj"}
+    assert list(uncalled_layers(siglip())) == ["vision_model.head.attention.out_proj"]
 
 
 def test_all_linear_of_a_model_without_linear_layers_says_so(method):
@@ -76,7 +76,7 @@ def test_what_is_excluded_is_not_warned_of(method, recwarn):
 
 def test_a_model_inside_of_another(method):
     model = nn.ModuleDict({"a": mamba(), "b": nn.ModuleDict({"out_proj": nn.Linear(4, 4)})})
-    assert {name.split(".")[0] for name in bypassed(model)} == {"a"}
+    assert {name.split(".")[0] for name in uncalled_layers(model)} == {"a"}
     with pytest.raises(TypeError, match="the fused kernel of mamba reads the weight of layer 'a"):
         inject(model, method(target_modules=["out_proj"]))
 
@@ -89,6 +89,6 @@ def test_wavlms_attention_calls_none_of_its_layers():
     for name, layer in model.named_modules():
         layer.register_forward_hook(lambda *_, name=name: called.append(name))
     model(torch.randn(1, 400))
-    found = bypassed(model)
+    found = uncalled_layers(model)
     assert len(found) == 4 and not {*found} & {*called}
     assert {"encoder.layers.0.feed_forward.output_dense"} <= {*called}

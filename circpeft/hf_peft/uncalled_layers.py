@@ -20,10 +20,10 @@ READ = {
 }
 
 
-def bypassed(model: nn.Module) -> dict[str, str]:
+def uncalled_layers(model: nn.Module) -> dict[str, str]:
     """Names of linear layers whose weight a model reads without calling them, each with what does so.
 
-    >>> bypassed(nn.Sequential(nn.MultiheadAttention(4, 2)))
+    >>> uncalled_layers(nn.Sequential(nn.MultiheadAttention(4, 2)))
     {'0.out_proj': 'nn.MultiheadAttention'}
     """
     found, kinds = {}, {}

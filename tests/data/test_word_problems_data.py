@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).resolve().parents[1] / "data" / "word_problems"
+FOLDER = Path(__file__).resolve().parents[2] / "data" / "word_problems"
 SPLITS = {"train": 2000, "validation": 200, "test": 400}
 # Written out here, not taken from the generator: the story of each kind with its numbers as #, its first name as \1 and
 # its things as \2, and the answer by those numbers.
