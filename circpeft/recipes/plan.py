@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ..ops.block_size import block_size_of
 from ..results import default_folder
 from ..suggest import nearest
 from .parsing import profile as profile_settings
@@ -214,6 +213,8 @@ def _of_row(row: Row, profile: str, own_model: bool, common: dict[str, Any], giv
     else:
         hidden = _hidden_size(common["model"])
     if row.blocks:
+        from ..ops.block_size import block_size_of  # loads torch, which `circpeft --help` must not
+
         made["hyperparameters"]["block_size"] = block_size_of(hidden, row.blocks)
     return made
 

@@ -29,7 +29,7 @@ def test_a_failed_notebook_makes_the_exit_code_1_and_is_reported(tmp_path, capsy
     assert cli.main(["course", "--profile", "smoke", "--output-dir", runs, "--quiet", bad, good]) == 1
     out = capsys.readouterr().out
     assert "01_b failed in cell 2 (In [3]): ValueError: no\n    | x = 1\n    | raise ValueError('no')" in out
-    assert "1 of 2 notebooks ran to their end: " in out and "index.html" in out
+    assert "1 of 2 notebooks finished: " in out and "index.html" in out
 
 
 def test_one_notebook_with_parameters_runs_through(tmp_path, capsys):
@@ -71,11 +71,8 @@ def test_wrong_usage_of_run_is_exit_code_2(tmp_path, capsys, arguments, message)
         ([], "COMMAND"),
         (["corse"], "unknown command 'corse'; did you mean 'course'?"),
         (["course", "--prifile", "cpu"], "unknown arguments: --prifile"),
-        (
-            ["train", "c3a", "--max-length", "64"],
-            "arguments: --max-length 64; a run's settings are given as --set max_",
-        ),
-        (["sweep", "c3a-2", "--epochs=1"], "arguments: --epochs=1; a run's settings are given as --set epochs VALUE"),
+        (["train", "c3a", "--max-length", "64"], "arguments: --max-length 64; set it with --set max_length VALUE"),
+        (["sweep", "c3a-2", "--epochs=1"], "arguments: --epochs=1; set it with --set epochs VALUE"),
         (["train", "c3a", "--sed", "1"], "unknown arguments: --sed 1 (see `circpeft train --help`)"),
         (["course", "--cell-timeout", "soon"], "invalid float value: 'soon'"),
         (["run"], "NOTEBOOK"),
@@ -124,8 +121,8 @@ def test_every_command_has_help_with_an_example(capsys):
 
 def test_lab_becomes_jupyterlab_on_the_first_notebook(monkeypatch, tmp_path, capsys):
     called = []
-    monkeypatch.setattr(cli.os, "execv", lambda program, arguments: called.append((program, arguments)))
-    monkeypatch.setattr(cli, "repository", lambda: tmp_path)
+    monkeypatch.setattr(cli.lab.os, "execv", lambda program, arguments: called.append((program, arguments)))
+    monkeypatch.setattr(cli.lab, "repository", lambda: tmp_path)
     assert cli.main(["lab"]) == 2 and called == []
     assert "00_start.ipynb is missing" in capsys.readouterr().err
     (tmp_path / "notebooks").mkdir()

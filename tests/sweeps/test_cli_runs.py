@@ -13,7 +13,11 @@ def test_a_sweep_prints_its_end_and_a_second_one_skips(sweep_file, tmp_path, cap
     file, folder = sweep_file(["c3a", "c3a:block_size=7"]), ["--output-dir", str(tmp_path / "out")]
     assert cli.main(["sweep", str(file), *folder, "--quiet"]) == 1
     said = capsys.readouterr().out
-    assert "2 runs: 1 finished, 0 on record before, 1 failed" in said and "block_size=7 does not divide 32" in said
+    assert (
+        ": 1 finished, 0 skipped (already on record), 1 failed" in said
+        and "2 runs in " in said
+        and "block_size=7 does not divide 32" in said
+    )
     assert f"circpeft report {tmp_path / 'out'}" in said
     file = sweep_file(["c3a"])
     assert cli.main(["sweep", str(file), *folder, "--quiet", "--json"]) == 0
@@ -58,7 +62,7 @@ def test_train_takes_a_cell_of_a_table(monkeypatch, capsys, tmp_path):
     )
     assert cli.main(command[:3]) == 2
     said = capsys.readouterr().err
-    assert "5 cells of cdvft-1 are meant; choose one: --row 'FF' --column" in said
+    assert "5 cells of cdvft-1 match; choose one, such as: --row 'FF' --column" in said
 
 
 @pytest.mark.parametrize(
@@ -78,10 +82,10 @@ def test_train_takes_a_cell_of_a_table(monkeypatch, capsys, tmp_path):
         (["train", "c3a", "--row", "LoRA"], "--row and --column choose a cell of a table"),
         (["report", "nowhere"], "there is no folder 'nowhere'"),
         (["report", ".", "--format", "lateks"], "unknown format 'lateks'; did you mean 'latex'?"),
-        (["report", ".", "--output", "x.pdf"], "no format ends in '.pdf'"),
+        (["report", ".", "--output", "x.pdf"], "no format has the suffix '.pdf'"),
         (["sweep", "none.toml"], "there is no recipe file 'none.toml'"),
         (["sweep", "cdvft-1", "--profile", "smoke", "--workers", "0"], "workers must be at least 1, got 0"),
-        (["train"], "which method?"),
+        (["train"], "no method given; name one, as in `circpeft train c3a --task entailment`"),
         (["train", "c3b"], "unknown method 'c3b'; did you mean 'c3a'?"),
         (["train", "c3a", "--task", "entailmnt"], "unknown task 'entailmnt'; did you mean 'entailment'?"),
         (["train", "c3a", "--table", "cdvft-1"], "a cell of a table has its own method and task"),

@@ -1,0 +1,82 @@
+"""What the `train` and `sweep` commands share: the options of a run, and early checks that need no PyTorch."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+from typing import Any
+
+from circpeft.course.parameters import PROFILES, RequestError
+from circpeft.recipes import SETTINGS, TABLES
+from circpeft.suggest import nearest
+
+CONSTANTS = {"true": True, "yes": True, "false": False, "no": False, "none": None}
+EXIT_CODES = "exit codes: 0 every run has a record, 1 a run failed, 2 wrong usage, 130 interrupted"
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Add the options that `train` and `sweep` share."""
+    parser.epilog += f"\n\n{EXIT_CODES}"
+    parser.add_argument(
+        "--profile",
+        default="",
+        metavar="NAME",
+        help=f"default settings: {', '.join(PROFILES[:-1])} or {PROFILES[-1]} (default: cpu)",
+    )
+    parser.add_argument(
+        "--set",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help=f"change a setting of the profile; repeatable. Settings: {', '.join(SETTINGS)}",
+    )
+    parser.add_argument(
+        "--output-dir", default="", metavar="FOLDER", help="folder for the records (default: a folder in runs/)"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, one object per line")
+    parser.add_argument("--quiet", action="store_true", help="show no progress bar")
+
+
+def read_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings given with `--set`, with their values read as Python literals.
+
+    Raises: RequestError for an unknown setting, a setting given twice, an unknown profile or an unknown table.
+    """
+    if options.profile and options.profile not in PROFILES:
+        raise RequestError(f"unknown profile {options.profile!r}; {nearest(options.profile, PROFILES)}")
+    if options.table and not options.table.endswith(".toml") and options.table not in TABLES:
+        raise RequestError(f"unknown table {options.table!r}; {nearest(options.table, TABLES)}")
+    settings: dict[str, Any] = {}
+    for name, text in options.set:
+        if name not in SETTINGS:
+            raise RequestError(f"unknown setting {name!r}; {nearest(name, SETTINGS)}")
+        if name in settings:
+            raise RequestError(f"setting {name!r} is given twice")
+        settings[name] = _read_value(text)
+    return settings
+
+
+def _read_value(text: str) -> Any:
+    """Return the constant or Python literal that a text spells, or the text itself."""
+    if text.lower() in CONSTANTS:
+        return CONSTANTS[text.lower()]
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def hint(command: str, unknown: list[str]) -> str:
+    """Return the advice for arguments that a command does not know.
+
+    >>> hint("train", ["--epochs", "3"])
+    '; set it with --set epochs VALUE'
+    >>> hint("run", ["--fast"])
+    ' (see `circpeft run --help`)'
+    """
+    if command in ("train", "sweep"):
+        names = [argument[2:].partition("=")[0].replace("-", "_") for argument in unknown if argument[:2] == "--"]
+        if known := [name for name in names if name in SETTINGS]:
+            return f"; set it with --set {known[0]} VALUE"
+    return f" (see `circpeft {command} --help`)"

@@ -1,0 +1,122 @@
+"""The `sweep` command: run every cell of a paper's table, or the runs that a TOML file lists."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from circpeft.cli.settings import add_settings, read_settings
+from circpeft.course.parameters import RequestError
+from circpeft.recipes import TABLES
+
+if TYPE_CHECKING:
+    from circpeft.recipes import CellRecipe, Plan
+    from circpeft.sweeps import Done, Outcome
+
+
+def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the command to a parser."""
+    parser = add_command(
+        "sweep",
+        "Run all cells of a paper's table, or the runs listed in a TOML file. Runs that have a record are skipped; "
+        "interrupted runs resume.",
+        "circpeft sweep cdvft-1 --profile smoke --seeds 2\n  "
+        "circpeft sweep my_sweep.toml --workers 4\n  "
+        "circpeft sweep c3a-2 --profile paper --seeds 5 --ray 10.0.0.1:6379 --gpus 0.5",
+    )
+    parser.add_argument("table", help=f"{', '.join(TABLES)}, or the path of a TOML file")
+    parser.add_argument(
+        "--seeds", type=int, default=None, metavar="N", help="runs per cell (default: the file's number, or 1)"
+    )
+    parser.add_argument(
+        "--row", action="append", default=[], metavar="TEXT", help="run only this row, as printed; repeatable"
+    )
+    parser.add_argument(
+        "--column", action="append", default=[], metavar="TEXT", help="run only this column, as printed; repeatable"
+    )
+    parser.add_argument(
+        "--data", default="", metavar="FOLDER", help="folder with one data folder per task, instead of the hub"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="runs at a time on this machine (default: 1)"
+    )
+    parser.add_argument("--ray", default="", metavar="ADDRESS", help="run on a Ray cluster: host:port, auto or local")
+    parser.add_argument(
+        "--gpus", type=float, default=None, metavar="SHARE", help="with --ray: GPUs per run, such as 1 or 0.5"
+    )
+    add_settings(parser)
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Run the sweep and report its outcome; return 1 if a run failed.
+
+    Raises: RequestError for a plan that cannot be run.
+    """
+    settings = read_settings(options)
+    if options.table.endswith(".toml") and (options.row or options.column):
+        raise RequestError("--row and --column choose from a printed table; with a TOML file, edit its lists instead")
+    from circpeft import sweeps
+    from circpeft.training.logging_filters import quiet
+
+    quiet()
+    plan = _plan(options, settings)
+    try:
+        outcome = sweeps.run_sweep(
+            plan,
+            workers=options.workers,
+            ray=options.ray,
+            gpus=options.gpus,
+            progress=not options.quiet,
+            told=_print_run if options.json else None,
+        )
+    except sweeps.SweepError as error:
+        raise RequestError(str(error)) from error
+    except sweeps.Stopped as error:
+        print(f"\ncircpeft sweep: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted. Finished runs are kept; the same command resumes the sweep.", file=sys.stderr)
+        raise
+    print(sweeps.summary(outcome) if options.json else _summary(outcome))
+    return 1 if outcome.failed else 0
+
+
+def _plan(options: argparse.Namespace, settings: dict[str, Any]) -> Plan:
+    """Return the plan of a printed table or of a TOML file."""
+    from circpeft import recipes
+
+    common = {"data": options.data, "output_dir": options.output_dir, **settings}
+    try:
+        if options.seeds is not None:
+            recipes.seeds_of(options.seeds)
+        if options.table.endswith(".toml"):
+            return recipes.plan_file(options.table, options.profile, options.seeds or 0, **common)
+        chosen = {"rows": options.row, "columns": options.column}
+        return recipes.plan_table(options.table, options.profile or "cpu", options.seeds or 1, **chosen, **common)
+    except (ValueError, TypeError, FileNotFoundError) as error:
+        raise RequestError(str(error)) from error
+
+
+def _print_run(done: Done, recipe: CellRecipe) -> None:
+    """Print the end of one run as a line of JSON."""
+    row = {name: value for name, value in asdict(done).items() if name not in ("record", "traceback")}
+    print(json.dumps(row | {"row": recipe.row, "column": recipe.column, "seed": recipe.seed}), flush=True)
+
+
+def _summary(outcome: Outcome) -> str:
+    """Return the text that ends a sweep."""
+    lines = [f"failed: {name}: {error}" for name, error in outcome.failed.items()]
+    lines += [f"left out: {entry['row'] or entry['column']}: {entry['reason']}" for entry in outcome.left_out]
+    total = len(outcome.finished) + len(outcome.skipped) + len(outcome.failed)
+    lines.append(
+        f"{total} runs in {outcome.seconds:.0f} s: {len(outcome.finished)} finished, "
+        f"{len(outcome.skipped)} skipped (already on record), {len(outcome.failed)} failed"
+    )
+    lines.append(f"records: {outcome.folder / 'results'}")
+    lines.append(f"show the table: circpeft report {outcome.folder}")
+    return "\n".join(lines)

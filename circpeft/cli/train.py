@@ -1,0 +1,153 @@
+"""The `train` command: train one run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from circpeft.cli.settings import add_settings, read_settings
+from circpeft.course.parameters import RequestError
+from circpeft.recipes import LEARNING_RATES, TABLES
+
+if TYPE_CHECKING:
+    from circpeft.recipes import Recipe
+    from circpeft.results import Result
+
+SHOWN = ("task", "label", "seed", "metric", "score", "test_score", "trainable_parameters", "seconds", "state")
+
+
+def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the command to a parser."""
+    parser = add_command(
+        "train",
+        "Train one run: a method on a task, or one cell of a paper's table. Under torchrun or accelerate launch, all "
+        "their processes train it together.",
+        "circpeft train c3a:block_size=64 --task entailment --set epochs 1\n  "
+        "torchrun --nproc-per-node 2 -m circpeft train --table cdvft-3 --row LaMDA --column 'GSM8K Acc.' "
+        "--profile paper",
+    )
+    parser.add_argument(
+        "method",
+        nargs="?",
+        default="",
+        help=f"{', '.join(LEARNING_RATES)}; add hyperparameters after colons, such as c3a:block_size=64",
+    )
+    parser.add_argument("--task", default="", metavar="NAME", help="name of the task (default: entailment)")
+    parser.add_argument("--data-dir", default="", metavar="FOLDER", help="data folder of the task, instead of the hub")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: 0)")
+    parser.add_argument(
+        "--table", default="", metavar="NAME", help=f"run one cell of this printed table: {', '.join(TABLES)}"
+    )
+    parser.add_argument("--row", default="", metavar="TEXT", help="the cell's row, as printed")
+    parser.add_argument("--column", default="", metavar="TEXT", help="the cell's column, as printed")
+    add_settings(parser)
+    parser.set_defaults(execute=execute)
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Train the run, or read its record if there is one, and print its scores.
+
+    Raises: RequestError for a run that cannot be trained.
+    """
+    settings = read_settings(options)
+    _check_combination(options)
+    from transformers.utils import logging as transformers_logging
+
+    from circpeft import training
+    from circpeft.training.logging_filters import quiet
+
+    quiet()
+    try:
+        recipe = _cell(options, settings) if options.table else _recipe(options, settings)
+        training.check([recipe])
+    except (ValueError, TypeError, FileNotFoundError) as error:
+        raise RequestError(str(error)) from error
+    verbosity = transformers_logging.get_verbosity()
+    if options.quiet:
+        transformers_logging.set_verbosity_error()  # this hides the Trainer's progress bar
+    try:
+        # The Trainer logs to stdout, which is kept for the result.
+        with open(os.devnull, "w") as devnull, redirect_stdout(devnull if options.quiet else sys.stderr):
+            result = training.run(recipe)
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+    if int(os.environ.get("RANK", 0)) == 0:
+        _print_result(recipe, result, as_json=options.json)
+    training.distributed.leave()
+    return 0
+
+
+def _check_combination(options: argparse.Namespace) -> None:
+    """Raise RequestError if the options do not say which run to train."""
+    if options.table and (options.method or options.task):
+        raise RequestError("a cell of a table has its own method and task; leave out either these or --table")
+    if not options.table and (options.row or options.column):
+        raise RequestError("--row and --column choose a cell of a table; add --table")
+    if not options.table and not options.method:
+        task = options.task or "entailment"
+        raise RequestError(f"no method given; name one, as in `circpeft train c3a --task {task}`, or use --table")
+
+
+def _cell(options: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
+    """Return the recipe of one cell of a printed table."""
+    from circpeft import recipes
+
+    cells = recipes.plan_table(
+        options.table,
+        options.profile or "cpu",
+        [options.seed],
+        rows=[options.row] if options.row else [],
+        columns=[options.column] if options.column else [],
+        output_dir=options.output_dir,
+        **settings,
+    ).cells
+    if len(cells) > 1:
+        choices = "; ".join(f"--row {cell.row!r} --column {cell.column!r}" for cell in cells[:4])
+        raise RequestError(f"{len(cells)} cells of {options.table} match; choose one, such as: {choices}")
+    return replace(cells[0], data_dir=_absolute(options.data_dir)) if options.data_dir else cells[0]
+
+
+def _recipe(options: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
+    """Return the recipe of a method on a task."""
+    from circpeft import recipes, results, tasks
+
+    task = options.task or "entailment"
+    method, hyperparameters = recipes.parse_method(options.method)
+    return recipes.Recipe(
+        task,
+        method,
+        hyperparameters=hyperparameters,
+        data_dir=_absolute(options.data_dir) if options.data_dir else "",
+        seed=options.seed,
+        output_dir=str(Path(options.output_dir or results.default_folder("train")).resolve()),
+        **recipes.settings_of(options.profile or "cpu", tasks.get(task).kind, settings),
+    )
+
+
+def _absolute(folder: str) -> str:
+    return str(Path(folder).expanduser().resolve())
+
+
+def _print_result(recipe: Recipe, result: Result, as_json: bool) -> None:
+    """Print the scores of a run and the paths of its record and its weights."""
+    from circpeft import results, training
+
+    record = str(results.path_of(recipe.name, recipe.output_dir))
+    folder = training.weights_of(recipe)
+    weights = str(folder) if folder.is_dir() else ""  # the record may be older than this call, its weights deleted
+    if as_json:
+        scores = {name: getattr(result, name) for name in SHOWN}
+        print(json.dumps({**scores, "record": record, "weights": weights}))
+        return
+    scores = f"validation {result.metric} {result.score:.3f}, test {result.test_score:.3f}"
+    print(f"{recipe.label} on {recipe.task}, seed {recipe.seed}: {scores}, {result.seconds:.0f} s")
+    print(f"record: {record}")
+    if weights:
+        print(f"{folder.parent.name.removesuffix('s')}: {weights}")
