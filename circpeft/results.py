@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import subprocess
@@ -12,11 +11,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from .files import write_atomically
+from .fingerprint import fingerprint
 
 SCHEMA = 3
 ROOT = Path(__file__).resolve().parents[1]
-# Parts of the package that start runs or show results, and decide nothing about them.
-NOT_MAKING = {"cli", "course", "plots", "report", "sweeps"}
 PACKAGES = ("circpeft", "torch", "transformers", "peft", "datasets", "accelerate", "numpy")
 
 
@@ -102,13 +100,11 @@ def default_folder(name: str) -> Path:
 
 @cache
 def code_version() -> str:
-    """Fingerprint of the package's source: a record made by other code is not taken for one made by this."""
-    digest = hashlib.sha256()
-    package = Path(__file__).parent
-    for path in sorted(package.rglob("*.py")):
-        if path.relative_to(package).parts[0] not in NOT_MAKING:
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
+    """Return the fingerprint of the code that training executes, as it was when first asked for.
+
+    A record with another one is not read: its run is repeated. Changed prose leaves it as it is; see `fingerprint`.
+    """
+    return fingerprint()
 
 
 def path_of(name: str, output_dir: str | Path) -> Path:

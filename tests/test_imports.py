@@ -21,7 +21,7 @@ HELPS = {
     "benchmarking": "methods",
 }  # modules that belong to a layer under a name of their own
 # Below all of them: importable from everywhere, and importing nothing of the package.
-BELOW = {"files", "suggest"}
+BELOW = {"files", "fingerprint", "suggest"}
 # Beside the layers: these import ops and each other, nothing else, so that they work without a model.
 BESIDE = {
     "costs",
