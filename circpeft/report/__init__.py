@@ -1,4 +1,4 @@
-"""What runs have left behind, read and shown: tables beside the papers' print, figures, a page, files to take away.
+"""Records of runs as tables beside the papers' printed ones, figures, an HTML page and files for other programs.
 
 >>> from circpeft import report
 >>> report.compared(report.empty(), "cdvft-1").query("row == 'LoRA'").iloc[0].printed

@@ -1,4 +1,4 @@
-"""What was found, as files for other programs and papers: CSV, Markdown, LaTeX, JSON, HTML."""
+"""Files of tables and runs for other programs and papers: CSV, Markdown, LaTeX, JSON, HTML."""
 
 from __future__ import annotations
 
@@ -17,20 +17,39 @@ from .page import page
 from .records import Found, Sweep
 from .runs import failures_table, problems_table, runs_table, sweeps_table
 
-# Of the runs, what a paper's table has room for.
-BRIEF = ["task", "label", "model", "seed", "metric", "test_score", "trainable_parameters", "seconds", "peak_bytes"]
+# The columns of the runs that fit into a table of a paper.
+PAPER_COLUMNS = [
+    "task",
+    "label",
+    "model",
+    "seed",
+    "metric",
+    "test_score",
+    "trainable_parameters",
+    "seconds",
+    "peak_bytes",
+]
 
 
 def export(found: Found, table: str | None, format: str, path: str | Path, sweep: Sweep | None = None) -> Path:
-    """Write a table, or all runs, to a file, whole or not at all; returns its path.
+    """Write a table, or all runs, to a file, atomically: the file is complete, or unchanged after an error.
 
-    CSV and JSON hold every number at full precision in the long form; Markdown and LaTeX (with the package booktabs)
-    hold the wide form of a table, and the main columns of runs; HTML is the page of `page`.
+    CSV and JSON hold the long form, every number at full precision. Markdown and LaTeX (which needs the package
+    booktabs) hold the wide form of a table, or the main columns of the runs. HTML is the page of `page`.
 
-    Args: ``table``: as in `compared`, or None for the runs (JSON: with sweeps, failures and unusable files; HTML: with
-    every sweep's table); ``format``: one of `FORMATS`; ``sweep``: which sweep of the table (HTML shows them all).
+    Args:
+        found: what `scan` read.
+        table: as in `compared`, or None for the runs. For None, JSON also holds sweeps, failures and unusable files,
+            and HTML shows the tables of all sweeps.
+        format: one of `FORMATS`.
+        path: the file to write.
+        sweep: the table's sweep to write (HTML shows all of them).
 
-    Raises: ValueError for an unknown format or table, with the nearest.
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: the format or the table is unknown; the message names the nearest.
     """
     if format not in FORMATS:
         raise ValueError(f"unknown format {format!r}; {nearest(format, FORMATS)}")
@@ -44,10 +63,10 @@ def _csv(found: Found, table: str | None, sweep: Sweep | None) -> str:
 
 
 def _readable(found: Found, table: str | None, sweep: Sweep | None) -> pd.DataFrame:
-    """The frame of Markdown and LaTeX: texts alone, the row's name in the first column."""
+    """Return the frame of Markdown and LaTeX: text cells, with the row names in the first column."""
     if table is not None:
         return wide(compared(found, table, sweep)).reset_index()
-    frame = runs_table(found)[BRIEF]
+    frame = runs_table(found)[PAPER_COLUMNS]
     scores = [f"{score:.4f}" for score in frame.test_score]
     seconds = [f"{value:.1f}" for value in frame.seconds]
     return frame.assign(test_score=scores, seconds=seconds).astype(str)
@@ -74,7 +93,7 @@ def _latex(found: Found, table: str | None, sweep: Sweep | None) -> str:
 
 
 def _records(frame: pd.DataFrame) -> list[dict]:
-    # JSON has no NaN: what is not known is null.
+    # JSON has no NaN: an unknown value is null.
     return [
         {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
         for row in frame.to_dict("records")
@@ -84,13 +103,13 @@ def _records(frame: pd.DataFrame) -> list[dict]:
 def _json(found: Found, table: str | None, sweep: Sweep | None) -> str:
     if table is None:
         tables = {"runs": runs_table, "sweeps": sweeps_table, "failures": failures_table, "problems": problems_table}
-        made: dict = {name: _records(make(found)) for name, make in tables.items()}
+        document: dict = {name: _records(to_frame(found)) for name, to_frame in tables.items()}
     else:
-        of = sweep or next(iter(found.sweeps_of(table)), None)
-        about = ("name", "table", "profile", "seeds", "statistic", "printed_model", "started", "commit", "code")
-        made = {"table": table, "sweep": {name: getattr(of, name) for name in about} if of else None}
-        made["cells"] = _records(compared(found, table, sweep))
-    return json.dumps(made, indent=1, ensure_ascii=False) + "\n"
+        source = sweep or next(iter(found.sweeps_of(table)), None)
+        fields = ("name", "table", "profile", "seeds", "statistic", "printed_model", "started", "commit", "code")
+        document = {"table": table, "sweep": {name: getattr(source, name) for name in fields} if source else None}
+        document["cells"] = _records(compared(found, table, sweep))
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
 def _html(found: Found, table: str | None, sweep: Sweep | None) -> str:

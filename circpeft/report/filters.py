@@ -1,4 +1,4 @@
-"""Parts of what was found: by task, method, model, profile, seed or table."""
+"""Selection of runs by task, method, model, profile, seed or table."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ NAMES = ("task", "method", "model", "profile", "seed", "table")
 
 
 def _values(run: Run | FailedRun) -> dict[str, tuple]:
-    """What a run is, by the names of the filters."""
+    """Return the values of a run by filter name."""
     settings = run.result.settings if isinstance(run, Run) else run.failure.settings
-    made = {name: (settings.get(name),) for name in ("task", "method", "model", "seed")}
-    return made | {"profile": (run.profile,), "table": run.tables}
+    values = {name: (settings.get(name),) for name in ("task", "method", "model", "seed")}
+    return values | {"profile": (run.profile,), "table": run.tables}
 
 
 def choices(found: Found) -> dict[str, list]:
-    """What each filter may be, from the runs, the failures and the cells of sweeps that were found."""
+    """Return the possible values of each filter, from the runs, the failures and the cells of the sweeps."""
     seen: dict[str, set] = {name: set() for name in NAMES}
     for run in (*found.runs, *found.failures):
         for name, values in _values(run).items():
@@ -29,12 +29,12 @@ def choices(found: Found) -> dict[str, list]:
         seen["table"].add(sweep.title)
         seen["profile"].add(sweep.profile)
         for cell in sweep.cells:
-            for name, value in _of_cell(cell).items():
+            for name, value in _cell_values(cell).items():
                 seen[name].add(value)
     return {name: sorted(values - {None, ""}) for name, values in seen.items()}
 
 
-def _of_cell(cell: Cell) -> dict[str, Any]:
+def _cell_values(cell: Cell) -> dict[str, Any]:
     return {"task": cell.task, "method": cell.label.split(":")[0], "seed": cell.seed}
 
 
@@ -44,10 +44,10 @@ def _wanted(found: Found, filters: dict[str, Any]) -> dict[str, set]:
         if value is None:
             continue
         values = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
-        there = [*known[name], *(PRINTED if name == "table" else ())]
+        allowed = [*known[name], *(PRINTED if name == "table" else ())]
         for one in values:
-            if one not in there:
-                raise ValueError(f"unknown {name} {one!r}; {nearest(one, dict.fromkeys(there))}")
+            if one not in allowed:
+                raise ValueError(f"unknown {name} {one!r}; {nearest(one, dict.fromkeys(allowed))}")
         wanted[name] = set(values)
     return wanted
 
@@ -61,11 +61,12 @@ def filtered(
     seed: int | Iterable[int] | None = None,
     table: str | Iterable[str] | None = None,
 ) -> Found:
-    """The runs, failures and cells of sweeps that fit every filter; a filter is one value, several, or None for all.
+    """Return the runs, failures and sweep cells that pass every filter.
 
-    Files that cannot be used stay: nobody knows which filter they would fit.
+    A filter is one value, several values, or None for all. Unusable files stay: what they hold is not known.
 
-    Raises: ValueError for a value that nothing found has, with the nearest.
+    Raises:
+        ValueError: no run has this value; the message names the nearest.
 
     >>> filtered(Found(__import__("pathlib").Path()), task="sst2")
     Traceback (most recent call last):
@@ -78,15 +79,15 @@ def filtered(
     def fits(values: dict[str, tuple]) -> bool:
         return all(name not in values or not chosen.isdisjoint(values[name]) for name, chosen in wanted.items())
 
-    runs = {(run.folder, run.name): run for run in (*found.failures, *found.runs)}  # a record goes before a failure
+    runs = {(run.folder, run.name): run for run in (*found.failures, *found.runs)}  # a record overrides a failure
     sweeps = []
     for sweep in found.sweeps:
         if not fits({"profile": (sweep.profile,), "table": (sweep.title,)}):
             continue
         cells = []
         for cell in sweep.cells:
-            values = {name: (value,) for name, value in _of_cell(cell).items()}
-            if (run := runs.get((sweep.folder, cell.run))) is not None:  # only a run knows its model
+            values = {name: (value,) for name, value in _cell_values(cell).items()}
+            if (run := runs.get((sweep.folder, cell.run))) is not None:  # a cell does not name its model
                 values |= {"model": _values(run)["model"]}
             cells += [cell] if fits(values) else []
         sweeps.append(replace(sweep, cells=tuple(cells)))

@@ -1,4 +1,4 @@
-"""The wide form of a table, for reading: rows and columns as in print, a cell "printed | ours±spread (difference)"."""
+"""The wide form of a table: rows and columns as printed, each cell a text "printed | ours±spread (difference)"."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pandas as pd
 from ..papers.numbers import half_unit, is_number
 from .records import STATES
 
-NOTHING = "-"
+EMPTY = "-"
 
 
 def compact(value: float) -> str:
-    """A count as the papers print it.
+    """Return a count as the papers print it.
 
     >>> compact(18_432), compact(1.41e9), compact(12)
     ('18.43K', '1.41G', '12')
@@ -25,17 +25,17 @@ def compact(value: float) -> str:
 
 
 def _places(printed: str) -> int:
-    # One in the last printed digit is 10^-places; two where nothing is printed.
+    # One unit of the last printed digit is 10^-places. Unprinted cells get two places.
     return round(-math.log10(2 * half_unit(printed))) if is_number(printed) else 2
 
 
 def _ours(line) -> str:
-    """Ours with its spread and difference, or how far its runs are."""
+    """Return the text of our side: value, spread and difference, or the states of the runs."""
     counts = {state: getattr(line, state) for state in STATES}
-    wanted = sum(counts.values())
+    total = sum(counts.values())
     missing = ", ".join(f"{n} {state}" for state, n in counts.items() if n and state != "finished")
     if math.isnan(line.ours):
-        return missing or ("left out" if line.reason and line.kind == "score" else NOTHING)
+        return missing or ("left out" if line.reason and line.kind == "score" else EMPTY)
     if line.kind == "parameters":
         return f"{line.ours:,.0f}"
     if line.kind == "flops":
@@ -47,23 +47,23 @@ def _ours(line) -> str:
     words += "" if math.isnan(line.spread) else f"±{line.spread:.{places}f}"
     words += "" if math.isnan(line.difference) else f" ({round(line.difference, places) + 0.0:+.{places}f})"
     words += " negative loss" if line.metric == "negative_loss" else ""
-    return words + (f" [{line.finished} of {wanted}; {missing}]" if missing else "")
+    return words + (f" [{line.finished} of {total}; {missing}]" if missing else "")
 
 
 def shown(frame: pd.DataFrame) -> pd.DataFrame:
-    """The long table with two more columns of text: ``ours_shown`` as in the wide form, and ``cell``, both sides.
+    """Return the table of `compared` with two more columns of text for display.
 
-    A column without any print shows ours alone.
+    ``ours_shown`` is our side of a cell; ``cell`` is "printed | ours", or only ours in an unprinted column.
     """
     ours = [_ours(line) for line in frame.itertuples()]
     in_print = set(frame.column[frame.printed != ""])
     lines = zip(frame.column, frame.printed, ours, strict=True)
-    cells = [f"{printed or NOTHING} | {own}" if column in in_print else own for column, printed, own in lines]
+    cells = [f"{printed or EMPTY} | {text}" if column in in_print else text for column, printed, text in lines]
     return frame.assign(ours_shown=ours, cell=cells)
 
 
 def wide(frame: pd.DataFrame) -> pd.DataFrame:
-    """A table of `compared` as it is read: rows and columns in their order, each cell a text.
+    """Return the table of `compared` in wide form: its rows and columns in printed order, each cell a text.
 
     >>> from circpeft import report
     >>> wide(report.compared(report.empty(), "cdvft-1")).loc["VeRA", "Avg."]
@@ -71,5 +71,5 @@ def wide(frame: pd.DataFrame) -> pd.DataFrame:
     """
     rows, columns = list(dict.fromkeys(frame.row)), list(dict.fromkeys(frame.column))
     cells = {(line.row, line.column): line.cell for line in shown(frame).itertuples()}
-    made = [[cells.get((row, column), "") for column in columns] for row in rows]
-    return pd.DataFrame(made, index=pd.Index(rows, name="row"), columns=columns)
+    texts = [[cells.get((row, column), "") for column in columns] for row in rows]
+    return pd.DataFrame(texts, index=pd.Index(rows, name="row"), columns=columns)

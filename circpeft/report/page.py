@@ -1,4 +1,4 @@
-"""The results as one HTML page that asks the network for nothing: tables, figures, failures, unusable files."""
+"""The results as one HTML page that needs no network: tables, figures, runs, failures and unusable files."""
 
 from __future__ import annotations
 
@@ -20,9 +20,21 @@ from .records import Found, Sweep
 from .runs import failures_table, problems_table, runs_table
 from .template import PAGE, SCRIPT, STYLE
 
-SCALE = 1.5  # dots of a picture for each pixel that it takes on the page
-LONG = ("row", "column", "printed", "ours", "spread", "seeds", "difference", "finished", "failed", "pending", "label")
-RUNS = (
+SCALE = 1.5  # image pixels per pixel on the page, for sharp pictures on dense screens
+LONG_COLUMNS = (
+    "row",
+    "column",
+    "printed",
+    "ours",
+    "spread",
+    "seeds",
+    "difference",
+    "finished",
+    "failed",
+    "pending",
+    "label",
+)
+RUN_COLUMNS = (
     "task",
     "label",
     "model",
@@ -40,16 +52,21 @@ RUNS = (
     "folder",
     "finished",
 )
-EXACT = ("seed", "seeds", "trainable_parameters", "peak_bytes", "finished", "failed", "pending")
+WHOLE_NUMBERS = ("seed", "seeds", "trainable_parameters", "peak_bytes", "finished", "failed", "pending")
 
 
 def page(found: Found, table: str | None = None) -> str:
-    """The page's HTML: every sweep's table, or those of one table; then figures, runs, failures and unusable files.
+    """Return the HTML of the page: tables of sweeps, figures, runs, failed runs and unusable files.
 
-    Raises: ValueError for a table that is neither printed nor found, with the nearest.
+    Args:
+        found: what `scan` read.
+        table: show only this table; by default the tables of all sweeps.
+
+    Raises:
+        ValueError: the table is neither printed nor that of a sweep; the message names the nearest.
     """
-    shown_tables = _tables(found, table)
-    runs, run_columns = _cells(runs_table(found)[list(RUNS)])
+    table_values = _tables(found, table)
+    runs, run_columns = _cells(runs_table(found)[list(RUN_COLUMNS)])
     failures, failure_columns = _cells(failures_table(found), where="pre", error="text failed", remedy="text")
     problems, problem_columns = _cells(problems_table(found), reason="text", remedy="text")
     return (
@@ -60,7 +77,7 @@ def page(found: Found, table: str | None = None) -> str:
             style=Markup(STYLE),
             script=Markup(SCRIPT),
             written=datetime.now(UTC).isoformat(sep=" ", timespec="minutes"),
-            tables=shown_tables,
+            tables=table_values,
             panels=_panels([*(figure for x in AXES for figure in scatter(found, x)), *spectra(found)]),
             runs=runs,
             run_columns=run_columns,
@@ -88,14 +105,16 @@ def _table(found: Found, name: str, sweep: Sweep | None, number: int) -> dict:
     in_print = set(frame.column[frame.printed != ""])
     for (_, column), cell in cells.items():
         cell["beside_print"] = column in in_print
-    lines, long = _cells(frame[[*LONG, "reason"]], reason="text")
-    title, about = name, "Nobody has swept this table: the print alone."
+    lines, long = _cells(frame[[*LONG_COLUMNS, "reason"]], reason="text")
+    title, about = name, "No sweep of this table was found: only the printed values are shown."
     if sweep:
         where = str(sweep.folder.relative_to(found.folder))
         title = ", ".join([name, sweep.profile, *([where] if where != "." else [])])
-        about = f"{sweep.statistic.capitalize()} of {sweep.seeds} seeds ± standard deviation; commit {sweep.commit}, "
+        about = f"{sweep.statistic.capitalize()} over {sweep.seeds} seeds ± standard deviation. Commit {sweep.commit}, "
         about += f"started {sweep.started}."
-        about += " In each cell the print first, ours below it, the difference in brackets." if sweep.table else ""
+        about += (
+            " A cell shows the printed value, below it ours, and the difference in brackets." if sweep.table else ""
+        )
     return {
         "title": title,
         "anchor": f"table-{number}",
@@ -109,26 +128,26 @@ def _table(found: Found, name: str, sweep: Sweep | None, number: int) -> dict:
 
 
 def _cell(line) -> dict:
-    """One cell of the page: what it shows, and the number that it is sorted by (ours, or else the print)."""
-    words, _, more = line.ours_shown.partition(" [")
+    """Return the parts of one cell of the page, and its sort key (our value, or else the printed one)."""
+    text, _, more = line.ours_shown.partition(" [")
     value = line.printed_value if math.isnan(line.ours) else line.ours
-    own, _, difference = words.partition(" (")
+    ours, _, difference = text.partition(" (")
     states = [state for state in ("failed", "unreadable", "pending") if getattr(line, state)]
     return {
         "printed": line.printed,
-        "ours": own,
+        "ours": ours,
         "difference": f"({difference}" if difference else "",
         "sign": {"-": "minus", "+": "plus"}[difference[0]] if difference.strip("+-0.)") else "quiet",
         "more": f"[{more}" if more else "",
-        "look": "own" if not math.isnan(line.ours) else (*states, "quiet")[0],
+        "style": "ours" if not math.isnan(line.ours) else (*states, "quiet")[0],
         "value": None if math.isnan(value) else value,
         "reason": line.reason,
     }
 
 
-def _cells(frame: pd.DataFrame, **looks: str) -> tuple[list[dict], dict[str, str]]:
-    """Rows for the template, numbers as (value, text); and how each column looks: "n" for numbers."""
-    kinds = {name: looks.get(name, "n" if pd.api.types.is_numeric_dtype(frame[name]) else "") for name in frame}
+def _cells(frame: pd.DataFrame, **styles: str) -> tuple[list[dict], dict[str, str]]:
+    """Return the rows for the template, numbers as (value, text), and the style of each column ("n" for numbers)."""
+    kinds = {name: styles.get(name, "n" if pd.api.types.is_numeric_dtype(frame[name]) else "") for name in frame}
     rows = frame.to_dict("records")
     for row in rows:
         row.update({name: _number(name, row[name]) for name, kind in kinds.items() if kind == "n"})
@@ -138,20 +157,20 @@ def _cells(frame: pd.DataFrame, **looks: str) -> tuple[list[dict], dict[str, str
 def _number(name: str, value: Real) -> tuple[str, str]:
     if pd.isna(value):
         return "NaN", ""
-    return repr(float(value)), f"{value:,.0f}" if name in EXACT or abs(value) >= 1e5 else f"{value:,.4g}"
+    return repr(float(value)), f"{value:,.0f}" if name in WHOLE_NUMBERS or abs(value) >= 1e5 else f"{value:,.4g}"
 
 
 def _panels(figures: list[go.Figure]) -> dict[str, list[dict]]:
-    """Pictures of the figures by what stands in front of the colon of their titles: the task and the model."""
-    made: dict[str, list[dict]] = {}
+    """Return the figures as pictures, grouped by task and model: the part of their titles before the colon."""
+    pictures: dict[str, list[dict]] = {}
     for figure in figures:
-        picture = plots.static(figure, SCALE)
-        words = figure.layout.title.text
-        made.setdefault(words.partition(":")[0], []).append(
+        png = plots.static(figure, SCALE)
+        title = figure.layout.title.text
+        pictures.setdefault(title.partition(":")[0], []).append(
             {
-                "alt": f"{words}: {figure.layout.yaxis.title.text} against {figure.layout.xaxis.title.text}",
-                "width": round(int.from_bytes(picture[16:20]) / SCALE),  # bytes 16 to 19 of a PNG are its width
-                "code": base64.b64encode(picture).decode(),
+                "alt": f"{title}: {figure.layout.yaxis.title.text} against {figure.layout.xaxis.title.text}",
+                "width": round(int.from_bytes(png[16:20]) / SCALE),  # bytes 16 to 19 of a PNG hold its width
+                "code": base64.b64encode(png).decode(),
             }
         )
-    return made
+    return pictures

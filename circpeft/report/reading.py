@@ -1,4 +1,4 @@
-"""Reading of a folder of runs: nothing in it is fatal, and nothing is dropped without a word."""
+"""The reader of folders of runs: every file is either read or listed as a problem; no file stops the reading."""
 
 from __future__ import annotations
 
@@ -17,41 +17,44 @@ from ..suggest import nearest
 from .records import PRINTED, Cell, FailedRun, Found, Problem, Run, Sweep
 
 SWEEP_SCHEMA = 1
-KINDS = ("results", "failed", "sweeps")  # names of the folders that hold what is read
-LONG = {"losses": [], "spectra": {}, "predictions": [], "start_predictions": []}
+KINDS = ("results", "failed", "sweeps")  # names of the folders that are read
+NOT_KEPT = {"losses": [], "spectra": {}, "predictions": [], "start_predictions": []}
 TEXTS = ("task", "method", "label", "metric", "device", "finished")
 COUNTS = ("seed", "trainable_parameters", "peak_bytes")
 NUMBERS = ("score", "test_score", "start_score", "seconds", "tokens_per_second")
-MAYBE = ("flops_per_token", "base_flops_per_token")
+OPTIONAL_NUMBERS = ("flops_per_token", "base_flops_per_token")
 REMEDIES = {
-    "results": "delete it and run again; if it is no record of a run, move it out of this folder",
-    "failed": "delete it; the run is tried again when its sweep or notebook is started again",
-    "sweeps": "start the sweep again: it writes this file anew, and reads the runs that are finished",
-    "run": "delete it; the profile of the runs beside it is then not known",
+    "results": "delete it and run again; if it is not a record, move it out of this folder",
+    "failed": "delete it; restart the sweep or notebook to repeat the run",
+    "sweeps": "start the sweep again: it rewrites this file and reuses the finished runs",
+    "run": "delete it; the profile of the runs in this folder is then unknown",
 }
 
 
 def scan(folder: str | Path | None = None) -> Found:
-    """All runs, failures and sweeps under a folder, and the files among them that cannot be used.
+    """Read all runs, failures and sweeps under a folder, and list the files that cannot be used.
 
-    Args: ``folder``: any folder above or at an output folder; None takes ``runs`` beside the package.
+    Args:
+        folder: an output folder, or a folder above several. None reads ``runs`` beside the package, which may be
+            missing.
 
-    Raises: FileNotFoundError for a folder that is named and not there.
+    Raises:
+        FileNotFoundError: the named folder does not exist; the message names the nearest one beside it.
     """
     root = results.ROOT / "runs" if folder is None else Path(folder).expanduser()
     if folder is not None and not root.is_dir():
-        beside = sorted(p.name for p in root.parent.iterdir() if p.is_dir()) if root.parent.is_dir() else []
-        raise FileNotFoundError(f"{str(root)!r} is not a folder; {nearest(root.name, beside)}")
+        siblings = sorted(p.name for p in root.parent.iterdir() if p.is_dir()) if root.parent.is_dir() else []
+        raise FileNotFoundError(f"{str(root)!r} is not a folder; {nearest(root.name, siblings)}")
     problems: list[Problem] = []
     records: dict[tuple[Path, str], Result] = {}
     failures: dict[tuple[Path, str], Failure] = {}
     sweeps: list[Sweep] = []
-    there: set[tuple[Path, str]] = set()
+    record_files: set[tuple[Path, str]] = set()
     for kind, path in _files(root):
         key = (path.parents[1], path.stem)
         try:
             if kind == "results":
-                there.add(key)
+                record_files.add(key)
                 records[key] = _record(path)
             elif kind == "failed":
                 failures[key] = _failure(path)
@@ -63,39 +66,39 @@ def scan(folder: str | Path | None = None) -> Found:
     def state(folder: Path, name: str) -> str:
         if (folder, name) in records:
             return "finished"
-        if (folder, name) in there:
+        if (folder, name) in record_files:
             return "unreadable"
         return "failed" if (folder, name) in failures else "pending"
 
     sweeps = [replace(s, cells=tuple(replace(c, state=state(s.folder, c.run)) for c in s.cells)) for s in sweeps]
     profiles = _course_profiles({folder for folder, _ in (*records, *failures)}, problems)
-    of: dict[tuple[Path, str], tuple[str, list[str]]] = {}
+    sweeps_of_run: dict[tuple[Path, str], tuple[str, list[str]]] = {}
     for sweep in sweeps:
         for run in {cell.run for cell in sweep.cells}:
-            of.setdefault((sweep.folder, run), (sweep.profile, []))[1].append(sweep.title)
+            sweeps_of_run.setdefault((sweep.folder, run), (sweep.profile, []))[1].append(sweep.title)
 
-    def belongs(key: tuple[Path, str]) -> dict[str, Any]:
-        profile, tables = of.get(key, (profiles.get(key[0], ""), []))
+    def membership(key: tuple[Path, str]) -> dict[str, Any]:
+        profile, tables = sweeps_of_run.get(key, (profiles.get(key[0], ""), []))
         return {"profile": profile, "tables": tuple(dict.fromkeys(tables))}
 
-    runs = [Run(name, at, record, **belongs((at, name))) for (at, name), record in records.items()]
+    runs = [Run(name, folder, record, **membership((folder, name))) for (folder, name), record in records.items()]
     failed = [
-        FailedRun(name, at, failure, (at, name) in there, **belongs((at, name)))
-        for (at, name), failure in failures.items()
+        FailedRun(name, folder, failure, (folder, name) in record_files, **membership((folder, name)))
+        for (folder, name), failure in failures.items()
     ]
     return Found(root, tuple(runs), tuple(failed), tuple(sweeps), tuple(problems))
 
 
 def _files(root: Path) -> Iterator[tuple[str, Path]]:
-    """(kind, path) of every JSON file in a folder of one of the three names, in the order of their paths."""
-    for at, folders, files in os.walk(root):
+    """Yield (kind, path) of every JSON file in a folder named like one of the `KINDS`, in the order of their paths."""
+    for directory, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        kind = os.path.basename(at)
+        kind = os.path.basename(directory)
         if kind in KINDS:
             for name in sorted(files):
-                # A name with a dot in front is one that is being written.
+                # A name that begins with a dot belongs to a file that is being written.
                 if name.endswith(".json") and not name.startswith("."):
-                    yield kind, Path(at) / name
+                    yield kind, Path(directory) / name
 
 
 def _reason(path: Path, error: Exception) -> str:
@@ -108,12 +111,12 @@ def _record(path: Path) -> Result:
     record = results.read(path)
     expected = [(name, (str,)) for name in TEXTS] + [(name, (int,)) for name in COUNTS]
     expected += [("settings", (dict,))] + [(name, (Real,)) for name in NUMBERS]
-    expected += [(name, (Real, type(None))) for name in MAYBE]
+    expected += [(name, (Real, type(None))) for name in OPTIONAL_NUMBERS]
     for name, kinds in expected:
         _typed(name, getattr(record, name), kinds)
     for name, kind in (("hyperparameters", dict), ("model", str)):
         _typed(name, record.settings.get(name), (kind,))
-    return replace(record, **LONG)
+    return replace(record, **NOT_KEPT)
 
 
 def _failure(path: Path) -> Failure:
@@ -128,55 +131,56 @@ def _failure(path: Path) -> Failure:
 
 
 def _sweep(path: Path) -> Sweep:
-    own = [f.name for f in fields(Sweep) if f.name not in ("folder", "cells", "left_out")]
-    data = _object(path, [*own, "cells", "left_out"], SWEEP_SCHEMA)
+    own_fields = [f.name for f in fields(Sweep) if f.name not in ("folder", "cells", "left_out")]
+    data = _object(path, [*own_fields, "cells", "left_out"], SWEEP_SCHEMA)
     if data["table"] and data["table"] not in PRINTED:
-        raise ValueError(f"stands for the unknown table {data['table']!r}; {nearest(data['table'], PRINTED)}")
+        raise ValueError(f"is a sweep of the unknown table {data['table']!r}; {nearest(data['table'], PRINTED)}")
     if data["statistic"] not in ("mean", "median"):
         raise ValueError(f"has the unknown statistic {data['statistic']!r}; expected mean or median")
-    parts = [f.name for f in fields(Cell) if f.name != "state"]
+    cell_fields = [f.name for f in fields(Cell) if f.name != "state"]
     for cell in data["cells"]:
-        _complete(cell, parts, "a cell")
+        _complete(cell, cell_fields, "a cell")
         _typed("seed of a cell", cell["seed"], (int,))
     for cell in data["left_out"]:
-        _complete(cell, ["row", "column", "reason"], "what it leaves out")
-    cells = tuple(Cell(**{name: cell[name] for name in parts}) for cell in data["cells"])
-    values = {name: data[name] for name in own}
+        _complete(cell, ["row", "column", "reason"], "an entry of left_out")
+    cells = tuple(Cell(**{name: cell[name] for name in cell_fields}) for cell in data["cells"])
+    values = {name: data[name] for name in own_fields}
     return Sweep(**values, folder=path.parents[1], cells=cells, left_out=tuple(data["left_out"]))
 
 
 def _object(path: Path, names: list[str], schema: int) -> dict:
     data = json.loads(path.read_text(encoding="utf-8"))
-    found = data.get("schema") if isinstance(data, dict) else None
-    if found != schema:
-        raise ValueError(f"has schema {found!r}, expected {schema}")
-    _complete(data, names, "it")
+    stated = data.get("schema") if isinstance(data, dict) else None
+    if stated != schema:
+        raise ValueError(f"has schema {stated!r}, expected {schema}")
+    _complete(data, names, "the file")
     return data
 
 
-def _complete(data: object, names: list[str], what: str) -> None:
+def _complete(data: object, names: list[str], part: str) -> None:
+    """Raise ValueError unless an object has all these names."""
     missing = [name for name in names if not isinstance(data, dict) or name not in data]
     if missing:
-        raise ValueError(f"lacks {', '.join(missing)} in {what}")
+        raise ValueError(f"lacks {', '.join(missing)} in {part}")
 
 
 def _typed(name: str, value: object, kinds: tuple[type, ...]) -> None:
-    """Raise ValueError unless a value is of one of these types; a number must be finite, and True is none."""
+    """Raise ValueError unless a value has one of these types; a number must be finite, and True is not a number."""
     if not isinstance(value, kinds) or isinstance(value, bool) or isinstance(value, Real) and not math.isfinite(value):
-        wanted = {str: "a text", int: "a whole number", Real: "a finite number", dict: "a table", type(None): "nothing"}
-        raise ValueError(f"has {name} = {value!r}, expected {' or '.join(wanted[kind] for kind in kinds)}")
+        names = {str: "a string", int: "a whole number", Real: "a finite number", dict: "an object", type(None): "null"}
+        raise ValueError(f"has {name} = {value!r}, expected {' or '.join(names[kind] for kind in kinds)}")
 
 
 def _course_profiles(folders: set[Path], problems: list[Problem]) -> dict[Path, str]:
-    """Profile of each folder that a run of the course has made; its `run.json` tells."""
-    found = {}
+    """Return the profile of each folder that a run of the course wrote, from its ``run.json``."""
+    profiles = {}
     for folder in sorted(folders):
         path = folder / "run.json"
         if path.is_file():
             try:
                 data = json.loads(path.read_text(encoding="utf-8"))
-                _complete(data, ["profile"], "it")
-                found[folder] = str(data["profile"])
+                _complete(data, ["profile"], "the file")
+                profiles[folder] = str(data["profile"])
             except (OSError, ValueError) as error:
                 problems.append(Problem(path, _reason(path, error), REMEDIES["run"]))
-    return found
+    return profiles

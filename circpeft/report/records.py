@@ -1,4 +1,4 @@
-"""What is found in a folder of runs: finished runs, failed ones, sweeps with their cells, and files that are none."""
+"""Types of what a folder of runs holds: finished runs, failed runs, sweeps with their cells, and unusable files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..papers.printed import TABLES
 from ..results import ROOT, Failure, Result
 from ..suggest import nearest
 
-# Table 1 of C3A holds formulas, which no run can measure.
+# Without Table 1 of C3A: it holds formulas, which a run cannot measure.
 PRINTED = tuple(f"{paper}-{table}" for paper, table in TABLES if (paper, table) != ("c3a", "1"))
 STATES = ("finished", "failed", "pending", "unreadable")
 
@@ -19,12 +19,11 @@ class Run:
     """A finished run.
 
     Args:
-        name: file name of its record, without the ending.
-        folder: the output folder that it is in.
-        result: its record; what is long in it (losses, spectra, predictions) is left out, and is read again from `path`
-            where it is shown.
-        profile: of the sweep or the course run that it belongs to; "" where none tells.
-        tables: the sweeps that it belongs to, by their tables' names, or by their own where they stand for no table.
+        name: file name of the record, without its suffix.
+        folder: output folder of the run.
+        result: the record without its long parts (losses, spectra, predictions); read `path` for those.
+        profile: profile of its sweep or course run; "" if unknown.
+        tables: titles of the sweeps that the run belongs to (see `Sweep.title`).
     """
 
     name: str
@@ -35,13 +34,13 @@ class Run:
 
     @property
     def path(self) -> Path:
-        """Its record."""
+        """Return the path of the record."""
         return self.folder / "results" / f"{self.name}.json"
 
 
 @dataclass(frozen=True)
 class FailedRun:
-    """A run that ended in an error; `has_record` where there is a record of it all the same, made at another time."""
+    """A run that ended in an error; `has_record` says that a record of it, from another time, exists as well."""
 
     name: str
     folder: Path
@@ -52,13 +51,13 @@ class FailedRun:
 
     @property
     def path(self) -> Path:
-        """The file that tells of it."""
+        """Return the path of the file that describes the failure."""
         return self.folder / "failed" / f"{self.name}.json"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One seed of one cell of a sweep: where it stands, what is run for it, and how far that is (see `STATES`)."""
+    """One seed of one cell of a sweep: its place in the table, its run, and the state of that run (see `STATES`)."""
 
     row: str
     column: str
@@ -72,7 +71,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep: the table that it stands for ("" for one of a user's own), its cells, and what it leaves out and why."""
+    """A sweep: its printed table ("" for a sweep of your own), its cells, and what it leaves out and why."""
 
     name: str
     table: str
@@ -89,13 +88,13 @@ class Sweep:
 
     @property
     def title(self) -> str:
-        """The printed table's name, or the sweep's own where it stands for none."""
+        """Return the name of its printed table, or its own name if it has none."""
         return self.table or self.name
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A file that could not be used: which, why, and what to do about it."""
+    """An unusable file: its path, the reason, and what to do about it."""
 
     path: Path
     reason: str
@@ -104,7 +103,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Found:
-    """Everything that was found under a folder."""
+    """Everything that `scan` read under a folder."""
 
     folder: Path
     runs: tuple[Run, ...] = ()
@@ -113,17 +112,18 @@ class Found:
     problems: tuple[Problem, ...] = field(default=())
 
     def sweeps_of(self, table: str) -> tuple[Sweep, ...]:
-        """The sweeps of a table, the one that was started last first; none for a printed table that nobody swept.
+        """Return the sweeps of a table, latest start first; an empty tuple if a printed table has no sweep.
 
-        Raises: ValueError for a name that is neither a printed table nor a sweep, with the nearest.
+        Raises:
+            ValueError: the name is neither a printed table nor a sweep; the message names the nearest.
         """
         known = list(dict.fromkeys([*PRINTED, *(sweep.title for sweep in self.sweeps)]))
         if table not in known:
             raise ValueError(f"unknown table {table!r}; {nearest(table, known)}")
-        own = [sweep for sweep in self.sweeps if sweep.title == table]
-        return tuple(sorted(own, key=lambda sweep: sweep.started, reverse=True))
+        matching = [sweep for sweep in self.sweeps if sweep.title == table]
+        return tuple(sorted(matching, key=lambda sweep: sweep.started, reverse=True))
 
 
 def empty(folder: str | Path | None = None) -> Found:
-    """Nothing found, in a folder or in the repository's runs."""
+    """Return a `Found` without any runs, for a folder or for ``runs`` in the repository."""
     return Found(Path(folder) if folder else ROOT / "runs")

@@ -1,4 +1,4 @@
-"""Tables of what was found, as pandas frames: runs, failures, sweeps, and files that cannot be used."""
+"""Runs, failures, sweeps and unusable files as pandas frames."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 from ..results import Result
 from .records import STATES, Found
 
-RUNS = ("run", "folder", "task", "method", "label", "model", "profile", "tables", "seed", "metric")
+IDENTITY = ("run", "folder", "task", "method", "label", "model", "profile", "tables", "seed", "metric")
 MEASURED = (
     "score",
     "test_score",
@@ -23,38 +23,38 @@ MEASURED = (
     "seconds",
     "tokens_per_second",
 )
-PLACE = ("device", "commit", "code", "finished")
+PROVENANCE = ("device", "commit", "code", "finished")
 
 
 def adapter_flops(result: Result) -> float | None:
-    """FLOPs a token that the method adds to a forward pass; None where they were not counted."""
+    """Return the FLOPs per token that the method adds to a forward pass; None if they were not counted."""
     if result.flops_per_token is None or result.base_flops_per_token is None:
         return None
     return result.flops_per_token - result.base_flops_per_token
 
 
 def relative(path: Path, folder: Path) -> str:
-    """A path as seen from the folder that was read."""
+    """Return a path relative to the folder that was read."""
     return str(path.relative_to(folder))
 
 
 def runs_table(found: Found) -> pd.DataFrame:
-    """A row a finished run, with its scores as fractions and everything else in base units."""
+    """Return one row per finished run: scores as fractions, everything else in base units."""
     rows = []
     for run in found.runs:
         result = run.result
         row = {"run": run.name, "folder": relative(run.folder, found.folder), "profile": run.profile}
         row |= {name: getattr(result, name) for name in ("task", "method", "label", "seed", "metric")}
         row |= {"model": result.settings.get("model", ""), "tables": ", ".join(run.tables)}
-        row |= {name: getattr(result, name) for name in (*MEASURED, *PLACE)}
+        row |= {name: getattr(result, name) for name in (*MEASURED, *PROVENANCE)}
         rows.append(row | {"adapter_flops_per_token": adapter_flops(result)})
-    frame = pd.DataFrame(rows, columns=[*RUNS, *MEASURED, "adapter_flops_per_token", *PLACE])
+    frame = pd.DataFrame(rows, columns=[*IDENTITY, *MEASURED, "adapter_flops_per_token", *PROVENANCE])
     counted = ["flops_per_token", "base_flops_per_token", "adapter_flops_per_token"]
     return frame.astype(dict.fromkeys(counted, float))  # None becomes NaN even in a column of nothing else
 
 
 def failures_table(found: Found) -> pd.DataFrame:
-    """A row a failed run: what it was, its error, and the end of the traceback."""
+    """Return one row per failed run: its settings, its error, the end of the traceback, and what to do."""
     rows = []
     for run in found.failures:
         failure, settings = run.failure, run.failure.settings
@@ -68,9 +68,9 @@ def failures_table(found: Found) -> pd.DataFrame:
                 "error": failure.error,
                 "where": "\n".join(failure.traceback.strip().splitlines()[-4:]),
                 "finished": failure.finished,
-                "remedy": "there is a record of this run, made at another time: compare their commits"
+                "remedy": "a record of this run from another time exists: compare their commits"
                 if run.has_record
-                else "mend the cause, then start the sweep or notebook again: finished runs are read, this one is run",
+                else "fix the cause, then start the sweep or notebook again: it reuses finished runs",
             }
         )
     names = ["run", "folder", "task", "method", "seed", "error", "where", "finished", "remedy"]
@@ -78,13 +78,13 @@ def failures_table(found: Found) -> pd.DataFrame:
 
 
 def problems_table(found: Found) -> pd.DataFrame:
-    """A row a file that cannot be used: which, why, and what to do."""
+    """Return one row per unusable file: its path, the reason, and what to do."""
     rows = [(relative(p.path, found.folder), p.reason, p.remedy) for p in found.problems]
     return pd.DataFrame(rows, columns=["file", "reason", "remedy"])
 
 
 def sweeps_table(found: Found) -> pd.DataFrame:
-    """A row a sweep, with the states of its runs; a run that several cells share is counted once."""
+    """Return one row per sweep, with the number of runs in each state; a run shared by several cells counts once."""
     rows = []
     for sweep in found.sweeps:
         runs = {cell.run: cell.state for cell in sweep.cells}

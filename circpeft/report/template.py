@@ -1,4 +1,4 @@
-"""The results page: its HTML, style and script, all inline, so that it opens from a disk without a network."""
+"""HTML, style and script of the results page, all inline, so that the page opens from disk without a network."""
 
 STYLE = """
 :root { --ink: #1f2328; --quiet: #59636e; --rule: #d1d9e0; --shade: #f6f8fa; }
@@ -15,7 +15,7 @@ tbody th { font-weight: 500; position: sticky; left: 0; background: white; }
 thead th { cursor: pointer; position: sticky; top: 0; background: var(--shade); z-index: 1; user-select: none; }
 thead th:hover { background: #e6ebf0; } th.up::after { content: " \\25B2"; } th.down::after { content: " \\25BC"; }
 .n { text-align: right; font-variant-numeric: tabular-nums; } td.text { white-space: normal; min-width: 14rem; }
-td .print { color: var(--quiet); display: block; } td .own { font-weight: 600; } .minus { color: #a40e26; }
+td .print { color: var(--quiet); display: block; } td .ours { font-weight: 600; } .minus { color: #a40e26; }
 .plus { color: #116329; } .failed { color: #a40e26; font-weight: 600; } .pending, .unreadable { color: #7d4e00; }
 pre { background: var(--shade); padding: .5rem; margin: .2rem 0; white-space: pre-wrap; font-size: .8rem; }
 .figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(34rem, 100%), 1fr)); gap: .8rem; }
@@ -26,7 +26,7 @@ pre { background: var(--shade); padding: .5rem; margin: .2rem 0; white-space: pr
 """
 
 SCRIPT = """
-const key = cell => cell.dataset.v === undefined ? cell.textContent.trim() : Number(cell.dataset.v);
+const sortKey = cell => cell.dataset.v === undefined ? cell.textContent.trim() : Number(cell.dataset.v);
 const empty = value => value === "" || Number.isNaN(value);
 function compare(a, b) {
   if (empty(a) || empty(b)) return empty(a) - empty(b);
@@ -36,7 +36,7 @@ document.querySelectorAll("thead th").forEach(head => head.addEventListener("cli
   const at = head.cellIndex, body = head.closest("table").tBodies[0], down = head.classList.contains("up");
   head.parentNode.querySelectorAll("th").forEach(other => other.classList.remove("up", "down"));
   head.classList.add(down ? "down" : "up");
-  const rows = [...body.rows].map(row => [key(row.cells[at]), row]);
+  const rows = [...body.rows].map(row => [sortKey(row.cells[at]), row]);
   rows.sort(([a], [b]) => empty(a) || empty(b) ? compare(a, b) : (down ? -1 : 1) * compare(a, b));
   body.append(...rows.map(([, row]) => row));
 }));
@@ -57,16 +57,15 @@ PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="icon" href="data:,"><title>circpeft: results</title><style>{{ style }}</style></head><body><main>
 <h1>circpeft: results</h1>
-<p class="quiet">Under {{ found.folder }}: finished runs {{ found.runs | length }}, failed
-{{ found.failures | length }}, sweeps {{ found.sweeps | length }}, unusable files {{ found.problems | length }}. Written
-{{ written }}.</p>
+<p class="quiet">{{ found.folder }}: {{ found.runs | length }} finished runs, {{ found.failures | length }} failed runs,
+{{ found.sweeps | length }} sweeps, {{ found.problems | length }} unusable files. Page written {{ written }}.</p>
 <nav>{% for table in tables %}<a href="#{{ table.anchor }}">{{ table.title }}</a>{% endfor %}
 {%- if panels %}<a href="#figures">figures</a>{% endif %}<a href="#runs">runs</a>
 {%- if failures %}<a href="#failures">failures</a>{% endif %}
 {%- if problems %}<a href="#problems">unusable files</a>{% endif %}</nav>
-<p><input id="filter" type="search" placeholder="show only rows with these words" aria-label="filter of all tables">
+<p><input id="filter" type="search" placeholder="filter rows by these words" aria-label="filter rows of all tables">
 <span id="left" class="quiet"></span></p>
-<p class="quiet">A click on a column's head sorts a table by it.</p>
+<p class="quiet">Click on a column head to sort by that column.</p>
 {% macro long(columns, rows) -%}
 <div class="wide"><table><thead><tr>
 {%- for name, kind in columns.items() %}<th{% if kind == "n" %} class="n"{% endif %}>{{ name }}</th>{% endfor -%}
@@ -85,23 +84,23 @@ PAGE = """<!DOCTYPE html>
 {%- for cell in cells %}<td{% if cell.value is not none %} data-v="{{ cell.value }}"{% endif %}
 {%- if cell.reason %} title="{{ cell.reason }}"{% endif %}>
 {%- if cell.beside_print %}<span class="print">{{ cell.printed or "-" }}</span>{% endif -%}
-<span class="{{ cell.look }}">{{ cell.ours }}</span>
+<span class="{{ cell.style }}">{{ cell.ours }}</span>
 {%- if cell.difference %} <span class="{{ cell.sign }}">{{ cell.difference }}</span>{% endif -%}
 {% if cell.more %} <span class="quiet">{{ cell.more }}</span>{% endif %}</td>
 {%- endfor %}</tr>{% endfor %}</tbody></table></div>
-<details><summary>every cell with its numbers, seeds and states</summary>{{ long(table.long, table.lines) }}</details>
+<details><summary>numbers, seeds and states of every cell</summary>{{ long(table.long, table.lines) }}</details>
 {% if table.left_out %}<details><summary>{{ table.left_out | length }} left out</summary><ul>
-{%- for left in table.left_out %}<li>{{ left.row or "every row" }}, {{ left.column or "every column" }}:
+{%- for left in table.left_out %}<li>{{ left.row or "all rows" }}, {{ left.column or "all columns" }}:
 {{ left.reason }}</li>{% endfor %}</ul></details>{% endif %}
 {% endfor %}
 {% if panels %}<h2 id="figures">Figures</h2>
-<p class="quiet">Points are means over the seeds, whiskers their standard deviation. Memory is the peak of allocated
+<p class="quiet">Points are means over the seeds; error bars are standard deviations. Memory is the peak of allocated
 device memory on a GPU, and of the whole process on a CPU.</p>
 {% for title, pictures in panels.items() %}<h3>{{ title }}</h3><div class="figures">
 {%- for picture in pictures %}<img alt="{{ picture.alt }}" width="{{ picture.width }}" loading="lazy"
 src="data:image/png;base64,{{ picture.code }}">{% endfor %}</div>{% endfor %}{% endif %}
 <h2 id="runs">Runs</h2>{{ long(run_columns, runs) }}
 {% if failures %}<h2 id="failures">Failed runs</h2>{{ long(failure_columns, failures) }}{% endif %}
-{% if problems %}<h2 id="problems">Files that cannot be used</h2>{{ long(problem_columns, problems) }}{% endif %}
+{% if problems %}<h2 id="problems">Unusable files</h2>{{ long(problem_columns, problems) }}{% endif %}
 </main><script>{{ script }}</script></body></html>
 """

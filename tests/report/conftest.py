@@ -1,4 +1,4 @@
-"""Made-up records, written as runs write them: for what reads them, no training is needed."""
+"""Made-up records in the format of real runs, so that tests of their readers need no training."""
 
 import json
 import random
@@ -25,7 +25,7 @@ def made_up(
     long=20,
     **settings,
 ) -> Result:
-    """A record whose numbers are given, the rest as of a real run; `long` sets how long its lists are."""
+    """Return a record with these numbers and otherwise realistic values; `long` is the length of its lists."""
     draw = random.Random(f"{task} {label} {seed}")
     method, *options = label.split(":")
     spectrum = sorted((draw.random() for _ in range(rank)), reverse=True) + [0.0] * (max(long, rank) - rank)
@@ -73,7 +73,7 @@ def made_up(
 
 @dataclass
 class Folder:
-    """An output folder of made-up runs, and the manifest of a sweep over them."""
+    """An output folder of made-up runs, and the file of a sweep over them."""
 
     path: Path
     cells: list[dict] = field(default_factory=list)
@@ -93,12 +93,12 @@ class Folder:
         self.cells.append({**values, "label": label, "seed": seed, "run": name})
 
     def scored(self, row, column, scores, state="finished", **values) -> None:
-        """Seeds of one cell, a finished run each, with these test scores."""
-        printed = values.pop("printed_task", True)
+        """Add a finished run per seed to one cell, with these test scores."""
+        printed_task = values.pop("printed_task", True)
         for seed, score in enumerate(scores):
             label, task = values.get("label", "lora:r=8"), values.get("task", "sst2")
             name = "".join(c if c.isalnum() else "-" for c in f"{task} {label} {row} {column} {seed}")
-            self.cell(row, column, name, seed, task, label, printed)
+            self.cell(row, column, name, seed, task, label, printed_task)
             self.finished(name, test_score=score, seed=seed, **values)
 
     def sweep(self, table="cdvft-1", statistic="median", printed_model=True, **changes) -> Path:
@@ -117,5 +117,5 @@ def folder(tmp_path: Path) -> Folder:
 
 @pytest.fixture
 def record():
-    """Makes the values of a record, as they stand in its file."""
+    """Return a function that gives the values of a record as in its file."""
     return lambda **values: asdict(made_up(**values))

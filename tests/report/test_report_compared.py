@@ -1,4 +1,4 @@
-"""A printed table beside our runs: statistic, spread, difference, states, reasons."""
+"""Printed tables beside our runs: statistic, spread, difference, states, reasons."""
 
 import statistics
 
@@ -16,7 +16,7 @@ def line(frame, row, column):
 
 
 @pytest.mark.parametrize("name, value", [("median", 91.0), ("mean", 92.6)])
-def test_the_sweeps_own_statistic(folder, name, value):
+def test_cells_show_the_statistic_of_the_sweep(folder, name, value):
     folder.scored("LoRA", "SST-2", SCORES)
     folder.sweep(statistic=name)
     cell = line(report.compared(report.scan(folder.path), "cdvft-1"), "LoRA", "SST-2")
@@ -35,14 +35,14 @@ def test_one_seed_has_no_spread(folder):
 
 
 @pytest.mark.parametrize("task, model", [(False, True), (True, False), (False, False)])
-def test_no_difference_where_task_or_model_is_not_the_papers(folder, task, model):
+def test_no_difference_if_task_or_model_is_not_the_papers(folder, task, model):
     folder.scored("LoRA", "SST-2", SCORES, printed_task=task)
     folder.sweep(printed_model=model)
     cell = line(report.compared(report.scan(folder.path), "cdvft-1"), "LoRA", "SST-2")
     assert cell.ours == pytest.approx(91.0) and cell.isna().difference and "not compared" in cell.reason
 
 
-def test_a_stand_in_has_a_column_of_its_own(folder):
+def test_a_substitute_task_has_its_own_column(folder):
     folder.scored("LoRA", "entailment", [0.8, 0.82], task="entailment", printed_task=False)
     folder.sweep(printed_model=False)
     frame = report.compared(report.scan(folder.path), "cdvft-1")
@@ -62,20 +62,20 @@ def test_the_average_is_ours_only_with_all_its_columns(folder):
             folder.scored("VeRA", column, [score], label="vera")
     folder.sweep()
     frame = report.compared(report.scan(folder.path), "cdvft-1")
-    whole, part = line(frame, "LoRA", "Avg."), line(frame, "VeRA", "Avg.")
-    assert whole.ours == pytest.approx(100 * sum(GLUE.values()) / 6)
-    assert whole.difference == pytest.approx(whole.ours - 85.2)
-    assert part.isna().ours and part.reason == "no average without RTE"
+    complete, incomplete = line(frame, "LoRA", "Avg."), line(frame, "VeRA", "Avg.")
+    assert complete.ours == pytest.approx(100 * sum(GLUE.values()) / 6)
+    assert complete.difference == pytest.approx(complete.ours - 85.2)
+    assert incomplete.isna().ours and incomplete.reason == "no average without RTE"
     assert line(frame, "FF", "Avg.").reason == ""
 
 
-def test_states_and_reasons_are_told(folder):
+def test_states_and_reasons_are_shown(folder):
     folder.scored("LoRA", "SST-2", [0.9, 0.9])
     folder.failed("bad", seed=2)
     folder.cell("LoRA", "SST-2", "bad", 2)
     folder.cell("LoRA", "SST-2", "later", 3)
     folder.cell("VeRA", "SST-2", "bad", 2)
-    folder.left_out = [{"row": "FF", "column": "", "reason": "too dear"}]
+    folder.left_out = [{"row": "FF", "column": "", "reason": "too expensive"}]
     folder.left_out += [{"row": "", "column": "MRPC", "reason": "no data"}]
     folder.sweep()
     frame = report.compared(report.scan(folder.path), "cdvft-1")
@@ -85,7 +85,7 @@ def test_states_and_reasons_are_told(folder):
     assert table.loc["LoRA", "SST-2"] == "95.1±0.2 | 90.0±0.0 (-5.1) [2 of 4; 1 failed, 1 pending]"
     assert table.loc["VeRA", "SST-2"] == "94.6±0.1 | 1 failed"
     assert table.loc["FF", "SST-2"] == "94.8 | left out"
-    assert line(frame, "FF", "CoLA").reason == "too dear" and line(frame, "LoRA", "MRPC").reason == "no data"
+    assert line(frame, "FF", "CoLA").reason == "too expensive" and line(frame, "LoRA", "MRPC").reason == "no data"
 
 
 def test_resources_stand_beside_the_print(folder):
@@ -96,13 +96,13 @@ def test_resources_stand_beside_the_print(folder):
     assert (parameters.printed, parameters.printed_value, parameters.ours) == ("295K", 295_000, 294_912)
     memory = line(frame, "base LoRA r=8", "Memory Cost (GB)")
     assert (memory.printed, memory.ours) == ("13.75", 13.0)
-    assert line(frame, "base LoRA r=8", "adapter FLOPs a token").ours == pytest.approx(1e7)
+    assert line(frame, "base LoRA r=8", "adapter FLOPs per token").ours == pytest.approx(1e7)
     resources = frame[~frame.kind.isin(["score", "average"])]
     assert resources.difference.isna().all()
     assert report.wide(frame).loc["base LoRA r=8", "# Trainable Parameters"] == "295K | 294,912"
 
 
-def test_columns_of_one_benchmark_take_its_runs_alone(folder):
+def test_columns_of_one_benchmark_take_only_its_runs(folder):
     folder.scored("LoRA", "MT-Bench Score", [-1.2], metric="negative_loss", parameters=33_554_432, label="lora:r=64")
     folder.scored("LoRA", "GSM8K Acc.", [0.37], task="gsm8k", parameters=28_049_408, label="lora:r=16")
     folder.scored("VeRA", "word_problems for MT-Bench Score", [0.1], parameters=7, printed_task=False, label="vera")
@@ -112,11 +112,11 @@ def test_columns_of_one_benchmark_take_its_runs_alone(folder):
     assert line(frame, "LoRA", "GSM8K Param.").ours == 28_049_408
     assert line(frame, "LoRA", "GSM8K Acc.").difference == pytest.approx(0.1)
     assert line(frame, "VeRA", "MT-Bench Param.").ours == 7 and line(frame, "VeRA", "GSM8K Param.").isna().ours
-    loss = line(frame, "LoRA", "MT-Bench Score")  # a loss is no judge's score
+    loss = line(frame, "LoRA", "MT-Bench Score")  # a loss is not a judge's score
     assert loss.ours == -1.2 and loss.isna().difference and "judge" in loss.reason
 
 
-def test_what_was_not_counted_is_empty_and_not_zero(folder):
+def test_uncounted_resources_are_empty_and_not_zero(folder):
     folder.scored("LoRA", "GSM8K Acc.", [0.37], task="gsm8k", flops=(None, None), peak_bytes=0)
     folder.sweep("cdvft-3")
     frame = report.compared(report.scan(folder.path), "cdvft-3")
@@ -125,9 +125,9 @@ def test_what_was_not_counted_is_empty_and_not_zero(folder):
 
 def test_the_latest_sweep_unless_another_is_named(folder):
     other = type(folder)(folder.path.parent / "two")
-    for at, score, started in ((folder, 0.9, "2026-02-01"), (other, 0.8, "2026-01-01")):
-        at.scored("LoRA", "SST-2", [score])
-        at.sweep(started=started)
+    for sweep_folder, score, started in ((folder, 0.9, "2026-02-01"), (other, 0.8, "2026-01-01")):
+        sweep_folder.scored("LoRA", "SST-2", [score])
+        sweep_folder.sweep(started=started)
     found = report.scan(folder.path.parent)
     assert line(report.compared(found, "cdvft-1"), "LoRA", "SST-2").ours == pytest.approx(90)
     older = found.sweeps_of("cdvft-1")[1]
@@ -136,7 +136,7 @@ def test_the_latest_sweep_unless_another_is_named(folder):
         report.compared(found, "cdvft-2", older)
 
 
-def test_a_sweep_of_ones_own_has_no_print(folder):
+def test_a_sweep_without_a_printed_table(folder):
     folder.scored("mine", "sst2", [0.9, 0.92])
     folder.sweep("", name="blocks", statistic="mean")
     found = report.scan(folder.path)
@@ -145,14 +145,14 @@ def test_a_sweep_of_ones_own_has_no_print(folder):
         "sst2": "91.00±1.41",
         "trainable parameters": "294,912",
         "peak memory (GB)": "13.75",
-        "adapter FLOPs a token": "10.00M",
+        "adapter FLOPs per token": "10.00M",
     }
     with pytest.raises(ValueError, match="unknown table 'block'; did you mean 'blocks'"):
         report.compared(found, "block")
 
 
 @pytest.mark.parametrize("table", ["c3a-2", "c3a-3", "c3a-4", "cdvft-1", "cdvft-2", "cdvft-3"])
-def test_without_a_sweep_the_print_alone(table):
+def test_without_a_sweep_only_the_print(table):
     frame = report.compared(report.empty(), table)
     assert frame.ours.isna().all() and (frame.reason == "").all() and frame.printed.astype(bool).all()
     assert all(cell.endswith(" | -") for cell in report.wide(frame).to_numpy().ravel())

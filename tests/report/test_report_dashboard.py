@@ -1,4 +1,4 @@
-"""The widgets of notebook 12: what is chosen is what is shown."""
+"""The widgets of notebook 12 show what their controls choose."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def test_the_table_and_the_figure_follow_the_controls(box):
     assert not box.figure.data and "0 of 3 runs" in box.told.value
 
 
-def test_reading_again_finds_what_came_since(box, folder):
+def test_reading_again_finds_new_runs(box, folder):
     folder.scored("VeRA", "CoLA", [0.6], task="cola", label="vera")
     folder.sweep()
     box.controls["again"].click()

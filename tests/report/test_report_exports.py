@@ -1,4 +1,4 @@
-"""Files made of what was found, read back; and the page, opened without a network."""
+"""Exported files, read back, and the page in a browser without a network."""
 
 import json
 import os
@@ -21,7 +21,7 @@ def found(folder):
     folder.scored("CDVFT p=768", "SST-2", [0.9412345678901, 0.9], label="cdvft:block_size=768", parameters=36_864)
     folder.failed("bad", error="RuntimeError: <b>no & room</b>", label="boft")
     folder.cell("VeRA", "SST-2", "bad", 0, label="vera")
-    folder.left_out = [{"row": "FF", "column": "", "reason": "too dear"}]
+    folder.left_out = [{"row": "FF", "column": "", "reason": "too expensive"}]
     folder.sweep()
     (folder.path / "results" / "half.json").write_text("{")
     return report.scan(folder.path.parent)
@@ -87,7 +87,7 @@ def test_html_reads_back_to_the_numbers(found, tmp_path):
 
 
 class Resources(HTMLParser):
-    """Every attribute that a browser may load something from."""
+    """A parser that collects every address that a browser could load, and the sort keys of the cells."""
 
     def __init__(self):
         super().__init__()
@@ -99,7 +99,7 @@ class Resources(HTMLParser):
         self.cells += [float(values["data-v"])] if values.get("data-v") else []
 
 
-def test_the_page_asks_for_nothing_from_outside(found, tmp_path):
+def test_the_page_loads_nothing_from_a_network(found, tmp_path):
     text = report.export(found, None, "html", tmp_path / "t.html").read_text()
     parser = Resources()
     parser.feed(text)
@@ -109,21 +109,20 @@ def test_the_page_asks_for_nothing_from_outside(found, tmp_path):
     assert any(value == pytest.approx(94.12345678901 / 2 + 45) for value in parser.cells)
 
 
-def test_the_page_tells_what_failed_and_escapes_it(found, tmp_path):
+def test_the_page_lists_failures_escaped(found, tmp_path):
     text = report.page(found)
     assert "RuntimeError: &lt;b&gt;no &amp; room&lt;/b&gt;" in text and "<b>no" not in text
-    assert "half.json" in text and "too dear" in text and "1 failed" in text
-    for name in ("the print alone", "Nobody"):
-        assert name in report.page(report.empty(), "cdvft-2")
+    assert "half.json" in text and "too expensive" in text and "1 failed" in text
+    assert "No sweep of this table was found: only the printed values" in report.page(report.empty(), "cdvft-2")
 
 
 @pytest.mark.parametrize("format", report.FORMATS)
-def test_nothing_found_can_be_written_too(format, tmp_path):
+def test_an_empty_report_can_be_written(format, tmp_path):
     for table in (None, "cdvft-1"):
         assert report.export(report.empty(), table, format, tmp_path / "t").read_text()
 
 
-def test_wrong_names_are_refused_before_anything_is_written(found, tmp_path):
+def test_wrong_names_raise_before_the_file_is_touched(found, tmp_path):
     path = tmp_path / "t"
     path.write_text("mine")
     with pytest.raises(ValueError, match="unknown format 'cvs'; did you mean 'csv'"):
@@ -135,12 +134,12 @@ def test_wrong_names_are_refused_before_anything_is_written(found, tmp_path):
 
 @pytest.mark.skipif(
     CHROMIUM is None and not os.environ.get("CIRCPEFT_REQUIRE_BROWSER"),
-    reason="no chromium on the PATH; on Debian: apt-get install chromium",
+    reason="chromium is not on the PATH; on Debian: apt-get install chromium",
 )
 def test_the_page_in_a_browser_without_a_network(found, tmp_path):
     from playwright.sync_api import sync_playwright
 
-    assert CHROMIUM, "CIRCPEFT_REQUIRE_BROWSER is set and there is no chromium on the PATH"
+    assert CHROMIUM, "CIRCPEFT_REQUIRE_BROWSER is set, but chromium is not on the PATH"
     path = report.export(found, None, "html", tmp_path / "t.html")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])

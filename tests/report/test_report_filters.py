@@ -1,4 +1,4 @@
-"""Filters over what was found, and the figures drawn of it."""
+"""Filters of runs, and the figures of the filtered runs."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def test_each_filter(found):
     assert len(report.filtered(found, seed=[0, 1]).runs) == len(report.filtered(found).runs) == 4
 
 
-def test_a_filter_takes_failures_and_cells_with_it_and_leaves_problems(found):
+def test_a_filter_selects_failures_and_cells_and_keeps_problems(found):
     part = report.filtered(found, task="rte")
     assert [run.name for run in part.failures] == ["bad"]
     assert [(cell.row, cell.state) for cell in part.sweeps[0].cells] == [("CDVFT p=768", "finished"), ("FF", "pending")]
@@ -39,7 +39,7 @@ def test_a_filter_takes_failures_and_cells_with_it_and_leaves_problems(found):
     assert not report.filtered(found, table="cdvft-2").sweeps
 
 
-def test_what_is_filtered_away_is_not_pending(found):
+def test_filtered_runs_are_not_pending(found):
     frame = report.compared(report.filtered(found, method="lora"), "cdvft-1")
     frame = frame[frame.kind == "score"]
     assert frame.pending.sum() == 0 and frame.finished.sum() == 2
@@ -56,7 +56,7 @@ def test_what_is_filtered_away_is_not_pending(found):
         ({"table": "cdvft-7"}, "did you mean 'cdvft-"),
     ],
 )
-def test_a_wrong_name_is_told_the_nearest(found, filters, message):
+def test_a_wrong_name_is_answered_with_the_nearest(found, filters, message):
     with pytest.raises(ValueError, match=message):
         report.filtered(found, **filters)
 
@@ -73,7 +73,7 @@ def test_the_choices_of_each_filter(found):
 
 
 @pytest.mark.parametrize("x", report.AXES)
-def test_a_figure_a_task_and_model(found, x):
+def test_one_figure_per_task_and_model(found, x):
     figures = report.scatter(found, x)
     assert [figure.layout.title.text for figure in figures] == [
         "digits, small-vit",
@@ -84,12 +84,12 @@ def test_a_figure_a_task_and_model(found, x):
     assert point.y[0] == pytest.approx(0.945) and point.error_y.array[0] == pytest.approx(0.01 / 2**0.5)
 
 
-def test_what_costs_nothing_is_a_line_on_a_logarithmic_axis(found):
+def test_a_method_that_costs_nothing_is_a_line_on_a_logarithmic_axis(found):
     (trace,) = report.scatter(report.filtered(found, task="digits"), "parameters")[0].data
     assert trace.mode == "lines" and trace.name == "head: 0" and set(trace.y) == {0.9}
 
 
-def test_what_was_not_counted_is_not_drawn(folder):
+def test_uncounted_flops_are_not_drawn(folder):
     folder.finished("a", flops=(None, None))
     found = report.scan(folder.path)
     assert not report.scatter(found, "flops") and len(report.scatter(found, "parameters")) == 1
