@@ -1,9 +1,12 @@
 """HTML, style and script of the results page, all inline, so that the page opens from disk without a network."""
 
 STYLE = """
-:root { --ink: #1f2328; --quiet: #59636e; --rule: #d1d9e0; --shade: #f6f8fa; }
+:root { color-scheme: light dark; --ink: #1f2328; --paper: white; --quiet: #59636e; --rule: #d1d9e0; --shade: #f6f8fa;
+  --hover: #e6ebf0; --bad: #a40e26; --good: #116329; --open: #7d4e00; --link: #0550ae; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --paper: #0d1117; --quiet: #9198a1; --rule: #3d444d;
+  --shade: #161b22; --hover: #262c36; --bad: #ff7b72; --good: #56d364; --open: #e3b341; --link: #79b8ff; } }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 92rem; margin: 1.5rem auto; padding: 0 1.2rem;
-  color: var(--ink); }
+  color: var(--ink); background: var(--paper); }
 h1 { font-size: 1.7rem; margin-bottom: .2rem; } h2 { font-size: 1.25rem; margin-top: 2.4rem; }
 h3 { font-size: 1.05rem; margin-bottom: .3rem; } .quiet { color: var(--quiet); }
 .wide { overflow-x: auto; max-height: 44rem; overflow-y: auto; border: 1px solid var(--rule); border-radius: 6px; }
@@ -11,18 +14,19 @@ table { border-collapse: collapse; width: 100%; font-size: .87rem; }
 th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--rule); vertical-align: top;
   white-space: nowrap; }
 tbody tr:last-child td, tbody tr:last-child th { border-bottom: 0; }
-tbody th { font-weight: 500; position: sticky; left: 0; background: white; }
+tbody th { font-weight: 500; position: sticky; left: 0; background: var(--paper); }
 thead th { cursor: pointer; position: sticky; top: 0; background: var(--shade); z-index: 1; user-select: none; }
-thead th:hover { background: #e6ebf0; } th.up::after { content: " \\25B2"; } th.down::after { content: " \\25BC"; }
+thead th:hover { background: var(--hover); } th.up::after { content: " \\25B2"; } th.down::after { content: " \\25BC"; }
 .n { text-align: right; font-variant-numeric: tabular-nums; } td.text { white-space: normal; min-width: 14rem; }
-td .print { color: var(--quiet); display: block; } td .ours { font-weight: 600; } .minus { color: #a40e26; }
-.plus { color: #116329; } .failed { color: #a40e26; font-weight: 600; } .pending, .unreadable { color: #7d4e00; }
+td .print { color: var(--quiet); display: block; } td .ours { font-weight: 600; } .minus { color: var(--bad); }
+.plus { color: var(--good); } .failed { color: var(--bad); font-weight: 600; }
+.pending, .unreadable { color: var(--open); }
 pre { background: var(--shade); padding: .5rem; margin: .2rem 0; white-space: pre-wrap; font-size: .8rem; }
 .figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(34rem, 100%), 1fr)); gap: .8rem; }
-.figures img { border: 1px solid var(--rule); border-radius: 6px; width: 100%; height: auto; padding: .4rem;
-  box-sizing: border-box; } details { margin: .7rem 0; } summary { cursor: pointer; }
+.figures img { border: 1px solid var(--rule); background: white; border-radius: 6px; width: 100%; height: auto;
+  padding: .4rem; box-sizing: border-box; } details { margin: .7rem 0; } summary { cursor: pointer; }
 #filter { font: inherit; padding: .35rem .6rem; width: 26rem; max-width: 100%; border: 1px solid var(--rule);
-  border-radius: 6px; } nav a { margin-right: 1rem; } a { color: #0550ae; }
+  border-radius: 6px; } nav a { margin-right: 1rem; } a { color: var(--link); }
 """
 
 SCRIPT = """
@@ -57,8 +61,9 @@ PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="icon" href="data:,"><title>circpeft: results</title><style>{{ style }}</style></head><body><main>
 <h1>circpeft: results</h1>
-<p class="quiet">{{ found.folder }}: {{ found.runs | length }} finished runs, {{ found.failures | length }} failed runs,
-{{ found.sweeps | length }} sweeps, {{ found.problems | length }} unusable files. Page written {{ written }}.</p>
+<p class="quiet">Folder {{ found.folder }}. Finished runs: {{ found.runs | length }}, failed runs:
+{{ found.failures | length }}, sweeps: {{ found.sweeps | length }}, unusable files: {{ found.problems | length }}.
+Page written {{ written }}.</p>
 <nav>{% for table in tables %}<a href="#{{ table.anchor }}">{{ table.title }}</a>{% endfor %}
 {%- if panels %}<a href="#figures">figures</a>{% endif %}<a href="#runs">runs</a>
 {%- if failures %}<a href="#failures">failures</a>{% endif %}
