@@ -10,9 +10,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from hypothesis import settings
+from PIL import Image
 from torch import nn
 
 import circpeft
@@ -238,3 +240,42 @@ def poisoned():
     assert torch.utils.deterministic.fill_uninitialized_memory and torch.empty(3).isnan().all()
     yield
     torch.use_deterministic_algorithms(False)
+
+
+WRITE_TABLE = {
+    "jsonl": lambda table, path: table.to_json(path, orient="records", lines=True),
+    "json": lambda table, path: table.to_json(path, orient="records"),
+    "csv": lambda table, path: table.to_csv(path, index=False),
+    "parquet": lambda table, path: table.to_parquet(path),
+}
+
+
+@pytest.fixture
+def data_folder(tmp_path) -> Callable[..., Path]:
+    """Write a data folder: its format, then the rows of each split."""
+
+    def write(form: str = "jsonl", **splits: list[dict]) -> Path:
+        folder = tmp_path / "data"
+        folder.mkdir(exist_ok=True)
+        for split, rows in splits.items():
+            WRITE_TABLE[form](pd.DataFrame(rows), folder / f"{split}.{form}")
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def image_folder(tmp_path) -> Callable[..., Path]:
+    """Write SPLIT/CLASS/NUMBER.png, given how many images each class has; every image has its own shade of grey."""
+
+    def write(suffix: str = ".png", **counts: dict[str, int]) -> Path:
+        shade = 0
+        for split, classes in counts.items():
+            for name, count in classes.items():
+                (tmp_path / "data" / split / name).mkdir(parents=True)
+                for number in range(count):
+                    Image.new("RGB", (4, 4), (shade,) * 3).save(tmp_path / "data" / split / name / f"{number}{suffix}")
+                    shade += 1
+        return tmp_path / "data"
+
+    return write

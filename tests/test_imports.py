@@ -30,6 +30,7 @@ BESIDE = {
     "recipes",
     "report",
     "results",
+    "data_folders",
     "tasks",
     "plots",
     "models",

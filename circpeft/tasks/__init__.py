@@ -4,15 +4,16 @@ from pathlib import Path
 
 from datasets import DatasetDict
 
+from ..data_folders import unused
+from ..data_folders.locate import names_of
 from ..suggest import nearest
-from . import folders, glue, images, instructions, published, splits, synthetic
-from .base import Task
-from .homes import names_of
+from . import embedded, glue, hub, images, instructions, splits
 from .images import ImageTask
 from .instructions import InstructionTask
+from .text import Task
 
 AnyTask = Task | ImageTask | InstructionTask
-TASKS: dict[str, AnyTask] = {**synthetic.TASKS, **glue.TASKS, **images.TASKS, **instructions.TASKS}
+TASKS: dict[str, AnyTask] = {**embedded.TASKS, **glue.TASKS, **images.TASKS, **instructions.TASKS}
 
 
 def get(name: str) -> AnyTask:
@@ -40,7 +41,7 @@ def load(name: str, data_dir: str | Path = "", max_train: int = 0) -> tuple[Data
         data_dir: a local folder in the task's schema; "" takes the embedded data or the hub.
         max_train: training rows, drawn by a fixed seed; 0 takes all.
 
-    Raises: ValueError or FileNotFoundError, see `splits.read_folder`, the task's `prepare` and `models.hub_errors`.
+    Raises: ValueError or FileNotFoundError: see `data_folders.read_folder`, `Task.prepare` and `models.hub_errors`.
 
     >>> data, how = load("entailment", max_train=10)
     >>> len(data["train"]), how
@@ -50,9 +51,9 @@ def load(name: str, data_dir: str | Path = "", max_train: int = 0) -> tuple[Data
     if data_dir:
         raw = task.read_folder(data_dir)
     elif task.hub:
-        raw = instructions.used(task, published.load_published(*task.hub))
+        raw = instructions.used(task, hub.load_published(*task.hub))
     else:
-        raw = synthetic.load(name)
+        raw = embedded.load(name)
     ready = task.prepare(raw)
     data, how = splits.three_splits(ready)
     if "test" in raw and "test" not in ready:
@@ -60,7 +61,7 @@ def load(name: str, data_dir: str | Path = "", max_train: int = 0) -> tuple[Data
     if not data_dir and (share := getattr(task, "share", 1.0)) < 1:
         how += f"; of the published rows {share:.1%} are used, drawn at random"
     left_out = [split for split in raw if split not in splits.SPLITS]
-    left_out += folders.unused(data_dir, names_of(task.name, task.hub)) if data_dir else []
+    left_out += unused(data_dir, names_of(task.name, task.hub)) if data_dir else []
     if left_out:
         how += f"; not used: {', '.join(left_out)}"
     data["train"] = splits.first_rows(data["train"], max_train)

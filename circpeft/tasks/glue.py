@@ -1,6 +1,6 @@
 """The six GLUE tasks of both papers (CDVFT Table 1, C3A Table 2), with their metrics."""
 
-from .base import Task
+from .text import Task
 
 HUB = "nyu-mll/glue"
 # GLUE's own files are tab separated and name some columns otherwise than the hub; train and dev of CoLA name none.

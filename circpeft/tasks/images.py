@@ -10,9 +10,10 @@ import numpy as np
 import pyarrow
 from datasets import Dataset, DatasetDict, Image, Value
 
-from . import image_folders, image_hints, image_labels, image_metadata, pictures, splits, text_labels
-from .base import METRICS
-from .homes import names_of
+from ..data_folders import image_folders, image_hints, image_metadata, read_folder
+from ..data_folders.locate import names_of
+from . import image_labels, pictures, splits, text_labels
+from .text import METRICS
 
 SHOWN = 1000  # characters of an error
 KIND = 80  # of a value, and of what kind it is
@@ -65,7 +66,7 @@ class ImageTask:
         if made := image_metadata.read(folder, self.columns[1]) or image_folders.read(folder):
             return made
         try:
-            data = splits.read_folder(folder, names)
+            data = read_folder(folder, names)
         except FileNotFoundError as error:
             if not folder.is_dir():
                 raise

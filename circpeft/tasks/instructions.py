@@ -13,8 +13,10 @@ from typing import Any
 
 from datasets import Dataset, DatasetDict, Value
 
-from . import answers, comparisons, formulas, object_files, splits
-from .homes import names_of
+from ..data_folders import one_row_files, read_folder
+from ..data_folders.locate import names_of
+from . import splits
+from .scoring import answers, comparisons, formulas
 
 SHOWN = 120  # characters of a reference in an error, from its end
 NUMBER = "'#### NUMBER' at the end, or the number alone"
@@ -95,15 +97,15 @@ class InstructionTask:
         return sum(right) / len(right)
 
     def read_folder(self, folder: str | Path) -> DatasetDict:
-        """Splits from files of a folder, or from its folders of files with a row each (see `object_files.read`)."""
+        """Splits from files of a folder, or from its folders of files with a row each (see `one_row_files.read`)."""
         folder, names = Path(folder).expanduser(), names_of(self.name, self.hub)
-        if made := object_files.read(folder):
+        if made := one_row_files.read(folder):
             return made
         try:
             texts = (*self.columns, *filter(None, [self.optional]), *(own for own, _ in self.own_names))
-            return splits.renamed(splits.read_folder(folder, names, texts), self.own_names)
+            return splits.renamed(read_folder(folder, names, texts), self.own_names)
         except FileNotFoundError:
-            if folder.is_dir() and (made := object_files.inside(folder, names)):
+            if folder.is_dir() and (made := one_row_files.inside(folder, names)):
                 return made
             raise
 

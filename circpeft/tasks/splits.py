@@ -1,4 +1,4 @@
-"""Data of a task split into train, validation and test; what is read of a folder, see `folders`, too."""
+"""Data of a task split into train, validation and test."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from datasets import Dataset, DatasetDict, Image, Value
 from PIL.Image import Image as Pillow
 
+from ..data_folders.split_names import SPLITS
 from ..suggest import nearest
-from .folders import SPLITS, read_folder
-from .tables import READERS
 
 # From this many training rows on, validation is held out of them; below, the validation set is halved.
 LARGE = 10_000
@@ -138,13 +137,11 @@ def _pictures(split: str, rows: Dataset, column: str) -> Iterator[Pillow]:
 
 
 __all__ = [
-    "READERS",
     "SPLITS",
     "check_column",
     "check_texts",
     "digest",
     "first_rows",
-    "read_folder",
     "renamed",
     "three_splits",
 ]

@@ -9,7 +9,7 @@ from datasets import ClassLabel, Features, Value
 
 READ = """
 import json, sys
-from circpeft.tasks.published import load_published
+from circpeft.tasks.hub import load_published
 found = {}
 for name in json.loads(sys.argv[1]):
     try:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from . import tables
-from .saved import ABOUT
+from .saved_datasets import ABOUT
 from .split_names import SPLIT_OF, SPLITS
 
 # Data in a form that is not read. A text file is data where it has the name of a split.

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from circpeft import tasks
-from circpeft.tasks import formulas
+from circpeft.tasks.scoring import formulas
 
 
 def right(name: str, reference: str, answer: str) -> bool:

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image as Pillow
 
 from circpeft import tasks
-from circpeft.tasks import image_folders
+from circpeft.data_folders import image_folders
 
 BOTH = {"cat": 2, "dog": 2}
 

@@ -12,7 +12,7 @@ import pyarrow.parquet
 from datasets import Dataset, concatenate_datasets
 from datasets.exceptions import DatasetGenerationError
 
-from . import json_rows, separated
+from . import delimited, json_rows
 from .table_cache import cached, linked
 
 PLAIN = {".jsonl": "json", ".json": "json", ".csv": "csv", ".tsv": "tsv"}
@@ -40,7 +40,7 @@ def read(paths: list[Path], texts: tuple[str, ...] = (), headerless: tuple[str, 
         headerless: columns of a tsv file whose first line names none of ``texts``.
 
     Raises: ValueError that names the file: one without rows, one that cannot be read (with the line of text that is not
-    UTF-8; see `separated.read` and `json_rows.read`), or files of one split with different columns; FileNotFoundError
+    UTF-8; see `delimited.read` and `json_rows.read`), or files of one split with different columns; FileNotFoundError
     for a link that leads nowhere.
     """
     parts = [_read(path, texts, headerless) for path in paths]
@@ -81,8 +81,8 @@ def _read(path: Path, texts: tuple[str, ...], headerless: tuple[str, ...]) -> Da
 def _parsed(path: Path, form: str, texts: tuple[str, ...], headerless: tuple[str, ...]) -> Dataset:
     _check_utf8(path)
     with _opened(path) as file:
-        if form in separated.DIALECTS:
-            return separated.read(file, str(path), form, texts, headerless)
+        if form in delimited.DIALECTS:
+            return delimited.read(file, str(path), form, texts, headerless)
         return json_rows.read(file, str(path))
 
 

@@ -6,8 +6,7 @@ import pandas as pd
 import pytest
 from datasets import DatasetDict
 
-from circpeft import tasks
-from circpeft.tasks import splits
+from circpeft import data_folders, tasks
 
 
 def rows(count: int, start: int = 0) -> list[dict]:
@@ -48,7 +47,7 @@ def test_the_hubs_former_names_and_other_formats(tmp_path):
 
 def test_many_files_are_read_in_the_order_of_their_numbers(tmp_path):
     shards(tmp_path / "hub", {"train": rows(24)}, 12)
-    assert splits.read_folder(tmp_path / "hub")["train"].to_list() == rows(24)
+    assert data_folders.read_folder(tmp_path / "hub")["train"].to_list() == rows(24)
 
 
 @pytest.mark.parametrize("inside", ["", "data", "sst2"])
@@ -175,7 +174,9 @@ def test_of_several_data_sets_the_one_of_the_tasks_name_is_read(tmp_path):
     with pytest.raises(ValueError, match="'.*glue' holds several data sets: cola, sst2; give one's folder"):
         tasks.load("mrpc", glue)
     glue.rename(tmp_path / "cola")
-    assert splits.read_folder(tmp_path / "cola")["train"].to_list() == rows(9, start=90)  # the one of its folder's name
+    assert data_folders.read_folder(tmp_path / "cola")["train"].to_list() == rows(
+        9, start=90
+    )  # the one of its folder's name
 
 
 def test_a_split_beside_the_folder_of_the_others(tmp_path):

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from datasets import DatasetDict
 
-from . import digits, splits
-from .base import Task
+from ..data_folders import read_folder
+from . import digits
+from .text import Task
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 
@@ -39,4 +40,4 @@ def load(name: str) -> DatasetDict:
         return digits.load()
     if name == "images":
         raise ValueError("task 'images' takes its images from a folder: give data_dir; the embedded one is 'digits'")
-    return splits.read_folder(folder(name))
+    return read_folder(folder(name))

@@ -4,7 +4,7 @@ import pytest
 from datasets import Dataset, DatasetDict
 
 from circpeft import tasks
-from circpeft.tasks import instructions, splits, synthetic
+from circpeft.tasks import embedded, instructions, splits
 
 ROWS = {  # a row of each task in its published schema, and what a model is asked
     "word_problems": (
@@ -185,7 +185,7 @@ def queries(count: int) -> list[dict]:
 
 def test_an_eighth_of_the_published_sql_is_used(monkeypatch):
     asked, published = [], data(train=queries(800))
-    monkeypatch.setattr(tasks.published, "load_dataset", lambda *name: asked.append(name) or published)
+    monkeypatch.setattr(tasks.hub, "load_dataset", lambda *name: asked.append(name) or published)
     found, how = tasks.load("sql")
     said = "test: a fifth of the rows; validation: 8 rows held out of train"
     assert how == f"{said}; of the published rows 12.5% are used, drawn at random"
@@ -204,7 +204,7 @@ def test_an_eighth_of_the_published_sql_is_used(monkeypatch):
 
 def test_published_data_without_a_share_are_used_whole(monkeypatch):
     parts = {"train": numbered(80), "validation": numbered(16, 100), "test": numbered(40, 200)}
-    monkeypatch.setattr(tasks.published, "load_dataset", lambda *name: data(**parts))
+    monkeypatch.setattr(tasks.hub, "load_dataset", lambda *name: data(**parts))
     found, how = tasks.load("gsm8k")
     assert {split: rows.to_list() for split, rows in found.items()} == parts
     assert how == "test: as published"
@@ -237,7 +237,7 @@ def test_a_folder_without_the_group_column_will_do(data_folder):
 
 
 def test_without_a_clone_the_embedded_data_says_where_it_is(tmp_path, monkeypatch):
-    monkeypatch.setattr(synthetic, "DATA", tmp_path)
+    monkeypatch.setattr(embedded, "DATA", tmp_path)
     with pytest.raises(FileNotFoundError, match="'word_problems' is not at .*clone it .* or give data_dir"):
         tasks.load("word_problems")
 

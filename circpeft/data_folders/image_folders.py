@@ -9,9 +9,9 @@ import pyarrow.compute
 from datasets import Dataset, DatasetDict, Image, Value
 
 from ..suggest import nearest
-from . import splits, tables
-from .homes import one_home, visible
-from .split_names import SPLIT_OF, renamed
+from . import tables
+from .locate import one_home, visible
+from .split_names import SPLIT_OF, SPLITS, renamed
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif")
 # Pictures in a form that Pillow does not read alone, or not as a picture of pixels.
@@ -30,7 +30,7 @@ def read(folder: Path) -> DatasetDict | None:
     for path in inside_of(folder)[0] if folder.is_dir() else ():
         found.setdefault(SPLIT_OF.get(path.name.lower(), ""), []).append(path)
     others, parts, flat = found.pop("", []), DatasetDict(), []
-    for split, paths in sorted(found.items(), key=lambda item: list(splits.SPLITS).index(item[0])):
+    for split, paths in sorted(found.items(), key=lambda item: list(SPLITS).index(item[0])):
         if not any(inside_of(path)[0] for path in paths):
             flat.append(paths[0])
             continue
@@ -50,7 +50,7 @@ def read(folder: Path) -> DatasetDict | None:
 
 
 def inside(folder: Path, names: tuple[str, ...]) -> DatasetDict | None:
-    """What `read` makes of the folder in this one that holds splits, see `homes.one_home`; None where there is none.
+    """What `read` makes of the folder in this one that holds splits, see `locate.one_home`; None where there is none.
 
     Raises: ValueError for several such folders or another task's, or see `read`.
     """

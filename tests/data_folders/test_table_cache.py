@@ -9,7 +9,9 @@ import datasets
 import pandas as pd
 import pytest
 
-from circpeft.tasks import json_rows, separated, splits, table_cache, tables
+from circpeft import data_folders
+from circpeft.data_folders import delimited, json_rows, table_cache, tables
+from circpeft.tasks import splits
 
 ROWS = [{"sentence": "x" * 2000 + str(i), "label": i % 2, "odd": [i, "5", None][i % 3]} for i in range(1000)]
 PLAIN = [{"sentence": f"text {i}", "label": i % 2} for i in range(20)]
@@ -20,7 +22,7 @@ def once(monkeypatch):
     """A function that forbids to read a table again."""
 
     def forbid():
-        for module in (json_rows, separated):
+        for module in (delimited, json_rows):
             monkeypatch.setattr(module, "read", lambda *_: 1 / 0)
 
     return forbid
@@ -112,7 +114,7 @@ def test_nothing_is_written_into_a_saved_data_set(tmp_path, name, alone):
     (tmp_path / "saved").rename(tmp_path / name)
     there = sorted((tmp_path / name).rglob("*"))
     for _ in range(2):
-        rows = splits.read_folder(tmp_path / name)["train"]
+        rows = data_folders.read_folder(tmp_path / name)["train"]
         assert rows.to_list() == PLAIN and rows.cache_files  # on disk
         mapped = splits.first_rows(rows, 10).map(lambda row: {"n": len(row["sentence"])})
         rows.train_test_split(test_size=0.5, seed=0)
@@ -124,4 +126,4 @@ def test_a_saved_data_set_that_lacks_a_file(tmp_path):
     datasets.Dataset.from_list(PLAIN).save_to_disk(tmp_path / "saved")
     (tmp_path / "saved" / "data-00000-of-00001.arrow").unlink()
     with pytest.raises(FileNotFoundError, match=r"'.*/saved' is not whole: .*data-00000-of-00001\.arrow"):
-        splits.read_folder(tmp_path / "saved")
+        data_folders.read_folder(tmp_path / "saved")

@@ -11,8 +11,9 @@ from datasets import Dataset, DatasetDict
 from scipy.stats import pearsonr
 from sklearn.metrics import accuracy_score, matthews_corrcoef
 
+from ..data_folders import read_folder
+from ..data_folders.locate import names_of
 from . import splits, text_labels
-from .homes import names_of
 
 
 def _pearson(labels: Sequence, predictions: Sequence) -> float:
@@ -106,7 +107,7 @@ class Task:
         Raises: see `folders.read_folder`.
         """
         texts = (*self.columns, *(own for own, name in self.own_names if name in self.columns))
-        data = splits.read_folder(folder, names_of(self.name, self.hub), texts, self.headerless)
+        data = read_folder(folder, names_of(self.name, self.hub), texts, self.headerless)
         return splits.renamed(data, self.own_names)
 
     def with_labels_of(self, data: DatasetDict) -> Task:

@@ -7,9 +7,9 @@ from pathlib import Path
 from datasets import DatasetDict
 
 from ..suggest import nearest
-from . import saved, tables
-from .homes import one_home
-from .saved import ABOUT
+from . import saved_datasets, tables
+from .locate import one_home
+from .saved_datasets import ABOUT
 from .split_files import form, is_data, parts, split_of, whole
 from .split_names import SPLIT_OF, SPLITS, alike, renamed
 
@@ -28,7 +28,7 @@ def read_folder(
 
     Args:
         folder: the folder.
-        names: the task's name, and others that its folder may have (see `homes.names_of`).
+        names: the task's name, and others that its folder may have (see `locate.names_of`).
         texts, headerless: columns, see `tables.read`.
 
     Raises: FileNotFoundError for a folder that is not there or holds no split, naming the files that are looked for;
@@ -46,17 +46,17 @@ def read_folder(
             f"data set saved with save_to_disk{_hint(folder)}"
         )
     found, others = _survey(home)[0], _others(folder, home)
-    if kept := saved.names(home):
-        saved.refuse_twice(home, kept)
+    if kept := saved_datasets.names(home):
+        saved_datasets.refuse_twice(home, kept)
         refuse_alike(home, kept, [*(name for name in kept if name.lower() not in SPLIT_OF), *others])
-        return saved.read(home)
+        return saved_datasets.read(home)
     files = {split: whole(home, split, found[split]) for split in SPLITS if split in found}
     formats = {"saved" if paths[0].is_dir() else form(paths[0]) for paths in files.values()}
     if len(formats) > 1:
         raise ValueError(f"data_dir {str(home)!r} mixes formats: {', '.join(sorted(formats))}; use one")
     refuse_alike(home, [*files], others)
     if formats == {"saved"}:
-        return DatasetDict({split: saved.load(paths[0]) for split, paths in files.items()})
+        return DatasetDict({split: saved_datasets.load(paths[0]) for split, paths in files.items()})
     return DatasetDict({split: tables.read(paths, texts, headerless) for split, paths in files.items()})
 
 
@@ -110,7 +110,7 @@ def _others(folder: Path, home: Path | None) -> list[str]:
 
 def _home(folder: Path, names: tuple[str, ...]) -> Path | None:
     """The folder itself or the one in it that holds the splits; None where there is none."""
-    if saved.names(folder) or _survey(folder)[0]:
+    if saved_datasets.names(folder) or _survey(folder)[0]:
         return folder
     inside = [path for path in sorted(folder.iterdir()) if _has_splits(path)]
     return one_home(folder, inside, names)
@@ -124,13 +124,13 @@ def _has_splits(path: Path) -> bool:
 
 def _survey(folder: Path, deep: bool = True) -> tuple[dict[str, list[Path]], list[str]]:
     """Files and saved folders by the split that their name says, and names of what looks like data beside them."""
-    found, others, splits = {}, [], {name.lower() for name in saved.names(folder)}
+    found, others, splits = {}, [], {name.lower() for name in saved_datasets.names(folder)}
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.name in ABOUT:
             continue
         files = [path]
         if path.is_dir():
-            files = files if saved.is_alone(path) else parts(path)
+            files = files if saved_datasets.is_alone(path) else parts(path)
             split = SPLIT_OF.get(path.name.lower()) if files else None
             data = deep and path.name.lower() not in splits and _has_data(path)
         else:
@@ -145,7 +145,7 @@ def _survey(folder: Path, deep: bool = True) -> tuple[dict[str, list[Path]], lis
 
 
 def _has_data(folder: Path) -> bool:
-    if folder.name.lower() in SPLIT_OF or saved.is_alone(folder):
+    if folder.name.lower() in SPLIT_OF or saved_datasets.is_alone(folder):
         return any(is_data(path) for path in folder.iterdir())
     return _has_splits(folder)
 

@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from circpeft import tasks
-from circpeft.tasks import splits
+from circpeft import data_folders, tasks
 
 DATES = [f"2020-01-{day:02}" for day in range(1, 29)]
 
@@ -16,7 +15,7 @@ def write(path, rows: list[dict], form: str = "jsonl") -> None:
 
 
 def answers(folder) -> list[str]:
-    return splits.read_folder(folder)["train"]["output"][:]
+    return data_folders.read_folder(folder)["train"]["output"][:]
 
 
 @pytest.mark.parametrize("form", ["json", "jsonl"])
@@ -24,7 +23,7 @@ def answers(folder) -> list[str]:
 def test_a_text_that_looks_like_a_date_is_text(tmp_path, form, more):
     rows = [{"instruction": "when?", "output": text} for text in [*DATES, "2020-01-01T00:00:00", *more]]
     write(tmp_path, rows, form)
-    assert splits.read_folder(tmp_path)["train"].to_list() == rows
+    assert data_folders.read_folder(tmp_path)["train"].to_list() == rows
 
 
 @pytest.mark.parametrize("first", [DATES * 200, ["a"] * 5600], ids=["dates first", "dates last"])
@@ -69,7 +68,7 @@ def test_a_large_file_of_texts_and_numbers_is_refused_by_its_row(tmp_path):
 @pytest.mark.parametrize("form", ["json", "jsonl"])
 def test_objects_are_read_as_they_stand(tmp_path, form, text, found):
     (tmp_path / f"train.{form}").write_text(text, encoding="utf-8", newline="")
-    read = splits.read_folder(tmp_path)["train"].to_list()
+    read = data_folders.read_folder(tmp_path)["train"].to_list()
     assert repr(read) == repr(found)  # True is not 1.0
 
 
@@ -98,11 +97,11 @@ def test_what_cannot_be_kept_is_refused(tmp_path, form, text, said):
     folder.mkdir()
     (folder / f"train.{form}").write_text(text)
     with pytest.raises(ValueError, match=said.replace("'.*'", rf"'.*/no data/train\.{form}'", 1)):
-        splits.read_folder(folder)
+        data_folders.read_folder(folder)
 
 
 @pytest.mark.parametrize("text", ["[]", "\ufeff", "\r\n \n", "{}", "{}\n{}"])
 def test_no_rows(tmp_path, text):
     (tmp_path / "train.json").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=r"empty split: train\.json in '.*' has no rows"):
-        splits.read_folder(tmp_path)
+        data_folders.read_folder(tmp_path)

@@ -8,7 +8,7 @@ from datasets import DatasetDict
 
 from . import json_rows, tables
 from .folders import refuse_alike
-from .homes import one_home, visible
+from .locate import one_home, visible
 from .split_names import SPLIT_OF, SPLITS
 
 
@@ -43,7 +43,7 @@ def read(folder: Path) -> DatasetDict | None:
 
 
 def inside(folder: Path, names: tuple[str, ...]) -> DatasetDict | None:
-    """What `read` makes of the folder in this one that has such splits, see `homes.one_home`; None where there is none.
+    """Read the subfolder that has such splits, see `locate.one_home`; return None where there is none.
 
     Raises: ValueError for several such folders or another task's, or see `read`.
     """

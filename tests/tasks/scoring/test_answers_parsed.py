@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from circpeft import tasks
-from circpeft.tasks import answers, splits
+from circpeft import data_folders, tasks
+from circpeft.tasks.scoring import answers
 
 ROOT = os.environ.get("CIRCPEFT_DATA_DIR", "")
 
@@ -143,7 +143,7 @@ def test_queries_with_other_values(one, other):
 def test_every_meaning_of_viggo_is_read():
     if not (ROOT and (Path(ROOT) / "viggo").is_dir()):
         pytest.skip("CIRCPEFT_DATA_DIR names no folder with viggo in its published schema")
-    data = splits.read_folder(Path(ROOT) / "viggo")
+    data = data_folders.read_folder(Path(ROOT) / "viggo")
     references = [text for rows in data.values() for text in rows["meaning_representation"]]
     parsed = {text: answers.meaning(text) for text in references}
     assert all(isinstance(meaning, tuple) for meaning in parsed.values())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from circpeft import tasks
+from circpeft import data_folders, tasks
 
 ROOT = os.environ.get("CIRCPEFT_DATA_DIR", "")
 # Rows of train, validation and test after splitting. The published numbers: RTE 2490/277/hidden, MRPC 3668/408/1725,
@@ -37,5 +37,5 @@ def test_real_data_follows_the_protocol(name):
 
 
 def test_the_label_order_is_the_published_one(name):
-    raw = tasks.splits.read_folder(Path(ROOT) / name)["validation"]["label"]
+    raw = data_folders.read_folder(Path(ROOT) / name)["validation"]["label"]
     assert max(raw.count(0), raw.count(1)) / len(raw) == pytest.approx(MAJORITY[name], abs=1e-4)

@@ -6,8 +6,7 @@ import shutil
 import pytest
 from datasets import Dataset, DatasetDict
 
-from circpeft import tasks
-from circpeft.tasks import folders, splits
+from circpeft import data_folders, tasks
 
 
 def rows(count: int, start: int = 0) -> list[dict]:
@@ -135,8 +134,10 @@ def test_a_split_that_was_saved_alone(data_folder, tmp_path, split):
     part = Dataset.from_json(str(data_folder(train=TRAIN) / "train.jsonl"), split=split and split.partition("[")[0])
     part.save_to_disk(tmp_path / "saved")
     name = (split or "train").partition("[")[0]
-    assert {name: part.to_list() for name, part in splits.read_folder(tmp_path / "saved").items()} == {name: TRAIN}
-    assert folders.unused(tmp_path / "saved") == []
+    assert {name: part.to_list() for name, part in data_folders.read_folder(tmp_path / "saved").items()} == {
+        name: TRAIN
+    }
+    assert data_folders.unused(tmp_path / "saved") == []
     with pytest.raises(ValueError, match=f"'sst2' needs a train split; the data has: {name}|rows of train are too few"):
         tasks.load("sst2", tmp_path / "saved")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from circpeft import tasks
-from circpeft.tasks import answers, splits
+from circpeft import data_folders, tasks
+from circpeft.tasks.scoring import answers
 
 ROOT = os.environ.get("CIRCPEFT_DATA_DIR", "")
 
@@ -192,7 +192,7 @@ def test_every_answer_of_gsm8k_is_read():
     """Against a simpler reading, which is enough for these: all that stands behind the mark is the number."""
     if not (ROOT and (Path(ROOT) / "gsm8k").is_dir()):
         pytest.skip("CIRCPEFT_DATA_DIR names no folder with gsm8k in its published schema")
-    data = splits.read_folder(Path(ROOT) / "gsm8k")
+    data = data_folders.read_folder(Path(ROOT) / "gsm8k")
     references = [text for rows in data.values() for text in rows["answer"]]
     values = [Fraction(text.split("####")[1].strip().replace(",", "")) for text in references]
     assert [answers.number(text) for text in references] == values

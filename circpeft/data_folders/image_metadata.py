@@ -9,8 +9,8 @@ from datasets import Dataset, DatasetDict
 
 from . import tables
 from .folders import refuse_alike
-from .homes import one_home, visible
 from .image_folders import SUFFIXES, beside, no_table_beside
+from .locate import one_home, visible
 from .split_names import SPLIT_OF, SPLITS
 
 FILE = "file_name"
@@ -60,7 +60,7 @@ def read(folder: Path, label: str) -> DatasetDict | None:
 
 
 def inside(folder: Path, label: str, names: tuple[str, ...]) -> DatasetDict | None:
-    """What `read` makes of the folder in this one for which it is not None, see `homes.one_home`; None of none.
+    """What `read` makes of the folder in this one for which it is not None, see `locate.one_home`; None of none.
 
     Raises: ValueError for several such folders or another task's, or see `read`.
     """

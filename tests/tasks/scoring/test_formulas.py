@@ -6,7 +6,7 @@ A wrong answer that counts as right, or the other way round, moves every score; 
 import pytest
 
 from circpeft import tasks
-from circpeft.tasks import formulas
+from circpeft.tasks.scoring import formulas
 
 
 def right(name: str, reference: str, answer: str) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .homes import visible
 from .image_folders import described, hindrance, inside_of
+from .locate import visible
 from .split_names import SPLIT_OF, renamed
 
 PLACES = "train/CLASS, test/CLASS and so on, in CLASS alone, or where train/metadata.csv names them"

@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 
 from circpeft import tasks
-from circpeft.tasks import homes
+from circpeft.data_folders import locate
 
 PAIRS = [{"sentence1": "a", "sentence2": f"b {i}", "label": i % 2} for i in range(4)]
 SUMS = [{"question": f"{i} + 1?", "answer": f"#### {i + 1}"} for i in range(20)]
 
 
 def test_all_tasks_but_the_one_of_any_folder_have_their_names_there():
-    assert {*homes.TASKS} == {*tasks.TASKS} - {"images"}
+    assert {*locate.TASKS} == {*tasks.TASKS} - {"images"}
 
 
 @pytest.mark.parametrize(("task", "name", "other"), [("mrpc", "RTE", "rte"), ("rte", "MRPC", "mrpc")])

@@ -6,7 +6,7 @@ import pytest
 from datasets import Dataset, DatasetDict
 
 from circpeft import tasks
-from circpeft.tasks import answers, formulas
+from circpeft.tasks.scoring import answers, formulas
 
 NUMBERS = [
     "3 * 4 = 12\n#### 12",
