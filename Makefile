@@ -1,7 +1,7 @@
 # Two commands: make course, make test. Each sets up what it needs by itself; a second call does no set-up again.
 PYTHON ?= python3
 PROFILE ?= cpu
-# Extra arguments for the step that installs torch, to choose another build of the pinned version (README, "Choosing a torch build").
+# Extra arguments for the step that installs torch, to choose another build of the pinned version (docs/installation.md).
 TORCH_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin

@@ -1,12 +1,12 @@
-r"""The README's table and picture, from the records of a run of notebook 08.
+r"""The README's table of results and its picture, from the records of a run of notebook 08.
 
     .venv/bin/circpeft run 08 -p seeds 3 -p epochs 3 \
         -p methods "head,full,lora,c3a,c3a:block_size=64:learning_rate=0.15,cdvft"
     .venv/bin/python benchmarks/entailment.py runs/FOLDER [runs/FOLDER ...] [--keep]
 
-Writes benchmarks/results/entailment.json (the records, without their long parts) and entailment.png, and the part of
-README.md between its results markers. With --keep, earlier runs of other seeds and methods stay, where they are runs of
-the same recipe on the same rows.
+Writes benchmarks/results/entailment.json (the records, without their long parts), entailment.png, and the part of
+README.md between the markers "results". With --keep, earlier runs of other seeds and methods stay in the record if they
+have the same recipe and the same rows.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-import readme
+from page_parts import Part
 
 from circpeft import files, plots, results
 from circpeft.recipes import Recipe
@@ -22,43 +22,43 @@ from circpeft.recipes import Recipe
 ROOT = results.ROOT
 RECORD = ROOT / "benchmarks" / "results" / "entailment.json"
 PICTURE = RECORD.with_suffix(".png")
-LEFT_OUT = ("losses", "spectra", "predictions", "start_predictions")  # of a record: too long for the repository
-PART = readme.Part("results")
+# Fields of a record that are too long for the repository.
+LEFT_OUT = ("losses", "spectra", "predictions", "start_predictions")
+PART = Part("results", "README.md")
 
 
-def readme_text(rows: list[dict]) -> str:
-    """The README's part: one table row a method, and where the figures come from."""
+def part_text(rows: list[dict]) -> str:
+    """Return a table with one row a method, and a line that says where the figures come from."""
     by_method: dict[str, list[dict]] = {}
     for row in rows:
         by_method.setdefault(row["label"], []).append(row)
-    share = by_method["lora"][0]["trainable_parameters"] if "lora" in by_method else 0
+    lora = by_method["lora"][0]["trainable_parameters"] if "lora" in by_method else 0
     lines = [
-        "| method | trainable parameters | of LoRA's | test accuracy, a run each | seconds, fastest run |",
+        "| method | trainable parameters | share of LoRA's | test accuracy per seed | seconds, fastest run |",
         "|---|---|---|---|---|",
     ]
     for label, runs in by_method.items():
         count = runs[0]["trainable_parameters"]
-        of_lora = f"{count / share:.1%}" if 0 < count <= share else ""
-        # A run with one thread, beside another, says nothing of the time on two cores.
+        share = f"{count / lora:.1%}" if 0 < count <= lora else ""
+        # A run with one thread on a busy machine does not tell the time on two cores.
         timed = [run["seconds"] for run in runs if run["device"] == rows[0]["device"]]
         scores = ", ".join(f"{run['test_score']:.3f} (seed {run['seed']})" for run in runs)
-        lines.append(f"| {label} | {count:,} | {of_lora} | {scores} | {f'{min(timed):.0f}' if timed else ''} |")
+        lines.append(f"| {label} | {count:,} | {share} | {scores} | {f'{min(timed):.0f}' if timed else ''} |")
     first, settings = rows[0], rows[0]["settings"]
     lines += [
         "",
         f"MiniLM (22.7 million parameters) on the embedded entailment task: {first['rows']['train']:,} pairs, "
-        f"{settings['epochs']} epochs, "
-        f"adapted layers {', '.join(settings['target_modules'])}; "
-        f"parameters without the head. Seconds are those of runs on {first['device']}; "
-        f"torch {first['versions']['torch']}; "
-        "record, with the device and the commit of every run: `benchmarks/results/entailment.json`.",
+        f"{settings['epochs']} epochs, adapted layers {', '.join(settings['target_modules'])}. The parameters do not "
+        f"include the head's. Seconds are those of the runs on {first['device']}, with torch "
+        f"{first['versions']['torch']}. The record, with the device and the commit of every run, is "
+        "`benchmarks/results/entailment.json`.",
         "",
     ]
     return "\n".join(lines)
 
 
 def picture(rows: list[dict]):
-    """Test accuracy against trainable parameters, a point a run."""
+    """Draw test accuracy against trainable parameters, one point a run."""
     series = {}
     for row in rows:
         counts, scores = series.setdefault(row["label"], ([], []))
@@ -74,39 +74,43 @@ def picture(rows: list[dict]):
 
 
 def kept(rows: list[dict]) -> list[dict]:
-    """The runs on record that new ones do not replace: same epochs, rows, layers, and the rate that the recipe has."""
-    new, like = {(row["label"], row["seed"]) for row in rows}, rows[0]
+    """Return the runs on record that the new ones do not replace.
+
+    They have the same epochs, rows and layers as the new runs, and the learning rate that their recipe has now.
+    """
+    new, first = {(row["label"], row["seed"]) for row in rows}, rows[0]
     shared = ("epochs", "batch_size", "target_modules", "model", "base_dropout")
     return [
         row
         for row in json.loads(RECORD.read_text(encoding="utf-8"))
         if (row["label"], row["seed"]) not in new
-        and row["data"] == like["data"]
-        and all(list_of(row["settings"][key]) == list_of(like["settings"][key]) for key in shared)
+        and row["data"] == first["data"]
+        and all(list_of(row["settings"][key]) == list_of(first["settings"][key]) for key in shared)
         and row["settings"]["learning_rate"] == rate_today(row)
     ]
 
 
 def rate_today(row: dict) -> float:
-    """The rate that the row's recipe would have now."""
+    """Return the learning rate that the row's recipe would have now."""
     fields = {name: row["settings"][name] for name in ("model", "hyperparameters")}
     return Recipe(row["task"], row["method"], **fields).rates[0]
 
 
 def list_of(value: object) -> object:
-    """JSON has no tuples."""
+    """Return a list for a tuple: JSON has no tuples."""
     return list(value) if isinstance(value, tuple) else value
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Write the README's table and picture from a run's records.")
+    parser = argparse.ArgumentParser(
+        description="Write the README's table of results and its picture from the records of runs."
+    )
     parser.add_argument("folders", type=Path, nargs="+", help="folders of the runs, with results/ in them")
     parser.add_argument("--keep", action="store_true", help="keep earlier runs of the same recipes on the same rows")
     arguments = parser.parse_args()
     every = [result for folder in arguments.folders for result in results.read_all(folder)]
-    adapted = max(
-        (r.settings["target_modules"] for r in every), key=len
-    )  # the runs beside, on fewer layers, are left out
+    # The runs for comparison on fewer layers (parameter `beside` of the notebook) are left out.
+    adapted = max((r.settings["target_modules"] for r in every), key=len)
     found = [r for r in every if r.settings["target_modules"] == adapted]
     rows = [{name: value for name, value in asdict(r).items() if name not in LEFT_OUT} for r in found]
     rows += kept(rows) if arguments.keep else []
@@ -114,8 +118,8 @@ def main() -> None:
     rows.sort(key=lambda r: (order.index(r["label"]) if r["label"] in order else len(order), r["seed"]))
     files.write_atomically(RECORD, json.dumps(rows, indent=1) + "\n")
     plots.save(picture(rows), PICTURE)
-    PART.put(readme_text(rows))
-    print(readme_text(rows))
+    PART.write(part_text(rows))
+    print(part_text(rows))
 
 
 if __name__ == "__main__":

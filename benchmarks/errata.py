@@ -1,25 +1,25 @@
-"""The README's list of the papers' mistakes, from `circpeft.papers.errata()`, each proved as it is written.
+"""The list of the papers' mistakes in docs/errata.md, from `circpeft.papers.errata()`; each one is proved first.
 
 .venv/bin/python benchmarks/errata.py
 """
 
-import readme
+from page_parts import Part
 
 from circpeft import papers
 
-PART = readme.Part("errata")
+PART = Part("errata", "docs/errata.md")
 NAMES = {"c3a": "C3A", "cdvft": "CDVFT"}
 
 
-def readme_text() -> str:
-    """The README's part: one table row a mistake."""
+def part_text() -> str:
+    """Return a table with one row a mistake."""
     lines = ["| paper | where | printed | right |", "|---|---|---|---|"]
     for erratum in papers.errata():
-        erratum.proof()  # raises where it proves nothing
+        erratum.proof()  # raises an error if it does not prove the mistake
         cells = (NAMES[erratum.paper], erratum.place, erratum.printed, erratum.right)
         lines.append("| " + " | ".join(cell.replace("|", r"\|").replace("*", r"\*") for cell in cells) + " |")
     return "\n".join([*lines, ""])
 
 
 if __name__ == "__main__":
-    PART.put(readme_text())
+    PART.write(part_text())

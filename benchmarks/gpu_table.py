@@ -1,17 +1,24 @@
-"""The README's part on a GPU, from what training_memory.py and memory_column.py have recorded.
+"""The tables of speed and memory on a GPU in docs/gpu.md and the README, from the records of three benchmarks.
 
-.venv/bin/python benchmarks/gpu_table.py
+    .venv/bin/python benchmarks/gpu_table.py
+
+The records are those of training_memory.py, memory_column.py and speed.py.
 """
 
 import json
+from typing import Any
 
-import readme
+from page_parts import Part
 
 from circpeft import results
 
 RECORDS = results.ROOT / "benchmarks" / "results"
-PART = readme.Part("gpu")
-# Model -> heading, and the rows that are shown: name, label, way. "auto" takes "fold" for C3A there now, in float32.
+STEPS = Part("steps", "docs/gpu.md")
+LAYERS = Part("layers", "docs/gpu.md")
+COLUMN = Part("memory-column", "docs/gpu.md")
+README = Part("speed-gpu", "README.md")
+# Model: its heading, and the rows that are shown with their name, label in the record, and backend.
+# "auto" now takes "fold" for C3A in float32 there.
 SHOWN = {
     "roberta-base": (
         "RoBERTa-base, 64 x 256 tokens, float32",
@@ -48,58 +55,106 @@ SHOWN = {
 }
 
 
-def readme_text(rows: list[dict], column: list[dict], layers: dict) -> str:
-    """A table of memory and speed, layers alone, and what is found of the paper's memory column."""
-    lines = ["| model, batch | method | GB | tokens a second |", "|---|---|---|---|"]
+LAYER_COLUMNS = {"LoRA r=8": "lora r=8", "C3A": "c3a", "C3A in PEFT": "peft c3a", "CDVFT": "cdvft"}
+
+
+def _row(rows: list[dict], model: str, label: str, backend: str) -> dict:
+    # The first row of a label adapts query and value, like the other rows of its model.
+    return next(r for r in rows if (r["model"], r["label"], r["backend"]) == (model, label, backend))
+
+
+def _machine(row: dict) -> str:
+    versions = ", ".join(f"{name} {row['versions'][name]}" for name in ("torch", "transformers", "peft"))
+    return f"{row['device']}, one run; {versions}"
+
+
+def steps_text(rows: list[dict]) -> str:
+    """Return a table of whole training steps: peak memory and tokens a second."""
+    lines = ["| model, batch | method | peak memory, GB | tokens a second |", "|---|---|---|---|"]
     for model, (heading, shown) in SHOWN.items():
-        for name, label, way in shown:
-            # The first row of a label is that of query and value, as the others beside it.
-            row = next(r for r in rows if (r["model"], r["label"], r["backend"]) == (model, label, way))
+        for name, label, backend in shown:
+            row = _row(rows, model, label, backend)
             lines.append(f"| {heading} | {name} | {row['peak_bytes'] / 1e9:.2f} | {row['tokens_per_second']:,.0f} |")
             heading = ""
-    used = ", ".join(f"{name} {row['versions'][name]}" for name in ("torch", "transformers", "peft"))
-    lines += [
-        "",
-        f"{row['device']}, one run; {used}; every method, other ways to compute ours, and the record: "
-        "`benchmarks/results/training_memory_cuda.md`.",
-        "",
-        f"One layer alone, {layers['rows'][0]['tokens']:,} tokens in float32, milliseconds beyond the frozen layer: "
-        f"{'; '.join(map(_layer, layers['rows']))} (`benchmarks/results/speed_cuda.json`; larger layers and bfloat16 "
-        "were not reached).",
-    ]
+    source = (
+        f"{_machine(row)}. Every method, the other ways to compute ours, and the record: "
+        "[training_memory_cuda.md](../benchmarks/results/training_memory_cuda.md)."
+    )
+    return "\n".join([*lines, "", source, ""])
+
+
+def layers_text(layers: dict) -> str:
+    """Return a table of single layers, in milliseconds beyond the frozen layer."""
+    lines = [f"| layer, block size | {' | '.join(LAYER_COLUMNS)} |", "|---|" + "---|" * len(LAYER_COLUMNS)]
+    for row in layers["rows"]:
+        cells = " | ".join(f"{_added(row, key):.2f}" for key in LAYER_COLUMNS.values())
+        lines.append(f"| {row['d_in']} to {row['d_out']}, b={row['block_size']} | {cells} |")
+    source = (
+        f"Milliseconds; {layers['rows'][0]['tokens']:,} tokens in float32; {layers['device']}. The record is "
+        "`benchmarks/results/speed_cuda.json`. Larger layers and bfloat16 were not reached."
+    )
+    return "\n".join([*lines, "", source, ""])
+
+
+def column_text(column: list[dict]) -> str:
+    """Return what was found about the memory column of C3A Table 2."""
     counted = [row for row in column if "gb" in row]
-    of = {(row["row"], row["adapter_dropout"]): row for row in counted}
-    c3a, lora, dropped = of["base C3A b=768/1", 0.0], of["base LoRA r=8", 0.0], of["base LoRA r=8", 0.1]
+    by_row = {(row["row"], row["adapter_dropout"]): row for row in counted}
+    c3a, lora = by_row["base C3A b=768/1", 0.0], by_row["base LoRA r=8", 0.0]
+    with_dropout = by_row["base LoRA r=8", 0.1]
     near = [row for row in counted if row is not lora and abs(row["gb"] / row["printed_gb"] - 1) < 0.07]
+    return (
+        f"The paper prints {c3a['printed_gb']:.2f} GB for C3A b=768 and {lora['printed_gb']:.2f} GB for LoRA r=8, more "
+        "than was measured here. With the eager attention of its time, what a training step keeps adds up to "
+        f"{c3a['gb']:.2f} GB and {lora['gb']:.2f} GB; LoRA comes to {with_dropout['gb']:.2f} GB if it has a dropout of "
+        f"{with_dropout['adapter_dropout']} of its own. With that, {len(near)} of {len(counted) - 1} sums are within "
+        "7 % of the print ([memory_column.md](../benchmarks/results/memory_column.md)). The printed advantage of C3A "
+        "over LoRA would therefore come from that dropout: without it, both keep the same, as measured above.\n"
+    )
+
+
+def readme_text(rows: list[dict], layers: dict) -> str:
+    """Return the README's table of tokens a second, and where PEFT's C3A is the faster one."""
+    columns = ("LoRA", "C3A", "C3A in PEFT", "CDVFT", "full")
+    lines = [f"| model, batch | {' | '.join(columns)} |", "|---|" + "---|" * len(columns)]
+    slower = []
+    for model, (heading, shown) in SHOWN.items():
+        speed = {name: _row(rows, model, label, way)["tokens_per_second"] for name, label, way in shown}
+        for name in (name for name in speed if name.startswith("C3A") and not name.endswith("PEFT")):
+            other = {kind: next(n for n in speed if n.startswith(kind)) for kind in ("LoRA", "CDVFT", "full")}
+            names = (other["LoRA"], name, f"{name} in PEFT", other["CDVFT"], other["full"])
+            size = name.removeprefix("C3A ")
+            lines.append(f"| {heading}, {size} | {' | '.join(f'{speed[n]:,.0f}' for n in names)} |")
+            if speed[f"{name} in PEFT"] > speed[name]:
+                theirs, ours = speed[f"{name} in PEFT"], speed[name]
+                slower.append(f"on {heading.partition(',')[0]} ({theirs:,.0f} against {ours:,.0f} tokens a second)")
+    lost = [r for r in layers["rows"] if _added(r, "peft c3a") < _added(r, "c3a")]
     lines += [
         "",
-        f"C3A Table 2 prints more: {c3a['printed_gb']:.2f} GB for C3A b=768, {lora['printed_gb']:.2f} for LoRA r=8. "
-        f"What a step keeps with the eager attention of its time comes to {c3a['gb']:.2f} and {lora['gb']:.2f}; LoRA "
-        f"to {dropped['gb']:.2f} if it has a dropout of {dropped['adapter_dropout']} of its own. So {len(near)} "
-        f"of {len(counted) - 1} sums are within 7 % of the print (`benchmarks/results/memory_column.md`). The printed "
-        "advantage of C3A over LoRA would be that dropout's: without one both keep the same, as measured above.",
+        f"{_machine(rows[0])}. **PEFT's C3A is faster than ours {', '.join(slower)}, and in {len(lost)} of "
+        f"{len(layers['rows'])} single layers in float32.** In each of these cases, LoRA is faster than both.",
     ]
     return "\n".join([*lines, ""])
 
 
-def _layer(row: dict) -> str:
-    took = {name: of["both"][1] for name, of in row["beyond_frozen_ms"].items()}
-    shown = {"LoRA r=8": "lora r=8", "C3A": "c3a", "C3A in PEFT": "peft c3a", "CDVFT": "cdvft"}
-    told = ", ".join(f"{name} {took[key]:.2f}" for name, key in shown.items())
-    return f"{row['d_in']} to {row['d_out']}, b={row['block_size']}: {told}"
+def _added(row: dict, name: str) -> float:
+    return row["beyond_frozen_ms"][name]["both"][1]
 
 
-def read() -> tuple[list[dict], list[dict], dict]:
-    """The records, as `readme_text` takes them."""
+def read() -> tuple[list[dict], list[dict], dict[str, Any]]:
+    """Return the rows of training steps, the rows of the memory column, and the record of layers."""
     names = ("training_memory_cuda", "memory_column", "speed_cuda")
     memory, column, speed = (json.loads((RECORDS / f"{name}.json").read_text(encoding="utf-8")) for name in names)
     return memory["rows"], column["rows"], speed["layers"]
 
 
 def main() -> None:
-    text = readme_text(*read())
-    PART.put(text)
-    print(text)
+    steps, column, layers = read()
+    STEPS.write(steps_text(steps))
+    LAYERS.write(layers_text(layers))
+    COLUMN.write(column_text(column))
+    README.write(readme_text(steps, layers))
+    print(steps_text(steps), layers_text(layers), column_text(column), sep="\n")
 
 
 if __name__ == "__main__":

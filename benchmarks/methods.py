@@ -1,11 +1,11 @@
-r"""Every method on data sets of your own: a record a run, from the folders of sweeps, and a table of them.
+r"""Every method on your own data sets: one record a run, copied from the folders of sweeps, and a table of them.
 
     .venv/bin/circpeft sweep benchmarks/methods/pairs.toml --data FOLDER --workers 2
     .venv/bin/python benchmarks/methods.py runs/pairs-cpu
 
-FOLDER holds one folder a task, in the task's schema (`sentences.toml` and `pictures.toml` are as `pairs.toml`). Records
-are kept in benchmarks/results/methods/, in the place of those that were there of the same data, method and seed; the
-table is benchmarks/results/methods.md, a part of it the README's.
+FOLDER holds one folder a task, with the task's columns (`sentences.toml` and `pictures.toml` work like `pairs.toml`).
+Records go into benchmarks/results/methods/ and replace those of the same data, method and seed. The whole table is
+benchmarks/results/methods.md; a part of it goes into docs/results.md.
 """
 
 import argparse
@@ -14,14 +14,14 @@ from dataclasses import asdict
 from pathlib import Path
 from statistics import mean
 
-import readme
+from page_parts import Part
 
 from circpeft import files, methods, recipes, results
 
 RECORDS = results.ROOT / "benchmarks" / "results" / "methods"
 TABLE = RECORDS.with_suffix(".md")
-PART = readme.Part("methods")
-# What the README shows.
+PART = Part("methods", "docs/results.md")
+# The methods that docs/results.md shows.
 SHOWN = (
     "head",
     "full",
@@ -40,19 +40,19 @@ COLUMNS = {
     "mrpc_h100": "MRPC on an H100",
     "rte": "RTE, 1,000 pairs",
 }
-# Of a record: too long for the repository.
+# Fields of a record that are too long for the repository.
 LEFT_OUT = ("losses", "spectra", "predictions", "start_predictions", "groups")
 
 
 def kept(result: results.Result, name: str = "") -> dict:
-    """A record for the repository: without its long parts; of the place where the data lay, the folder's name alone."""
+    """Return a record for the repository, without its long parts, and with only the name of the data folder."""
     row = {name: value for name, value in asdict(result).items() if name not in LEFT_OUT}
     name = name or Path(result.settings["data_dir"]).name
     return row | {"settings": {**row["settings"], "data_dir": ""}, "data_name": name}
 
 
 def written(rows: list[dict]) -> str:
-    """The table: a row a method, a column a data set; test scores, mean and range over seeds, then parameters."""
+    """Return the whole table: a row a method, a column a data set (mean and range of test scores), then parameters."""
     names = list(dict.fromkeys(row["data_name"] for row in rows))
     order = list(methods.METHODS)
     labels = sorted({row["label"] for row in rows}, key=lambda label: (order.index(label.split(":")[0]), label))
@@ -93,8 +93,8 @@ def written(rows: list[dict]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def readme_text(rows: list[dict]) -> str:
-    """The README's part: the methods that are compared most, mean of the test scores and number of seeds."""
+def part_text(rows: list[dict]) -> str:
+    """Return the short table for docs/results.md: mean of the test scores and number of seeds."""
     lines = [
         f"| {' | '.join(['method', *COLUMNS.values(), 'parameters, MiniLM'])} |",
         "|---|" + "---|" * (len(COLUMNS) + 1),
@@ -110,7 +110,7 @@ def readme_text(rows: list[dict]) -> str:
 
 
 def at_default(row: dict) -> bool:
-    """Whether a row was run at the rates that its method takes with its model today."""
+    """Return whether a row was run at the rates that its method has with its model now."""
     settings = row["settings"]
     fields = {"hyperparameters": settings["hyperparameters"], "model": settings["model"]}
     today = recipes.Recipe(row["task"], row["method"], **fields).rates
@@ -118,10 +118,10 @@ def at_default(row: dict) -> bool:
 
 
 def main(argv: list[str] | None = None, records: Path = RECORDS) -> Path:
-    """Keep the records of the folders, and write the table; returns its path."""
-    parser = argparse.ArgumentParser(description="Keep the records of sweeps over all methods, and write their table.")
+    """Copy the records of the folders, write the tables, and return the path of the whole table."""
+    parser = argparse.ArgumentParser(description="Copy the records of sweeps over all methods, and write their tables.")
     parser.add_argument("folders", type=Path, nargs="+", help="output folders of sweeps")
-    parser.add_argument("--name", default="", help="of the data in the table, in place of their folder's name")
+    parser.add_argument("--name", default="", help="name of the data in the table (default: its folder's name)")
     arguments = parser.parse_args(argv)
     for folder in arguments.folders:
         found = [kept(result, arguments.name) for result in results.read_all(folder)]
@@ -133,7 +133,7 @@ def main(argv: list[str] | None = None, records: Path = RECORDS) -> Path:
     rows = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(records.glob("*.json"))]
     files.write_atomically(records.with_suffix(".md"), written(rows))
     if records == RECORDS:
-        PART.put(readme_text(rows))
+        PART.write(part_text(rows))
     return records.with_suffix(".md")
 
 

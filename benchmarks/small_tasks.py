@@ -1,11 +1,11 @@
-r"""The README's tables of the two small embedded tasks, from the records of runs of notebooks 09 and 10.
+r"""The tables of the embedded image and instruction tasks in docs/results.md, from records of notebooks 09 and 10.
 
     .venv/bin/circpeft run 09 -p seeds 3
     .venv/bin/circpeft run 10 -p seeds 3
     .venv/bin/python benchmarks/small_tasks.py runs/FOLDER runs/FOLDER
 
-Writes benchmarks/results/digits.json and word_problems.json (the records, without their long parts; those of other
-methods and seeds stay), and the part of README.md between its markers.
+Writes benchmarks/results/digits.json and word_problems.json (the records, without their long parts), and the part of
+docs/results.md between the markers "small". Records of other methods and seeds stay.
 """
 
 import argparse
@@ -13,24 +13,26 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-import readme
+from page_parts import Part
 
 from circpeft import files, results
 
 ROOT = results.ROOT
 RECORDS = ROOT / "benchmarks" / "results"
-PART = readme.Part("small")
+PART = Part("small", "docs/results.md")
 TASKS = {"digits": "digits 5 to 9, small-vit (09)", "word_problems": "word problems, small-llama (10)"}
 LEFT_OUT = ("losses", "spectra", "predictions", "start_predictions")
 
 
-def readme_text(records: dict[str, list[dict]]) -> str:
-    """A table a task: a row a method, the test score before training and of every seed."""
+def part_text(records: dict[str, list[dict]]) -> str:
+    """Return one table a task: a row a method, with the test score before training and of every seed."""
     lines = []
     for task, rows in records.items():
         title = TASKS[task]
         first, metric = rows[0], rows[0]["metric"].replace("_", " ")
-        lines += [f"| {title} | trainable parameters | before | test {metric}, seeds 0, 1, 2 | seconds |"]
+        lines += [
+            f"| {title} | trainable parameters | before training | test {metric} per seed (0, 1, 2) | fastest, s |"
+        ]
         lines += ["|---|---|---|---|---|"]
         for label in dict.fromkeys(row["label"] for row in rows):
             runs = [row for row in rows if row["label"] == label]
@@ -41,7 +43,7 @@ def readme_text(records: dict[str, list[dict]]) -> str:
         lines += [
             "",
             f"{first['rows']['train']:,} training rows, {first['settings']['epochs']} epochs, adapted layers: "
-            f"{first['settings']['target_modules']}; {first['device']}; torch {first['versions']['torch']}; record: "
+            f"{first['settings']['target_modules']}. {first['device']}; torch {first['versions']['torch']}. Record: "
             f"`benchmarks/results/{task}.json`.",
             "",
         ]
@@ -49,13 +51,15 @@ def readme_text(records: dict[str, list[dict]]) -> str:
 
 
 def on_record() -> dict[str, list[dict]]:
-    """The records in the repository."""
+    """Return the records that the repository has, by task."""
     paths = {task: RECORDS / f"{task}.json" for task in TASKS}
     return {task: json.loads(path.read_text(encoding="utf-8")) for task, path in paths.items() if path.exists()}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Write the README's tables of the small tasks from runs' records.")
+    parser = argparse.ArgumentParser(
+        description="Write the tables of the embedded image and instruction tasks from the records of runs."
+    )
     parser.add_argument("folders", type=Path, nargs="+", help="folders of the runs, with results/ in them")
     found = [asdict(result) for folder in parser.parse_args().folders for result in results.read_all(folder)]
     for task in TASKS:
@@ -66,8 +70,8 @@ def main() -> None:
             order = list(dict.fromkeys(row["method"] for row in sorted(rows, key=lambda r: r["trainable_parameters"])))
             rows.sort(key=lambda row: (order.index(row["method"]), row["label"], row["seed"]))
             files.write_atomically(RECORDS / f"{task}.json", json.dumps(rows, indent=1) + "\n")
-    text = readme_text(on_record())
-    PART.put(text)
+    text = part_text(on_record())
+    PART.write(text)
     print(text)
 
 

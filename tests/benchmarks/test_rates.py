@@ -72,25 +72,25 @@ def test_every_adapter_has_rates_of_its_head_on_record():
     assert {*HEADS, "full", "head"} == set(rates.methods.METHODS)
 
 
-def test_the_readme_says_how_peft_s_c3a_ends_and_what_another_cpu_does():
-    readme = " ".join((results.ROOT / "README.md").read_text(encoding="utf-8").split())
+def test_the_results_page_says_how_pefts_c3a_ends_and_what_another_cpu_does():
+    page = " ".join((results.ROOT / "docs" / "results.md").read_text(encoding="utf-8").split())
     best = {name: max(mean(found) for found in TRIED["word_problems", name].values()) for name in ("c3a-peft", "c3a")}
-    assert f"it answers {best['c3a-peft']:.3f} of the validation questions, ours {best['c3a']:.3f}" in readme
+    assert f"it answers {best['c3a-peft']:.3f} of the validation questions, ours {best['c3a']:.3f}" in page
     here = {
         (row["method"], row["learning_rate"]): row for row in ROWS if row["task"] == "word_problems" and not row["seed"]
     }
     blocks, full = here["c3a:block_size=32", 1.5]["score"], here["full", 0.001]["score"]
     before = json.loads((results.ROOT / "benchmarks" / "results" / "word_problems.json").read_text(encoding="utf-8"))
     [usual] = [row["score"] for row in before if (row["label"], row["seed"]) == ("full", 0)]
-    assert f"to {blocks:.3f} on validation, and full fine-tuning to {full:.3f} instead of {usual:.3f}" in readme
+    assert f"to {blocks:.3f} on validation, and full fine-tuning to {full:.3f} instead of {usual:.3f}" in page
 
 
-def test_the_readme_says_what_rates_do():
-    readme = " ".join((results.ROOT / "README.md").read_text(encoding="utf-8").split())
+def test_the_methods_page_says_what_rates_do():
+    page = " ".join((results.ROOT / "docs" / "methods.md").read_text(encoding="utf-8").split())
     found = {rate: mean(scores) for rate, scores in TRIED["digits", "fourierft"].items()}
-    assert f"FourierFT scores {found[0.03]:.2f} at one rate and {found[0.3]:.2f} at ten times it" in readme
+    assert f"FourierFT scores {found[0.03]:.2f} at one rate and {found[0.3]:.2f} at ten times it" in page
     raised = {"PEFT's C3A goes": "c3a-peft", "BitFit": "bitfit", "FourierFT": "fourierft"}
     for said, name in raised.items():
-        assert f"{said} from {HEADS[name][3e-4]:.2f} to {HEADS[name][0.03]:.2f}" in readme
+        assert f"{said} from {HEADS[name][3e-4]:.2f} to {HEADS[name][0.03]:.2f}" in page
     for name in HEADS.keys() - raised.values():
         assert max(HEADS[name].values()) - HEADS[name][3e-4] < 0.02, name

@@ -1,0 +1,27 @@
+"""Parts of the README and of docs/ that scripts write from records, each between two markers."""
+
+import re
+
+from circpeft import files, results
+
+
+class Part:
+    """The text between ``<!-- name -->`` and ``<!-- /name -->`` of one page.
+
+    Args:
+        name: the name in the two markers.
+        page: path of the page, relative to the repository.
+    """
+
+    def __init__(self, name: str, page: str) -> None:
+        self.path = results.ROOT / page
+        self._marked = re.compile(rf"(<!-- {name} -->\n)(.*?)(<!-- /{name} -->)", re.DOTALL)
+
+    def read(self) -> str:
+        """Return the text that the page has now."""
+        return self._marked.search(self.path.read_text(encoding="utf-8"))[2]
+
+    def write(self, text: str) -> None:
+        """Replace the text of the page."""
+        page = self._marked.sub(lambda match: match[1] + text + match[3], self.path.read_text(encoding="utf-8"))
+        files.write_atomically(self.path, page)
