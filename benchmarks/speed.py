@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 
 from circpeft import files, results
 from circpeft.benchmarking import beyond, in_turn, layer_cases, memory_of, quartiles, turns
-from circpeft.course.references import least_bytes
+from circpeft.course.reference_answers import least_bytes
 from circpeft.ops import dispatch
 
 # tokens, d_in, d_out, block size of C3A, rounds. d / 2r = 48 or 256 is where C3A has as many parameters as LoRA r=8.

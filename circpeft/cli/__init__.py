@@ -9,6 +9,7 @@ imports PyTorch and whatever else it needs when it runs.
 import argparse
 import sys
 from collections.abc import Sequence
+from textwrap import fill
 
 from circpeft.cli import doctor, lab, notebooks, report, sweep, train
 from circpeft.cli.settings import hint
@@ -22,17 +23,18 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser, with an example for each command. Its `commands` lists their names."""
     parser = argparse.ArgumentParser(
         prog="circpeft",
-        description="Fine-tune large models with circulant matrices (C3A and CDVFT): run the course, train, sweep over "
-        "methods and tasks, and compare the results.",
-        epilog=f"circpeft COMMAND --help shows the options of a command. {EXIT_CODES}.",
+        description="Fine-tune large models with circulant matrices (C3A and CDVFT): follow the\n"
+        "course, train, compare methods, and show the results.",
+        epilog=f"`circpeft COMMAND --help` shows the options of a command.\n\n{EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def add_command(name: str, description: str, examples: str) -> argparse.ArgumentParser:
+    def add_command(name: str, summary: str, examples: str, details: str = "") -> argparse.ArgumentParser:
         return subparsers.add_parser(
             name,
-            help=description,
-            description=description,
+            help=summary,
+            description=fill(f"{summary} {details}", width=80),
             epilog=f"example:\n  {examples}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )

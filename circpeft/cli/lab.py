@@ -14,9 +14,11 @@ def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the command to a parser."""
     parser = add_command(
         "lab",
-        "Open JupyterLab on the first notebook. All other options are passed on to JupyterLab.",
+        "Open JupyterLab on the first notebook.",
         "circpeft lab --port 8890 --no-browser",
+        "All other arguments are passed on to JupyterLab.",
     )
+    parser.usage = "circpeft lab [-h] [JUPYTERLAB ARGUMENT ...]"
     parser.set_defaults(execute=execute)
 
 

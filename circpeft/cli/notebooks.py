@@ -9,7 +9,8 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
-from circpeft.course.parameters import PROFILES, RequestError, check_profile, select
+from circpeft.cli.settings import PROFILE_HELP
+from circpeft.course.parameters import RequestError, check_profile, select
 
 if TYPE_CHECKING:
     from circpeft.course.runner import CourseRun
@@ -23,9 +24,7 @@ def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
     course.add_argument(
         "notebooks", nargs="*", metavar="NOTEBOOK", help="numbers, names or paths of notebooks (default: all)"
     )
-    course.add_argument(
-        "--profile", default="cpu", metavar="NAME", help=f"{', '.join(PROFILES[:-1])} or {PROFILES[-1]} (default: cpu)"
-    )
+    course.add_argument("--profile", default="cpu", metavar="NAME", help=PROFILE_HELP)
     course.add_argument(
         "--resume",
         action="store_true",

@@ -22,13 +22,16 @@ def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the command to a parser."""
     parser = add_command(
         "report",
-        "Show the results in a folder: the table of each sweep beside the paper's numbers, failed runs, and files that "
-        "cannot be read.",
+        "Show the results in a folder.",
         "circpeft report runs/cdvft-1-cpu\n  "
         "circpeft report --format html --output report.html\n  "
         "circpeft report runs --table cdvft-1 --format latex --output table.tex",
+        "The report contains the table of each sweep beside the paper's numbers, the failed runs, and the files that "
+        "cannot be read.",
     )
-    parser.add_argument("folder", nargs="?", default="", help="folder to search for results (default: runs/)")
+    parser.add_argument(
+        "folder", metavar="FOLDER", nargs="?", default="", help="folder to search for results (default: runs/)"
+    )
     parser.add_argument(
         "--table", default="", metavar="NAME", help="show only this table (default: the tables of all sweeps)"
     )

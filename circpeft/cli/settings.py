@@ -6,11 +6,12 @@ import argparse
 import ast
 from typing import Any
 
-from circpeft.course.parameters import PROFILES, RequestError
+from circpeft.course.parameters import PROFILES, RequestError, check_profile
 from circpeft.recipes import SETTINGS, TABLES
 from circpeft.suggest import nearest
 
 CONSTANTS = {"true": True, "yes": True, "false": False, "no": False, "none": None}
+PROFILE_HELP = "; ".join(f"{name}: {meaning}" for name, meaning in PROFILES.items()) + " (default: cpu)"
 EXIT_CODES = "exit codes: 0 every run has a record, 1 a run failed, 2 wrong usage, 130 interrupted"
 
 
@@ -21,7 +22,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         "--profile",
         default="",
         metavar="NAME",
-        help=f"default settings: {', '.join(PROFILES[:-1])} or {PROFILES[-1]} (default: cpu)",
+        help=PROFILE_HELP,
     )
     parser.add_argument(
         "--set",
@@ -43,8 +44,8 @@ def read_settings(options: argparse.Namespace) -> dict[str, Any]:
 
     Raises: RequestError for an unknown setting, a setting given twice, an unknown profile or an unknown table.
     """
-    if options.profile and options.profile not in PROFILES:
-        raise RequestError(f"unknown profile {options.profile!r}; {nearest(options.profile, PROFILES)}")
+    if options.profile:
+        check_profile(options.profile)
     if options.table and not options.table.endswith(".toml") and options.table not in TABLES:
         raise RequestError(f"unknown table {options.table!r}; {nearest(options.table, TABLES)}")
     settings: dict[str, Any] = {}

@@ -22,13 +22,13 @@ def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the command to a parser."""
     parser = add_command(
         "sweep",
-        "Run all cells of a paper's table, or the runs listed in a TOML file. Runs that have a record are skipped; "
-        "interrupted runs resume.",
+        "Run all cells of a paper's table, or the runs listed in a TOML file.",
         "circpeft sweep cdvft-1 --profile smoke --seeds 2\n  "
         "circpeft sweep my_sweep.toml --workers 4\n  "
         "circpeft sweep c3a-2 --profile paper --seeds 5 --ray 10.0.0.1:6379 --gpus 0.5",
+        "Runs that have a record are skipped; interrupted runs resume.",
     )
-    parser.add_argument("table", help=f"{', '.join(TABLES)}, or the path of a TOML file")
+    parser.add_argument("table", metavar="TABLE", help=f"{', '.join(TABLES)}, or the path of a TOML file")
     parser.add_argument(
         "--seeds", type=int, default=None, metavar="N", help="runs per cell (default: the file's number, or 1)"
     )
@@ -39,14 +39,21 @@ def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
         "--column", action="append", default=[], metavar="TEXT", help="run only this column, as printed; repeatable"
     )
     parser.add_argument(
-        "--data", default="", metavar="FOLDER", help="folder with one data folder per task, instead of the hub"
+        "--data",
+        default="",
+        metavar="FOLDER",
+        help="folder with one data folder per task (default: the embedded data, or the hub)",
     )
     parser.add_argument(
         "--workers", type=int, default=1, metavar="N", help="runs at a time on this machine (default: 1)"
     )
     parser.add_argument("--ray", default="", metavar="ADDRESS", help="run on a Ray cluster: host:port, auto or local")
     parser.add_argument(
-        "--gpus", type=float, default=None, metavar="SHARE", help="with --ray: GPUs per run, such as 1 or 0.5"
+        "--gpus",
+        type=float,
+        default=None,
+        metavar="N",
+        help="with --ray: GPUs per run, such as 1 or 0.5 (default: 1 if it has any)",
     )
     add_settings(parser)
     parser.set_defaults(execute=execute)

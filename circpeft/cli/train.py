@@ -27,20 +27,26 @@ def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the command to a parser."""
     parser = add_command(
         "train",
-        "Train one run: a method on a task, or one cell of a paper's table. Under torchrun or accelerate launch, all "
-        "their processes train it together.",
+        "Train one run: a method on a task, or one cell of a paper's table.",
         "circpeft train c3a:block_size=64 --task entailment --set epochs 1\n  "
         "torchrun --nproc-per-node 2 -m circpeft train --table cdvft-3 --row LaMDA --column 'GSM8K Acc.' "
         "--profile paper",
+        "If torchrun or accelerate launch starts several processes, they train the run together.",
     )
     parser.add_argument(
         "method",
+        metavar="METHOD",
         nargs="?",
         default="",
         help=f"{', '.join(LEARNING_RATES)}; add hyperparameters after colons, such as c3a:block_size=64",
     )
     parser.add_argument("--task", default="", metavar="NAME", help="name of the task (default: entailment)")
-    parser.add_argument("--data-dir", default="", metavar="FOLDER", help="data folder of the task, instead of the hub")
+    parser.add_argument(
+        "--data-dir",
+        default="",
+        metavar="FOLDER",
+        help="data folder of the task (default: the embedded data, or the hub)",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: 0)")
     parser.add_argument(
         "--table", default="", metavar="NAME", help=f"run one cell of this printed table: {', '.join(TABLES)}"

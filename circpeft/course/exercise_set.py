@@ -1,4 +1,4 @@
-"""The exercises of the course as data."""
+"""The exercises of the course: title, hint, reference answer and test inputs of each."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from .references import (
+from .reference_answers import (
     answer_labels,
     block_forward,
     c3a_parameters,
@@ -28,16 +28,18 @@ from .references import (
 
 @dataclass(frozen=True)
 class Exercise:
-    """One exercise: what the learner is asked for and how an answer is judged.
+    """One exercise, and how its answers are checked.
 
     Args:
         id: notebook and number, such as "02.1".
-        difficulty: 1 (a line from the text), 2 (a derivation), 3 (a derivation with a trap).
-        minutes: a guess for somebody who has just read the section.
-        hint: one step towards the answer, not the answer.
-        reference: the truth; handed on where the learner has no right answer yet.
-        inputs: from a seeded torch.Generator to a list of argument tuples, float64, several shapes.
-        tolerance: largest |difference| / max(1, largest |expected|) that passes.
+        title: what the learner computes.
+        difficulty: 1 (apply a formula of the text), 2 (a derivation), 3 (a derivation with a trap).
+        minutes: estimated time for a learner who has just read the section.
+        hint: the first step towards the answer.
+        reference: the reference answer; the notebook uses it until the learner's answer is right.
+        inputs: function from a seeded torch.Generator to a list of argument tuples (tensors are float64).
+        tolerance: an answer passes if its largest absolute error is at most this, times the largest absolute expected
+            value if that is above 1.
     """
 
     id: str
@@ -50,7 +52,7 @@ class Exercise:
     tolerance: float = 1e-9
 
 
-SIZES = (3, 4, 5, 7, 12)  # odd, even and prime
+SIZES = (3, 4, 5, 7, 12)  # odd, even and prime block sizes
 
 
 def _random(generator: torch.Generator, *shape: int) -> torch.Tensor:
@@ -64,23 +66,23 @@ def _vectors(count: int) -> Callable[[torch.Generator], list[tuple]]:
 def _rank_inputs(g: torch.Generator) -> list[tuple]:
     zero_sum = _random(g, 6)
     waves = 2 * torch.pi * torch.arange(7, dtype=torch.float64) / 7
-    one, alternating = torch.ones(5).double(), torch.tensor([1.0, -1.0] * 4).double()
-    # Ranks 1, 5 of 6 (no zero frequency), 1 (the last frequency alone), 2 (a conjugate pair) and 0.
-    special = [one, zero_sum - zero_sum.mean(), alternating, torch.cos(2 * waves), 0 * one]
+    ones, alternating = torch.ones(5).double(), torch.tensor([1.0, -1.0] * 4).double()
+    # Ranks 1, 5 of 6 (zero mean), 1 (only the highest frequency), 2 (one conjugate pair) and 0.
+    special = [ones, zero_sum - zero_sum.mean(), alternating, torch.cos(2 * waves), 0 * ones]
     return [(c,) for c in special] + [(_random(g, b),) for b in SIZES]
 
 
-def _blocks(g: torch.Generator) -> list[tuple]:
+def _block_inputs(g: torch.Generator) -> list[tuple]:
     shapes = [(1, 1, 4), (2, 3, 3), (3, 2, 4), (1, 4, 5), (2, 2, 7)]
     return [(_random(g, m, n, b), _random(g, n * b)) for m, n, b in shapes]
 
 
-def _merges(g: torch.Generator) -> list[tuple]:
+def _merge_inputs(g: torch.Generator) -> list[tuple]:
     shapes = [(1, 1, 3), (2, 3, 4), (3, 1, 5), (1, 2, 7)]
     return [(_random(g, m * b, n * b), _random(g, m, n, b), 0.5 + m) for m, n, b in shapes]
 
 
-def _rank_one(g: torch.Generator) -> list[tuple]:
+def _rank_one_inputs(g: torch.Generator) -> list[tuple]:
     shapes = [(1, 2, 2), (5, 3, 2), (4, 2, 7), (8, 5, 5)]  # points, d_in, d_out
     return [(_random(g, d_out), _random(g, d_in), _random(g, points, d_in)) for points, d_in, d_out in shapes]
 
@@ -91,7 +93,7 @@ _ALL = (
         "The circulant of a vector",
         1,
         5,
-        "Entry (i, j) depends on i - j only: build the matrix of indices (i - j) mod b by broadcasting, and index c.",
+        "Entry (i, j) depends only on i - j. Build the matrix of indices (i - j) mod b by broadcasting, and index c.",
         column,
         _vectors(1),
     ),
@@ -100,7 +102,7 @@ _ALL = (
         "Circular convolution by FFT",
         1,
         5,
-        "The FFT turns circular convolution into a product. With torch.fft.irfft, say n=b: an odd b needs it.",
+        "The FFT turns circular convolution into a product. Pass n=b to torch.fft.irfft; an odd b needs it.",
         lambda c, x: column(c) @ x,
         _vectors(2),
     ),
@@ -110,7 +112,7 @@ _ALL = (
         2,
         10,
         "The eigenvalues are the FFT of c. Count those that are not zero, with a threshold relative to the largest; "
-        "the zero vector has rank 0. The full FFT has b frequencies, the real one about half of them.",
+        "the zero vector has rank 0. torch.fft.fft returns all b frequencies, torch.fft.rfft only about half of them.",
         rank_of_circulant,
         _rank_inputs,
     ),
@@ -120,7 +122,7 @@ _ALL = (
         1,
         5,
         "With the kernel as first row, y[i] = sum over k of w[k] x[(i + k) mod b]: a correlation. "
-        "One of the two spectra is conjugated.",
+        "One of the two spectra has to be conjugated.",
         lambda w, x: row(w) @ x,
         _vectors(2),
     ),
@@ -129,8 +131,8 @@ _ALL = (
         "The gradient for the input",
         2,
         10,
-        "y = C x gives dx = C^T g. The transpose of a first-row circulant is the first-column circulant of the same "
-        "kernel: what does that do to the conjugate of the forward pass?",
+        "From y = C x follows dx = C^T g. The transpose of a circulant with first row w is the circulant with first "
+        "column w. What happens to the conjugate of the forward pass?",
         lambda w, g: row(w).T @ g,
         _vectors(2),
     ),
@@ -140,7 +142,7 @@ _ALL = (
         2,
         15,
         "From y[i] = sum over k of w[k] x[(i + k) mod b], dw[k] = sum over i of g[i] x[(i + k) mod b]. "
-        "That is the forward pass again, with another vector in the place of the kernel.",
+        "That is the forward pass with another vector in place of the kernel.",
         lambda g, x: row(g) @ x,
         _vectors(2),
     ),
@@ -149,18 +151,18 @@ _ALL = (
         "The forward pass of many blocks",
         3,
         15,
-        "Cut x into n pieces of b and transform them. Multiply w's spectra (m, n, b//2 + 1) by them, sum over n in "
-        "the frequency domain, and transform back once for each of the m outputs.",
+        "Split x into n pieces of length b and transform them. Multiply them by the spectra of w, of shape "
+        "(m, n, b//2 + 1), sum over n in the frequency domain, and transform the m results back.",
         block_forward,
-        _blocks,
+        _block_inputs,
     ),
     Exercise(
         "02.5",
         "Both gradients in the other layout",
         3,
         15,
-        "Write y[i] = sum over j of w[(i - j) mod b] x[j] and ask which outputs w[k] touches, and x[j]. Both "
-        "gradients are correlations with g: of which vector is the spectrum conjugated?",
+        "Write y[i] = sum over j of w[(i - j) mod b] x[j]. Which outputs depend on w[k], and which on x[j]? Both "
+        "gradients are correlations with g: which spectrum is conjugated?",
         column_gradients,
         _vectors(3),
     ),
@@ -169,7 +171,7 @@ _ALL = (
         "CDVFT's forward pass",
         1,
         5,
-        "A diagonal matrix times a vector is an elementwise product; the circulant in the middle is a convolution.",
+        "A diagonal matrix times a vector is an elementwise product. The circulant in the middle is a convolution.",
         cdvft_forward,
         _vectors(4),
     ),
@@ -178,7 +180,7 @@ _ALL = (
         "CDVFT's gradients",
         3,
         20,
-        "Name the steps u = a1 * x, v = C u, y = a3 * v, and go back one at a time: da3 and dv from g, "
+        "Name the steps u = a1 * x, v = C u, y = a3 * v, and go back one step at a time: da3 and dv from g, "
         "then dc and du from dv, then da1 and dx from du.",
         cdvft_gradients,
         _vectors(5),
@@ -188,8 +190,8 @@ _ALL = (
         "Counting CDVFT's parameters",
         1,
         5,
-        "Two diagonals, one as long as the input and one as the output. Where b does not divide, a last, padded block "
-        "is needed: round up. In integers, -(-d // b) rounds up.",
+        "There are two diagonals, one as long as the input and one as long as the output. If b does not divide a "
+        "side, its last block is padded, so round the number of blocks up: -(-d // b).",
         cdvft_parameters,
         lambda g: [(8, 8, 4), (768, 768, 768), (384, 1536, 384), (10, 7, 4), (4096, 11008, 2048), (5, 9, 16)],
     ),
@@ -198,7 +200,7 @@ _ALL = (
         "Parameters on padded squares",
         1,
         5,
-        "How many blocks of p does the longer side need? A square has as many along the other side.",
+        "How many blocks of size p does the longer side need? The square has the same number along both sides.",
         padded_parameters,
         lambda g: [(4, 4, 4), (4096, 4096, 2048), (4096, 11008, 4096), (11008, 4096, 2048), (10, 7, 4)],
     ),
@@ -207,7 +209,7 @@ _ALL = (
         "From how many tokens on is it cheaper?",
         2,
         10,
-        "Costs are straight lines in the tokens. Where do they meet, and which whole number is the first beyond?",
+        "Both costs are linear in the number of tokens. Where do the lines meet? What is the next whole number?",
         cheaper_from,
         lambda g: [(100, 1, 0, 3), (90, 1, 0, 4), (1000, 7, 13, 11), (5, 2, 4, 3), (864, 0, 0, 3)],
     ),
@@ -216,19 +218,19 @@ _ALL = (
         "A rank-one middle layer without its matrix",
         1,
         5,
-        "The matrix u v^T never has to exist: one inner product a point, then a multiple of u.",
+        "Do not build the matrix u v^T. Take one inner product with v per point, then a multiple of u.",
         lambda u, v, x: x @ torch.outer(u, v).T,
-        _rank_one,
+        _rank_one_inputs,
     ),
     Exercise(
         "07.1",
         "Merging C3A into a weight",
         2,
         10,
-        "Each kernel of b numbers is the first row of its b by b block: entry (i, j) of the block is w[(j - i) mod b]. "
-        "Lay the blocks out as the grid says, and mind the scale: alpha over the number of inputs.",
+        "Each kernel of length b is the first row of its b by b block: entry (i, j) of the block is w[(j - i) mod b]. "
+        "Arrange the blocks in their (m, n) grid. The scale is alpha divided by the number of input features.",
         merged_c3a,
-        _merges,
+        _merge_inputs,
     ),
     Exercise(
         "07.2",
@@ -236,7 +238,7 @@ _ALL = (
         2,
         10,
         "What is the first row of a circulant whose first column is c? Its entry k is c[-k mod b]. "
-        "Turn the second kernel into that; kernels of one layout add up like their matrices.",
+        "Convert the second kernel to that layout. Kernels of the same layout add like their matrices.",
         summed_kernel,
         lambda g: [(_random(g, b), _random(g, b), 0.7, -1.5) for b in SIZES],
     ),
@@ -245,7 +247,7 @@ _ALL = (
         "Counting C3A's trainable parameters",
         1,
         5,
-        "A layer has (d_in / b) * (d_out / b) blocks, and each block is stored as b numbers.",
+        "A layer has (d_in / b) * (d_out / b) blocks. Each block is stored as a kernel of b numbers.",
         c3a_parameters,
         lambda g: [
             ([(4, 4)], 4),
@@ -261,16 +263,16 @@ _ALL = (
         "An image as patches",
         2,
         10,
-        "View each side as (patches, p), then bring the two patch axes to the front.",
+        "View each side as two axes (patches, p), then move the two patch axes to the front.",
         patches,
         lambda g: [(_random(g, 3, side, side), p) for side, p in ((4, 2), (6, 3), (8, 8), (5, 1), (12, 4))],
     ),
     Exercise(
         "10.1",
-        "Labels for the answer alone",
+        "Labels for the answer only",
         1,
         5,
-        "A copy of ids with its start overwritten; ids itself stays as it is.",
+        "Copy ids and overwrite the start of the copy. Do not change ids itself.",
         answer_labels,
         lambda g: [(_random(g, size).mul(100).round(), prompt) for size, prompt in ((3, 1), (8, 5), (5, 0), (4, 4))],
     ),
@@ -279,7 +281,7 @@ _ALL = (
         "A circulant matrix as a view",
         2,
         10,
-        "Repeat the kernel without a gap. A row lower, the same numbers start one place earlier, that is b - 1 later.",
+        "Repeat the kernel without gaps. One row down, the numbers start one place earlier, which is also b - 1 later.",
         row,
         _vectors(1),
     ),
@@ -288,8 +290,8 @@ _ALL = (
         "The least bytes of a fused adapter",
         1,
         5,
-        "Forward: x and the base output are read, the output is written. Backward: x and the output's gradient are "
-        "read, the base layer's gradient of x is read, and written with the adapter's added.",
+        "Forward: x and the base output are read, and the output is written. Backward: x, the gradient of the output "
+        "and the base layer's gradient of x are read, and the gradient of x is written.",
         least_bytes,
         lambda g: [(1, 4, 4, 4), (1024, 768, 768, 4), (8192, 4096, 11008, 2), (7, 5, 3, 2)],
     ),

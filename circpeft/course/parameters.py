@@ -1,4 +1,4 @@
-"""What a run is asked to do: which notebooks, with which parameters. Everything is checked before anything runs."""
+"""Notebooks and parameters that a user asks for, checked before any notebook runs."""
 
 import ast
 from collections.abc import Iterable, Mapping
@@ -8,20 +8,29 @@ from types import NoneType
 
 from circpeft.suggest import nearest
 
-PROFILES = ("smoke", "cpu", "paper")
+PROFILES = {
+    "smoke": "a quick test on few rows",
+    "cpu": "small models and embedded data",
+    "paper": "the papers' models and data, on a GPU",
+}
 KINDS = {kind.__name__: kind for kind in (bool, int, float, str, list, tuple, dict)}
 BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 class RequestError(ValueError):
-    """A notebook, a parameter or a value that cannot be used; raised before any notebook runs."""
+    """An error in what the user asked for: an unknown notebook, a wrong value, a missing folder. Nothing has run."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One line of a notebook's cell tagged `parameters`: its name, the types it may have, and its default.
+    """A parameter that a notebook declares in its cell tagged `parameters`.
 
-    `kinds` is empty where neither the type hint nor the default tells the type: any value is then accepted.
+    Args:
+        name: its name.
+        kinds: the types that a value may have; empty if neither the type hint nor the default tells, and then any value
+            is accepted.
+        default: its default value.
+        source: its line of the cell.
     """
 
     name: str
@@ -31,36 +40,44 @@ class Parameter:
 
 
 def repository() -> Path:
-    """The folder that holds the package, `notebooks/` and `runs/`: never the working directory."""
+    """Return the folder that contains the package, `notebooks/` and `runs/`, whatever the working directory."""
     return Path(__file__).resolve().parents[2]
 
 
 def check_profile(profile: object) -> str:
-    """The profile, if it is one of `smoke`, `cpu`, `paper`; RequestError otherwise."""
+    """Return the profile if it is a key of `PROFILES`.
+
+    Raises: RequestError for any other, with the nearest one.
+    """
     if profile not in PROFILES:
-        raise RequestError(f"profile {profile!r} is unknown; {nearest(profile, PROFILES)}")
+        raise RequestError(f"unknown profile {profile!r}; {nearest(profile, PROFILES)}")
     return profile
 
 
 def select(names: Iterable[str | Path] | None = None, directory: Path | None = None) -> list[Path]:
-    """The notebooks that `names` stand for, in the order given; without names the whole course in order.
+    """Return the paths of the named notebooks, in the given order.
 
-    A name is a number ("08" or "8"), a file name without its ending ("08_language_understanding") or a path.
-    Raises RequestError for a name that fits no notebook, and for two notebooks of one name.
+    Args:
+        names: numbers ("08" or "8"), file names without suffix ("08_language_understanding") or paths; None or an empty
+            list selects the whole course in order.
+        directory: the folder of the course's notebooks.
+
+    Raises: RequestError for a name without a notebook, two notebooks with the same name, or a folder without notebooks.
     """
     directory = repository() / "notebooks" if directory is None else Path(directory)
     course = {path.stem: path for path in sorted(directory.glob("[0-9][0-9]_*.ipynb"))}
     if not names:
         if not course:
             raise RequestError(
-                f"{directory} holds no notebook like 00_start.ipynb: install from a clone (`make setup`)"
+                f"{directory} has no notebook such as 00_start.ipynb; install circpeft from a clone of the repository "
+                "(`make setup`)"
             )
         return list(course.values())
     chosen: dict[str, Path] = {}
     for name in map(str, names):
         path = _find(name, course)
         if path.stem in chosen:
-            raise RequestError(f"notebook {path.stem!r} is asked for twice; each runs once, under its own name")
+            raise RequestError(f"notebook {path.stem!r} is given twice; name each notebook once")
         chosen[path.stem] = path
     return list(chosen.values())
 
@@ -72,31 +89,33 @@ def _find(name: str, course: Mapping[str, Path]) -> Path:
     stem = path.name.removesuffix(".ipynb")
     if stem in course:
         return course[stem]
-    numbered = [found for key, found in course.items() if stem.isdecimal() and int(key[:2]) == int(stem)]
+    numbered = [path for name, path in course.items() if stem.isdecimal() and int(name[:2]) == int(stem)]
     if len(numbered) == 1:
         return numbered[0]
-    raise RequestError(f"notebook {name!r} is not in the course; {nearest(stem, course)}")
+    raise RequestError(f"unknown notebook {name!r}; {nearest(stem, course)}")
 
 
 def declared(notebook: Path) -> dict[str, Parameter]:
-    """The parameters that a notebook declares in its cell tagged `parameters`, by name.
+    """Return the parameters that a notebook declares in its cell tagged `parameters`, by name.
 
-    Read from the syntax tree, because papermill's own inspection overlooks hints such as `int | None`
-    and defaults of several lines.
+    They are read from the syntax tree, because papermill's own inspection misses type hints such as `int | None` and
+    defaults that span several lines.
+
+    Raises: RequestError for a file that is not a notebook, and for a cell that is not valid Python.
     """
     import nbformat
 
     try:
         cells = nbformat.read(notebook, as_version=4).cells
     except (OSError, ValueError) as error:
-        raise RequestError(f"{notebook} cannot be read as a notebook: {error}") from error
+        raise RequestError(f"cannot read {notebook} as a notebook: {error}") from error
     tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     try:
-        lines = ast.parse(tagged[0].source).body if tagged else []
+        statements = ast.parse(tagged[0].source).body if tagged else []
     except SyntaxError as error:
-        raise RequestError(f"{notebook}: the cell tagged `parameters` is not plain Python: {error}") from error
-    found = {}
-    for node in lines:
+        raise RequestError(f"{notebook}: the cell tagged `parameters` is not valid Python: {error}") from error
+    parameters = {}
+    for node in statements:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
             name, kinds = node.target.id, _kinds(node.annotation)
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
@@ -106,18 +125,18 @@ def declared(notebook: Path) -> dict[str, Parameter]:
         default = _literal(ast.unparse(node.value))
         if not kinds and default is not None and type(default) in KINDS.values():
             kinds = (type(default),)
-        found[name] = Parameter(name, kinds, default, ast.unparse(node))
-    return found
+        parameters[name] = Parameter(name, kinds, default, ast.unparse(node))
+    return parameters
 
 
 def declared_profile(notebook: Path) -> str:
-    """The default of a notebook's own `profile`, or "default" where it has none."""
+    """Return the default of a notebook's parameter `profile`, or "default" if it has no such parameter."""
     parameter = declared(notebook).get("profile")
     return str(parameter.default) if parameter else "default"
 
 
 def _kinds(hint: ast.expr) -> tuple[type, ...]:
-    """The types in a hint: `int | None` is (int, NoneType), `list[str]` is (list,)."""
+    """Return the types in a hint: `int | None` gives (int, NoneType), `list[str]` gives (list,)."""
     match hint:
         case ast.Name(id=name) if name in KINDS:
             return (KINDS[name],)
@@ -131,7 +150,7 @@ def _kinds(hint: ast.expr) -> tuple[type, ...]:
 
 
 def _literal(text: str) -> object:
-    """The Python literal that `text` spells, or the text itself."""
+    """Return the value of a text that is a Python literal, or else the text itself."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
@@ -139,7 +158,9 @@ def _literal(text: str) -> object:
 
 
 def convert(parameter: Parameter, value: object) -> object:
-    """`value`, from the command line or from Python, as one of the parameter's types; RequestError if it is none.
+    """Return a value, from the command line or from Python, as one of the parameter's types.
+
+    Raises: RequestError if the value fits none of them.
 
     >>> convert(Parameter("rate", (float,), 0.1, "rate: float = 0.1"), "3e-2")
     0.03
@@ -163,22 +184,26 @@ def convert(parameter: Parameter, value: object) -> object:
 
 
 def check(notebooks: Iterable[Path], given: Mapping[str, object]) -> dict[Path, dict[str, object]]:
-    """The values that each notebook gets: `given` cut down to the parameters it has, each of the declared type.
+    """Return the values for each notebook: those of its own parameters, converted to their declared types.
 
-    Raises RequestError for a name that none of the notebooks has (naming the nearest), for a value of another type,
-    for an unknown profile, and for `output_dir`, which the runner sets.
+    Args:
+        notebooks: paths of the notebooks.
+        given: values by parameter; each goes to the notebooks that declare the parameter.
+
+    Raises: RequestError for a name that no notebook declares (with the nearest one), a value of the wrong type, an
+    unknown profile, and `output_dir`, which the runner sets.
     """
     if "output_dir" in given:
-        raise RequestError("parameter 'output_dir' is set by the runner: use --output-dir to say where its folder goes")
+        raise RequestError("parameter 'output_dir' is set by the runner; choose the folder with --output-dir instead")
     parameters = {notebook: declared(notebook) for notebook in notebooks}
     known = {name for declarations in parameters.values() for name in declarations} - {"output_dir"}
     for name in given:
         if name not in known:
-            where = ", ".join(notebook.stem for notebook in parameters)
-            raise RequestError(f"parameter {name!r} is in no notebook of {where}; {nearest(name, sorted(known))}")
+            stems = ", ".join(notebook.stem for notebook in parameters)
+            raise RequestError(f"unknown parameter {name!r} of {stems}; {nearest(name, sorted(known))}")
     if "profile" in given:
         check_profile(given["profile"])
     return {
-        notebook: {name: convert(found[name], value) for name, value in given.items() if name in found}
-        for notebook, found in parameters.items()
+        notebook: {name: convert(declarations[name], value) for name, value in given.items() if name in declarations}
+        for notebook, declarations in parameters.items()
     }

@@ -128,7 +128,7 @@ def test_bad_parameters_are_rejected_before_anything_runs(notebooks, tmp_path, g
 
 def test_one_notebook_rejects_a_parameter_that_only_another_has(notebooks):
     assert check(notebooks, {"seeds": "2"})[notebooks[0]] == {"seeds": 2}
-    with pytest.raises(RequestError, match="'seeds' is in no notebook of 02_last"):
+    with pytest.raises(RequestError, match="unknown parameter 'seeds' of 02_last"):
         check(notebooks[2:], {"seeds": "2"})
 
 

@@ -1,4 +1,4 @@
-"""Exercises: right answers pass, wrong ones are caught and named, and a notebook can always go on."""
+"""Exercises: right answers pass, wrong ones are rejected with a reason, and the notebook always continues."""
 
 import dataclasses
 import math
@@ -15,7 +15,7 @@ from circpeft.course.exercises import check, exercise
 
 @pytest.fixture
 def pictures(monkeypatch):
-    """The figures that a check shows."""
+    """Return the list of figures that a check shows."""
     shown = []
     monkeypatch.setattr(exercises.plots, "show", shown.append)
     return shown
@@ -43,7 +43,7 @@ def rank(c):
     return (sizes > 1e-10 * sizes.max().clamp_min(1e-300)).sum()
 
 
-# Answers as a learner would give them: by FFT, not by the dense matrices of the references.
+# Answers as a learner would write them: with FFTs, not with the dense matrices of the reference answers.
 SOLUTIONS = {
     "01.1": lambda c: torch.stack([c.roll(k) for k in range(len(c))], dim=1),
     "01.2": lambda c, x: irfft(rfft(c) * rfft(x), n=len(c)),
@@ -68,16 +68,16 @@ SOLUTIONS = {
     "11.2": lambda tokens, d_in, d_out, size: tokens * size * (4 * d_in + 3 * d_out),
 }
 
-# Typical mistakes. The first two gradients are the ones that the C3A paper prints, without the transpose.
+# Typical mistakes. Those of 02.2 and 02.3 are the gradients that the C3A paper prints, without the transpose.
 MISTAKES = {
     "01.1": row,
-    "01.2": lambda c, x: irfft(rfft(c) * rfft(x)),  # an odd length comes back even
+    "01.2": lambda c, x: irfft(rfft(c) * rfft(x)),  # an odd length becomes even
     "01.3": len,
     "02.1": lambda w, x: column(w) @ x,
     "02.2": lambda w, g: row(w) @ g,
     "02.3": lambda g, x: row(x) @ g,
     "02.4": lambda w, x: block_forward(w.flip(-1).roll(1, -1), x),
-    "02.5": lambda w, x, g: (row(g) @ x, column(w).T @ g),  # the row layout's
+    "02.5": lambda w, x, g: (row(g) @ x, column(w).T @ g),  # gradients of the row layout
     "03.1": lambda a1, c, a3, x: a1 * (column(c) @ (a3 * x)),
     "03.2": lambda a1, c, a3, x, g: fast_cdvft_gradients(a1, c, a3, x, g)[::-1],
     "03.3": lambda d_in, d_out, b: d_in + d_out + (d_in // b) * (d_out // b) * b,
@@ -85,17 +85,17 @@ MISTAKES = {
     "05.2": lambda once, each, other_once, other_each: (once - other_once) // (other_each - each),
     "06.1": lambda u, v, x: (x @ v)[:, None] * u * 2,
     "07.1": lambda weight, w, alpha: weight + alpha * circpeft.block_circulant(w, layout="row"),  # no 1 / d_in
-    "07.2": lambda first, second, s, t: s * first + t * second,  # two layouts taken for one
+    "07.2": lambda first, second, s, t: s * first + t * second,  # ignores that the layouts differ
     "08.1": lambda layers, b: sum(d_in * d_out for d_in, d_out in layers),
     "09.1": lambda image, p: image.reshape(-1, image.shape[0] * p * p),  # rows of pixels, not patches
     "10.1": lambda ids, prompt: torch.where(torch.arange(len(ids)) <= prompt, -100.0, ids),
-    "11.1": lambda c: c.repeat(len(c) + 2).as_strided((len(c), len(c)), (len(c) + 1, 1)),  # later, not earlier
+    "11.1": lambda c: c.repeat(len(c) + 2).as_strided((len(c), len(c)), (len(c) + 1, 1)),  # shifted the other way
     "11.2": lambda tokens, d_in, d_out, size: tokens * size * 2 * (d_in + 2 * d_out),
 }
 
 
 @pytest.mark.parametrize("item", EXERCISES.values(), ids=str)
-def test_declared_whole(item):
+def test_every_field_of_an_exercise_is_filled(item):
     assert EXERCISES[item.id] is item
     assert item.difficulty in (1, 2, 3) and 0 < item.minutes <= 30 and item.title and len(item.hint) > 20
     cases = item.inputs(torch.Generator().manual_seed(0))
@@ -113,14 +113,14 @@ def test_the_reference_passes_its_own_check(id, capsys, pictures):
 
 
 @pytest.mark.parametrize("id", EXERCISES)
-def test_a_right_answer_is_handed_on(id, capsys, pictures):
+def test_a_right_answer_is_used(id, capsys, pictures):
     answer = SOLUTIONS[id]
     assert exercise(id)(answer) is answer
     assert "[OK]" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("id", EXERCISES)
-def test_a_wrong_answer_is_caught_and_the_reference_handed_on(id, capsys, pictures):
+def test_a_wrong_answer_is_reported_and_the_reference_used(id, capsys, pictures):
     assert exercise(id)(MISTAKES[id]) is EXERCISES[id].reference
     said = capsys.readouterr().out
     assert said.startswith(f"[NOT YET] Exercise {id}") and EXERCISES[id].hint in said
@@ -128,13 +128,13 @@ def test_a_wrong_answer_is_caught_and_the_reference_handed_on(id, capsys, pictur
 
 
 @pytest.mark.parametrize("id", EXERCISES)
-def test_not_attempted_is_quiet(id, capsys, pictures):
+def test_an_exercise_not_attempted_prints_one_line(id, capsys, pictures):
     @exercise(id)
     def answer(*arguments):
         raise NotImplementedError
 
     assert answer is EXERCISES[id].reference and not pictures
-    assert capsys.readouterr().out == f"Exercise {id} not attempted: the reference is used below.\n"
+    assert capsys.readouterr().out == f"Exercise {id} not attempted; the cells below use the reference answer.\n"
 
 
 def test_the_papers_gradient_is_shown_beside_the_true_one(capsys, pictures):
@@ -186,7 +186,7 @@ def test_ranks_cover_full_and_deficient():
         (lambda w, x: w.missing, "it raised AttributeError"),
     ],
 )
-def test_what_is_wrong_is_named(answer, words, capsys, pictures):
+def test_the_mistake_is_named(answer, words, capsys, pictures):
     assert exercise("02.1")(answer) is EXERCISES["02.1"].reference
     assert words in capsys.readouterr().out
 
@@ -199,15 +199,15 @@ def test_what_is_wrong_is_named(answer, words, capsys, pictures):
         ("03.2", lambda *a: fast_cdvft_gradients(*a)[:2], "2 values, expected a tuple of 4"),
         ("03.3", lambda d_in, d_out, b: 22.0, "22.0 (float), expected an int"),
         ("03.3", lambda d_in, d_out, b: True, "True (bool), expected an int"),
-        ("08.1", lambda layers, b: 5, "returned 5, expected 4: a difference of 1"),
+        ("08.1", lambda layers, b: 5, "returned 5, expected 4; they differ by 1"),
     ],
 )
-def test_tuples_and_numbers_too(id, answer, words, capsys, pictures):
+def test_mistakes_in_matrices_tuples_and_numbers_are_named(id, answer, words, capsys, pictures):
     assert check(EXERCISES[id], answer) is EXERCISES[id].reference
     assert words in capsys.readouterr().out
 
 
-def test_only_the_wrong_one_of_several_results_is_drawn(capsys, pictures):
+def test_of_several_values_only_the_wrong_one_is_drawn(capsys, pictures):
     def answer(*arguments):
         da1, dc, da3, dx = fast_cdvft_gradients(*arguments)
         return da1, dc.flip(0), da3, dx
@@ -224,11 +224,11 @@ def test_an_answer_that_changes_its_arguments_is_judged_by_what_it_returns(capsy
     assert exercise("02.1")(answer) is answer
 
 
-def test_unknown_id_names_the_nearest():
-    with pytest.raises(ValueError, match=r"no exercise '2\.1'; the nearest is '02\.1'"):
+def test_an_unknown_id_raises_with_the_nearest():
+    with pytest.raises(ValueError, match=r"unknown exercise '2\.1'; did you mean '02\.1'\?"):
         exercise("2.1")
 
 
-def test_frozen():
+def test_exercises_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         EXERCISES["01.1"].tolerance = 1.0
