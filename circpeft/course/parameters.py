@@ -194,7 +194,7 @@ def check(notebooks: Iterable[Path], given: Mapping[str, object]) -> dict[Path, 
     unknown profile, and `output_dir`, which the runner sets.
     """
     if "output_dir" in given:
-        raise RequestError("parameter 'output_dir' is set by the runner; choose the folder with --output-dir instead")
+        raise RequestError("parameter 'output_dir' is set by the runner; use --output-dir to choose the folder")
     parameters = {notebook: declared(notebook) for notebook in notebooks}
     known = {name for declarations in parameters.values() for name in declarations} - {"output_dir"}
     for name in given:
