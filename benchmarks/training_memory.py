@@ -27,7 +27,7 @@ from transformers import (
 )
 
 from circpeft import costs, files, memory, methods, recipes, results, use_backend
-from circpeft.ops.dispatch import CHOICES
+from circpeft.ops.dispatch import choices
 from circpeft.training import device_name
 from circpeft.training.logging_filters import quiet
 
@@ -181,7 +181,7 @@ def main(argv: list[str] | None = None, folder: Path | None = None) -> Path:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--methods", default="", help="only these, with commas between them")
-    parser.add_argument("--backends", default="auto", help=f"ways that ours are computed, of {', '.join(CHOICES)}")
+    parser.add_argument("--backends", default="auto", help=f"ways that ours are computed, of {', '.join(choices())}")
     parser.add_argument("--batch", type=int, default=0)
     parser.add_argument("--tokens", type=int, default=0)
     parser.add_argument("--layers", type=int, default=0, help="fewer layers than the model has")

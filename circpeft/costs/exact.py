@@ -10,24 +10,22 @@ package's; LoRA, DoRA, VeRA, FourierFT, BOFT and (IA)³ are PEFT's modules, oper
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from math import ceil, log2
 from typing import Any
 
-from ..ops.diagonal import FUSED
-from ..ops.dispatch import BACKENDS
+from ..ops.backends import get_backend, get_fused_backend
 
 H = dict[str, Any]
 
 
-def _grids(d_in: int, d_out: int, h: H) -> list[tuple[int, int, int]]:
+def circulant_grids(d_in: int, d_out: int, h: H) -> list[tuple[int, int, int]]:
     """``(m, n, b)`` of CDVFT's circulant factors: the first is rectangular, further ones square."""
     b, m, n = h["block_size"], ceil(d_out / h["block_size"]), ceil(d_in / h["block_size"])
     return [(m, n if j == 0 else m, b) for j in range(h["num_factors"] // 2)]
 
 
 def _cdvft_parameters(d_in: int, d_out: int, h: H) -> int:
-    return d_in + h["num_factors"] // 2 * d_out + sum(m * n * b for m, n, b in _grids(d_in, d_out, h))
+    return d_in + h["num_factors"] // 2 * d_out + sum(m * n * b for m, n, b in circulant_grids(d_in, d_out, h))
 
 
 _PARAMETERS: dict[str, Callable[[int, int, H], int]] = {
@@ -52,11 +50,11 @@ def parameters_of(method: str) -> Callable[[int, int, H], int]:
 
 
 def _product(h: H, t: int, m: int, n: int, b: int) -> int:
-    return import_module(BACKENDS[h["backend"]]).matmul_flops(t, m, n, b)
+    return get_backend(h["backend"]).matmul_flops(t, m, n, b)
 
 
 def _kernel_grad(h: H, t: int, m: int, n: int, b: int) -> int:
-    return import_module(BACKENDS[h["backend"]]).kernel_grad_flops(t, m, n, b)
+    return get_backend(h["backend"]).kernel_grad_flops(t, m, n, b)
 
 
 def _fft2(d_in: int, d_out: int) -> float:
@@ -101,7 +99,7 @@ def _c3a_forward(t: int, d_in: int, d_out: int, h: H) -> int:
 
 
 def _cdvft_forward(t: int, d_in: int, d_out: int, h: H) -> int:
-    return t * d_in + sum(_product(h, t, *grid) + t * d_out for grid in _grids(d_in, d_out, h)) + t * d_out
+    return t * d_in + sum(_product(h, t, *grid) + t * d_out for grid in circulant_grids(d_in, d_out, h)) + t * d_out
 
 
 _FORWARD: dict[str, Callable[[int, int, int, H], float]] = {
@@ -146,20 +144,22 @@ def _lamda_backward(t: int, d_in: int, d_out: int, h: H) -> int:
 def _gradients(h: H, t: int, grid: tuple[int, int, int], d_in: int, d_out: int) -> int:
     """The backward pass of one circulant factor between diagonals; a size of 0 says that there is no diagonal."""
     m, n, b = grid
-    if h["backend"] in FUSED:
-        transforms = import_module(BACKENDS[h["backend"]]).backward_flops(t, m, n, b, again=bool(d_out))
-        return transforms + (4 * t + 1) * d_in + (3 * t + 1) * d_out
+    fused = get_fused_backend(h["backend"])
+    if fused is not None:
+        circulant = fused.diagonal_backward_flops(t, m, n, b, with_output=bool(d_out))
+        return circulant + (4 * t + 1) * d_in + (3 * t + 1) * d_out
     return _product(h, t, n, m, b) + _kernel_grad(h, t, m, n, b) + 3 * t * (d_in + d_out)
 
 
 def _c3a_backward(t: int, d_in: int, d_out: int, h: H) -> int:
     m, n, b = d_out // h["block_size"], d_in // h["block_size"], h["block_size"]
-    scaled = 2 if h["backend"] in FUSED else 1  # the kernel again, and its gradient
-    return _gradients(h, t, (m, n, b), 0, 0) + scaled * m * n * b + t * d_in
+    # A fused backend scales the kernel again, and its gradient; autograd scales only the gradient.
+    scalings = 1 if get_fused_backend(h["backend"]) is None else 2
+    return _gradients(h, t, (m, n, b), 0, 0) + scalings * m * n * b + t * d_in
 
 
 def _cdvft_backward(t: int, d_in: int, d_out: int, h: H) -> int:
-    grids = _grids(d_in, d_out, h)
+    grids = circulant_grids(d_in, d_out, h)
     if not grids:
         return 4 * t * d_in
     return t * d_in + sum(_gradients(h, t, grid, 0 if j else d_in, d_out) for j, grid in enumerate(grids))
@@ -182,7 +182,7 @@ _BACKWARD: dict[str, Callable[[int, int, int, H], float]] = {
 
 
 def _cdvft_merge(d_in: int, d_out: int, h: H) -> int:
-    further = len(_grids(d_in, d_out, h))
+    further = len(circulant_grids(d_in, d_out, h))
     if not further:
         return d_in + d_in * d_out  # the diagonal scaled, and added
     dense = (further - 1) * 2 * d_out * d_out * d_in  # further circulants multiply a matrix

@@ -5,8 +5,8 @@ from __future__ import annotations
 from numbers import Integral
 from typing import Any
 
+from ..ops.backends import BACKENDS
 from ..ops.block_size import dividing_block_size, padding_block_size
-from ..ops.dispatch import BACKENDS
 from ..suggest import nearest
 
 # Defaults are those of PEFT where it has the method, ours for C3A and CDVFT, and its paper's rank for LaMDA.

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..ops.diagonal import FUSED
-from .exact import _grids, parameters_of
+from ..ops.backends import get_fused_backend
+from .exact import circulant_grids, parameters_of
 
 H = dict[str, Any]
 ADAPTER_BYTES = 4  # of an adapter's numbers
@@ -18,16 +18,17 @@ Count = Callable[[int, int, int, H, int], int]
 
 
 def _saved_cdvft(t: int, d_in: int, d_out: int, h: H, e: int) -> int:
-    grids = _grids(d_in, d_out, h)
-    if not grids or h["backend"] in FUSED:
+    grids = circulant_grids(d_in, d_out, h)
+    if not grids or get_fused_backend(h["backend"]) is not None:
         return e * t * (d_in + d_out * max(0, len(grids) - 1))  # each circulant's own input
     # x for the first diagonal; then each circulant's (padded) input and output, in the adapter's precision.
     return max(e, ADAPTER_BYTES) * t * (d_in + sum(n * b + m * b for m, n, b in grids))
 
 
 def _saved_c3a(t: int, d_in: int, d_out: int, h: H, e: int) -> int:
-    scaled = 0 if h["backend"] in FUSED else ADAPTER_BYTES * d_in * d_out // h["block_size"]
-    return t * d_in * e + scaled  # x, and the scaled kernel where it is a tensor of its own
+    fused = get_fused_backend(h["backend"]) is not None
+    scaled_kernel = 0 if fused else ADAPTER_BYTES * d_in * d_out // h["block_size"]
+    return t * d_in * e + scaled_kernel
 
 
 def _saved_boft(t: int, d_in: int, d_out: int, h: H, e: int) -> int:

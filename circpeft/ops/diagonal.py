@@ -1,23 +1,20 @@
 """The product of both methods as one operator: ``base + scale * diag(a_out) C(w) diag(a_in) x``.
 
-C3A is it without diagonals, CDVFT with both. Only ``x`` and the parameters are kept for the backward pass: what lies
-between the factors is made again there, a chunk of tokens at a time.
+C3A uses it without diagonals, CDVFT with both. With a fused backend only ``x`` and the parameters are saved for the
+backward pass, which computes the intermediate results again, one chunk of tokens at a time.
 """
-
-from importlib import import_module
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 from torch.utils.flop_counter import register_flop_formula
 
+from .backends import get_fused_backend
 from .checks import check_diagonals, opposite
-from .dispatch import BACKENDS, resolve_backend
-from .operator import is_batched, operator, without_autocast
-from .product import block_circular_kernel_grad, block_circular_matmul, compute_dtype
-
-# Backends with a diagonal_matmul and a diagonal_matmul_backward of their own; of others it is put together.
-FUSED = ("rfft", "triton")
+from .dispatch import resolve_backend
+from .operator import is_batched, operator
+from .precision import compute_dtype, without_autocast
+from .product import block_circular_kernel_grad, block_circular_matmul
 
 
 def diagonal_circulant_matmul(
@@ -30,16 +27,16 @@ def diagonal_circulant_matmul(
     layout: str = "column",
     backend: str = "auto",
 ) -> Tensor:
-    """Product with diagonal, block-circulant and diagonal factors, added to a base output.
+    """Multiply by a diagonal, a block-circulant and a diagonal matrix, and add the result to a base output.
 
     Formula: ``y = base + scale * diagonal_out * C(w) (diagonal_in * x)`` with ``C(w) = block_circulant(w, layout)``
     (CDVFT Eq. 4 to 7 and 12; without diagonals C3A section 3.2 and 3.4). A part that is None is left out.
 
     Shapes: ``x: (..., d_in)``, ``w: (m, n, b)``, ``diagonal_in: (d_in,)``, ``diagonal_out: (d_out,)``,
-    ``base: (..., d_out)`` -> ``(..., d_out)``. Where ``d_in`` is less than ``n*b`` the vector is padded with zeros;
-    ``d_out`` is that of ``diagonal_out`` or ``base``, else ``m*b``, and surplus outputs are dropped.
+    ``base: (..., d_out)`` -> ``(..., d_out)``. If ``d_in`` is less than ``n*b``, the vector is padded with zeros.
+    ``d_out`` is the size of ``diagonal_out`` or ``base``, or else ``m*b``; surplus outputs are dropped.
     Dtypes: float64 to bfloat16; computed and summed in float32 at least, returned in the dtype of ``base``, or of
-    ``x``. Differentiable to any order in every tensor.
+    ``x`` without a base. Differentiable to any order in every tensor.
 
     Raises: ValueError for shapes or devices that do not fit, an unknown layout or backend; TypeError for tensors that
     are not real floating point.
@@ -49,15 +46,23 @@ def diagonal_circulant_matmul(
     tensor([ 21., -12.])
     """
     d_out = check_diagonals(x, w, diagonal_in, diagonal_out, base, layout)
-    way = resolve_backend(backend, w.shape[-1], x.device)
-    if way in FUSED:
-        return _forward(x, w, diagonal_in, diagonal_out, base, float(scale), d_out, layout, way)
-    y = _composed(x, w, diagonal_in, diagonal_out, scale, d_out, layout, way)
+    backend = resolve_backend(backend, w.shape[-1], x.device)
+    if _is_fused(backend):
+        return _forward(x, w, diagonal_in, diagonal_out, base, float(scale), d_out, layout, backend)
+    y = _by_autograd(x, w, diagonal_in, diagonal_out, scale, d_out, layout, backend)
     return y.to(x.dtype) if base is None else (base + y).to(base.dtype)
 
 
-def _composed(x, w, diagonal_in, diagonal_out, scale, d_out, layout, backend) -> Tensor:
-    """The change alone, of differentiable parts; keeps what lies between them. At least in float32."""
+@torch.compiler.assume_constant_result
+def _is_fused(backend: str) -> bool:
+    return get_fused_backend(backend) is not None
+
+
+def _by_autograd(x, w, diagonal_in, diagonal_out, scale, d_out, layout, backend) -> Tensor:
+    """Return the change without the base, in float32 at least, for a backend that is not fused.
+
+    Autograd differentiates it step by step, and saves the intermediate results.
+    """
     u = x.to(compute_dtype(x.dtype, w.dtype))
     u = u if diagonal_in is None else u * diagonal_in
     u = _padded(u, w.shape[1] * w.shape[2])
@@ -83,10 +88,10 @@ def _compute(
 ) -> Tensor:
     w, first, last = _cast(compute_dtype(x.dtype, w.dtype), w if scale == 1 else w * scale, diagonal_in, diagonal_out)
     y = x.new_empty(*x.shape[:-1], d_out, dtype=x.dtype if base is None else base.dtype)
-    under = None if base is None else base.reshape(-1, d_out)
+    base_rows = None if base is None else base.reshape(-1, d_out)
     with without_autocast(x.device):
         rows = x.reshape(-1, x.shape[-1])
-        import_module(BACKENDS[backend]).diagonal_matmul(rows, w, layout, first, last, under, y.view(-1, d_out))
+        get_fused_backend(backend).diagonal_matmul(rows, w, layout, first, last, base_rows, y.view(-1, d_out))
     return y
 
 
@@ -109,7 +114,7 @@ def _compute_backward(
     kernel, first, last = _cast(dtype, w if scale == 1 else w * scale, diagonal_in, diagonal_out)
     dx = torch.empty(x.shape if needs_dx else (0, x.shape[-1]), dtype=x.dtype, device=x.device)
     with without_autocast(x.device):
-        dw, d_first, d_last = import_module(BACKENDS[backend]).diagonal_matmul_backward(
+        dw, d_first, d_last = get_fused_backend(backend).diagonal_matmul_backward(
             g.reshape(-1, g.shape[-1]), x.reshape(-1, x.shape[-1]), kernel, layout, first, last,
             dx.view(-1, x.shape[-1]) if needs_dx else None,
         )  # fmt: skip
@@ -119,59 +124,62 @@ def _compute_backward(
 
 def _fake_backward(g, x, w, diagonal_in, diagonal_out, scale, layout, backend, needs_dx) -> list[Tensor]:
     dx = torch.empty(x.shape if needs_dx else (0, x.shape[-1]), dtype=x.dtype, device=x.device)
-    given = [w, *(a for a in (diagonal_in, diagonal_out) if a is not None)]
-    return [dx, *(torch.empty(t.shape, dtype=t.dtype, device=t.device) for t in given)]
+    parameters = [w, *(a for a in (diagonal_in, diagonal_out) if a is not None)]
+    return [dx, *(torch.empty(t.shape, dtype=t.dtype, device=t.device) for t in parameters)]
 
 
 def _context(ctx, inputs, output):
-    x, w, diagonal_in, diagonal_out, _, *ctx.rest = inputs
+    x, w, diagonal_in, diagonal_out, _, *ctx.settings = inputs
     ctx.save_for_backward(x, w, diagonal_in, diagonal_out)
 
 
 def _gradients(ctx, g):
     needs, tensors = ctx.needs_input_grad[:4], ctx.saved_tensors
-    scale, _, layout, backend = ctx.rest
+    scale, _, layout, backend = ctx.settings
     if torch.is_grad_enabled() or is_batched(g):  # gradients that have gradients themselves, or are batched
-        found = _by_parts(g, *tensors, scale, layout, backend, needs)
+        gradients = _differentiable_gradients(g, *tensors, scale, layout, backend, needs)
     elif any(needs):
         dx, dw, *diagonals = _backward(g, *tensors, scale, layout, backend, needs[0])
-        found = [dx if needs[0] else None, dw, *(None if t is None else diagonals.pop(0) for t in tensors[2:])]
+        gradients = [dx if needs[0] else None, dw, *(None if t is None else diagonals.pop(0) for t in tensors[2:])]
     else:
-        found = [None] * 4
-    return *found, g if ctx.needs_input_grad[4] else None, *(None for _ in ctx.rest)
+        gradients = [None] * 4
+    return *gradients, g if ctx.needs_input_grad[4] else None, *(None for _ in ctx.settings)
 
 
-def _by_parts(g, x, w, diagonal_in, diagonal_out, scale, layout, backend, needs) -> list[Tensor | None]:
-    """The gradients for x, w and the diagonals, of differentiable parts."""
+def _differentiable_gradients(g, x, w, diagonal_in, diagonal_out, scale, layout, backend, needs) -> list[Tensor | None]:
+    """Return the gradients for x, w and the diagonals, computed by operators that can be differentiated again."""
     m, n, b = w.shape
     dtype = compute_dtype(x.dtype, w.dtype)
     x_, g_ = x.to(dtype), g.to(dtype) * scale
     u = _padded(x_ if diagonal_in is None else x_ * diagonal_in, n * b)
     v = _padded(g_ if diagonal_out is None else g_ * diagonal_out, m * b)
-    found: list[Tensor | None] = [None] * 4
+    gradients: list[Tensor | None] = [None] * 4
     if needs[0] or needs[2]:
-        into = block_circular_matmul(v, w.transpose(0, 1), opposite(layout), backend)
-        into = _cut(into, x.shape[-1])
-        found[0] = (into if diagonal_in is None else into * diagonal_in).to(x.dtype) if needs[0] else None
-        found[2] = _summed(into * x_, diagonal_in) if needs[2] else None
+        u_grad = block_circular_matmul(v, w.transpose(0, 1), opposite(layout), backend)
+        u_grad = _cut(u_grad, x.shape[-1])
+        gradients[0] = (u_grad if diagonal_in is None else u_grad * diagonal_in).to(x.dtype) if needs[0] else None
+        gradients[2] = _summed(u_grad * x_, diagonal_in) if needs[2] else None
     if needs[1]:
-        found[1] = block_circular_kernel_grad(v, u, b, layout, backend).to(w.dtype)
+        gradients[1] = block_circular_kernel_grad(v, u, b, layout, backend).to(w.dtype)
     if needs[3]:
         y = _cut(block_circular_matmul(u, w, layout, backend), g.shape[-1])
-        found[3] = _summed(y * g_, diagonal_out)
-    return found
+        gradients[3] = _summed(y * g_, diagonal_out)
+    return gradients
 
 
 def _padded(rows: Tensor, width: int) -> Tensor:
+    """Return rows padded with zeros to a width."""
     surplus = width - rows.shape[-1]
     return pad(rows, (0, surplus)) if surplus else rows
 
 
 def _cut(rows: Tensor, width: int) -> Tensor:
+    """Return the first ``width`` entries of each row."""
     return rows if rows.shape[-1] == width else rows[..., :width]
 
 
 def _summed(products: Tensor, diagonal: Tensor) -> Tensor:
+    """Return the sum over all tokens, in the dtype of the diagonal."""
     return products.reshape(-1, products.shape[-1]).sum(0).to(diagonal.dtype)
 
 
@@ -183,11 +191,13 @@ _backward = operator("diagonal_matmul_backward", _compute_backward, _fake_backwa
 def _flops(
     x_shape, w_shape, first_shape, last_shape, base_shape, scale, d_out, layout, backend, *args, **kwargs
 ) -> int:
-    return import_module(BACKENDS[backend]).matmul_flops(torch.Size(x_shape[:-1]).numel(), *w_shape)
+    return get_fused_backend(backend).matmul_flops(torch.Size(x_shape[:-1]).numel(), *w_shape)
 
 
 @register_flop_formula(torch.ops.circpeft.diagonal_matmul_backward)
-def _backward_flops(g_shape, x_shape, w_shape, first_shape, last_shape, scale, layout, backend, dx, **kwargs) -> int:
-    return import_module(BACKENDS[backend]).backward_flops(
-        torch.Size(x_shape[:-1]).numel(), *w_shape, dx=dx or first_shape is not None, again=last_shape is not None
-    )
+def _backward_flops(
+    g_shape, x_shape, w_shape, first_shape, last_shape, scale, layout, backend, needs_dx, **kwargs
+) -> int:
+    with_dx, with_output = needs_dx or first_shape is not None, last_shape is not None
+    tokens = torch.Size(x_shape[:-1]).numel()
+    return get_fused_backend(backend).diagonal_backward_flops(tokens, *w_shape, with_dx, with_output)

@@ -1,4 +1,4 @@
-"""Which way a product is computed: the backends there are, the rule of ``"auto"``, and how to force one."""
+"""The choice of how a product is computed: the rule of ``"auto"``, ways to force a backend, and when to fold."""
 
 import os
 from collections.abc import Iterator
@@ -8,58 +8,69 @@ import torch
 from torch import Tensor
 
 from ..suggest import nearest
+from .backends import BACKENDS, get_backend
+from .precision import tf32_allowed
 
-# Best first. Each is a module with matmul, kernel_grad and their FLOPs, imported on first use.
-BACKENDS = {
-    "rfft": "circpeft.ops.rfft",
-    "dft": "circpeft.ops.dft",
-    "triton": "circpeft.ops.fused_triton",
-    "reference": "circpeft.ops.reference",
-}
-# What can be forced: a backend, which also keeps adapted layers from folding, or folding wherever it is exact.
-CHOICES = ("auto", *BACKENDS, "fold")
-# Below this block size a dense product is cheaper than transforms on a CPU (two cores, float32, 2048 tokens).
+# For smaller blocks the dense product is faster than transforms. Measured on a CPU: two cores, float32, 2048 tokens.
 SMALL_BLOCK = 8
-# From this many tokens a row of the weight on, adding ΔW to it costs less than the transforms that it saves: with few
-# blocks, whose transforms are cheap, and with many. On two kinds of CPUs folding took 0.93 to 1.05 times as long as the
-# transforms at the first threshold, and 0.71 to 1.04 times at the second (the later: benchmarks/results/speed_cpu.json)
+
+# Thresholds of folding on a CPU, as the number of tokens divided by the number of rows of the weight. From there on,
+# adding ΔW to the weight costs less than the transforms that it saves. Transforms of up to FEW_BLOCKS blocks are cheap,
+# so their threshold is higher.
+# Measured on two kinds of CPUs: at the first threshold, folding took 0.93 to 1.05 times as long as the transforms; at
+# the second, 0.71 to 1.04 times. benchmarks/results/speed_cpu.json has the later measurement.
 FOLD_TOKENS, FOLD_TOKENS_MANY_BLOCKS = 0.5, 0.35
 FEW_BLOCKS = 16
-# On a GPU, where whole steps of RoBERTa-base and ViT-base were 8 to 10 % faster by it: as many tokens, and numbers in
-# the weight, as there (one H100, benchmarks/results/training_memory_cuda.json). With 8,192 tokens, in a layer alone, it
-# made no difference, and where that was 3072 wide it took twice as much beside the frozen layer (speed_cuda.json).
+
+# Thresholds of folding on a GPU: at least this many tokens, and at most this many entries of the weight.
+# They are the sizes at which it was measured to help: training steps of RoBERTa-base and ViT-base were 8 to 10 % faster
+# on one H100 (benchmarks/results/training_memory_cuda.json). For a single layer with 8,192 tokens it made no
+# difference; for a layer of width 3072, the time beside the frozen layer doubled (benchmarks/results/speed_cuda.json).
 GPU_FOLD_TOKENS, GPU_FOLD_NUMBERS = 12288, 768 * 768
 
 
-def _choice(name: str, where: str) -> str:
-    if name not in CHOICES:
-        raise ValueError(f"unknown backend {name!r} in {where}; {nearest(name, CHOICES)}")
+def choices() -> tuple[str, ...]:
+    """Return the names that `use_backend` and ``CIRCPEFT_BACKEND`` take.
+
+    "auto" is the rule. A backend also keeps adapted layers from folding. "fold" makes them fold wherever it is exact.
+
+    >>> choices()
+    ('auto', 'rfft', 'dft', 'triton', 'reference', 'fold')
+    """
+    return ("auto", *BACKENDS, "fold")
+
+
+def _checked_choice(name: str, where: str) -> str:
+    if name not in choices():
+        raise ValueError(f"unknown backend {name!r} in {where}; {nearest(name, choices())}")
     return name
 
 
-_forced = [_choice(os.environ.get("CIRCPEFT_BACKEND", "auto"), "CIRCPEFT_BACKEND")]
+_forced = [_checked_choice(os.environ.get("CIRCPEFT_BACKEND", "auto"), "CIRCPEFT_BACKEND")]
 
 
 def available_backends(device: str | torch.device = "cpu") -> list[str]:
-    """Names of the backends usable on a device, each for every shape and dtype, best first.
+    """Return the names of the backends usable on a device, best first; each takes every shape and dtype.
 
-    "triton" is for GPUs; for a CPU only in Triton's interpreter (``TRITON_INTERPRET=1``), which is for tests.
+    "triton" is for GPUs. On a CPU it needs Triton's interpreter (``TRITON_INTERPRET=1``), which is for tests.
 
     Raises: RuntimeError (from torch) for a device that does not parse.
 
     >>> available_backends("cpu")
     ['rfft', 'dft', 'reference']
     """
-    on_gpu, interpreted = torch.device(device).type == "cuda", os.environ.get("TRITON_INTERPRET") == "1"
-    return [name for name in BACKENDS if name != "triton" or on_gpu or interpreted]
+    device = torch.device(device)
+    return [name for name in BACKENDS if get_backend(name).is_available(device)]
 
 
 @contextmanager
 def use_backend(name: str) -> Iterator[None]:
-    """Force what ``backend="auto"`` and the adapted layers take, inside a ``with`` block.
+    """Force what ``backend="auto"`` and the adapted layers use, inside a ``with`` block.
 
-    Args: ``name``: a backend (adapted layers then do not fold), "fold" (they do wherever that is exact), or "auto", the
-    rule. Outside of any block the environment variable ``CIRCPEFT_BACKEND`` is read once, at import.
+    Outside of such a block the environment variable ``CIRCPEFT_BACKEND`` decides; it is read once, at import.
+
+    Args:
+        name: a backend (adapted layers then do not fold); "fold" (they fold wherever it is exact); or "auto", the rule.
 
     Raises: ValueError for an unknown name.
 
@@ -67,39 +78,61 @@ def use_backend(name: str) -> Iterator[None]:
     ...     resolve_backend("auto", 768, torch.device("cpu"))
     'reference'
     """
-    before, _forced[0] = _forced[0], _choice(name, "use_backend")
+    before, _forced[0] = _forced[0], _checked_choice(name, "use_backend")
     try:
         yield
     finally:
         _forced[0] = before
 
 
-def resolve_backend(backend: str, b: int, device: torch.device) -> str:
-    """Concrete backend for a request: the dispatch rule of ``backend="auto"``.
+@torch.compiler.assume_constant_result
+def _is_usable(name: str, device: torch.device) -> bool:
+    return name in BACKENDS and get_backend(name).is_available(device)
 
-    Neither "dft" nor "triton" is chosen: on the CPUs and the GPU that they were measured on "rfft" or folding was
-    faster (of "triton" in float32; in bfloat16 it has not been measured).
+
+def resolve_backend(backend: str, b: int, device: torch.device) -> str:
+    """Return the backend for a request: the dispatch rule of ``backend="auto"``, or the name itself.
+
+    "auto" takes the forced backend if there is one, "reference" for blocks below `SMALL_BLOCK`, and else "rfft". It
+    chooses neither "dft" nor "triton": on the CPUs and the GPU they were measured on, "rfft" or folding was faster
+    ("triton" in float32; in bfloat16 it has not been measured).
+
+    Raises: ValueError for a name that is unknown, or that is not available on the device.
+
+    >>> resolve_backend("auto", 4, torch.device("cpu")), resolve_backend("auto", 768, torch.device("cpu"))
+    ('reference', 'rfft')
     """
     if backend == "auto" and _forced[0] in BACKENDS:
         return _forced[0]
     if backend == "auto":
         return "reference" if b < SMALL_BLOCK else "rfft"
-    if backend not in available_backends(device):
+    if not _is_usable(backend, device):
         raise ValueError(f"unknown backend {backend!r}; {nearest(backend, ['auto', *available_backends(device)])}")
     return backend
 
 
 def folds(x: Tensor, weight: Tensor, blocks: int = 1) -> bool:
-    """Whether an adapted layer adds ``ΔW`` of so many blocks to its weight for a call: where it is exact, and pays.
+    """Return whether an adapted layer adds ``ΔW`` to its weight for this call: only where it is exact, and faster.
 
-    Exact: float32 or float64 throughout, of plain tensors, and neither autocast nor TF32, which would round the sum.
-    Where it pays was measured on CPUs and on one GPU; under torch.compile it has to be asked for (`use_backend`).
+    It is exact for plain tensors in float32 or float64 throughout, without autocast and without TF32, which would round
+    the sum. Where it is faster was measured on CPUs and on one GPU. Under torch.compile it has to be asked for, with
+    ``use_backend("fold")``.
+
+    Args:
+        x: the layer's input; all of its dimensions but the last count as tokens.
+        weight: the frozen weight.
+        blocks: the number of blocks of ΔW.
+
+    >>> weight = torch.nn.Parameter(torch.zeros(32, 32))
+    >>> folds(torch.zeros(512, 32), weight), folds(torch.zeros(4, 32), weight)
+    (True, False)
     """
     forced, dtype, device = _forced[0], weight.dtype, x.device.type
-    # A compiled graph would be made anew for every number of tokens that the rule tells apart.
+    # The rule depends on the number of tokens, so that a compiled graph would be recompiled for every other number.
     if forced == "auto" and torch.compiler.is_compiling():
         return False
-    if forced != "fold" and (forced != "auto" or not _pays(device, x.numel() // x.shape[-1], weight, blocks)):
+    tokens = x.numel() // x.shape[-1]
+    if forced != "fold" and (forced != "auto" or not _is_faster_folded(device, tokens, weight, blocks)):
         return False
     if type(weight) not in (torch.nn.Parameter, Tensor) or dtype not in (torch.float32, torch.float64):
         return False
@@ -108,13 +141,8 @@ def folds(x: Tensor, weight: Tensor, blocks: int = 1) -> bool:
     return x.dtype == dtype and not torch.is_autocast_enabled(device)
 
 
-def _pays(device: str, tokens: int, weight: Tensor, blocks: int) -> bool:
+def _is_faster_folded(device: str, tokens: int, weight: Tensor, blocks: int) -> bool:
     if device == "cuda":
         return tokens >= GPU_FOLD_TOKENS and weight.numel() <= GPU_FOLD_NUMBERS
     least = FOLD_TOKENS if blocks <= FEW_BLOCKS else FOLD_TOKENS_MANY_BLOCKS
     return device == "cpu" and tokens >= least * len(weight)
-
-
-def tf32_allowed() -> bool:
-    """Whether a GPU may round the operands of float32 products to ten bits."""
-    return torch.backends.cuda.matmul.fp32_precision == "tf32"  # the older getters fail after the newer setters

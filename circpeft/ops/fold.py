@@ -14,7 +14,8 @@ from torch.utils.flop_counter import register_flop_formula
 
 from .checks import check_product
 from .circulant import add_block_circulant, fill_block_circulant, row_kernel
-from .operator import operator, without_autocast
+from .operator import operator
+from .precision import without_autocast
 from .product import block_circular_kernel_grad
 
 

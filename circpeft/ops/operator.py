@@ -1,10 +1,9 @@
-"""One operator in several forms: a custom op, for compilers, counters and tensor subclasses; plain autograd elsewhere.
+"""An operator in two forms: a custom op for compilers, counters and tensor subclasses, and plain autograd elsewhere.
 
-The dispatcher's way around a custom op written in Python takes longer than the product of a short batch itself.
+For a short batch, the dispatcher takes longer with a custom op written in Python than the product itself does.
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
 from typing import Any
 
@@ -14,7 +13,7 @@ from torch._C import _functorch
 from torch._ops import _len_torch_dispatch_stack_pre_dispatch
 from torch.nn import Parameter
 
-# What the operators run, for those who look inside (a FLOP counter).
+# The function that each custom op runs, for code that has to look inside, such as a FLOP counter.
 IMPLEMENTATIONS: dict[Any, Callable] = {}
 
 
@@ -25,18 +24,22 @@ def operator(
     context: Callable | None = None,
     gradients: Callable | None = None,
 ) -> Callable:
-    """Register ``compute`` as ``torch.ops.circpeft.<name>``, and return what calls it in the fitting form.
+    """Register ``compute`` as ``torch.ops.circpeft.<name>``, and return a function that calls it in the right form.
 
-    Args: ``fake``: what it returns for fake tensors; ``context, gradients``: what autograd keeps, and the backward
-    pass, as `torch.library.custom_op` takes them; None for an operator that is called in backward passes alone.
+    Args:
+        name: the name of the custom op.
+        compute: the implementation; its type annotations are the op's schema.
+        fake: the implementation for fake tensors, which have a shape and no values.
+        context, gradients: what autograd saves, and the backward pass, as `torch.library.custom_op` takes them. None
+            for an operator that is only called in backward passes.
     """
-    compute = _no_view(compute)
+    compute = _without_views(compute)
     op = torch.library.custom_op(f"circpeft::{name}", compute, mutates_args=())
     op.register_fake(fake)
     packet = getattr(torch.ops.circpeft, name)
     IMPLEMENTATIONS[packet] = compute
     if gradients is None:
-        return lambda *arguments: packet(*arguments) if _watched(arguments) else compute(*arguments)
+        return lambda *arguments: packet(*arguments) if _needs_custom_op(arguments) else compute(*arguments)
     op.register_autograd(gradients, setup_context=context)
 
     class Eager(torch.autograd.Function):
@@ -48,19 +51,19 @@ def operator(
 
         backward = staticmethod(gradients)
 
-    class Transformed(torch.autograd.Function):  # as torch.func.grad wants it; it takes longer, and no custom op at all
+    class Transformed(torch.autograd.Function):  # for torch.func.grad, which needs this slower form and no custom op
         forward, setup_context, backward = staticmethod(compute), staticmethod(context), staticmethod(gradients)
 
     def call(*arguments: Any) -> Tensor:
-        if _watched(arguments):
+        if _needs_custom_op(arguments):
             return packet(*arguments)
         return (Eager if _functorch.peek_interpreter_stack() is None else Transformed).apply(*arguments)
 
     return call
 
 
-def _no_view(compute: Callable) -> Callable:
-    """The same, its output no view (of memory of its own): autograd lets nobody change such a view in place."""
+def _without_views(compute: Callable) -> Callable:
+    """Wrap ``compute`` so that it never returns a view: autograd forbids changing one in place."""
 
     @wraps(compute)
     def computed(*arguments: Any) -> Any:
@@ -73,12 +76,12 @@ def _no_view(compute: Callable) -> Callable:
 
 
 def is_batched(tensor: Tensor) -> bool:
-    """Whether a tensor stands for a batch of them, in torch.func's way or in that of ``is_grads_batched``."""
+    """Return whether a tensor stands for a batch of tensors, under torch.func.vmap or with ``is_grads_batched``."""
     return _functorch.is_batchedtensor(tensor) or _functorch.is_legacy_batchedtensor(tensor)
 
 
-def _watched(arguments: tuple) -> bool:
-    """Whether someone has to see the operator: a compiler, a tracer, a dispatch mode, a tensor subclass, vmap."""
+def _needs_custom_op(arguments: tuple) -> bool:
+    """Return whether the operator must be visible: to a compiler, tracer, dispatch mode, tensor subclass or vmap."""
     if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state():
         return True
     if _len_torch_dispatch_stack_pre_dispatch():
@@ -89,8 +92,3 @@ def _watched(arguments: tuple) -> bool:
     return any(
         type(t) not in (Tensor, Parameter) or t.is_meta or is_batched(t) for t in arguments if isinstance(t, Tensor)
     )
-
-
-def without_autocast(device: torch.device) -> AbstractContextManager:
-    """Inside, products are computed in the dtype of their operands: autocast would take them to half precision."""
-    return torch.autocast(device.type, enabled=False) if torch.is_autocast_enabled(device.type) else nullcontext()

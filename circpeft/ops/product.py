@@ -1,30 +1,30 @@
 """The block-circulant product as a PyTorch operator: custom ops, autograd, fake tensors, FLOPs.
 
-Two operators suffice. The product is bilinear, so its input gradient is a product with the transposed kernel grid in
-the other layout, its kernel gradient is the second operator, and the second operator's gradients are products again.
-That gives every order of derivative.
+Two operators suffice for every order of derivative, because the product is bilinear. Its input gradient is a product
+with the transposed grid of kernels in the other layout. Its kernel gradient is the second operator, and the gradients
+of the second operator are products again.
 """
-
-from importlib import import_module
 
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
+from .backends import get_backend
 from .checks import check_layout, check_product, opposite
-from .dispatch import BACKENDS, resolve_backend
-from .operator import operator, without_autocast
+from .dispatch import resolve_backend
+from .operator import operator
+from .precision import compute_dtype, without_autocast
 
 
 def block_circular_matmul(x: Tensor, w: Tensor, layout: str = "column", backend: str = "auto") -> Tensor:
-    """Product of a batch of vectors with a block-circulant matrix, without building the matrix.
+    """Multiply a batch of vectors by a block-circulant matrix, without building the matrix.
 
     Formula: ``y = x @ block_circulant(w, layout).T``; per block, circular convolution of ``w[i, j]`` with ``x_j``
     (``layout="column"``, CDVFT Eq. 8 and 12) or circular correlation (``layout="row"``, C3A section 3.2 and 3.4).
 
     Shapes: ``x: (..., n*b)``, ``w: (m, n, b)`` -> ``(..., m*b)``; any batch shape, any ``b >= 1``.
     Dtypes: float64 to bfloat16; computed in float32 at least, returned in the dtype of ``x``. The gradient of ``w`` has
-    the dtype of ``w``. Only ``x`` and ``w`` are kept for the backward pass. Differentiable to any order.
+    the dtype of ``w``. Only ``x`` and ``w`` are saved for the backward pass. Differentiable to any order.
 
     Raises: ValueError for shapes that do not fit, an unknown layout or backend, or two devices; TypeError for tensors
     that are not real floating point.
@@ -38,10 +38,10 @@ def block_circular_matmul(x: Tensor, w: Tensor, layout: str = "column", backend:
 
 
 def block_circular_kernel_grad(g: Tensor, x: Tensor, b: int, layout: str = "column", backend: str = "auto") -> Tensor:
-    """Gradient of `block_circular_matmul` with respect to its kernel, for an output gradient ``g``.
+    """Return the gradient of `block_circular_matmul` for its kernel, given an output gradient ``g``.
 
-    Formula, summed over the batch: ``dw[i, j] = irfft(rfft(g_i) * conj(rfft(x_j)))`` (``layout="column"``), and its
-    index reversal, ``irfft(conj(rfft(g_i)) * rfft(x_j))`` (``layout="row"``).
+    Formula, summed over the batch: ``dw[i, j] = irfft(rfft(g_i) * conj(rfft(x_j)))`` (``layout="column"``), or with
+    reversed index ``irfft(conj(rfft(g_i)) * rfft(x_j))`` (``layout="row"``).
 
     Shapes: ``g: (..., m*b)``, ``x: (..., n*b)`` -> ``(m, n, b)``, in the wider dtype of the two. Differentiable to any
     order.
@@ -55,17 +55,9 @@ def block_circular_kernel_grad(g: Tensor, x: Tensor, b: int, layout: str = "colu
     check_layout(layout)
     if b < 1 or g.shape[-1] % b or x.shape[-1] % b or g.shape[:-1] != x.shape[:-1]:
         shapes = f"g: {tuple(g.shape)}, x: {tuple(x.shape)}"
-        raise ValueError(f"expected g: (..., m*b) and x: (..., n*b) of one batch shape, got {shapes} and b={b}")
+        raise ValueError(f"expected g: (..., m*b) and x: (..., n*b) with equal batch shapes, got {shapes} and b={b}")
     dtype = torch.promote_types(g.dtype, x.dtype)
     return _kernel_grad(g, x, b, dtype, layout, resolve_backend(backend, b, x.device))
-
-
-def compute_dtype(*dtypes: torch.dtype) -> torch.dtype:
-    """What a product of such tensors is computed in: the widest of them, at least float32."""
-    result = torch.float32
-    for dtype in dtypes:
-        result = torch.promote_types(result, dtype)
-    return result
 
 
 def _compute_matmul(x: Tensor, w: Tensor, layout: str, backend: str) -> Tensor:
@@ -73,7 +65,7 @@ def _compute_matmul(x: Tensor, w: Tensor, layout: str, backend: str) -> Tensor:
     dtype = compute_dtype(x.dtype, w.dtype)
     rows = x.reshape(-1, n * b).to(dtype)
     with without_autocast(x.device):
-        y = import_module(BACKENDS[backend]).matmul(rows, w.to(dtype).contiguous(), layout)
+        y = get_backend(backend).matmul(rows, w.to(dtype).contiguous(), layout)
     return y.to(x.dtype).reshape(*x.shape[:-1], m * b)
 
 
@@ -85,7 +77,7 @@ def _compute_kernel_grad(g: Tensor, x: Tensor, b: int, dtype: torch.dtype, layou
     compute = compute_dtype(g.dtype, x.dtype, dtype)
     g_rows, x_rows = g.reshape(-1, g.shape[-1]).to(compute), x.reshape(-1, x.shape[-1]).to(compute)
     with without_autocast(x.device):
-        dw = import_module(BACKENDS[backend]).kernel_grad(g_rows, x_rows, b, layout)
+        dw = get_backend(backend).kernel_grad(g_rows, x_rows, b, layout)
     return dw.to(dtype).contiguous()  # the fake tensor promises contiguous strides
 
 
@@ -115,7 +107,7 @@ def _kernel_grad_context(ctx, inputs, output):
 
 
 def _kernel_grad_backward(ctx, v):
-    # <v, dw> = <g, x @ C(v).T>: bilinear in g and x, with v in the kernel's place.
+    # <v, dw> = <g, x @ C(v).T> is bilinear in g and x; v takes the place of the kernel.
     g, x = ctx.saved_tensors
     dg = dx = None
     if ctx.needs_input_grad[0]:
@@ -134,10 +126,10 @@ _kernel_grad = operator(
 @register_flop_formula(torch.ops.circpeft.block_circular_matmul)
 def _matmul_flops(x_shape, w_shape, layout, backend, *args, **kwargs) -> int:
     tokens = torch.Size(x_shape[:-1]).numel()
-    return import_module(BACKENDS[backend]).matmul_flops(tokens, *w_shape)
+    return get_backend(backend).matmul_flops(tokens, *w_shape)
 
 
 @register_flop_formula(torch.ops.circpeft.block_circular_kernel_grad)
 def _kernel_grad_flops(g_shape, x_shape, b, dtype, layout, backend, *args, **kwargs) -> int:
     tokens = torch.Size(x_shape[:-1]).numel()
-    return import_module(BACKENDS[backend]).kernel_grad_flops(tokens, g_shape[-1] // b, x_shape[-1] // b, b)
+    return get_backend(backend).kernel_grad_flops(tokens, g_shape[-1] // b, x_shape[-1] // b, b)

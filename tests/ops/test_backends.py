@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from circpeft import block_circulant
-from circpeft.ops import dft, reference, rfft, two_factors
+from circpeft.ops.backends import dft, reference, rfft, two_factors
 from circpeft.profiling import FlopCounter
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -56,7 +56,7 @@ def test_flops_grow_linearly_in_the_tokens(backend):
 def test_dft_in_chunks_gives_what_the_whole_gives(layout, monkeypatch):
     x, g, w = (torch.randn(size, dtype=torch.float64) for size in ((150, 24), (150, 16), (2, 3, 8)))
     whole = dft.matmul(x, w, layout), dft.kernel_grad(g, x, 8, layout)
-    monkeypatch.setitem(dft.CHUNK_NUMBERS, "cpu", 1)
+    monkeypatch.setitem(dft.CHUNK_ELEMENTS, "cpu", 1)
     assert dft._chunk(x, 40) == 64
     torch.testing.assert_close((dft.matmul(x, w, layout), dft.kernel_grad(g, x, 8, layout)), whole)
 
@@ -68,8 +68,8 @@ def test_dft_takes_two_factors_for_large_blocks(shape, layout, tokens, error, mo
     m, n, b = shape
     assert b > dft.LARGEST_BLOCK and two_factors.factors(b)
     x, g, w = (torch.randn(size, dtype=torch.float64) for size in ((tokens, n * b), (tokens, m * b), shape))
-    for numbers in (two_factors.CHUNK_NUMBERS, 1):
-        monkeypatch.setattr(two_factors, "CHUNK_NUMBERS", numbers)
+    for numbers in (two_factors.CHUNK_ELEMENTS, 1):
+        monkeypatch.setattr(two_factors, "CHUNK_ELEMENTS", numbers)
         torch.testing.assert_close(dft.matmul(x, w, layout), reference.matmul(x, w, layout))
         torch.testing.assert_close(dft.kernel_grad(g, x, b, layout), rfft.kernel_grad(g, x, b, layout))
     if tokens:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from circpeft import available_backends, block_circulant
-from circpeft.ops import diagonal_circulant_matmul, rfft
+from circpeft.ops import diagonal_circulant_matmul
+from circpeft.ops.backends import rfft
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 BACKENDS = available_backends("cpu")

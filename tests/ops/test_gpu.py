@@ -8,7 +8,7 @@ from torch import nn
 
 from circpeft import C3AConfig, CDVFTConfig, inject, use_backend
 from circpeft.ops import diagonal_circulant_matmul
-from circpeft.ops.dispatch import BACKENDS
+from circpeft.ops.backends import BACKENDS
 
 if not torch.cuda.is_available():
     pytest.skip("needs a GPU", allow_module_level=True)

@@ -5,7 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from circpeft import available_backends, block_circulant, block_circular_matmul
-from circpeft.ops import dft, reference, rfft
+from circpeft.ops.backends import dft, reference, rfft
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 BACKENDS = available_backends("cpu")

@@ -14,9 +14,8 @@ from circpeft.ops import (
     block_circular_kernel_grad,
     block_circular_matmul,
     diagonal_circulant_matmul,
-    fused_triton,
-    rfft,
 )
+from circpeft.ops.backends import fused_triton, rfft
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 if not INTERPRETED and not torch.cuda.is_available():

@@ -1,17 +1,28 @@
-"""Backend "reference": the dense block-circulant matrix, by indexing. The oracle of the tests."""
+"""Backend "reference": the dense block-circulant matrix, built by indexing. The tests compare the others with it."""
 
+import torch
 from torch import Tensor
 
-from .circulant import block_circulant
+from ..circulant import block_circulant
+
+FUSED = False
+
+
+def is_available(device: torch.device) -> bool:
+    """Return True: indexing works on every device."""
+    return True
 
 
 def matmul(x: Tensor, w: Tensor, layout: str) -> Tensor:
-    """``x @ block_circulant(w).T`` with ``x: (t, n*b)``, ``w: (m, n, b)`` -> ``(t, m*b)``."""
+    """Return ``x @ block_circulant(w, layout).T``.
+
+    Shapes: ``x: (t, n*b)``, ``w: (m, n, b)`` -> ``(t, m*b)``.
+    """
     return x @ block_circulant(w, layout).T
 
 
 def kernel_grad(g: Tensor, x: Tensor, b: int, layout: str) -> Tensor:
-    """Gradient for ``w``: ``g.T @ x`` summed along the wrapped diagonals of every block.
+    """Return the gradient for ``w``: ``g.T @ x`` summed along the wrapped diagonals of every block.
 
     Shapes: ``g: (t, m*b)``, ``x: (t, n*b)`` -> ``(m, n, b)``.
     """
@@ -24,10 +35,10 @@ def kernel_grad(g: Tensor, x: Tensor, b: int, layout: str) -> Tensor:
 
 
 def matmul_flops(t: int, m: int, n: int, b: int) -> int:
-    """FLOPs of ``matmul``: a multiply and an add per entry of the dense matrix and token."""
+    """Return the FLOPs of `matmul`: a multiply and an add per token and entry of the dense matrix."""
     return 2 * t * m * b * n * b
 
 
 def kernel_grad_flops(t: int, m: int, n: int, b: int) -> int:
-    """FLOPs of ``kernel_grad``: the dense product, and one add per entry for the diagonals."""
+    """Return the FLOPs of `kernel_grad`: the dense product, and one add per entry for the diagonals."""
     return 2 * t * m * b * n * b + m * b * n * b

@@ -1,30 +1,29 @@
-"""Triton kernels of the fused product: transforms as small matrix products, without leaving the chip in between.
+"""Triton kernels of the fused product: transforms as small matrix products, with every intermediate kept on the chip.
 
-A block of ``b = n1 * n2`` numbers is an ``n1`` by ``n2`` matrix; its Fourier transform is a product with the DFT matrix
-of ``n1`` from the left, twiddle factors entry by entry, and a product with that of ``n2`` from the right (Cooley and
-Tukey 1965). The kernels are real, so two tokens go as real and imaginary part of one transform. Tiles are ``p1`` by
-``p2``, the next powers of two: what pads them is zero.
+The transform is that of `circpeft.ops.backends.two_factors`: a block of ``b = n1 * n2`` numbers is an ``n1`` by ``n2``
+matrix, and two tokens share a transform as its real and imaginary part. Tiles are ``p1`` by ``p2``, the next powers of
+two, padded with zeros. In the names, ``r`` stands for a real and ``i`` for an imaginary part.
 """
 
 import triton
 import triton.language as tl
 
 INTERPRETED = triton.knobs.runtime.interpret
-# A launch with numbers of warps to choose from needs a GPU to time them on.
+# Choosing among several numbers of warps needs a GPU to time them on.
 WARPS = (4,) if INTERPRETED else (2, 4, 8)
 CONFIGS = [triton.Config({}, num_warps=warps) for warps in WARPS]
 
 
 @triton.jit
 def _tile(pointer, rows, columns, n1, n2):
-    """A table of n1 by n2 numbers as a padded tile."""
+    """Load a table of n1 by n2 numbers as a padded tile."""
     mask = (rows < n1) & (columns < n2)
     return tl.load(pointer + rows * n2 + columns, mask=mask, other=0.0)
 
 
 @triton.jit
 def _tables(f1r, f1i, tr, ti, f2r, f2i, n1, n2, p1: tl.constexpr, p2: tl.constexpr):
-    """DFT matrix of n1, twiddle factors and DFT matrix of n2 as tiles."""
+    """Load the DFT matrix of n1, the twiddle factors and the DFT matrix of n2 as tiles."""
     rows, columns = tl.arange(0, p1)[:, None], tl.arange(0, p2)[None, :]
     f1, f2 = tl.arange(0, p1)[None, :], tl.arange(0, p2)[:, None]
     f1r, f1i = _tile(f1r, rows, f1, n1, n1), _tile(f1i, rows, f1, n1, n1)
@@ -34,26 +33,28 @@ def _tables(f1r, f1i, tr, ti, f2r, f2i, n1, n2, p1: tl.constexpr, p2: tl.constex
 
 @triton.jit
 def _product(ar, ai, br, bi, precision: tl.constexpr):
+    """Multiply two complex matrices."""
     real = tl.dot(ar, br, input_precision=precision) - tl.dot(ai, bi, input_precision=precision)
     return real, tl.dot(ar, bi, input_precision=precision) + tl.dot(ai, br, input_precision=precision)
 
 
 @triton.jit
 def _transform(zr, zi, f1r, f1i, tr, ti, f2r, f2i, precision: tl.constexpr):
+    """Transform a tile: DFT of n1 from the left, twiddle factors, DFT of n2 from the right."""
     ar, ai = _product(f1r, f1i, zr, zi, precision)
     return _product(ar * tr - ai * ti, ar * ti + ai * tr, f2r, f2i, precision)
 
 
 @triton.jit
-def _back(yr, yi, f1r, f1i, tr, ti, f2r, f2i, precision: tl.constexpr):
-    """The inverse, without its 1/b: the conjugates in reverse order."""
+def _inverse(yr, yi, f1r, f1i, tr, ti, f2r, f2i, precision: tl.constexpr):
+    """Invert `_transform` without the factor 1/b: the conjugate matrices in reverse order."""
     cr, ci = _product(yr, yi, f2r, -f2i, precision)
     return _product(f1r, -f1i, cr * tr + ci * ti, ci * tr - cr * ti, precision)
 
 
 @triton.jit
 def _pair(pointer, token, tokens, stride, column, width, inside, scale):
-    """One block of two neighbouring tokens, times a diagonal."""
+    """Load one block of two neighbouring tokens, times a diagonal."""
     at = pointer + token * stride + column
     mask = inside & (column < width)
     first = tl.load(at, mask=mask, other=0.0).to(tl.float32)
@@ -62,8 +63,9 @@ def _pair(pointer, token, tokens, stride, column, width, inside, scale):
 
 
 @triton.jit
-def _diagonal(pointer, column, width, inside, there: tl.constexpr):
-    if there:
+def _diagonal(pointer, column, width, inside, exists: tl.constexpr):
+    """Load one block of a diagonal; ones where the product has no diagonal."""
+    if exists:
         return tl.load(pointer + column, mask=inside & (column < width), other=0.0)
     return tl.where(inside, 1.0, 0.0)
 
@@ -76,9 +78,9 @@ def product(
     p1: tl.constexpr, p2: tl.constexpr,
     has_in: tl.constexpr, has_out: tl.constexpr, has_base: tl.constexpr, precision: tl.constexpr,
 ):  # fmt: skip
-    """``y = base + diagonal_out * C(w) (diagonal_in * x)``: a program for two tokens and one row of blocks.
+    """Write ``y = base + diagonal_out * C(w) (diagonal_in * x)``: one program per two tokens and row of blocks.
 
-    ``kr, ki: (m, n, n1, n2)`` are the kernels' transforms over b.
+    ``kr, ki: (m, n, n1, n2)`` are the kernels' transforms divided by b.
     """
     token, i = 2 * tl.program_id(0).to(tl.int64), tl.program_id(1)
     rows, columns = tl.arange(0, p1)[:, None], tl.arange(0, p2)[None, :]
@@ -94,7 +96,7 @@ def product(
         wi = tl.load(ki + (i * n + j) * b + at, mask=inside, other=0.0)
         sr += zr * wr - zi * wi
         si += zr * wi + zi * wr
-    sr, si = _back(sr, si, f1r, f1i, tr, ti, f2r, f2i, precision)
+    sr, si = _inverse(sr, si, f1r, f1i, tr, ti, f2r, f2i, precision)
     column = i * b + at
     scale = _diagonal(diagonal_out, column, d_out, inside, has_out)
     sr, si = sr * scale, si * scale
@@ -116,9 +118,10 @@ def gradients(
     p1: tl.constexpr, p2: tl.constexpr,
     has_in: tl.constexpr, has_out: tl.constexpr, precision: tl.constexpr,
 ):  # fmt: skip
-    """Sums over every ``grid[0]``-th pair of tokens, for block (i, j): of ``conj(rfft u) rfft v`` and of the diagonals'
-    gradients, with ``u = diagonal_in * x`` and ``v = diagonal_out * g``; each program has its own place, so that adding
-    the places up gives the same bits every time.
+    """Sum ``conj(rfft u) rfft v`` and the diagonals' gradients for block (i, j), over every ``grid[0]``-th token pair.
+
+    Here ``u = diagonal_in * x`` and ``v = diagonal_out * g``. Each program writes to a place of its own, and summing
+    these places gives the same bits every time.
     """
     split, i, j = tl.program_id(0), tl.program_id(1) // n, tl.program_id(1) % n
     rows, columns = tl.arange(0, p1)[:, None], tl.arange(0, p2)[None, :]
@@ -140,10 +143,10 @@ def gradients(
         sr += ur * vr + ui * vi
         si += ur * vi - ui * vr
         if has_out:
-            yr, yi = _back(ur * wr - ui * wi, ur * wi + ui * wr, f1r, f1i, tr, ti, f2r, f2i, precision)
+            yr, yi = _inverse(ur * wr - ui * wi, ur * wi + ui * wr, f1r, f1i, tr, ti, f2r, f2i, precision)
             of_out += gr * yr + gi * yi
         if has_in:
-            yr, yi = _back(vr * wr + vi * wi, vi * wr - vr * wi, f1r, f1i, tr, ti, f2r, f2i, precision)
+            yr, yi = _inverse(vr * wr + vi * wi, vi * wr - vr * wi, f1r, f1i, tr, ti, f2r, f2i, precision)
             of_in += xr * yr + xi * yi
         token += 2 * tl.num_programs(0)
     to = ((split * m + i) * n + j) * b + at

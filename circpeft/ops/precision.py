@@ -1,0 +1,27 @@
+"""Precision of products: the dtype to compute in, autocast switched off, and whether TF32 is allowed."""
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+
+def compute_dtype(*dtypes: torch.dtype) -> torch.dtype:
+    """Return the dtype to compute a product in: the widest of its operands' dtypes, and float32 at least.
+
+    >>> compute_dtype(torch.bfloat16, torch.float16), compute_dtype(torch.float32, torch.float64)
+    (torch.float32, torch.float64)
+    """
+    result = torch.float32
+    for dtype in dtypes:
+        result = torch.promote_types(result, dtype)
+    return result
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager:
+    """Return a context in which products keep the dtype of their operands; autocast would use half precision."""
+    return torch.autocast(device.type, enabled=False) if torch.is_autocast_enabled(device.type) else nullcontext()
+
+
+def tf32_allowed() -> bool:
+    """Return whether a GPU may round the operands of float32 products to ten bits of mantissa."""
+    return torch.backends.cuda.matmul.fp32_precision == "tf32"  # the older getters fail after the newer setters
