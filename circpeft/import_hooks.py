@@ -1,0 +1,77 @@
+"""Import parts of circpeft when torch or PEFT is imported, so that `import circpeft` itself loads neither.
+
+torch must know this package's operators before `torch.export.load` reads a program that calls them. PEFT must know
+C3A and CDVFT before `PeftModel.from_pretrained` reads an adapter of theirs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader
+
+# A library, and the part of this package to import directly after it.
+FOLLOWERS = {"torch": "circpeft.ops", "peft": "circpeft.hf_peft"}
+
+
+class FollowerFinder:
+    """An entry of `sys.meta_path` that lets the other entries find a library, and adds the import of its follower.
+
+    It needs no lock of its own: Python's lock on the library is held until the follower is imported. An error of the
+    follower is an error of the library's import, and the next import of the library tries again.
+    """
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return the spec that the entries after this one find, or None for a module without a follower."""
+        if fullname not in FOLLOWERS:
+            return None
+        for finder in sys.meta_path[sys.meta_path.index(self) + 1 :]:
+            find = getattr(finder, "find_spec", None)  # Python 3.11 still allows finders without one
+            spec = find(fullname, path, target) if find is not None else None
+            if spec is not None:
+                if spec.loader is not None:
+                    _import_follower_after(spec.loader, fullname)
+                return spec
+        return None
+
+
+def _import_follower_after(loader: Loader, library: str) -> None:
+    """Make a loader import the follower as soon as it has executed the library.
+
+    The loader keeps its type, on which `inspect` and `importlib.resources` depend; only this one object changes.
+    """
+    execute = loader.exec_module
+
+    def exec_module(module: ModuleType) -> None:
+        execute(module)
+        if module.__name__ == library:  # one loader of a zip file loads many modules
+            _import_follower(FOLLOWERS[library])
+
+    loader.exec_module = exec_module
+
+
+def _import_follower(name: str) -> None:
+    try:
+        import_module(name)
+    except RuntimeError:
+        # Python's deadlock error: another thread is importing the follower and waits for the library that this thread
+        # holds. It goes on as soon as the library is released. A follower that fails is not in sys.modules.
+        if name not in sys.modules:
+            raise
+
+
+def follow_imports() -> None:
+    """Import the follower of every library that is imported already, and of the others when they are."""
+    if not any(isinstance(finder, FollowerFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, FollowerFinder())
+    for library, follower in FOLLOWERS.items():
+        if library in sys.modules:
+            _import_follower(follower)

@@ -1,0 +1,255 @@
+"""`import circpeft` is light, and PEFT and torch still know this package's methods and operators, in any order."""
+
+import pickle
+
+import peft
+import pytest
+import torch
+import transformers
+from packaging.version import Version
+from peft import PeftModel, get_peft_model
+from transformers import AutoModelForSequenceClassification
+
+import circpeft
+
+needs_new_peft = pytest.mark.skipif(
+    Version(peft.__version__) < Version("0.20") and Version(transformers.__version__) >= Version("5"),
+    reason=f"transformers {transformers.__version__} wants peft >= 0.20 for its own adapter methods",
+)
+
+LIGHT = """
+import sys, time
+start = time.perf_counter()
+import circpeft
+light = time.perf_counter() - start
+loaded = {"torch", "peft", "transformers", "numpy", "huggingface_hub"} & set(sys.modules)
+assert not loaded, loaded
+start = time.perf_counter()
+import torch
+assert "circpeft.ops" in sys.modules and "circpeft.hf_peft" not in sys.modules
+import peft
+heavy = time.perf_counter() - start
+assert "circpeft.hf_peft" in sys.modules
+assert light < heavy / 3, (light, heavy)
+"""
+
+
+def test_import_circpeft_loads_no_large_library_and_takes_under_a_third_of_their_time(run_python):
+    run_python(LIGHT)
+
+
+NAMES = """
+import circpeft
+config = circpeft.C3AConfig(target_modules=["0"])
+from circpeft import *
+assert C3AConfig is circpeft.C3AConfig and callable(block_circular_matmul)
+from peft.utils import PeftType
+assert {"CIRCONV", "CDVFT"} <= set(PeftType.__members__)
+import circpeft.costs, importlib
+assert circpeft.costs.parameters("c3a", 8, 8, block_size=8) == 8
+assert importlib.reload(circpeft).C3AConfig is C3AConfig
+"""
+
+
+def test_circpeft_alone_gives_every_name(run_python):
+    run_python(NAMES)
+
+
+LISTED = """
+import pydoc, sys
+for extra in ("datasets", "pandas", "plotly", "sklearn", "papermill"):
+    sys.modules[extra] = None
+import circpeft
+assert {*circpeft.__all__, "Result", "count_flops", "methods", "costs"} <= set(dir(circpeft))
+assert "block_circular_matmul" in pydoc.render_doc(circpeft)
+"""
+
+
+def test_dir_lists_what_works_without_extras_so_that_help_works(run_python):
+    run_python(LISTED)
+
+
+def test_every_name_of_the_tables_can_be_used():
+    for name in (*dir(circpeft), *circpeft._SUBMODULES_OF_EXTRAS, "run"):
+        assert getattr(circpeft, name) is not None, name
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("C3B", "C3A"), ("block_circulnat", "block_circulant"), ("recipe", "recipes")]
+)
+def test_an_unknown_name_comes_with_the_nearest(typed, meant):
+    with pytest.raises(
+        AttributeError, match=f"module 'circpeft' has no attribute '{typed}'; did you mean '{meant}'"
+    ) as raised:
+        getattr(circpeft, typed)
+    assert "choices: C3A, " in str(raised.value)
+    assert not hasattr(circpeft, "__wrapped__")
+
+
+@pytest.fixture
+def adapter(tiny, method, tmp_path):
+    """A folder with a base model, one with an adapter for it, and the adapted model's logits."""
+    tiny.bert().save_pretrained(tmp_path / "base")
+    base = AutoModelForSequenceClassification.from_pretrained(tmp_path / "base").eval()
+    model = get_peft_model(base, method(target_modules=["value"], task_type="SEQ_CLS"))
+    torch.save(tiny.logits(model), tmp_path / "logits.pt")
+    model.save_pretrained(tmp_path / "adapter")
+    return tmp_path
+
+
+CHECK = """
+import sys, torch
+from pathlib import Path
+folder = Path(sys.argv[1])
+
+@torch.no_grad()
+def check(model):
+    logits = model.eval()(torch.arange(12).view(2, 6)).logits
+    torch.testing.assert_close(logits, torch.load(folder / "logits.pt"))
+"""
+BY_PEFT = """
+from transformers import AutoModelForSequenceClassification
+from peft import PeftModel
+base = AutoModelForSequenceClassification.from_pretrained(folder / "base")
+check(PeftModel.from_pretrained(base, folder / "adapter"))
+"""
+STARTS = {
+    "circpeft, a part of PEFT": f"import circpeft\nfrom peft.tuners import lora\n{CHECK}{BY_PEFT}",
+    "circpeft, transformers": f"""
+import circpeft
+{CHECK}
+from transformers import AutoModelForSequenceClassification
+check(AutoModelForSequenceClassification.from_pretrained(folder / "adapter"))
+model = AutoModelForSequenceClassification.from_pretrained(folder / "base")
+model.load_adapter(str(folder / "adapter"))
+check(model)
+{BY_PEFT}""",
+    "PEFT, circpeft": f"import peft, circpeft\n{CHECK}{BY_PEFT}",
+}
+
+
+@needs_new_peft
+@pytest.mark.parametrize("order", STARTS)
+def test_an_adapter_loads_whatever_is_imported_first(adapter, run_python, order):
+    run_python(STARTS[order], adapter)
+
+
+class Product(torch.nn.Module):
+    """A module that calls one of this package's operators."""
+
+    def forward(self, x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        return circpeft.block_circular_matmul(x, w)
+
+
+EXPORTED = """
+import sys
+import circpeft, torch
+x, w, y = torch.load(sys.argv[2])
+assert torch.equal(torch.export.load(sys.argv[1]).module()(x, w), y)
+"""
+
+
+def test_a_saved_program_finds_its_operators(tmp_path, run_python):
+    x, w = torch.randn(3, 8), torch.randn(2, 2, 4)
+    torch.export.save(torch.export.export(Product(), (x, w)), tmp_path / "product.pt2")
+    torch.save((x, w, Product()(x, w)), tmp_path / "values.pt")
+    run_python(EXPORTED, tmp_path / "product.pt2", tmp_path / "values.pt")
+
+
+COMPILED = """
+import torch, circpeft
+product = torch.compile(lambda x, w: circpeft.block_circular_matmul(x, w), fullgraph=True, backend="eager")
+assert product(torch.randn(3, 8), torch.randn(2, 2, 4)).shape == (3, 8)
+"""
+
+
+def test_a_name_may_be_used_for_the_first_time_inside_a_compiled_function(run_python):
+    run_python(COMPILED)
+
+
+def test_a_config_is_unpickled_in_a_fresh_process(method, tmp_path, run_python):
+    config = method(target_modules=["value"], block_size=4)
+    (tmp_path / "config.pkl").write_bytes(pickle.dumps(config))
+    script = """
+import pickle, sys
+from pathlib import Path
+config = pickle.loads(Path(sys.argv[1]).read_bytes())
+again = pickle.loads(pickle.dumps(config))
+assert again == config and type(again) is type(config) and again.peft_type is config.peft_type
+print(config.peft_type.value, config.block_size)
+"""
+    assert run_python(script, tmp_path / "config.pkl").split() == [method.name, "4"]
+
+
+OLD_PEFT = """
+import sys
+from circpeft import import_hooks
+
+import_follower = import_hooks.import_module
+def with_an_old_version(follower):
+    sys.modules["peft"].__version__ = "0.17.1"
+    return import_follower(follower)
+
+import_hooks.import_module = with_an_old_version
+for _ in range(2):  # no later import of PEFT passes silently
+    try:
+        import peft
+    except ImportError as error:
+        print(error)
+"""
+
+
+def test_a_peft_that_is_too_old_is_named_when_it_is_imported_after_circpeft(run_python):
+    lines = run_python(OLD_PEFT).splitlines()
+    assert len(lines) == 2
+    assert all("circpeft needs peft >= 0.18.0, found 0.17.1" in line and "pip install" in line for line in lines)
+
+
+THREADS = """
+import faulthandler, sys
+from importlib import import_module
+from threading import Barrier, Thread
+
+faulthandler.dump_traceback_later(300, exit=True)
+imports = {
+    "circpeft": "C3AConfig", "circpeft.hf_peft": "inject", "peft": "PeftModel", "torch": "Tensor",
+    "circpeft.ops": "circulant", "circpeft.methods": "apply",
+}
+barrier, found = Barrier(len(imports)), {}
+
+def use(module, name):
+    barrier.wait()
+    found[module] = getattr(import_module(module), name)
+
+threads = [Thread(target=use, args=item) for item in imports.items()]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+assert found.keys() == imports.keys(), imports.keys() - found.keys()
+import circpeft
+from peft.utils import PeftType
+assert found["circpeft"] is circpeft.C3AConfig and "CIRCONV" in PeftType.__members__
+"""
+
+
+@pytest.mark.parametrize("first", ["import circpeft", ""], ids=["after circpeft", "with circpeft"])
+def test_threads_may_import_at_once(run_python, first):
+    run_python(f"{first}\n{THREADS}")
+
+
+def test_other_tools_see_ordinary_modules(run_python):
+    script = """
+import importlib.util
+import circpeft
+spec = importlib.util.find_spec("peft")
+import peft
+from importlib.machinery import SourceFileLoader
+for found in (spec, peft.__spec__):
+    assert type(found.loader) is SourceFileLoader and found.origin == peft.__file__
+assert "PeftModel" in spec.loader.get_source("peft")
+"""
+    run_python(script)
+
+
+def test_loading_goes_through_the_class_that_peft_knows(adapter, method):
+    base = AutoModelForSequenceClassification.from_pretrained(adapter / "base")
+    assert isinstance(PeftModel.from_pretrained(base, adapter / "adapter").peft_config["default"], method.config)
