@@ -1,4 +1,4 @@
-"""The papers' printed figures, recomputed: an audit of every one, and the list of their mistakes with proofs."""
+"""The printed figures of both papers recomputed: an audit of every figure, and the errata with their proofs."""
 
 from .audit import VERDICTS, Row, audit
 from .errata import Erratum, errata

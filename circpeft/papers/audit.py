@@ -1,11 +1,11 @@
-"""The audit of the printed figures: what is printed, what comes out, and the verdict."""
+"""The audit: every printed figure of both papers, its recomputed value, and a verdict."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from functools import cache
 
-from . import accounting, claims, formulas
+from . import accounting, c3a_claims, cdvft_claims, formulas
 from .numbers import agrees, is_number, number
 from .printed import Cell, cells
 
@@ -19,12 +19,13 @@ class Row:
     Attributes:
         paper: "c3a" (arXiv 2407.19342) or "cdvft" (arXiv 2505.00580).
         table: "1" to "4", or the place in the text.
-        row, column: as in the table; for a claim of the text, its subject and quantity.
-        printed: as printed; "-" where a cell is empty.
-        stated: what the hyperparameters that the text states give, unrounded, in base units; None where it states none.
-        computed: the unrounded value, in base units, of the formula that reproduces the print; None where none does.
+        row, column: as in the table; for a claim in the text, its subject and quantity.
+        printed: the printed text; "-" for an empty cell.
+        stated: the value that the hyperparameters in the text give, unrounded, in base units; None if the text states
+            none.
+        computed: the value of the formula that reproduces the print, unrounded, in base units; None if no formula does.
         formula: that formula in words.
-        verdict: one of `VERDICTS`.
+        verdict: one of `VERDICTS` (see `audit`).
         note: what differs, or what is missing.
     """
 
@@ -41,7 +42,7 @@ class Row:
 
 
 def verdict_of(printed: str, stated: float | None, computed: float | None) -> str:
-    """Verdict on a printed number: the one rule behind every count, average and ratio.
+    """Return the verdict on a printed number, by the rule for all counts, averages and ratios.
 
     >>> verdict_of("0.59M", 589_824, 589_824), verdict_of("33.55M", 4_194_304, 33_554_432)
     ('match', 'contradicts_text')
@@ -54,36 +55,36 @@ def verdict_of(printed: str, stated: float | None, computed: float | None) -> st
 
 
 def _count(cell: Cell, quantity: str) -> Row:
-    found = accounting.entry(cell.paper, cell.table, cell.row, cell.column)
+    entry = accounting.entry(cell.paper, cell.table, cell.row, cell.column)
     place = asdict(cell)
-    if found is None:
+    if entry is None:
         return Row(
             **place, stated=None, computed=None, formula="", verdict="not_derivable", note="no figure is printed"
         )
-    computed = found.total(found.reproduces, quantity)
-    stated = computed if found.stated is None else found.total(found.stated, quantity)
+    computed = entry.total(entry.reproduces, quantity)
+    stated = computed if entry.stated is None else entry.total(entry.stated, quantity)
     if not is_number(cell.printed):
-        note = "no figure stands there in the text that we have; computed is what it would be"
-        return Row(**place, stated=stated, computed=computed, formula=found.formula, verdict="not_derivable", note=note)
+        note = "the cell is empty in the text that we have; computed is what it would hold"
+        return Row(**place, stated=stated, computed=computed, formula=entry.formula, verdict="not_derivable", note=note)
     verdict = verdict_of(cell.printed, stated, computed)
-    return Row(**place, stated=stated, computed=computed, formula=found.formula, verdict=verdict, note=found.note)
+    return Row(**place, stated=stated, computed=computed, formula=entry.formula, verdict=verdict, note=entry.note)
 
 
-def _average(cell: Cell, every: list[Cell]) -> Row:
-    counted = ("Avg.", "# Trainable Parameters", "Memory Cost (GB)", "FLOPs", "Param.")
-    beside = [c for c in every if (c.paper, c.table, c.row) == (cell.paper, cell.table, cell.row)]
-    scores = [number(c.printed) for c in beside if c.column not in counted]
+def _average(cell: Cell, all_cells: list[Cell]) -> Row:
+    not_scores = ("Avg.", "# Trainable Parameters", "Memory Cost (GB)", "FLOPs", "Param.")
+    row_cells = [c for c in all_cells if (c.paper, c.table, c.row) == (cell.paper, cell.table, cell.row)]
+    scores = [number(c.printed) for c in row_cells if c.column not in not_scores]
     mean = sum(scores) / len(scores)
     verdict = verdict_of(cell.printed, mean, mean)
     return Row(**asdict(cell), stated=mean, computed=mean, formula="mean of the row's printed scores", verdict=verdict)
 
 
-def _row(cell: Cell, every: list[Cell]) -> Row:
+def _row(cell: Cell, all_cells: list[Cell]) -> Row:
     column = cell.column
     if (cell.paper, cell.table) == ("c3a", "1"):
         return Row(**asdict(cell), **formulas.check(cell.row, column))
     if column == "Avg.":
-        return _average(cell, every)
+        return _average(cell, all_cells)
     if "Param" in column:
         return _count(cell, "parameters")
     if "FLOPs" in column:
@@ -91,24 +92,29 @@ def _row(cell: Cell, every: list[Cell]) -> Row:
     blank = {"stated": None, "computed": None, "formula": ""}
     if not is_number(cell.printed):
         return Row(**asdict(cell), **blank, verdict="not_derivable", note="no figure is printed")
-    note = "a score of a training run: to be compared with runs, not computed"
+    note = "the score of a training run: compare it with runs"
     if "Memory" in column:
-        note = "gigabytes on the authors' GPU: counted, and measured on another, in benchmarks/results/memory_column.md"
+        note = "gigabytes on the authors' GPU: benchmarks/results/memory_column.md has our count and measurement"
     return Row(**asdict(cell), **blank, verdict="measured", note=note)
 
 
 @cache
 def _rows() -> tuple[Row, ...]:
-    every = cells()
-    return tuple([_row(cell, every) for cell in every] + [Row(**claim) for claim in claims.rows()])
+    all_cells = cells()
+    claims = [*c3a_claims.rows(), *cdvft_claims.rows()]
+    return tuple([_row(cell, all_cells) for cell in all_cells] + [Row(**claim) for claim in claims])
 
 
 def audit() -> list[Row]:
-    """Every figure of the seven tables and every number of the texts, recomputed, with its verdict.
+    """Recompute every figure of the seven tables and every number of the texts, each with a verdict.
 
-    A verdict is "match" (the text's hyperparameters give the print), "contradicts_text" (other hyperparameters than
-    the text's give it), "misprint" (nothing that the paper says gives it), "not_derivable" (what is missing stands in
-    the note) or "measured" (a score or a memory, to be compared with runs).
+    The verdicts are:
+
+    - "match": the hyperparameters in the text give the printed value.
+    - "contradicts_text": other hyperparameters than the text's give it.
+    - "misprint": nothing in the paper gives it.
+    - "not_derivable": the note says what is missing.
+    - "measured": a score or a memory, to be compared with runs.
 
     >>> next((r.printed, r.stated, r.computed, r.verdict) for r in audit() if r.column == "MT-Bench Param.")
     ('33.55M', 4194304, 33554432, 'contradicts_text')

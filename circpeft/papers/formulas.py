@@ -1,4 +1,4 @@
-"""C3A Table 1: its formulas of time and space, evaluated against the exact counts."""
+"""The time and space formulas of C3A Table 1, compared with exact counts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import costs
 
-# Sizes at which formulas are compared: d1 = d_out, d2 = d_in, block size, rank, rank of VeRA's projections.
+# (d1 = d_out, d2 = d_in, block size b, rank r, VeRA's rank rv) at which the formulas are compared.
 SIZES = [(4096, 4096, 128, 32, 1024), (768, 768, 768, 8, 1024), (4096, 1024, 64, 8, 256), (1024, 4096, 1024, 16, 2048)]
 
 PRINTED: dict[tuple[str, str], Callable[..., float]] = {
@@ -32,7 +32,7 @@ def _options(row: str, b: int, r: int, rv: int) -> dict[str, int]:
 
 
 def _growth(row: str, tokens: int) -> list[float]:
-    """Exact FLOPs a token over the printed formula: a bounded range is what O() promises."""
+    """Return exact FLOPs per token over the printed formula, one per size; O() promises a bounded range."""
     ratios = []
     for d1, d2, b, r, rv in SIZES:
         flops = costs.flops(row.lower(), d2, d1, tokens=tokens, **_options(row, b, r, rv))
@@ -41,15 +41,15 @@ def _growth(row: str, tokens: int) -> list[float]:
 
 
 def _numbers(row: str, column: str, sizes: tuple[int, ...]) -> float:
-    """What a column counts, by the cost model: trainable parameters, frozen numbers, or their sum."""
+    """Return the value of a column by the cost model: trainable parameters, frozen numbers, or their sum."""
     d1, d2, b, r, rv = sizes
     trained = costs.parameters(row.lower(), d2, d1, **_options(row, b, r, rv))
-    frozen = {"LoRA": 0, "VeRA": rv * (d1 + d2), "C3A": b}[row]  # C3A's: the work space that its text allows it
+    frozen = {"LoRA": 0, "VeRA": rv * (d1 + d2), "C3A": b}[row]  # C3A: the work space that its text allows
     return {"# Param": trained, "# Other": frozen, "# Total": trained + frozen}[column]
 
 
 def kernel_transforms(d1: int, d2: int, b: int) -> float:
-    """The term that C3A's time formula lacks, ``d1 d2 / b log b``, over the formula's whole: done once a step.
+    """Return the term that C3A's time formula lacks, ``d1 d2 / b log b`` once per step, over the printed formula.
 
     >>> round(kernel_transforms(4096, 4096, 128), 2)
     4.87
@@ -58,26 +58,29 @@ def kernel_transforms(d1: int, d2: int, b: int) -> float:
 
 
 def check(row: str, column: str) -> dict[str, Any]:
-    """Fields of an audit row for one cell of C3A Table 1, its values at d1 = d2 = 4096, b = 128, r = 32, rv = 1024."""
+    """Return the fields of an audit row for one cell of C3A Table 1.
+
+    Its values are those at d1 = d2 = 4096, b = 128, r = 32, rv = 1024.
+    """
     stated = float(PRINTED[row, column](*SIZES[0]))
-    fields = {"stated": stated, "computed": stated, "formula": "the printed one", "verdict": "match"}
+    fields = {"stated": stated, "computed": stated, "formula": "the printed formula", "verdict": "match"}
     if (row, column) == ("C3A", "# Other"):
-        note = "the work space of a transform is its library's affair; the first version of the paper prints 0"
+        note = "the work space of a transform depends on its library; the first version of the paper prints 0"
         return fields | {"computed": None, "formula": "", "verdict": "not_derivable", "note": note}
     if (row, column) == ("C3A", "# Total"):
         total = _numbers(row, "# Param", SIZES[0]) + PRINTED[row, "# Other"](*SIZES[0])
-        return fields | {"computed": float(total), "formula": "the row's # Param and its printed # Other, b, together"}
+        return fields | {"computed": float(total), "formula": "the row's # Param plus its printed # Other, b"}
     if column != "Time":
-        right = all(PRINTED[row, column](*sizes) == _numbers(row, column, sizes) for sizes in SIZES)
-        return fields | {"computed": _numbers(row, column, SIZES[0]), "verdict": "match" if right else "misprint"}
+        agrees = all(PRINTED[row, column](*sizes) == _numbers(row, column, sizes) for sizes in SIZES)
+        return fields | {"computed": _numbers(row, column, SIZES[0]), "verdict": "match" if agrees else "misprint"}
     if row == "C3A":
         d1, d2, b, *_ = SIZES[0]
         return fields | {
             "computed": stated * (1 + kernel_transforms(d1, d2, b)),
             "formula": "(d1 + d2) log b + d1 d2 / b + d1 d2 / b log b",
             "verdict": "misprint",
-            "note": "Eq. 1 transforms every kernel too, which the formula leaves out: once a step, not once a token",
+            "note": "the formula leaves out the kernels' transforms in Eq. 1, needed once per step, not per token",
         }
     low, high = min(_growth(row, 1)), max(_growth(row, 1))
-    note = f"exact FLOPs a token are {low:.2f} to {high:.2f} times the formula: bounded, as O() promises"
+    note = f"exact FLOPs per token are {low:.2f} to {high:.2f} times the formula: bounded, as O() promises"
     return fields | {"verdict": "match" if high < 3 else "misprint", "note": note}

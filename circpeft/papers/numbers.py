@@ -1,4 +1,4 @@
-"""Reading of printed figures: "0.59M", "133.14G", "94.01±0.39", "51.8x"."""
+"""Parser of printed figures: "0.59M", "133.14G", "94.01±0.39", "51.8x"."""
 
 import re
 
@@ -14,14 +14,15 @@ def _match(printed: str) -> re.Match:
 
 
 def is_number(printed: str) -> bool:
-    """Whether a printed cell is a figure (a formula, a word and "-" are not)."""
+    """Return whether a printed cell is a figure; a formula, a word and "-" are not."""
     return PRINTED.fullmatch(printed) is not None
 
 
 def number(printed: str) -> float:
-    """Value of a printed figure in base units, without its spread.
+    """Return the value of a printed figure in base units, without its spread.
 
-    Raises: ValueError for text that is no figure.
+    Raises:
+        ValueError: the text is not a figure.
 
     >>> number("0.59M"), number("94.01±0.39"), number("51.81x")
     (590000.0, 94.01, 51.81)
@@ -31,9 +32,10 @@ def number(printed: str) -> float:
 
 
 def half_unit(printed: str) -> float:
-    """Half of one in the last printed digit, in base units: what rounding may have moved.
+    """Return half a unit of the last printed digit, in base units: the largest rounding error.
 
-    Raises: ValueError for text that is no figure.
+    Raises:
+        ValueError: the text is not a figure.
 
     >>> half_unit("0.59M"), half_unit("85.2")
     (5000.0, 0.05)
@@ -43,7 +45,7 @@ def half_unit(printed: str) -> float:
 
 
 def agrees(printed: str, value: float) -> bool:
-    """Whether a value rounds (up, down or to even) to a printed figure.
+    """Return whether a value rounds (up, down or to even) to a printed figure.
 
     >>> agrees("0.59M", 589_824), agrees("94.2", 94.25), agrees("51.9x", 518.9)
     (True, True, False)

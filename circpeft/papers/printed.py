@@ -1,4 +1,4 @@
-"""The seven tables as they are printed: C3A (arXiv 2407.19342, its later version) and CDVFT (arXiv 2505.00580)."""
+"""The seven printed tables: C3A (arXiv 2407.19342, its later version) and CDVFT (arXiv 2505.00580)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 GLUE = ("SST-2", "MRPC", "CoLA", "QNLI", "RTE", "STS-B", "Avg.")
 IMAGES = ("Pets", "Cars", "DTD", "EuroSAT", "FGVC", "RESISC", "Avg.")
-# (paper, table) -> columns, and a line a row: its name, a colon, its cells. "-" is an empty cell.
+# (paper, table) -> (columns, rows). One line per row: its name, a colon, its cells. "-" is an empty cell.
 TABLES: dict[tuple[str, str], tuple[tuple[str, ...], str]] = {
     ("c3a", "1"): (
         ("Time", "# Param", "# Other", "# Total"),
@@ -104,7 +104,7 @@ TABLES: dict[tuple[str, str], tuple[tuple[str, ...], str]] = {
 
 @dataclass(frozen=True)
 class Cell:
-    """One printed cell: its paper, table, row, column and what stands in it."""
+    """One printed cell: its paper, table, row, column and text."""
 
     paper: str
     table: str
@@ -114,19 +114,20 @@ class Cell:
 
 
 def cells() -> list[Cell]:
-    """Every cell of the seven tables, in the order of print.
+    """Return every cell of the seven tables in printed order.
 
-    Raises: ValueError if a row has not as many cells as its table has columns.
+    Raises:
+        ValueError: a row has more or fewer cells than its table has columns.
 
     >>> len(cells()), cells()[0].printed
     (349, 'O(r(d1+d2))')
     """
-    found = []
+    all_cells = []
     for (paper, table), (columns, text) in TABLES.items():
         for line in text.strip().splitlines():
             row, _, rest = line.strip().partition(": ")
             values = [value.strip() for value in (rest.split("|") if "|" in rest else rest.split())]
             if len(values) != len(columns):
                 raise ValueError(f"{paper} table {table}, row {row!r}: {len(values)} cells for {len(columns)} columns")
-            found += [Cell(paper, table, row, column, value) for column, value in zip(columns, values, strict=True)]
-    return found
+            all_cells += [Cell(paper, table, row, column, value) for column, value in zip(columns, values, strict=True)]
+    return all_cells

@@ -1,4 +1,4 @@
-"""Every printed figure has a row and a verdict; the verdicts are what independent arithmetic gives; the errata hold."""
+"""Every printed figure has one row, its verdict agrees with independent arithmetic, and the errata are proved."""
 
 from collections import Counter
 from math import isclose, log2
@@ -13,8 +13,8 @@ ROWS = papers.audit()
 
 
 def find(paper, table, row, column):
-    (found,) = [r for r in ROWS if (r.paper, r.table, r.row, r.column) == (paper, table, row, column)]
-    return found
+    (match,) = [r for r in ROWS if (r.paper, r.table, r.row, r.column) == (paper, table, row, column)]
+    return match
 
 
 def test_every_cell_of_the_seven_tables_has_one_row_and_a_verdict():
@@ -31,7 +31,7 @@ def test_a_verdict_follows_from_the_figures(row):
     if row.verdict in ("match", "contradicts_text", "misprint"):
         assert row.computed is not None and row.formula
     if row.verdict in ("not_derivable", "misprint") or (row.verdict == "contradicts_text" and row.table in "1234"):
-        assert row.note, "what is missing, or what differs"
+        assert row.note, "a note must say what is missing, or what differs"
     if not is_number(row.printed) or row.computed is None:
         return
     assert agrees(row.printed, row.computed) == (row.verdict != "misprint")
@@ -39,7 +39,7 @@ def test_a_verdict_follows_from_the_figures(row):
         assert agrees(row.printed, row.stated) == (row.verdict == "match")
 
 
-# By hand from the papers' formulas, not by the package: (paper, table, row, column) -> value.
+# (paper, table, row, column) -> value, computed here from the papers' formulas and not by the package.
 D, F = 4096, 11008
 SQUARE_AND_FFN = [(D, D)] * 3 + [(D, F), (F, D)]  # q, k, v, up, down
 
@@ -69,7 +69,7 @@ BY_HAND = {
 
 
 @pytest.mark.parametrize("place", BY_HAND, ids=str)
-def test_computed_is_what_the_formula_gives_by_hand(place):
+def test_computed_values_agree_with_the_formulas_by_hand(place):
     assert isclose(find(*place).computed, BY_HAND[place], rel_tol=1e-12)
 
 
@@ -102,7 +102,7 @@ VERDICTS = {
 
 
 @pytest.mark.parametrize("place", VERDICTS, ids=str)
-def test_verdicts_where_print_and_text_part(place):
+def test_verdicts_where_print_and_text_differ(place):
     row, (verdict, stated) = find(*place), VERDICTS[place]
     assert row.verdict == verdict
     assert row.stated is None if stated is None else isclose(row.stated, stated, rel_tol=1e-12)
@@ -120,12 +120,12 @@ def test_errata_are_proved(erratum):
     assert erratum.printed and erratum.right and erratum.place
 
 
-def test_errata_have_names_of_their_own():
+def test_errata_have_unique_keys():
     keys = [e.key for e in papers.errata()]
     assert len(set(keys)) == len(keys) >= 15
 
 
-def test_reading_of_printed_numbers():
+def test_printed_numbers_are_parsed():
     assert isclose(number("133.14G"), 133.14e9) and isclose(half_unit("133.14G"), 0.005e9)
     assert not is_number("-") and not is_number("O(r(d1+d2))") and is_number("0")
     with pytest.raises(ValueError, match="not a printed figure: '1,5'"):
