@@ -1,6 +1,6 @@
 """The direction of imports, read from the syntax trees; the length of files; and what `import circpeft` loads."""
 
-import ast
+import importlib.util
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -8,57 +8,11 @@ import pytest
 
 import circpeft
 
-PACKAGE = Path(circpeft.__file__).parent
-FILES = {
-    ".".join(("circpeft", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
-    for path in sorted(PACKAGE.rglob("*.py"))
-}
-# The layers, lowest first: each imports its own and those to its left.
-LAYERS = ["ops", "adapters", "hf_peft", "methods", "training", "sweeps", "course", "cli"]
-HELPS = {
-    "resume": "training",
-    "__main__": "cli",
-    "benchmarking": "methods",
-}  # modules that belong to a layer under a name of their own
-# Below all of them: importable from everywhere, and importing nothing of the package.
-BELOW = {"files", "fingerprint", "import_hooks", "suggest"}
-# Beside the layers: these import ops and each other, nothing else, so that they work without a model.
-BESIDE = {
-    "costs",
-    "papers",
-    "profiling",
-    "recipes",
-    "report",
-    "results",
-    "data_folders",
-    "tasks",
-    "plots",
-    "models",
-    "memory",
-    "mt_bench",
-    "defaults",
-}
-
-
-def imports(name: str) -> set[str]:
-    """Modules of circpeft that a module imports, at its top or inside a function."""
-    path, found = FILES[name], set()
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            base = ".".join([*parents, *([node.module] if node.module else [])])
-            found |= {f"{base}.{a.name}" if f"{base}.{a.name}" in FILES else base for a in node.names}
-    return {module for module in found if module.split(".")[0] == "circpeft"}
-
-
-def part(module: str) -> str:
-    """The layer, or the module beside the layers, that a dotted name belongs to; "" for the package itself."""
-    top = (module.split(".") + [""])[1]
-    return HELPS.get(top, top)
-
+# The layers themselves, and the reader of imports, are in docs/layers.py, which the picture of the layers needs, too.
+SPEC = importlib.util.spec_from_file_location("layers", Path(__file__).parents[1] / "docs" / "layers.py")
+layers = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(layers)
+BELOW, BESIDE, FILES, LAYERS, imports = layers.BELOW, layers.BESIDE, layers.FILES, layers.LAYERS, layers.imports
 
 INNER = [name for name in FILES if name != "circpeft"]
 
@@ -71,10 +25,10 @@ def test_the_reader_of_imports_reads():
 
 @pytest.mark.parametrize("name", INNER)
 def test_imports_go_down_only(name):
-    own = part(name)
-    assert own in {*LAYERS, *BESIDE, *BELOW}, f"circpeft.{own} has no place in the layers of this test yet"
+    own = layers.layer(name)
+    assert own in {*LAYERS, *BESIDE, *BELOW}, f"circpeft.{own} has no place in docs/layers.py yet"
     for imported in imports(name):
-        other = part(imported)
+        other = layers.layer(imported)
         if own in BELOW:
             assert other == own, f"{name} imports {imported}"
         elif other in BELOW:
