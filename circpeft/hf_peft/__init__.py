@@ -16,10 +16,12 @@ from .registration import register
 from .repair import repair_peft_c3a
 from .targets import unmatched_targets
 from .to_float import to_float
+from .transformers_loading import check_in_transformers
 from .tuner import C3AModel, CDVFTModel, untie_config
 
 register(C3AConfig, C3AModel)
 register(CDVFTConfig, CDVFTModel)
+check_in_transformers()
 
 
 def inject(model: nn.Module, config: CirculantConfig, adapter_name: str = "default") -> nn.Module:

@@ -98,8 +98,38 @@ class CirculantConfig(PeftConfig):
 
     @classmethod
     def known_fields(cls) -> list[str]:
-        """Names of the fields that this version knows."""
+        """Return the names of the fields that this version knows."""
         return [field.name for field in fields(cls)]
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str, subfolder: str | None = None, **kwargs: Any
+    ) -> PeftConfig:
+        """Read a config from a folder or the hub, and check the adapter file beside it.
+
+        Whether the adapter fits a model is checked when it is loaded onto one. A folder without an adapter file is
+        accepted. The arguments are those of `peft.PeftConfig.from_pretrained`.
+
+        Raises: what PEFT raises where there is no config; ValueError that names the file of an adapter that is
+        truncated, and the key of one that holds values that are not finite.
+        """
+        config = super().from_pretrained(pretrained_model_name_or_path, subfolder=subfolder, **kwargs)
+        if isinstance(config, CirculantConfig):  # the folder decides which method it is
+            config.check_saved_adapter(pretrained_model_name_or_path, subfolder, **kwargs)
+        return config
+
+    def check_saved_adapter(
+        self, pretrained_model_name_or_path: str, subfolder: str | None = None, **kwargs: Any
+    ) -> None:
+        """Check the adapter file beside this config, and keep its shapes for the check against a model.
+
+        The arguments are those of `from_pretrained`.
+
+        Raises: ValueError that names the file, and the key where there is one.
+        """
+        hub, _, _ = self._split_kwargs(kwargs)
+        folder = str(pretrained_model_name_or_path)
+        self.__dict__["_stored"] = read_stored(folder, subfolder, self.known_fields(), **hub)
 
     def save_pretrained(self, save_directory: str, **kwargs: Any) -> None:
         """Write the config, and what a user of the adapter must know into the model card beside it, if there is one."""
@@ -171,27 +201,3 @@ class CDVFTConfig(CirculantConfig):
 
     def _build(self, d_in: int, d_out: int, block_size: int | str, alpha: float) -> nn.Module:
         return CDVFT(d_in, d_out, block_size, num_factors=self.num_factors, alpha=alpha, **self._common())
-
-
-def _checked_reading(read: Any) -> classmethod:
-    def from_pretrained(
-        cls: type, pretrained_model_name_or_path: str, subfolder: str | None = None, **kwargs: Any
-    ) -> PeftConfig:
-        config = read(cls, pretrained_model_name_or_path, subfolder=subfolder, **kwargs)
-        if isinstance(config, CirculantConfig):
-            hub, _, _ = cls._split_kwargs(kwargs)
-            folder = str(pretrained_model_name_or_path)
-            config.__dict__["_stored"] = read_stored(folder, subfolder, config.known_fields(), **hub)
-        return config
-
-    from_pretrained.__doc__ = f"""{read.__doc__}
-        With circpeft imported, an adapter of its methods beside the config is checked too: ValueError that names the
-        file (and the key) of one that is truncated or holds values that are not finite. Whether it fits a model is
-        checked when it is loaded onto one.
-        """
-    return classmethod(from_pretrained)
-
-
-# transformers reads an adapter's config through PeftConfig itself, which alone knows the folder: checked there, ours
-# are checked on every way in. Configs of other methods pass through as they are.
-PeftConfig.from_pretrained = _checked_reading(PeftConfig.from_pretrained.__func__)

@@ -77,3 +77,72 @@ def test_a_peft_that_is_too_old_is_named(run_python):
         "try:\n    import circpeft\nexcept ImportError as error:\n    print(error)"
     )
     assert "circpeft needs peft >= 0.18.0, found 0.17.1" in said and "pip install" in said
+
+
+READ_CONFIGS = """
+import json, sys, warnings
+from pathlib import Path
+if sys.argv[2] == "circpeft":
+    import circpeft
+import peft
+from peft import PeftConfig
+
+folder = Path(sys.argv[1])
+configs = [
+    peft.LoraConfig(target_modules=["0"], r=3, rank_pattern={"0": 2}),
+    peft.VeraConfig(target_modules=["0"], r=5),
+    peft.IA3Config(target_modules=["0"], feedforward_modules=["0"]),
+    peft.C3AConfig(target_modules=["0"], block_size=4),
+]
+for number, config in enumerate(configs):
+    config.save_pretrained(folder / str(number))
+
+def write(name, text):
+    (folder / name).mkdir(exist_ok=True)
+    (folder / name / "adapter_config.json").write_text(text)
+    return folder / name
+
+(folder / "empty").mkdir(exist_ok=True)
+lora = json.loads((folder / "0" / "adapter_config.json").read_text())
+places = [
+    *(folder / str(number) for number in range(4)),
+    folder / "missing",
+    folder / "empty",
+    write("bad-json", '{"peft_type": "LORA"'),
+    write("unknown-type", json.dumps({**lora, "peft_type": "NEWEST"})),
+    write("no-type", json.dumps({"r": 4})),
+    write("new-field", json.dumps({**lora, "newest_field": 1})),
+    write("wrong-value", json.dumps({**lora, "task_type": "NONE"})),
+    write("list", "[]"),
+]
+
+def outcome(call):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            config = call()
+            result = type(config).__name__, sorted(map(repr, vars(config).items()))
+        except Exception as error:
+            result = type(error).__name__, str(error), type(error.__cause__).__name__
+    return result, [str(warning.message) for warning in caught]
+
+for place in places:
+    for cls in (PeftConfig, peft.LoraConfig, peft.C3AConfig):
+        print(outcome(lambda: cls.from_pretrained(str(place))))
+        print(outcome(lambda: cls.from_pretrained(str(folder), subfolder=place.name, revision="main")))
+print(outcome(lambda: PeftConfig.from_pretrained()))
+print(PeftConfig.from_pretrained.__doc__)
+"""
+
+
+def test_configs_of_other_methods_and_their_errors_are_the_same_with_and_without_circpeft(tmp_path, run_python):
+    without, within = (run_python(READ_CONFIGS, tmp_path, with_circpeft) for with_circpeft in ("", "circpeft"))
+    assert without == within
+    for words in ("LoraConfig", "VeraConfig", "IA3Config", "C3AConfig", "JSONDecodeError", "NEWEST", "newest_field"):
+        assert words in without
+
+
+def test_only_the_general_config_class_is_changed(method):
+    changed = peft.PeftConfig.__dict__["from_pretrained"]
+    assert changed.__func__.__wrapped__ is peft.config.PeftConfigMixin.__dict__["from_pretrained"].__func__
+    assert "from_pretrained" not in peft.LoraConfig.__dict__

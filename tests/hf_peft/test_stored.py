@@ -175,6 +175,24 @@ def test_settings_of_a_saved_adapter_serve_inject(saved, tiny, method):
     assert config._stored is not None  # the caller's own is left as it was
 
 
+@pytest.mark.parametrize("read_by", ["PeftConfig", "method"])
+def test_every_way_to_name_the_folder_checks_it(saved, method, read_by):
+    from peft import PeftConfig
+
+    read = (method.config if read_by == "method" else PeftConfig).from_pretrained
+    calls = [
+        lambda: read(saved),
+        lambda: read(pretrained_model_name_or_path=str(saved)),
+        lambda: read(str(saved.parent), saved.name),
+        lambda: read(str(saved.parent), subfolder=saved.name),
+    ]
+    assert all(call()._stored.file == str(saved / "adapter_model.safetensors") for call in calls)
+    (saved / "adapter_model.safetensors").write_bytes(b"")
+    for call in calls:
+        with pytest.raises(ValueError, match="adapter_model.safetensors.*truncated"):
+            call()
+
+
 def test_configs_of_other_methods_are_read_as_before(tmp_path):
     from peft import LoraConfig, PeftConfig
 
