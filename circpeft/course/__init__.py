@@ -1,9 +1,9 @@
-"""The course: exercises inside the notebooks, and the runner, the index and the environment check around them."""
+"""The course: exercises, the notebook runner with its index page, and the check of the environment."""
 
 from importlib import import_module
 
-# Loaded on first use: the check of the environment must run where papermill or plotly is missing.
-_HOME = {
+# Imported on first use: the check of the environment must also run if papermill or plotly is missing.
+_MODULE_OF = {
     "CourseRun": "runner",
     "RequestError": "parameters",
     "checks": "doctor",
@@ -16,6 +16,6 @@ __all__ = ["CourseRun", "RequestError", "checks", "exercise", "print_report", "r
 
 
 def __getattr__(name: str):
-    if name not in _HOME:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOME[name]}", __name__), name)
+    return getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)

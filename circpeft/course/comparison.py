@@ -1,4 +1,4 @@
-"""What the three fine-tuning notebooks share: a plan of runs, the runs, and tables and figures that compare them."""
+"""Shared code of the fine-tuning notebooks 08 to 10: plan runs, train them, compare them in tables and figures."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def plan(
     kind: str,
     profile: str,
     task: str,
-    listed: str,
+    method_list: str,
     folder: Path,
     model: str = "",
     data_dir: str = "",
@@ -47,108 +47,119 @@ def plan(
     max_train: int = -1,
     seeds: int = 1,
 ) -> list[Recipe]:
-    """The recipes of a notebook's parameters: every method with every seed, checked before anything trains.
+    """Return the recipes for a notebook's parameters, one for each method and seed, after checking all of them.
 
-    Args: ``kind``: of the notebook's tasks; ``listed``: the methods, as `recipes.parse_methods` reads them, of which
-    "all" leaves out, with a line, those that this model cannot have (BitFit where it has no biases); the others as in
-    the notebooks, where an empty value takes the profile's.
+    Args:
+        kind: the notebook's kind of task: "text", "images" or "instructions".
+        profile, task: their names.
+        method_list: the methods, in the form that `recipes.parse_methods` reads. "all" leaves out the methods that the
+            model does not support (such as BitFit for a model without biases), and prints a line for each.
+        folder: output folder.
+        model, data_dir, target_modules, epochs, max_train: as in the notebook's parameters; an empty text, 0 epochs and
+            a negative max_train take the profile's value.
+        seeds: number of runs for each method.
 
-    Raises: ValueError for a task of another notebook, and whatever `training.check` raises.
+    Raises: ValueError for a task of another kind, and whatever `training.check` raises.
     """
-    found = tasks.get(task)
-    if found.kind != kind:
-        raise ValueError(f"task {task!r} is one of {found.kind}: run {NOTEBOOKS[found.kind]} for it")
+    task_kind = tasks.get(task).kind
+    if task_kind != kind:
+        raise ValueError(
+            f"task {task!r} is of kind {task_kind}, not {kind}; run notebook {NOTEBOOKS[task_kind]} instead"
+        )
     settings = dict(recipes.profile(profile, kind))
     settings["target_modules"] = recipes.targets(target_modules or settings["target_modules"])
     settings |= {"model": model} if model else {}
     settings |= {"epochs": epochs} if epochs else {}
     settings |= {"max_train": max_train} if max_train >= 0 else {}
-    made = [
-        Recipe(task, name, hyperparameters=own, data_dir=data_dir, seed=seed, output_dir=str(folder), **settings)
-        for name, own in recipes.parse_methods(listed)
+    planned = [
+        Recipe(task, name, hyperparameters=options, data_dir=data_dir, seed=seed, output_dir=str(folder), **settings)
+        for name, options in recipes.parse_methods(method_list)
         for seed in range(seeds)
     ]
-    if listed.strip() == "all":
-        made = _possible(made)
-    training.check(made)
-    return made
+    if method_list.strip() == "all":
+        planned = _drop_unsupported(planned)
+    training.check(planned)
+    return planned
 
 
-def _possible(made: list[Recipe]) -> list[Recipe]:
-    """The recipes without the methods that are refused, if there are others; each of these is told."""
+def _drop_unsupported(planned: list[Recipe]) -> list[Recipe]:
+    """Return the recipes without those of unsupported methods, and print a line for each of these methods."""
     refused = {}
-    for recipe in made:
+    for recipe in planned:
         if recipe.seed == 0:
             try:
                 training.check([recipe])
             except ValueError as error:
                 refused[recipe.method] = error
-    if len(refused) == len({recipe.method for recipe in made}):
-        return made  # it is not the methods: the check of all says what it is
+    if len(refused) == len({recipe.method for recipe in planned}):
+        return planned  # the cause is not a method; the check of all recipes raises the error
     for method, error in refused.items():
         print(f"{method} is left out: {error}")
-    return [recipe for recipe in made if recipe.method not in refused]
+    return [recipe for recipe in planned if recipe.method not in refused]
 
 
 def layers_of(run: Recipe | Result) -> str:
-    """The adapted layers of a recipe or a finished run, as they are shown."""
+    """Return the target modules of a recipe or a finished run as one text."""
     targets = run.target_modules if isinstance(run, Recipe) else run.settings["target_modules"]
     return targets if isinstance(targets, str) else ", ".join(targets)
 
 
 def parameters(recipe: Recipe) -> int:
-    """Trainable parameters of a recipe outside of the head, counted on the model's architecture without its weights."""
+    """Return the number of trainable parameters without the head, counted on the architecture without its weights."""
     kind = training.KINDS[tasks.get(recipe.task).kind]
     config = AutoConfig.from_pretrained(models.resolve(recipe.model))
     return methods.trainable_parameters(*base_model.outline(recipe, kind, config))
 
 
 def run_all(planned: Iterable[Recipe]) -> list[Result]:
-    """Run every recipe (or read its record), with a line before and after each."""
+    """Train every recipe, or read its record if there is one, and print a line before and after each."""
     planned, finished = list(planned), []
     for number, recipe in enumerate(planned, 1):
         started = time.perf_counter()
         print(f"[{number}/{len(planned)}] {recipe.label} on {layers_of(recipe)}, seed {recipe.seed}", flush=True)
-        finished.append(training.run(recipe))
-        done = finished[-1]
-        print(f"      test {done.metric} {done.test_score:.3f} after {time.perf_counter() - started:.0f} s", flush=True)
+        result = training.run(recipe)
+        finished.append(result)
+        print(
+            f"      test {result.metric} {result.test_score:.3f} after {time.perf_counter() - started:.0f} s",
+            flush=True,
+        )
     return finished
 
 
 def table(finished: list[Result]):
-    """The comparison as a styled table, a row a method."""
+    """Return the comparison as a styled table with one row per method."""
     scores = ["before", "validation", "test", "test min", "test max"]
     formats = {"parameters": "{:,}", "seconds": "{:.0f}", "peak MiB": "{:.0f}", **dict.fromkeys(scores, "{:.3f}")}
     return results.table(finished).style.hide(axis="index").format(formats)
 
 
-def name_of(result: Result, of_all: str) -> str:
-    """Label of a run in the figures: the method, and its layers where they are not those of the others (``of_all``)."""
-    same = layers_of(result) == of_all or result.method in ("head", "full")
+def name_of(result: Result, usual_layers: str) -> str:
+    """Return a run's label in the figures: its method, and its layers if they differ from those of the other runs."""
+    same = layers_of(result) == usual_layers or result.method in ("head", "full")
     return result.label if same else f"{result.label} ({layers_of(result)})"
 
 
-def against_parameters(finished: list[Result], of_all: str):
-    """Figure: test score against trainable parameters, a point a method, whiskers over the seeds.
+def against_parameters(finished: list[Result], usual_layers: str):
+    """Draw the test score against the trainable parameters: one point per method, whiskers from lowest to highest seed.
 
-    A method without parameters of its own, as the head alone, is a dotted line at its mean score.
+    A method without parameters of its own, such as ``head``, is a dotted line at its mean score.
     """
     runs: dict[str, list[Result]] = {}
     for result in finished:
-        runs.setdefault(name_of(result, of_all), []).append(result)
+        runs.setdefault(name_of(result, usual_layers), []).append(result)
     points, levels = {}, {}
     for name, group in runs.items():
         scores = [r.test_score for r in group]
-        middle, half = sum(scores) / len(scores), (max(scores) - min(scores)) / 2
+        mean, half_range = sum(scores) / len(scores), (max(scores) - min(scores)) / 2
         if count := group[0].trainable_parameters:
-            points[name] = ([count], [middle], [half])
+            points[name] = ([count], [mean], [half_range])
         else:
-            levels[name] = middle
+            levels[name] = mean
     first = finished[0]
     counts = [x for (x,), *_ in points.values()] or [1]
     figure = plots.scatter(
         points,
-        title=f"{first.task}: test {first.metric} against trainable parameters (head left out)",
+        title=f"{first.task}: test {first.metric} against trainable parameters (without the head)",
         x_title="trainable parameters",
         y_title=f"test {first.metric}",
         log_x=True,
@@ -161,9 +172,9 @@ def against_parameters(finished: list[Result], of_all: str):
 
 
 def on_record(task: str):
-    """The repository's own runs of an embedded task, a row a method; a table without rows for another task.
+    """Return the repository's own runs of an embedded task as a table, one row per method; empty for other tasks.
 
-    They are kept in ``benchmarks/results/TASK.json``: more epochs and seeds than a notebook takes by itself.
+    The runs are in ``benchmarks/results/TASK.json``. They have more epochs and seeds than the notebook's defaults.
     """
     path = results.ROOT / "benchmarks" / "results" / f"{task}.json"
     runs = pd.DataFrame(json.loads(path.read_text(encoding="utf-8")) if path.exists() else [])
@@ -180,24 +191,26 @@ def on_record(task: str):
     )
 
 
-def learning_curves(finished: list[Result], of_all: str) -> list:
-    """Figures of seed 0: the validation score after each epoch, and the training loss."""
+def learning_curves(finished: list[Result], usual_layers: str) -> list:
+    """Return two figures for seed 0: the validation score after each epoch, and the training loss."""
     first = [r for r in finished if r.seed == 0]
-    scores = {name_of(r, of_all): ([e["epoch"] for e in r.epochs], [e["score"] for e in r.epochs]) for r in first}
-    losses = {name_of(r, of_all): ([e["epoch"] for e in r.losses], [e["loss"] for e in r.losses]) for r in first}
+    scores = {name_of(r, usual_layers): ([e["epoch"] for e in r.epochs], [e["score"] for e in r.epochs]) for r in first}
+    losses = {name_of(r, usual_layers): ([e["epoch"] for e in r.losses], [e["loss"] for e in r.losses]) for r in first}
     y_title = f"validation {first[0].metric}"
     return [
-        plots.lines(scores, title="After each epoch, seed 0", x_title="epoch", y_title=y_title, markers=True),
+        plots.lines(
+            scores, title="Validation score after each epoch, seed 0", x_title="epoch", y_title=y_title, markers=True
+        ),
         plots.lines(losses, title="Training loss, seed 0", x_title="epoch", y_title="loss", markers=False),
     ]
 
 
-def spectra(finished: list[Result], of_all: str) -> list:
-    """Figures of seed 0: singular values of the learnt ``ΔW`` in each watched layer."""
-    learnt = [r for r in finished if r.seed == 0 and r.method != "head"]
+def spectra(finished: list[Result], usual_layers: str) -> list:
+    """Return figures for seed 0: the singular values of the learned ``ΔW`` in each recorded layer."""
+    trained = [r for r in finished if r.seed == 0 and r.method != "head"]
     figures = []
-    for layer in learnt[0].spectra if learnt else ():
-        items = {name_of(r, of_all): torch.tensor(r.spectra[layer]) for r in learnt if max(r.spectra[layer]) > 0}
+    for layer in trained[0].spectra if trained else ():
+        items = {name_of(r, usual_layers): torch.tensor(r.spectra[layer]) for r in trained if max(r.spectra[layer]) > 0}
         title = f"ΔW of {layer.split('encoder.')[-1]}, relative to its largest singular value"
         figures.append(plots.spectrum(items, title=title, relative=True))
     return figures

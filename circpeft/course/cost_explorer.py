@@ -1,4 +1,4 @@
-"""Costs of methods against each other: curves over their hyperparameter, where they cross, and sliders to move."""
+"""The cost explorer of notebook 05: costs of methods over their hyperparameters, where curves cross, and sliders."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from .. import costs
 from ..plots.style import COLORS, TEMPLATE
 
 RANKS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-TOKENS = tuple(2**k for k in range(15))  # of a step
+TOKENS = tuple(2**k for k in range(15))  # per step
 COMPARED = ("lora", "vera", "fourierft", "boft", "lamda", "c3a", "cdvft")
 PANELS = (
-    ("trainable parameters", "FLOPs of a step, forward and backward"),
+    ("trainable parameters", "FLOPs per step, forward and backward"),
     ("trainable parameters", "bytes saved for the backward pass"),
-    ("tokens a step", "FLOPs of a step, forward and backward"),
+    ("tokens per step", "FLOPs per step, forward and backward"),
 )
 Point = tuple[float, float]
 
 
 def settings(method: str, d_in: int, d_out: int) -> list[dict[str, int]]:
-    """The hyperparameters that a method's curve runs through on a layer, from few parameters to many.
+    """Return the hyperparameters along a method's curve for one layer, from few parameters to many.
 
     >>> settings("c3a", 768, 768)[-1], len(settings("lora", 768, 768))
     ({'block_size': 6}, 10)
     """
-    small = min(d_in, d_out)
+    smaller_side = min(d_in, d_out)
     if method in ("lora", "lamda"):
-        return [{"r": r} for r in RANKS if r <= small]
+        return [{"r": r} for r in RANKS if r <= smaller_side]
     if method == "vera":
         return [{"r": r} for r in RANKS]
     if method == "fourierft":
@@ -39,24 +39,24 @@ def settings(method: str, d_in: int, d_out: int) -> list[dict[str, int]]:
     if method == "boft":
         return [{"block_size": b} for b in (2, 4, 8, 16, 32) if d_in % b == 0]
     if method == "c3a":
-        divisors = [b for b in range(small, 0, -1) if d_in % b == 0 and d_out % b == 0]
+        divisors = [b for b in range(smaller_side, 0, -1) if d_in % b == 0 and d_out % b == 0]
         return [{"block_size": b} for b in divisors if d_in * d_out // b <= 64 * (d_in + d_out)]
     if method == "cdvft":
-        sizes = sorted({math.ceil(small / k) for k in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)}, reverse=True)
+        sizes = sorted({math.ceil(smaller_side / k) for k in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)}, reverse=True)
         return [{"block_size": b} for b in sizes]
     return [{}]
 
 
 def step_flops(method: str, d_in: int, d_out: int, tokens: int, **options: int) -> float:
-    """Exact FLOPs that a method adds to one step of that many tokens, forward and backward."""
+    """Return the exact FLOPs that a method adds to a training step with this many tokens, forward and backward."""
     return costs.flops(method, d_in, d_out, tokens=tokens, direction="both", **options)
 
 
 def curves(d_in: int, d_out: int, tokens: int, methods: tuple[str, ...] = COMPARED) -> dict[str, list[dict]]:
-    """Method -> one row a setting, with its parameters, FLOPs of a step and saved bytes."""
-    found = {}
+    """Return, by method, one row per setting with its parameters, FLOPs per step and bytes saved for backward."""
+    rows_of = {}
     for method in methods:
-        found[method] = [
+        rows_of[method] = [
             {
                 "options": options,
                 "parameters": costs.parameters(method, d_in, d_out, **options),
@@ -65,95 +65,96 @@ def curves(d_in: int, d_out: int, tokens: int, methods: tuple[str, ...] = COMPAR
             }
             for options in settings(method, d_in, d_out)
         ]
-    return found
+    return rows_of
 
 
 def crossings(first: list[Point], second: list[Point]) -> list[Point]:
-    """Where two curves of (x, y) cross, drawn as straight lines between their points on logarithmic axes.
+    """Return the points where two curves of (x, y) cross, if their points are joined by lines on logarithmic axes.
 
     >>> crossings([(1, 1), (100, 100)], [(1, 100), (100, 1)])
     [(10.0, 10.0)]
     """
     a, b = ([(math.log(x), math.log(y)) for x, y in sorted(line)] for line in (first, second))
-    found = []
+    points = []
     for (ax, ay), (bx, by) in zip(a, a[1:], strict=False):
         for (cx, cy), (dx, dy) in zip(b, b[1:], strict=False):
             low, high = max(ax, cx), min(bx, dx)
             if low >= high:
                 continue
-            slope, other = (by - ay) / (bx - ax), (dy - cy) / (dx - cx)
-            gap_low = ay + slope * (low - ax) - cy - other * (low - cx)
-            gap_high = ay + slope * (high - ax) - cy - other * (high - cx)
+            slope, other_slope = (by - ay) / (bx - ax), (dy - cy) / (dx - cx)
+            gap_low = ay + slope * (low - ax) - cy - other_slope * (low - cx)
+            gap_high = ay + slope * (high - ax) - cy - other_slope * (high - cx)
             if gap_low * gap_high < 0:
-                at = low + (high - low) * gap_low / (gap_low - gap_high)
-                found.append((round(math.exp(at), 9), round(math.exp(ay + slope * (at - ax)), 9)))
-    return found
+                x = low + (high - low) * gap_low / (gap_low - gap_high)
+                points.append((round(math.exp(x), 9), round(math.exp(ay + slope * (x - ax)), 9)))
+    return points
 
 
 def token_crossing(first: Callable[[int], float], second: Callable[[int], float]) -> float | None:
-    """The tokens a step at which two methods cost the same; None where one is cheaper at any number.
+    """Return the number of tokens per step at which two methods cost the same; None if one is always cheaper.
 
-    Exact, because costs are linear in the tokens: what is done once a step, and what is done for each token.
+    The result is exact, because a cost is linear in the tokens: a part per step plus a part per token.
 
     >>> token_crossing(lambda t: 100 + t, lambda t: 3 * t)
     50.0
     """
-    (once, twice), (other_once, other_twice) = ((f(0), f(1)) for f in (first, second))
-    slope = (twice - once) - (other_twice - other_once)
-    at = (other_once - once) / slope if slope else -1.0
-    return at if at > 0 else None
+    per_step, other_per_step = first(0), second(0)
+    slope_difference = (first(1) - per_step) - (second(1) - other_per_step)
+    tokens = (other_per_step - per_step) / slope_difference if slope_difference else -1.0
+    return tokens if tokens > 0 else None
 
 
 def traces(d_in: int, d_out: int, tokens: int, r: int, b: int, methods: tuple[str, ...] = COMPARED) -> list[dict]:
-    """What the three panels draw, as plain plotly traces, each with its ``column``; see `figure`."""
-    drawn: list[dict] = []
+    """Return the traces of the three panels of `figure` as dictionaries, each with the ``column`` of its panel."""
+    result: list[dict] = []
     lines: list[dict[str, list[Point]]] = [{}, {}, {}]
     for k, (method, rows) in enumerate(curves(d_in, d_out, tokens, methods).items()):
-        chosen, color = _nearest(rows, r, b), COLORS[k % len(COLORS)]
+        chosen, color = _nearest_row(rows, r, b), COLORS[k % len(COLORS)]
         lines[0][method] = [(row["parameters"], row["flops"]) for row in rows]
         lines[1][method] = [(row["parameters"], row["bytes"]) for row in rows]
         lines[2][method] = [(t, step_flops(method, d_in, d_out, t, **chosen["options"])) for t in TOKENS]
-        marks = [(chosen["parameters"], chosen["flops"]), (chosen["parameters"], chosen["bytes"]), None]
+        points = [(chosen["parameters"], chosen["flops"]), (chosen["parameters"], chosen["bytes"]), None]
         name = f"{method} {', '.join(f'{key[0]}={value}' for key, value in chosen['options'].items())}"
-        for column, (line, mark) in enumerate(zip(lines, marks, strict=True), 1):
+        for column, (line, point) in enumerate(zip(lines, points, strict=True), 1):
             x, y = zip(*line[method], strict=True)
             common = {"name": name, "legendgroup": method, "column": column}
             line_style = {"mode": "lines", "line": {"color": color}, "showlegend": column == 1}
-            drawn.append({**common, "x": x, "y": y, **line_style})
-            if mark:
-                mark_style = {"mode": "markers", "marker": {"color": color, "size": 11}, "showlegend": False}
-                drawn.append({**common, "x": mark[:1], "y": mark[1:], **mark_style})
+            result.append({**common, "x": x, "y": y, **line_style})
+            if point:
+                point_style = {"mode": "markers", "marker": {"color": color, "size": 11}, "showlegend": False}
+                result.append({**common, "x": point[:1], "y": point[1:], **point_style})
     for column, line in enumerate(lines, 1):
-        crossed = [p for one, two in combinations(line, 2) for p in crossings(line[one], line[two])]
-        x, y = zip(*crossed, strict=True) if crossed else ((), ())
-        mark_style = {"mode": "markers", "marker": {"symbol": "x", "color": "black", "size": 6}}
+        meeting = [p for one, two in combinations(line, 2) for p in crossings(line[one], line[two])]
+        x, y = zip(*meeting, strict=True) if meeting else ((), ())
+        cross_style = {"mode": "markers", "marker": {"symbol": "x", "color": "black", "size": 6}}
         name = "two methods cost the same"
-        drawn.append({"name": name, "column": column, "x": x, "y": y, **mark_style, "showlegend": column == 1})
-    return drawn
+        result.append({"name": name, "column": column, "x": x, "y": y, **cross_style, "showlegend": column == 1})
+    return result
 
 
 def _title(d_in: int, d_out: int, tokens: int) -> str:
-    return f"{d_in} -> {d_out}, {tokens} tokens a step"
+    return f"{d_in} -> {d_out} features, {tokens} tokens per step"
 
 
 def figure(d_in: int, d_out: int, tokens: int, r: int, b: int, methods: tuple[str, ...] = COMPARED) -> go.Figure:
-    """Three panels: FLOPs and saved bytes against parameters, FLOPs against tokens; crosses mark where methods cross.
+    """Draw three panels: FLOPs against parameters, saved bytes against parameters, and FLOPs against tokens.
 
-    The lines run through each method's hyperparameter; the large points, and the lines against tokens, have rank ``r``
-    and block size ``b`` (the nearest that the layer allows).
+    In the first two panels, a line varies the method's hyperparameter. The large points, and the lines of the third
+    panel, have rank ``r`` and block size ``b``, or the nearest values that the layer allows. Crosses mark where two
+    lines meet.
     """
-    drawn = make_subplots(rows=1, cols=3, horizontal_spacing=0.08)
+    panels = make_subplots(rows=1, cols=3, horizontal_spacing=0.08)
     for trace in traces(d_in, d_out, tokens, r, b, methods):
-        drawn.add_scatter(row=1, col=trace.pop("column"), **trace)
+        panels.add_scatter(row=1, col=trace.pop("column"), **trace)
     for column, (x_title, y_title) in enumerate(PANELS, 1):
-        drawn.update_xaxes(type="log", title=x_title, row=1, col=column)
-        drawn.update_yaxes(type="log", title=y_title, row=1, col=column)
-    drawn.update_layout(template=TEMPLATE, height=430, width=1150, margin={"t": 40, "b": 50, "l": 60, "r": 10})
-    drawn.update_layout(title=_title(d_in, d_out, tokens), legend={"font": {"size": 10}})
-    return drawn
+        panels.update_xaxes(type="log", title=x_title, row=1, col=column)
+        panels.update_yaxes(type="log", title=y_title, row=1, col=column)
+    panels.update_layout(template=TEMPLATE, height=430, width=1150, margin={"t": 40, "b": 50, "l": 60, "r": 10})
+    panels.update_layout(title=_title(d_in, d_out, tokens), legend={"font": {"size": 10}})
+    return panels
 
 
-def _nearest(rows: list[dict], r: int, b: int) -> dict:
+def _nearest_row(rows: list[dict], r: int, b: int) -> dict:
     def distance(row: dict) -> float:
         for name, wanted in (("r", r), ("block_size", b)):
             if name in row["options"]:
@@ -164,9 +165,9 @@ def _nearest(rows: list[dict], r: int, b: int) -> dict:
 
 
 def explorer(d: tuple[int, ...] = (256, 384, 768, 1024, 3072, 4096, 11008)):
-    """Sliders over `figure`: sizes of the layer, tokens, rank, block size, and the methods shown.
+    """Return `figure` with sliders for the layer's sizes, tokens, rank and block size, and a list of methods.
 
-    Returns: an ipywidgets box; each change redraws the three panels in place.
+    Returns: an ipywidgets box. A change of a control redraws the three panels in place.
     """
     import ipywidgets as widgets
 

@@ -1,4 +1,4 @@
-"""The dashboard of notebook 12: choose a table, tasks, methods and an axis; the figure and the table follow."""
+"""The dashboard of notebook 12: a figure and a table of runs, with widgets that choose what they show."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .. import report
 from ..report import Found
 
 RUNS = "all runs"
-BRIEF = ["task", "label", "model", "profile", "seed", "test_score", "trainable_parameters", "seconds"]
+COLUMNS = ["task", "label", "model", "profile", "seed", "test_score", "trainable_parameters", "seconds"]
 FORMATS = {"test_score": "{:.3f}", "trainable_parameters": "{:,}", "seconds": "{:.0f}"}
 STYLE = [
     {"selector": "td, th", "props": "padding: .2rem .6rem; text-align: left; white-space: nowrap; vertical-align: top"}
@@ -19,7 +19,7 @@ STYLE = [
 
 
 def tiny_runs(folder: str | Path) -> None:
-    """A small real sweep of the profile smoke into a folder, for a reader who has no runs yet."""
+    """Run a small sweep with the profile smoke into a folder, for readers who have no runs yet."""
     from .. import recipes, sweeps
 
     few = {"max_train": 16, "max_eval": 16}
@@ -28,14 +28,17 @@ def tiny_runs(folder: str | Path) -> None:
 
 
 class Dashboard:
-    """Controls over what was found, and below them the figure and the table that they choose.
+    """Widgets that filter the runs in a folder, and below them the chosen figure and table.
 
-    A table is shown with its print beside ours; "all runs" lists them one by one. Figures are those of
-    `report.scatter`, one task and model at a time. "read again" looks into the folder anew, for sweeps that still run.
+    A table shows the printed numbers beside ours. "all runs" lists the runs one by one. The figures are those of
+    `report.scatter`, for one task and model at a time. "read again" reads the folder again, for sweeps that are still
+    running.
 
-    Args: ``found``: from `report.scan`; ``table``: shown first, "" for all runs.
+    Args:
+        found: the records, from `report.scan`.
+        table: the table to show first, or "" for all runs.
 
-    Raises: ValueError for a table that is neither printed nor found, with the nearest.
+    Raises: ValueError for a table that is neither printed nor among the sweeps, with the nearest one.
     """
 
     def __init__(self, found: Found, table: str = "") -> None:
@@ -43,25 +46,25 @@ class Dashboard:
 
         if table:
             found.sweeps_of(table)
-        self.found, self._quiet = found, False
-        dropdown, several = widgets.Dropdown, widgets.SelectMultiple
+        self.found, self._updating = found, False
+        dropdown, multiple = widgets.Dropdown, widgets.SelectMultiple
         self.controls = {
             "table": dropdown(description="table", options=[RUNS, *([table] if table else [])], value=table or RUNS),
             "x": dropdown(description="x axis", options=list(report.AXES), value="parameters"),
             "panel": dropdown(description="figure", options=[]),
-            "again": widgets.Button(description="read again", icon="refresh"),
-            "task": several(description="task", options=[], rows=7),
-            "method": several(description="method", options=[], rows=7),
+            "reload": widgets.Button(description="read again", icon="refresh", tooltip="read the folder again"),
+            "task": multiple(description="task", options=[], rows=7),
+            "method": multiple(description="method", options=[], rows=7),
         }
-        self.figure, self.rows, self.told = go.FigureWidget(), widgets.HTML(), widgets.HTML()
-        left = widgets.VBox([self.controls[name] for name in ("table", "x", "panel", "again")])
-        left.layout.min_width = "320px"  # or the dropdowns lose their right ends
-        head = widgets.HBox([left, self.controls["task"], self.controls["method"]])
-        self.box = widgets.VBox([head, self.told, self.figure, self.rows])
+        self.figure, self.rows, self.counts = go.FigureWidget(), widgets.HTML(), widgets.HTML()
+        left = widgets.VBox([self.controls[name] for name in ("table", "x", "panel", "reload")])
+        left.layout.min_width = "320px"  # narrower, the right ends of the dropdowns are cut off
+        top = widgets.HBox([left, self.controls["task"], self.controls["method"]])
+        self.box = widgets.VBox([top, self.counts, self.figure, self.rows])
         for name in ("table", "task", "method", "x", "panel"):
             self.controls[name].observe(self._changed, names="value")
-        self.controls["again"].on_click(lambda _: self.read_again())
-        self._offer()
+        self.controls["reload"].on_click(lambda _: self.reload())
+        self._update_options()
         self.redraw()
 
     def _ipython_display_(self) -> None:
@@ -70,58 +73,60 @@ class Dashboard:
         display(self.box)
 
     def _changed(self, change: dict) -> None:
-        if not self._quiet:
+        if not self._updating:
             self.redraw()
 
-    def _set(self, name: str, options: list) -> None:
-        """New options of a control, its value kept where it is still one of them, else the first."""
-        control, self._quiet = self.controls[name], True
-        kept = control.value
+    def _set_options(self, name: str, options: list) -> None:
+        """Give a control new options; its value becomes the first of them if it is not an option any more."""
+        control, self._updating = self.controls[name], True
+        previous = control.value
         control.options = options
-        if isinstance(kept, tuple):
-            control.value = [value for value in kept if value in options]
+        if isinstance(previous, tuple):
+            control.value = [value for value in previous if value in options]
         else:
-            control.value = kept if kept in options else next(iter(options), None)
-        self._quiet = False
+            control.value = previous if previous in options else next(iter(options), None)
+        self._updating = False
 
-    def _offer(self) -> None:
+    def _update_options(self) -> None:
         known = report.choices(self.found)
-        self._set("task", known["task"])
-        self._set("method", known["method"])
-        self._set("table", list(dict.fromkeys([RUNS, *known["table"], self.controls["table"].value])))
+        self._set_options("task", known["task"])
+        self._set_options("method", known["method"])
+        self._set_options("table", list(dict.fromkeys([RUNS, *known["table"], self.controls["table"].value])))
 
-    def read_again(self) -> None:
-        """Look into the folder anew."""
+    def reload(self) -> None:
+        """Read the folder again and redraw."""
         self.found = report.scan(self.found.folder)
-        self._offer()
+        self._update_options()
         self.redraw()
 
     def chosen(self) -> Found:
-        """What the controls leave of what was found."""
-        part = report.filtered(self.found, **{name: self.controls[name].value or None for name in ("task", "method")})
+        """Return the records that the controls select."""
+        selected = report.filtered(
+            self.found, **{name: self.controls[name].value or None for name in ("task", "method")}
+        )
         name = self.controls["table"].value
-        return part if name == RUNS else report.filtered(part, table=name)
+        return selected if name == RUNS else report.filtered(selected, table=name)
 
     def redraw(self) -> None:
-        """Show what the controls choose."""
-        part, name = self.chosen(), self.controls["table"].value
-        figures = {figure.layout.title.text: figure for figure in report.scatter(part, self.controls["x"].value)}
-        self._set("panel", list(figures))
+        """Draw the figure and the table for the current values of the controls."""
+        selected, name = self.chosen(), self.controls["table"].value
+        figures = {figure.layout.title.text: figure for figure in report.scatter(selected, self.controls["x"].value)}
+        self._set_options("panel", list(figures))
         new = figures.get(self.controls["panel"].value, go.Figure())
         with self.figure.batch_update():
             self.figure.data = ()
             self.figure.add_traces(new.data)
             self.figure.layout = new.layout
-        self.rows.value = f"<div style='overflow: auto; max-height: 30rem'>{_table(part, name)}</div>"
-        self.told.value = (
-            f"{len(part.runs)} of {len(self.found.runs)} runs, {len(part.failures)} failed, "
-            f"{len(self.found.problems)} unusable files under {escape(str(self.found.folder))}"
+        self.rows.value = f"<div style='overflow: auto; max-height: 30rem'>{_table(selected, name)}</div>"
+        self.counts.value = (
+            f"{len(selected.runs)} of {len(self.found.runs)} runs, {len(selected.failures)} failed, "
+            f"{len(self.found.problems)} unusable files in {escape(str(self.found.folder))}"
         )
 
 
 def _table(found: Found, name: str) -> str:
     if name == RUNS:
-        styled = report.runs_table(found)[BRIEF].style.hide(axis="index").format(FORMATS, escape="html")
+        styled = report.runs_table(found)[COLUMNS].style.hide(axis="index").format(FORMATS, escape="html")
     else:
         styled = report.wide(report.compared(found, name)).style.format(escape="html").format_index(escape="html")
     return styled.set_table_styles(STYLE).to_html()

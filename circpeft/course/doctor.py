@@ -1,4 +1,4 @@
-"""Is this machine ready for the course? One line a check, and what to do about each that fails."""
+"""The check that a machine is ready for the course: one line per item, and advice for each that fails."""
 
 import importlib.metadata
 import os
@@ -18,13 +18,19 @@ from circpeft import models
 from .parameters import repository
 
 GIB = 1 << 30
-SETUP = "run `make setup` in the clone and use its `.venv/bin/python`"
-LAB_EXTENSIONS = {"anywidget": "widgets of plotly", "jupyterlab-plotly": "figures of plotly"}
+SETUP = "run `make setup` in the clone and use its .venv/bin/python"
+LAB_EXTENSIONS = {"anywidget": "plotly widgets", "jupyterlab-plotly": "plotly figures"}
 
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the report. `status` is OK, WARN (slower or less, but it runs), FAIL, or INFO."""
+    """One line of the report.
+
+    Args:
+        status: OK, WARN (the course runs, but more slowly or with less), FAIL or INFO.
+        title: what was found.
+        advice: what to do about it; "" if nothing.
+    """
 
     status: str
     title: str
@@ -36,23 +42,27 @@ class Check:
 
 
 def checks(hub: bool = False) -> list[Check]:
-    """Every check, in order; `hub=True` also asks the model hub whether it answers (no request is made otherwise)."""
-    found = [_python(), *_packages("circpeft"), _device(), _data(), _model()]
-    return [*found, _disk(), _memory(), _kernel(), *_lab_extensions(), _hub(hub)]
+    """Run every check and return the results in order.
+
+    Args:
+        hub: also check that the model hub can be reached. Without it, no network request is made.
+    """
+    software = [_python(), *_packages("circpeft"), _device(), _data(), _model()]
+    return [*software, _disk(), _memory(), _kernel(), *_lab_extensions(), _hub(hub)]
 
 
 def print_report(hub: bool = False) -> bool:
-    """Print every check; True if none failed."""
-    found = checks(hub)
-    failed = sum(check.status == "FAIL" for check in found)
-    for check in found:
+    """Print the result of every check; return True if none failed."""
+    results = checks(hub)
+    failed = sum(check.status == "FAIL" for check in results)
+    for check in results:
         print(check)
-    print(f"\n{failed} of {len(found)} checks failed." if failed else "\nReady: no check failed.")
+    print(f"\n{failed} of {len(results)} checks failed." if failed else "\nReady: no check failed.")
     return not failed
 
 
 def device() -> str:
-    """The device that torch computes on by default here, in words, such as "CPU, 2 threads"."""
+    """Return a description of the device that torch uses by default, such as "CPU, 2 threads"."""
     if torch.cuda.is_available():
         return f"CUDA, {torch.cuda.get_device_name()}"
     return f"CPU, {torch.get_num_threads()} threads"
@@ -63,11 +73,11 @@ def _python() -> Check:
     version = sys.version.split()[0]
     if wanted.contains(version, prereleases=True):
         return Check("OK", f"Python {version} ({sys.executable})")
-    return Check("FAIL", f"Python {version}, needs {wanted}", "make the environment with a Python in that range")
+    return Check("FAIL", f"Python {version}, needs {wanted}", "create the environment with a Python in that range")
 
 
 def _packages(distribution: str, extras: tuple[str, ...] = ("", "train", "course")) -> Iterator[Check]:
-    """The requirements of the package and of its extras, as its own metadata states them, against what is installed."""
+    """Yield a check for each requirement of the package and of its extras, from the package's metadata."""
     for line in importlib.metadata.requires(distribution) or []:
         requirement = Requirement(line)
         applies = requirement.marker is None or any(requirement.marker.evaluate({"extra": extra}) for extra in extras)
@@ -89,16 +99,16 @@ def _device() -> Check:
     memory = ""
     if torch.cuda.is_available():
         memory = f", {torch.cuda.get_device_properties(0).total_memory / GIB:.0f} GiB"
-    return Check("OK", f"torch computes on {device()}{memory}")
+    return Check("OK", f"torch uses {device()}{memory}")
 
 
 def _data(folder: Path | None = None) -> Check:
     folder = repository() / "data" / "entailment" if folder is None else folder
-    lacking = [split for split in ("train", "validation", "test") if not (folder / f"{split}.jsonl").is_file()]
-    if lacking:
-        names = ", ".join(f"{split}.jsonl" for split in lacking)
-        return Check("FAIL", f"the entailment task lacks {names} in {folder}", "restore it: `git checkout -- data`")
-    return Check("OK", f"the entailment task is in {folder}")
+    missing = [split for split in ("train", "validation", "test") if not (folder / f"{split}.jsonl").is_file()]
+    if missing:
+        names = ", ".join(f"{split}.jsonl" for split in missing)
+        return Check("FAIL", f"the entailment data lack {names} in {folder}", "restore them: `git checkout -- data`")
+    return Check("OK", f"the entailment data are in {folder}")
 
 
 def _model() -> Check:
@@ -110,10 +120,10 @@ def _model() -> Check:
 
 def _disk(need: float = 2 * GIB) -> Check:
     free = shutil.disk_usage(repository()).free
-    title = f"{free / GIB:.1f} GiB of disk free at {repository()}"
+    title = f"{free / GIB:.1f} GiB of disk space free at {repository()}"
     if free >= need:
         return Check("OK", title)
-    return Check("WARN", title, f"the course wants {need / GIB:.0f} GiB: delete old folders under runs/")
+    return Check("WARN", title, f"the course needs {need / GIB:.0f} GiB; delete old folders in runs/")
 
 
 def _memory(need: float = 3 * GIB) -> Check:
@@ -123,45 +133,49 @@ def _memory(need: float = 3 * GIB) -> Check:
     title = f"{free / GIB:.1f} GiB of memory free"
     if free >= need:
         return Check("OK", title)
-    return Check("WARN", title, f"fine-tuning wants {need / GIB:.0f} GiB: close other programs, or use profile smoke")
+    return Check(
+        "WARN", title, f"fine-tuning needs {need / GIB:.0f} GiB; close other programs, or use the profile smoke"
+    )
 
 
 def _kernel() -> Check:
     if find_spec("jupyter_client") is None:
-        return Check("FAIL", "no kernel can be started: jupyter_client is not installed", SETUP)
+        return Check("FAIL", "cannot start a kernel: jupyter_client is not installed", SETUP)
     from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 
     try:
         program = KernelSpecManager().get_kernel_spec("python3").argv[0]
     except NoSuchKernel:
-        return Check("FAIL", "Jupyter knows no kernel python3", SETUP)
-    # Jupyter starts a bare "python" as the interpreter it runs on itself. Links are not followed:
-    # the python of a virtual environment is a link to the python it was made with.
-    bare = program in ("python", "python3", "python{}.{}".format(*sys.version_info[:2]))
-    if bare or os.path.abspath(program) == os.path.abspath(sys.executable):
-        return Check("OK", "the kernel python3 is this Python")
-    advice = "in JupyterLab, start it with `make lab`, or remove that kernel: `jupyter kernelspec remove python3`"
-    return Check("WARN", f"the kernel python3 is another Python: {program}", advice)
+        return Check("FAIL", "Jupyter has no kernel named python3", SETUP)
+    # Jupyter replaces a plain "python" by its own interpreter. Links are not followed, because the python of a virtual
+    # environment is a link to the python that created it.
+    is_plain_name = program in ("python", "python3", "python{}.{}".format(*sys.version_info[:2]))
+    if is_plain_name or os.path.abspath(program) == os.path.abspath(sys.executable):
+        return Check("OK", "the kernel python3 runs this Python")
+    advice = "start JupyterLab with `make lab`, or remove that kernel with `jupyter kernelspec remove python3`"
+    return Check("WARN", f"the kernel python3 runs another Python: {program}", advice)
 
 
 def _lab_extensions() -> Iterator[Check]:
-    # JupyterLab's own search also covers the user's folder; the course installs into the environment.
+    # Only the environment's own folder counts: JupyterLab would also search the user's.
     folder = Path(sys.prefix, "share", "jupyter", "labextensions")
     for name, purpose in LAB_EXTENSIONS.items():
         if (folder / name).is_dir():
             yield Check("OK", f"JupyterLab shows {purpose} ({name})")
         else:
-            yield Check("WARN", f"JupyterLab lacks {name}: {purpose} show as still pictures", SETUP)
+            yield Check("WARN", f"JupyterLab lacks {name}; {purpose} appear as still pictures", SETUP)
 
 
 def _hub(ask: bool) -> Check:
     if not ask:
-        return Check("INFO", "the model hub was not asked; only the profile `paper` needs it (`circpeft doctor --hub`)")
+        return Check(
+            "INFO", "the model hub was not checked (`circpeft doctor --hub` does); only the profile paper needs it"
+        )
     from huggingface_hub import HfApi
 
     try:
         HfApi().model_info("FacebookAI/roberta-base", timeout=5)
-    except Exception as error:  # whatever the network does, this is information and no failure
+    except Exception as error:  # a missing network is information, not a failure
         reason = type(error).__name__
-        return Check("INFO", f"the model hub does not answer ({reason}): give profile `paper` local folders")
-    return Check("INFO", "the model hub answers")
+        return Check("INFO", f"the model hub cannot be reached ({reason}); use local folders with the profile paper")
+    return Check("INFO", "the model hub can be reached")

@@ -1,4 +1,4 @@
-"""Run notebooks in order, each in a fresh kernel of this interpreter, into a folder of their own."""
+"""The notebook runner: runs notebooks in order, each in a fresh kernel, and saves them in a new folder."""
 
 import hashlib
 import json
@@ -30,11 +30,11 @@ ADDED_BY_PAPERMILL = {"injected-parameters", "papermill-error-cell-tag"}
 
 
 class ThisInterpreter(AsyncKernelManager):
-    """Starts kernels on `sys.executable`, whatever `python3` kernel the user's Jupyter folders name."""
+    """A kernel manager that starts kernels with `sys.executable`, whatever the user's kernel `python3` is."""
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        if self.has_trait("transport_encryption"):  # jupyter_client 8.10; without, each kernel warns of it
+        if self.has_trait("transport_encryption"):  # jupyter_client 8.10 warns for each kernel without it
             self.transport_encryption = "auto"
 
     @property
@@ -44,23 +44,23 @@ class ThisInterpreter(AsyncKernelManager):
 
 @dataclass
 class CourseRun:
-    """A run's folder and its record, the content of `run.json`."""
+    """A run: its folder, and its record, which is the content of `run.json`."""
 
     folder: Path
     record: dict
 
     @property
     def failed(self) -> list[dict]:
-        """The notebooks that failed, each with its `error`: cell, source, ename, evalue."""
+        """Return the failed notebooks, each with its `error`: cell, source, ename, evalue."""
         return [entry for entry in self.record["notebooks"] if entry["status"] == "failed"]
 
     @property
     def unfinished(self) -> list[dict]:
-        """The notebooks that did not run to their end."""
+        """Return the notebooks that did not run to their end."""
         return [entry for entry in self.record["notebooks"] if entry["status"] != "ok"]
 
     def save(self) -> None:
-        """Write `run.json` whole or not at all, so that an interruption cannot leave half a record."""
+        """Write `run.json`, completely or not at all, so that an interruption cannot leave half a record."""
         files.write_atomically(self.folder / "run.json", json.dumps(self.record, indent=1) + "\n")
 
 
@@ -74,30 +74,32 @@ def run_course(
     cell_timeout: float = 3600,
     progress: bool = True,
 ) -> CourseRun:
-    """Run notebooks in order and return the run; a notebook that fails stops none of the others.
+    """Run notebooks in order and return the run. If a notebook fails, the others continue.
 
     Args:
-        profile: smoke, cpu or paper; None leaves each notebook its own default.
-        notebooks: numbers, names or paths; None is the whole course.
-        parameters: values for the notebooks' parameters. Each goes to the notebooks that have it.
-        output_dir: where the run's folder is made; `runs/` of the repository by default.
-        resume: go on with the newest unfinished run of the same profile, parameters and notebooks.
-        cell_timeout: seconds that one cell may take.
-        progress: show a progress bar where there is a terminal.
+        profile: smoke, cpu or paper; None keeps each notebook's own default.
+        notebooks: numbers, names or paths; None runs the whole course.
+        parameters: values of the notebooks' parameters; each goes to the notebooks that declare the parameter.
+        output_dir: folder in which the run's folder is created; by default `runs/` of the repository.
+        resume: resume the newest unfinished run with the same profile, notebooks and parameters.
+        cell_timeout: the longest time in seconds that one cell may take.
+        progress: show a progress bar if the output is a terminal.
 
-    Raises RequestError, before anything runs, for what `select` and `check` reject, and where there is nothing
-    to resume. KeyboardInterrupt passes on once what is finished has been recorded.
+    Raises:
+        RequestError: for anything that `select` or `check` rejects, or if there is no run to resume; no notebook has
+            run then.
+        KeyboardInterrupt: if interrupted, after the finished notebooks are recorded.
     """
     if cell_timeout <= 0:
-        raise RequestError(f"cell timeout {cell_timeout} is not a number of seconds above 0")
+        raise RequestError(f"cell timeout {cell_timeout} is too small; give a number of seconds above 0")
     paths = select(notebooks)
     given = dict(parameters or {})
     if profile is not None:
         if "profile" in given:
-            raise RequestError("parameter 'profile' is given twice: use --profile alone")
+            raise RequestError("parameter 'profile' is given twice; use only --profile")
         given["profile"] = check_profile(profile)
     values = check(paths, given)
-    for path in paths:  # papermill's own preparation, without a kernel: what it cannot inject fails here
+    for path in paths:  # a dry run of papermill, so that a value it cannot inject raises now
         papermill.execute_notebook(nbformat.read(path, as_version=4), None, values[path], prepare_only=True, **KERNEL)
     root = repository() / "runs" if output_dir is None else Path(output_dir).resolve()
     request = {
@@ -109,7 +111,7 @@ def run_course(
         try:
             _run_all(run, paths, values, cell_timeout, progress)
         except KeyboardInterrupt:
-            print(f"\nInterrupted. What is finished stays in {run.folder}", file=sys.stderr)
+            print(f"\nInterrupted. Finished notebooks are kept in {run.folder}", file=sys.stderr)
             raise
         finally:
             for entry in run.record["notebooks"]:
@@ -123,7 +125,7 @@ def run_course(
 
 
 def make_folder(root: Path, profile: str) -> Path:
-    """A new folder under `root` that no other run has: time (UTC), profile and a random suffix, made exclusively."""
+    """Create and return a new folder in `root`, named by time (UTC), profile and a random suffix."""
     root.mkdir(parents=True, exist_ok=True)
     while True:
         folder = root / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{profile}-{secrets.token_hex(2)}"
@@ -136,21 +138,21 @@ def make_folder(root: Path, profile: str) -> Path:
 
 @contextmanager
 def _open_run(root: Path, request: dict, resume: bool):
-    """The run to work on, new or found, held by a lock that ends with this process."""
+    """Yield the run to work on, new or resumed, under a lock that ends with this process."""
     for path in sorted(root.glob("*-*-*/run.json"), reverse=True) if resume else []:
         with ExitStack() as stack:
             try:
                 stack.enter_context(files.locked(path.with_name(".lock")))
             except BlockingIOError:
-                continue  # another process is at work on it
+                continue  # another process is working on this run
             run = CourseRun(path.parent, json.loads(path.read_text(encoding="utf-8")))
             if run.unfinished and all(run.record.get(key) == request[key] for key in request):
                 yield run
                 return
     if resume:
         raise RequestError(
-            f"nothing to resume in {root}: no unfinished run of profile {request['profile']!r} "
-            f"with these {len(request['sources'])} notebooks and parameters {request['parameters']}"
+            f"nothing to resume in {root}: it has no unfinished run with profile {request['profile']!r}, these "
+            f"{len(request['sources'])} notebooks and parameters {request['parameters']}"
         )
     folder = make_folder(root, request["profile"])
     for name in ("results", "html"):
@@ -161,7 +163,7 @@ def _open_run(root: Path, request: dict, resume: bool):
 
 
 def _run_all(run: CourseRun, paths: list[Path], values: Mapping, cell_timeout: float, progress: bool) -> None:
-    hide = None if progress else True  # None: tqdm hides the bars itself where the output is no terminal
+    hide = None if progress else True  # with None, tqdm shows the bars only in a terminal
     with tqdm(total=len(paths), unit="notebook", desc=run.folder.name, disable=hide, position=0) as bar:
         for path, entry in zip(paths, run.record["notebooks"], strict=True):
             digest = _digest(path)
@@ -173,12 +175,12 @@ def _run_all(run: CourseRun, paths: list[Path], values: Mapping, cell_timeout: f
             entry |= {"started": _now(), **results.environment(device())}
             run.record["status"] = "running"
             run.save()
-            cells = {"desc": path.stem, "position": 1, "leave": False, "disable": hide}
+            cell_bar = {"desc": path.stem, "position": 1, "leave": False, "disable": hide}
             started = time.monotonic()
             try:
-                _run_one(run.folder, path, values[path], cell_timeout, cells)
+                _run_one(run.folder, path, values[path], cell_timeout, cell_bar)
                 entry["status"] = "ok"
-            except Exception as error:  # any failure is one notebook's: recorded here, reported at the end
+            except Exception as error:  # a failure is recorded here and reported at the end; the others continue
                 entry |= {"status": "failed", "error": _describe(error, run.folder / path.name)}
             finally:
                 entry["seconds"] = round(time.monotonic() - started, 1)
@@ -188,14 +190,14 @@ def _run_all(run: CourseRun, paths: list[Path], values: Mapping, cell_timeout: f
             bar.update()
 
 
-def _run_one(folder: Path, path: Path, values: Mapping, cell_timeout: float, cells: dict) -> None:
+def _run_one(folder: Path, path: Path, values: Mapping, cell_timeout: float, cell_bar: dict) -> None:
     if "output_dir" in declared(path):
         values = {**values, "output_dir": str(folder)}
     papermill.execute_notebook(
         nbformat.read(path, as_version=4),
-        str(folder / path.name).replace("{", "{{").replace("}", "}}"),  # papermill formats paths
+        str(folder / path.name).replace("{", "{{").replace("}", "}}"),  # papermill calls str.format on paths
         values,
-        progress_bar=cells,
+        progress_bar=cell_bar,
         execution_timeout=cell_timeout,
         kernel_manager_class=ThisInterpreter,
         resources={"metadata": {"path": str(folder)}},  # the kernel's working directory
@@ -204,32 +206,32 @@ def _run_one(folder: Path, path: Path, values: Mapping, cell_timeout: float, cel
 
 
 def _render(folder: Path, path: Path, entry: dict) -> None:
-    """The page of an executed notebook, whole or partial; a notebook without one stops no other."""
+    """Write the page of an executed notebook. If that fails, record it as the notebook's failure."""
     if not (folder / path.name).is_file():
         return
     try:
         index.render(folder / path.name, folder / "html" / f"{path.stem}.html")
     except Exception as error:
-        evalue = f"executed, but its page could not be made: {error}"
+        evalue = f"the notebook ran, but its page could not be written: {error}"
         entry |= {"status": "failed", "error": {**_describe(error, path), "evalue": evalue}}
 
 
 def _describe(error: Exception, executed: Path) -> dict:
-    """Where and how a notebook failed: the number of the cell in the notebook as it is in the course, and the error."""
-    found = {"cell": None, "source": "", "ename": type(error).__name__, "evalue": str(error)}
+    """Return the error of a failed notebook and its cell, with the cell's number in the notebook of the course."""
+    description = {"cell": None, "source": "", "ename": type(error).__name__, "evalue": str(error)}
     if isinstance(error, papermill.PapermillExecutionError):
-        found |= {"ename": error.ename, "evalue": error.evalue}
+        description |= {"ename": error.ename, "evalue": error.evalue}
     cells = nbformat.read(executed, as_version=4).cells if executed.is_file() else []
-    own = [cell for cell in cells if not ADDED_BY_PAPERMILL & set(cell.metadata.get("tags", []))]
-    started = [cell for cell in own if cell.metadata.get("papermill", {}).get("start_time")]
-    if started:  # no cell starts after the one that failed
-        found |= {"cell": own.index(started[-1]) + 1, "source": started[-1].source}
-        found["execution"] = started[-1].get("execution_count")
-    return found
+    original = [cell for cell in cells if not ADDED_BY_PAPERMILL & set(cell.metadata.get("tags", []))]
+    started = [cell for cell in original if cell.metadata.get("papermill", {}).get("start_time")]
+    if started:  # the last cell that started is the one that failed
+        description |= {"cell": original.index(started[-1]) + 1, "source": started[-1].source}
+        description["execution"] = started[-1].get("execution_count")
+    return description
 
 
 def _digest(path: Path) -> str:
-    """Tells whether a notebook's cells have changed since they ran."""
+    """Return a hash of a notebook's cells, which changes if a cell is edited."""
     cells = nbformat.read(path, as_version=4).cells
     return hashlib.sha256(json.dumps([[cell.cell_type, cell.source] for cell in cells]).encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""Measured run times of the notebooks: from the record of a course run into the notebooks' title cells."""
+"""Measured run times of the notebooks, and the lines in their title cells that state them."""
 
 import argparse
 import json
@@ -14,21 +14,23 @@ MARKER = "<!-- runtime -->"
 
 
 def record_path() -> Path:
-    """The record that the notebooks' run-time lines come from."""
+    """Return the path of the record that holds the measured times."""
     return repository() / "benchmarks" / "results" / "course_times.json"
 
 
 def read() -> dict:
-    """Profile -> device, versions, commit, date, and seconds by notebook; empty where nothing was measured."""
+    """Return, by profile, the device, versions, commit, date and seconds by notebook; empty if nothing was measured."""
     if not record_path().exists():
         return {}
     return json.loads(record_path().read_text(encoding="utf-8"))
 
 
 def table() -> pd.DataFrame:
-    """Seconds of each notebook, a column a profile with the device it was measured on."""
+    """Return the seconds of each notebook, with one column per profile and the device in its heading."""
     columns = {
-        f"{profile} ({row['device']}, {row['finished'][:10]})": {n: f"{s:.0f} s" for n, s in row["seconds"].items()}
+        f"{profile} ({row['device']}, {row['finished'][:10]})": {
+            name: f"{seconds:.0f} s" for name, seconds in row["seconds"].items()
+        }
         for profile, row in read().items()
     }
     return pd.DataFrame(columns).rename_axis("notebook")
@@ -42,7 +44,7 @@ def show() -> None:
 
 
 def line(name: str) -> str:
-    """The run-time line of a notebook's title cell, marker included; the marker alone where nothing was measured."""
+    """Return the run-time line of a notebook's title cell, or only its marker if nothing was measured."""
     parts = [
         f"{profile} {row['seconds'][name]:.0f} s on {row['device']}"
         for profile, row in read().items()
@@ -52,22 +54,24 @@ def line(name: str) -> str:
 
 
 def update(folder: str | Path) -> list[str]:
-    """Record the times of a finished run, and write every notebook's run-time line anew; returns the notebooks' names.
+    """Record the times of a finished course run and rewrite the run-time line of every notebook.
 
-    Raises: ValueError for a run that is not wholly finished.
+    Returns: the names of the notebooks.
+
+    Raises: ValueError for a run in which a notebook failed or is missing.
     """
     run = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))
     if run["status"] != "finished":
-        raise ValueError(f"{folder} is {run['status']}; times are taken from a run in which every notebook finished")
+        raise ValueError(f"the run in {folder} is {run['status']}; use a run in which every notebook finished")
     entries = run["notebooks"]
-    known = read()
-    known[run["profile"]] = {
+    times = read()
+    times[run["profile"]] = {
         **{key: entries[-1][key] for key in ("device", "versions", "commit")},
         "finished": run["finished"],
         "seconds": {entry["name"]: entry["seconds"] for entry in entries},
     }
-    order = [name for name in ("smoke", "cpu", "paper") if name in known]
-    files.write_atomically(record_path(), json.dumps({name: known[name] for name in order}, indent=1) + "\n")
+    order = [name for name in ("smoke", "cpu", "paper") if name in times]
+    files.write_atomically(record_path(), json.dumps({name: times[name] for name in order}, indent=1) + "\n")
     notebooks = sorted((repository() / "notebooks").glob("*.ipynb"))
     for path in notebooks:
         notebook = nbformat.read(path, as_version=4)
@@ -79,6 +83,6 @@ def update(folder: str | Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Record the times of a course run and write them into the notebooks.")
-    parser.add_argument("folder", help="a folder that circpeft course wrote, such as runs/20260101T120000Z-cpu-1a2b")
+    parser = argparse.ArgumentParser(description="Record the times of a course run, and write them into the notebooks.")
+    parser.add_argument("folder", help="folder of a run of `circpeft course`, such as runs/20260101T120000Z-cpu-1a2b")
     print(*update(parser.parse_args().folder), sep="\n")

@@ -1,4 +1,4 @@
-"""Runs of tiny notebooks: what is recorded, what is rejected, and what an interruption leaves."""
+"""The notebook runner on tiny notebooks: records, rejected requests, failures, interruptions and resuming."""
 
 import fcntl
 import json
@@ -38,9 +38,9 @@ def write_notebook(path, parameter_lines, *cells):
 @pytest.fixture(scope="module")
 def notebooks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("notebooks")
-    own = 'seeds: int = 1  # how many\noutput_dir: str = "."\n'
+    further = 'seeds: int = 1  # how many\noutput_dir: str = "."\n'
     return [
-        write_notebook(folder / "00_first.ipynb", PARAMETERS + own, WRITES_A_RECORD, "secret = 1"),
+        write_notebook(folder / "00_first.ipynb", PARAMETERS + further, WRITES_A_RECORD, "secret = 1"),
         write_notebook(folder / "01_fails.ipynb", PARAMETERS, "x = 1", "y = x / 0\nz = 2", "print('not reached')"),
         write_notebook(folder / "02_last.ipynb", PARAMETERS, "assert 'secret' not in globals()", "print(profile)"),
     ]
@@ -48,7 +48,7 @@ def notebooks(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished(notebooks, tmp_path_factory):
-    """A run, in a place where Jupyter's own search would find a python3 kernel that cannot start."""
+    """A finished run, made where Jupyter would find a python3 kernel that cannot start."""
     elsewhere = tmp_path_factory.mktemp("jupyter")
     spec = elsewhere / "kernels" / "python3"
     spec.mkdir(parents=True)
@@ -60,7 +60,7 @@ def finished(notebooks, tmp_path_factory):
         )
 
 
-def test_a_failing_notebook_stops_no_other_and_is_reported_with_its_cell(finished):
+def test_a_failing_notebook_is_reported_with_its_cell_and_the_others_continue(finished):
     assert [entry["status"] for entry in finished.record["notebooks"]] == ["ok", "failed", "ok"]
     assert finished.record["status"] == "failed"
     error = finished.failed[0]["error"]
@@ -75,7 +75,7 @@ def test_the_kernel_is_this_interpreter_and_each_notebook_has_its_own(finished):
     assert record["executable"] == sys.executable
     assert record["pid"] != os.getpid()
     assert record["cwd"] == str(finished.folder)
-    # 02_last asserts that a name of 00_first is unknown to it.
+    # 02_last asserts that a name defined in 00_first does not exist.
     assert finished.record["notebooks"][2]["status"] == "ok"
 
 
@@ -87,7 +87,7 @@ def test_values_reach_the_notebooks_that_have_the_parameter(finished):
     assert last.cells[-1].outputs[0].text == "smoke\n"
 
 
-def test_the_record_says_where_and_how_long(finished):
+def test_the_record_holds_device_versions_and_seconds(finished):
     on_disk = json.loads((finished.folder / "run.json").read_text())
     assert on_disk == finished.record
     for entry in on_disk["notebooks"]:
@@ -132,7 +132,7 @@ def test_one_notebook_rejects_a_parameter_that_only_another_has(notebooks):
         check(notebooks[2:], {"seeds": "2"})
 
 
-def test_hints_that_papermill_overlooks_are_read(tmp_path):
+def test_type_hints_that_papermill_misses_are_read(tmp_path):
     lines = 'a: int | None = None\nb: list[str] = [\n    "q",\n]\nc: int | str = "auto"  # "x" # y\n'
     lines += "d: float = 1\ne = False\nf = g()"
     found = declared(write_notebook(tmp_path / "x.ipynb", lines))
@@ -145,7 +145,7 @@ def test_hints_that_papermill_overlooks_are_read(tmp_path):
         convert(found["b"], "k")
 
 
-def test_notebooks_go_by_number_name_or_path(notebooks):
+def test_notebooks_are_selected_by_number_name_or_path(notebooks):
     folder = notebooks[0].parent
     assert select(directory=folder) == notebooks
     assert select(["2", "00", "01_fails.ipynb"], folder) == [notebooks[2], notebooks[0], notebooks[1]]
@@ -172,7 +172,7 @@ def test_two_runs_cannot_share_a_folder(tmp_path, monkeypatch):
     assert [first.name, second.name] == ["20260102T030405Z-cpu-aaaa", "20260102T030405Z-cpu-bbbb"]
 
 
-def test_interruption_keeps_what_is_finished_and_resume_goes_on(tmp_path):
+def test_an_interrupted_run_keeps_finished_notebooks_and_resumes(tmp_path):
     log = tmp_path / "log"
     note = f"open({str(log)!r}, 'a').write({{!r}})"
     first = write_notebook(tmp_path / "00_a.ipynb", PARAMETERS, note.format("a"))
@@ -185,18 +185,18 @@ def test_interruption_keeps_what_is_finished_and_resume_goes_on(tmp_path):
     def text():
         return log.read_text() if log.exists() else ""
 
-    # A shell starts what runs in its background with SIGINT ignored, and that is inherited: the default is put back.
-    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=heard)
+    # A shell starts background processes with SIGINT ignored, and children inherit that: restore the default.
+    restore_sigint = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=restore_sigint)
     deadline = time.monotonic() + 180
     while text() != "ab" and time.monotonic() < deadline:
         time.sleep(0.1)
     assert text() == "ab"
 
-    # A run at work is not there to be resumed.
+    # A run that another process works on cannot be resumed.
     with pytest.raises(RequestError, match="nothing to resume"):
         run_course("smoke", [first, second, third], output_dir=tmp_path / "runs", resume=True)
-    for _ in range(6):  # pressed again where a library swallowed it
+    for _ in range(6):  # repeated, because a library may swallow the signal
         process.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=30)
@@ -219,7 +219,7 @@ def test_interruption_keeps_what_is_finished_and_resume_goes_on(tmp_path):
         run_course("smoke", [first, second, third], output_dir=tmp_path / "runs", resume=True)
 
 
-def test_resume_runs_again_what_failed_or_changed_and_only_that(tmp_path):
+def test_resume_runs_only_failed_and_changed_notebooks(tmp_path):
     log = tmp_path / "log"
     first = write_notebook(tmp_path / "00_a.ipynb", PARAMETERS, f"open({str(log)!r}, 'a').write('a')")
     second = write_notebook(tmp_path / "01_b.ipynb", PARAMETERS, "1 / 0")
@@ -239,6 +239,6 @@ def test_resume_runs_again_what_failed_or_changed_and_only_that(tmp_path):
     assert log.read_text() == "acbC"
 
 
-def test_the_repository_is_found_from_the_package(monkeypatch, tmp_path):
+def test_the_repository_is_found_from_any_working_directory(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert (parameters.repository() / "circpeft" / "course" / "runner.py").is_file()

@@ -1,4 +1,4 @@
-"""The notebooks' run-time lines are those of the record."""
+"""The run-time lines in the notebooks agree with the record of measured times."""
 
 import nbformat
 import pytest
@@ -17,11 +17,11 @@ def test_run_time_line_comes_from_the_record(path):
     assert "smoke" in lines[0] and "cpu" in lines[0], "both profiles have to be measured"
 
 
-def test_table_has_a_row_a_notebook():
+def test_table_has_one_row_per_notebook():
     assert set(times.table().index) == {path.stem for path in NOTEBOOKS}
 
 
-def test_an_unfinished_run_gives_no_times(tmp_path):
+def test_times_of_an_unfinished_run_are_refused(tmp_path):
     (tmp_path / "run.json").write_text('{"status": "failed", "notebooks": []}')
     with pytest.raises(ValueError, match="failed"):
         times.update(tmp_path)

@@ -1,4 +1,4 @@
-"""The environment check: each thing that can be missing is named, with what to do."""
+"""The check of the environment names everything that is missing, with advice."""
 
 import json
 import sys
@@ -22,18 +22,18 @@ def test_the_environment_of_the_tests_has_no_failure_but_data_and_model():
         assert check.advice or check.status in ("OK", "INFO"), check
 
 
-def test_the_report_prints_every_check_and_tells_of_failure(monkeypatch, capsys):
+def test_the_report_prints_every_check_and_counts_failures(monkeypatch, capsys):
     found = [doctor.Check("OK", "fine"), doctor.Check("WARN", "so so", "do this")]
     monkeypatch.setattr(doctor, "checks", lambda hub: found)
     assert doctor.print_report()
     assert capsys.readouterr().out == "[OK]   fine\n[WARN] so so\n       -> do this\n\nReady: no check failed.\n"
-    found.append(doctor.Check("FAIL", "broken", "mend it"))
+    found.append(doctor.Check("FAIL", "broken", "fix it"))
     assert not doctor.print_report()
     out = capsys.readouterr().out
-    assert "[FAIL] broken\n       -> mend it\n" in out and "1 of 3 checks failed" in out
+    assert "[FAIL] broken\n       -> fix it\n" in out and "1 of 3 checks failed" in out
 
 
-def test_packages_are_held_against_the_metadata(monkeypatch):
+def test_packages_are_compared_with_the_metadata(monkeypatch):
     wanted = [
         "numpy>=1.26",
         "torch>=99",
@@ -50,12 +50,12 @@ def test_packages_are_held_against_the_metadata(monkeypatch):
     assert all(check.advice for check in found if check.status == "FAIL")
 
 
-def test_the_python_outside_the_range_fails(monkeypatch):
+def test_a_python_outside_the_range_fails(monkeypatch):
     monkeypatch.setattr(doctor.importlib.metadata, "metadata", lambda name: {"Requires-Python": ">=3.99"})
     assert doctor._python().status == "FAIL"
 
 
-def test_missing_data_are_named(tmp_path):
+def test_missing_data_files_are_named(tmp_path):
     for split in ("train", "test"):
         (tmp_path / f"{split}.jsonl").write_text("{}")
     check = doctor._data(tmp_path)
@@ -64,13 +64,13 @@ def test_missing_data_are_named(tmp_path):
     assert doctor._data(tmp_path).status == "OK"
 
 
-def test_a_missing_model_fails_with_what_to_do(monkeypatch):
+def test_a_missing_model_fails_with_advice(monkeypatch):
     monkeypatch.setitem(models.INSTALLED, "minilm", ("no_such_package_here", "model"))
     check = doctor._model()
     assert check.status == "FAIL" and "no-such-package-here" in check.advice
 
 
-def test_little_room_is_a_warning():
+def test_little_disk_space_or_memory_is_a_warning():
     assert doctor._disk(need=1e30).status == doctor._memory(need=1e30).status == "WARN"
     assert doctor._disk(need=0).status == doctor._memory(need=0).status == "OK"
 
@@ -86,7 +86,7 @@ def test_the_kernel_is_compared_with_this_interpreter(tmp_path, monkeypatch, pro
     assert doctor._kernel().status == status
 
 
-def test_no_kernel_at_all_fails(monkeypatch):
+def test_a_missing_kernel_fails(monkeypatch):
     def none(self, name):
         raise jupyter_client.kernelspec.NoSuchKernel(name)
 
@@ -99,7 +99,7 @@ def test_missing_lab_extensions_are_a_warning(monkeypatch, tmp_path):
     assert [check.status for check in doctor._lab_extensions()] == ["WARN", "WARN"]
 
 
-def test_the_hub_is_asked_only_on_request_and_is_never_a_failure(monkeypatch):
+def test_the_hub_is_checked_only_on_request_and_never_fails(monkeypatch):
     asked = []
 
     def model_info(self, name, timeout):

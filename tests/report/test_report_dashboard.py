@@ -15,7 +15,7 @@ def box(folder):
 
 
 def test_the_table_and_the_figure_follow_the_controls(box):
-    assert "95.1±0.2 | 94.5±0.7 (-0.6)" in box.rows.value and "3 of 3 runs" in box.told.value
+    assert "95.1±0.2 | 94.5±0.7 (-0.6)" in box.rows.value and "3 of 3 runs" in box.counts.value
     assert list(box.controls["panel"].options) == ["rte, FacebookAI/roberta-base", "sst2, FacebookAI/roberta-base"]
     assert [trace.name for trace in box.figure.data] == ["cdvft:block_size=768"]
     box.controls["panel"].value = "sst2, FacebookAI/roberta-base"
@@ -24,18 +24,18 @@ def test_the_table_and_the_figure_follow_the_controls(box):
     assert box.controls["panel"].value.startswith("sst2") and box.figure.data[0].x[0] == 13.75
     box.controls["task"].value = ("rte",)
     assert [trace.name for trace in box.figure.data] == ["cdvft:block_size=768"]
-    assert "94.5" not in box.rows.value and "1 of 3 runs" in box.told.value
+    assert "94.5" not in box.rows.value and "1 of 3 runs" in box.counts.value
     box.controls["table"].value = dashboard.RUNS
     assert "0.700" in box.rows.value
     box.controls["method"].value = ("lora",)
-    assert not box.figure.data and "0 of 3 runs" in box.told.value
+    assert not box.figure.data and "0 of 3 runs" in box.counts.value
 
 
-def test_reading_again_finds_new_runs(box, folder):
+def test_reload_finds_new_runs(box, folder):
     folder.scored("VeRA", "CoLA", [0.6], task="cola", label="vera")
     folder.sweep()
-    box.controls["again"].click()
-    assert "cola" in box.controls["task"].options and "4 of 4 runs" in box.told.value
+    box.controls["reload"].click()
+    assert "cola" in box.controls["task"].options and "4 of 4 runs" in box.counts.value
     assert "65.8±0.8 | 60.0 (-5.8)" in box.rows.value
 
 
