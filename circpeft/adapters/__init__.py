@@ -1,4 +1,4 @@
-"""The mathematics of each paper as a plain module; no knowledge of PEFT."""
+"""The mathematics of each paper as a plain `torch.nn.Module`, independent of PEFT."""
 
 from .base import WeightDelta
 from .c3a import C3A

@@ -1,4 +1,4 @@
-"""What an adapter is: a weight change that can be applied without being built."""
+"""The contract of an adapter: a change of a weight that can be applied without being built."""
 
 from collections.abc import Sequence
 from typing import Protocol, Self, runtime_checkable
@@ -10,24 +10,25 @@ from torch import Tensor
 class WeightDelta(Protocol):
     """An additive change ``ΔW`` of a linear layer's weight.
 
-    Contract: ``forward(x) == x @ delta_weight().T`` (outside dropout), shapes ``x: (..., d_in) -> (..., d_out)`` and
-    ``ΔW: (d_out, d_in)``; scale included in both.
+    Contract: ``forward(x) == x @ delta_weight().T``, except for dropout. The scale is included in both.
+
+    Shapes: ``x: (..., d_in) -> (..., d_out)``, ``ΔW: (d_out, d_in)``.
     """
 
     d_in: int
     d_out: int
 
     def forward(self, x: Tensor, base: Tensor | None = None) -> Tensor:
-        """``Δh = x @ ΔW.T`` in the dtype of ``x``; with a base output, ``base + Δh`` in that one's dtype."""
+        """Return ``Δh = x @ ΔW.T`` in the dtype of ``x``, or with a base output ``base + Δh`` in the base's dtype."""
         ...
 
     def delta_weight(self) -> Tensor:
-        """``ΔW`` as a dense float32 (or float64) matrix, differentiable."""
+        """Return ``ΔW`` as a dense, differentiable matrix in float32 (or float64)."""
         ...
 
     def set_weighted_sum(self, adapters: Sequence[Self], weights: Sequence[float]) -> None:
-        """Take the parameters with which ``ΔW = sum_i weights[i] ΔW_i``, exactly.
+        """Set the parameters so that ``ΔW = sum_i weights[i] ΔW_i`` exactly.
 
-        Raises: ValueError where this kind of adapter cannot hold that sum.
+        Raises: ValueError if this kind of adapter cannot represent that sum.
         """
         ...

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from numbers import Real
 
 import torch
 from torch import Tensor, nn
@@ -12,29 +11,31 @@ from torch import Tensor, nn
 from ..ops import adapted_linear, block_circulant, diagonal_circulant_matmul, other_layout
 from ..ops.block_size import dividing_block_size
 from ..ops.checks import check_layout
-from ..suggest import nearest
+from .checks import check_alpha, check_dropout, check_init_weights, check_summands
 
 C3A_STARTS = ("zero", "xavier_uniform", "kaiming_uniform", "gaussian")
 
 
 class C3A(nn.Module):
-    """Circular convolution adaptation: ``ΔW = (alpha / d_in) * C(w)`` with a grid of kernels ``w: (m, n, b)``.
+    """A circular convolution adapter: ``ΔW = (alpha / d_in) * C(w)`` with a grid of kernels ``w: (m, n, b)``.
 
     Source: "Parameter-Efficient Fine-Tuning via Circular Convolution" (arXiv 2407.19342), section 3.2 and 3.4. The
-    division by ``d_in`` and the row layout are those of its implementation in Hugging Face PEFT; ``alpha`` is ours.
+    division by ``d_in`` and the row layout follow the implementation in Hugging Face PEFT. ``alpha`` is an addition of
+    this package.
 
     Args:
         d_in, d_out: features of the adapted layer.
-        block_size: ``b``, a common divisor of both; "auto" is their greatest.
+        block_size: ``b``, a common divisor of both; "auto" is the greatest one.
         alpha: scale.
-        layout: "row" (the paper: the kernel is the first row) or "column" (the kernel is the first column).
-        dropout: probability for the adapter's input, in training.
-        init_weights: "zero" or True: ``ΔW = 0``; False or "xavier_uniform", "kaiming_uniform", "gaussian": random.
+        layout: "row" (the kernel is the first row, as in the paper) or "column" (the kernel is the first column).
+        dropout: dropout probability of the adapter's input during training.
+        init_weights: "zero" or True for ``ΔW = 0``; "xavier_uniform" or False, "kaiming_uniform" or "gaussian" for a
+            random start.
 
     Shapes: ``forward: (..., d_in) -> (..., d_out)``; ``d_in * d_out / b`` trainable parameters, float32.
 
-    Raises: ValueError for a block size that does not divide, an unknown layout or start, an alpha that is not a finite
-    number, or a dropout outside [0, 1).
+    Raises: ValueError for a block size that does not divide both dimensions, an unknown layout or start, an alpha that
+    is not a finite number, or a dropout outside [0, 1).
 
     >>> adapter = C3A(768, 3072, block_size=768, init_weights="gaussian")
     >>> adapter.kernel.shape
@@ -65,14 +66,8 @@ class C3A(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self, init_weights: bool | str = True) -> None:
-        """Start values, by name. The fans of Xavier and Kaiming are those of the layer, as in PEFT's C3A."""
-        start = (
-            {True: "zero", False: "xavier_uniform"}.get(init_weights, init_weights)
-            if isinstance(init_weights, bool)
-            else init_weights
-        )
-        if start not in C3A_STARTS:
-            raise ValueError(f"unknown init_weights {init_weights!r}; {nearest(start, C3A_STARTS)}")
+        """Set the start values by name. Xavier and Kaiming use the layer's fan-in and fan-out, as in PEFT's C3A."""
+        start = check_init_weights(init_weights, C3A_STARTS, default_random="xavier_uniform")
         if start == "zero":
             self.kernel.zero_()
         elif start == "gaussian":
@@ -83,27 +78,29 @@ class C3A(nn.Module):
 
     @property
     def scaled_kernel(self) -> Tensor:
-        """The kernel of ``ΔW``: with the scale, which goes with it and not with the activations."""
+        """The kernel times the scale, ``alpha / d_in``: scaling the kernel is cheaper than scaling the activations."""
         return self.kernel * (self.alpha / self.d_in)
 
     def forward(self, x: Tensor, base: Tensor | None = None) -> Tensor:
-        """``Δh = x @ ΔW.T``, in the dtype of ``x``; with a base output ``base + Δh``, in that one's dtype."""
+        """Return ``Δh = x @ ΔW.T`` in the dtype of ``x``, or with a base output ``base + Δh`` in the base's dtype."""
         x = self.dropout(x) if self.dropout.p else x
         return diagonal_circulant_matmul(x, self.kernel, base=base, scale=self.alpha / self.d_in, layout=self.layout)
 
     def delta_weight(self) -> Tensor:
-        """``ΔW: (d_out, d_in)``, built by indexing."""
+        """Return ``ΔW: (d_out, d_in)``, built by indexing."""
         return block_circulant(self.scaled_kernel, layout=self.layout)
 
     def folded_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """``x @ (weight + ΔW).T + bias`` in one product, for the layer that this adapts; without dropout."""
+        """Return ``x @ (weight + ΔW).T + bias`` in one product, for the adapted layer's weight; without dropout."""
         return adapted_linear(x, weight, bias, self.kernel, scale=self.alpha / self.d_in, layout=self.layout)
 
     @torch.no_grad()
     def set_weighted_sum(self, adapters: Sequence[C3A], weights: Sequence[float]) -> None:
-        """``ΔW = sum_i weights[i] ΔW_i``, exactly: ΔW is linear in the kernel. The layouts may differ.
+        """Set the kernel so that ``ΔW = sum_i weights[i] ΔW_i`` exactly. The layouts may differ.
 
-        Raises: ValueError for block sizes that are not this one's, or an alpha of zero.
+        The sum exists because ΔW is linear in the kernel.
+
+        Raises: ValueError if an adapter has another block size, or this one has an alpha of zero.
         """
         check_summands(self, adapters, ("block_size",))
         total = torch.zeros_like(self.kernel)
@@ -114,31 +111,3 @@ class C3A(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.d_in}, {self.d_out}, block_size={self.block_size}, alpha={self.alpha}, layout={self.layout!r}"
-
-
-def check_alpha(alpha: float) -> float:
-    """The scale, or ValueError for one that is not a finite number."""
-    if isinstance(alpha, bool) or not isinstance(alpha, Real) or not math.isfinite(alpha):
-        raise ValueError(f"alpha must be a finite number, got {alpha!r}")
-    return float(alpha)
-
-
-def check_dropout(dropout: float) -> float:
-    """The dropout probability, or ValueError outside [0, 1)."""
-    if not isinstance(dropout, Real) or not 0.0 <= dropout < 1.0:
-        raise ValueError(f"dropout must be in [0, 1), got {dropout!r}")
-    return float(dropout)
-
-
-def check_summands(own: nn.Module, adapters: Sequence, same: tuple[str, ...]) -> None:
-    """ValueError where adapters differ from ``own`` in an attribute that a sum needs to be equal."""
-    for name in same:
-        values = [getattr(adapter, name) for adapter in adapters]
-        if any(value != getattr(own, name) for value in values):
-            found = ", ".join(str(value) for value in values)
-            raise ValueError(
-                f"a weighted sum of {type(own).__name__} adapters needs one {name}, they have {found}; "
-                f"activate them together instead: model.base_model.set_adapter([...]) adds their outputs"
-            )
-    if own.alpha == 0:
-        raise ValueError("alpha=0 makes ΔW zero whatever the parameters; a sum needs another alpha")

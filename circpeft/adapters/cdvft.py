@@ -10,33 +10,32 @@ from torch import Tensor, nn
 
 from ..ops import block_circulant, diagonal_circulant_matmul
 from ..ops.block_size import padding_block_size
-from ..suggest import nearest
-from .c3a import check_alpha, check_dropout, check_summands
+from .checks import check_alpha, check_dropout, check_init_weights, check_summands
 
 CDVFT_STARTS = ("zero", "gaussian")
 
 
 class CDVFT(nn.Module):
-    """Circulant and diagonal vectors: ``ΔW = alpha * A_{2m-1} C_{2m-2} ... A_3 C_2 A_1`` (three factors by default).
+    """An adapter of circulant and diagonal factors: ``ΔW = alpha * A_{2m-1} C_{2m-2} ... A_3 C_2 A_1``.
 
     Source: "Parameter-Efficient Fine-Tuning with Circulant and Diagonal Vectors" (arXiv 2505.00580): Eq. 3 and 4 for
-    the product, Eq. 8 for the circulant factors (column layout), Eq. 12 for blocks. Where ``b`` does not divide a
-    dimension the vector is padded with zeros to the next multiple and the surplus outputs are dropped; the first
-    circulant factor is rectangular and the rest are square.
+    the product, Eq. 8 for the circulant factors (column layout), Eq. 12 for blocks. If ``b`` does not divide a
+    dimension, the vector is padded with zeros to the next multiple, and surplus outputs are dropped. The first
+    circulant factor is rectangular, all others are square.
 
     Args:
         d_in, d_out: features of the adapted layer.
         block_size: ``b`` (the paper's p); "auto" is ``min(d_in, d_out)``.
-        num_factors: odd, the paper's 2m-1; 1 (a single diagonal) needs ``d_in == d_out``.
-        alpha: the paper's scale alpha, Eq. 4.
-        dropout: probability for the adapter's input, in training.
-        init_weights: "zero" or True: ``ΔW = 0`` with exactly one zero factor, so that a gradient lives (two zero
-            factors leave none): the first circulant is zero, diagonals are one, further circulants the identity.
-            False or "gaussian": every factor random.
+        num_factors: an odd number, the paper's 2m-1; 1 (a single diagonal) needs ``d_in == d_out``.
+        alpha: scale (Eq. 4).
+        dropout: dropout probability of the adapter's input during training.
+        init_weights: "zero" or True for ``ΔW = 0``: the first circulant is zero, diagonals are one, further circulants
+            the identity. Only one factor is zero, because with two every gradient would be zero. "gaussian" or False
+            for random values in every factor.
 
-    Shapes: ``forward: (..., d_in) -> (..., d_out)``; parameters float32: ``diagonals[0]: (d_in,)``, further ones
-    ``(d_out,)``; ``kernels[0]: (ceil(d_out/b), ceil(d_in/b), b)``, further ones ``(ceil(d_out/b), ceil(d_out/b), b)``.
-    By name they are ``diagonal_0``, ``kernel_0``, ``diagonal_1`` and so on.
+    Shapes: ``forward: (..., d_in) -> (..., d_out)``. Parameters are float32: ``diagonals[0]: (d_in,)``, all further
+    diagonals ``(d_out,)``; ``kernels[0]: (ceil(d_out/b), ceil(d_in/b), b)``, all further kernels
+    ``(ceil(d_out/b), ceil(d_out/b), b)``. The parameters are named ``diagonal_0``, ``kernel_0``, ``diagonal_1``, ...
 
     Raises: ValueError for an even num_factors, a block size below one or above both dimensions, an unknown start, an
     alpha that is not a finite number, or a dropout outside [0, 1).
@@ -71,7 +70,7 @@ class CDVFT(nn.Module):
         m, n, further = math.ceil(d_out / b), math.ceil(d_in / b), num_factors // 2
         widths = [d_in] + [d_out] * further
         grids = [(m, n if j == 0 else m, b) for j in range(further)]
-        # Parameters of this module itself: PEFT and transformers lose the adapter's name in keys of a nested list.
+        # Not in a ParameterList: PEFT and transformers lose the adapter's name in the keys of nested modules.
         for j, width in enumerate(widths):
             self.register_parameter(f"diagonal_{j}", nn.Parameter(torch.empty(width, dtype=torch.float32)))
         for j, grid in enumerate(grids):
@@ -80,30 +79,24 @@ class CDVFT(nn.Module):
 
     @property
     def diagonals(self) -> list[nn.Parameter]:
-        """The diagonal factors ``A_1, A_3, ...``, from the input's side to the output's."""
+        """The diagonal factors ``A_1, A_3, ...``, from the input to the output."""
         return [getattr(self, f"diagonal_{j}") for j in range(self.num_factors // 2 + 1)]
 
     @property
     def kernels(self) -> list[nn.Parameter]:
-        """The kernels of the circulant factors ``C_2, C_4, ...``, from the input's side to the output's."""
+        """The kernels of the circulant factors ``C_2, C_4, ...``, from the input to the output."""
         return [getattr(self, f"kernel_{j}") for j in range(self.num_factors // 2)]
 
     @torch.no_grad()
     def reset_parameters(self, init_weights: bool | str = True) -> None:
-        """Start values, by name (see the class)."""
-        start = (
-            {True: "zero", False: "gaussian"}.get(init_weights, init_weights)
-            if isinstance(init_weights, bool)
-            else init_weights
-        )
-        if start not in CDVFT_STARTS:
-            raise ValueError(f"unknown init_weights {init_weights!r}; {nearest(start, CDVFT_STARTS)}")
+        """Set the start values by name, as the class describes them."""
+        start = check_init_weights(init_weights, CDVFT_STARTS, default_random="gaussian")
         for diagonal in self.diagonals:
             diagonal.normal_() if start == "gaussian" else diagonal.fill_(1.0)
         for kernel in self.kernels:
             m, n, b = kernel.shape
             if start == "gaussian":
-                kernel.normal_(std=1 / math.sqrt(n * b))  # keeps the size of the vector that it multiplies
+                kernel.normal_(std=1 / math.sqrt(n * b))  # keeps the norm of the vector it multiplies
             else:
                 kernel.zero_()
                 kernel[range(min(m, n)), range(min(m, n)), 0] = 1.0
@@ -111,9 +104,9 @@ class CDVFT(nn.Module):
             (self.kernels[0] if self.kernels else self.diagonals[0]).zero_()
 
     def forward(self, x: Tensor, base: Tensor | None = None) -> Tensor:
-        """``Δh = x @ ΔW.T``, in the dtype of ``x``; with a base output ``base + Δh``, in that one's dtype.
+        """Return ``Δh = x @ ΔW.T`` in the dtype of ``x``, or with a base output ``base + Δh`` in the base's dtype.
 
-        Factor by factor from the right (Eq. 5 to 7).
+        The factors are applied from right to left (Eq. 5 to 7).
         """
         first, *further = self.diagonals
         y = self.dropout(x) if self.dropout.p else x
@@ -122,12 +115,12 @@ class CDVFT(nn.Module):
             return y if base is None else base + y
         for j, (kernel, diagonal) in enumerate(zip(self.kernels, further, strict=True)):
             last = j == len(further) - 1
-            left = (first, diagonal) if j == 0 else (None, diagonal)
-            y = diagonal_circulant_matmul(y, kernel, *left, base if last else None, self.alpha if last else 1.0)
+            diagonals = (first, diagonal) if j == 0 else (None, diagonal)
+            y = diagonal_circulant_matmul(y, kernel, *diagonals, base if last else None, self.alpha if last else 1.0)
         return y
 
     def delta_weight(self) -> Tensor:
-        """``ΔW: (d_out, d_in)``: the product of the factors as dense matrices, circulants by indexing (Eq. 3)."""
+        """Return ``ΔW: (d_out, d_in)``, the product of the factors as dense matrices (Eq. 3)."""
         first, *further = self.diagonals
         if not further:
             return self.alpha * torch.diag(first)
@@ -135,34 +128,34 @@ class CDVFT(nn.Module):
         for kernel, diagonal in zip(self.kernels, further, strict=True):
             width = self.d_in if delta is None else self.d_out
             factor = block_circulant(kernel, layout="column")[: self.d_out, :width]
-            # The first product is with a diagonal matrix: scale columns instead of multiplying.
+            # The first product is with a diagonal matrix, so that scaling the columns is enough.
             delta = diagonal[:, None] * (factor * first if delta is None else factor @ delta)
         return self.alpha * delta
 
     @torch.no_grad()
     def set_weighted_sum(self, adapters: Sequence[CDVFT], weights: Sequence[float]) -> None:
-        """``ΔW = sum_i weights[i] ΔW_i``, exactly, where all factors but one are the same.
+        """Set the factors so that ``ΔW = sum_i weights[i] ΔW_i`` exactly, if at most one factor differs.
 
-        ΔW is linear in each factor alone, so then the sum is taken in the factor that differs. In general the sum
-        of such products is none.
+        ΔW is linear in each single factor, so the differing factors are summed. In general, a sum of products of
+        factors is not such a product.
 
-        Raises: ValueError where more than one factor differs, for other block sizes or numbers of factors, or an alpha
-        of zero.
+        Raises: ValueError if more than one factor differs, if an adapter has another block size or number of factors,
+        or if this one has an alpha of zero.
         """
         check_summands(self, adapters, ("block_size", "num_factors"))
         factors = [dict(adapter.named_parameters()) for adapter in adapters]
         differing = [name for name in factors[0] if any(not torch.equal(f[name], factors[0][name]) for f in factors)]
         if len(differing) > 1:
             raise ValueError(
-                f"the weighted sum of these CDVFT adapters is no product of {self.num_factors} factors: they differ in "
-                f"{', '.join(differing)}, and it is exact only where one factor differs; "
+                f"the weighted sum of these CDVFT adapters is not a product of {self.num_factors} factors: they differ "
+                f"in {', '.join(differing)}, and the sum is exact only if one factor differs; "
                 f"activate them together instead: model.base_model.set_adapter([...]) adds their outputs"
             )
-        free = differing[0] if differing else next(reversed(factors[0]))
+        summed_name = differing[0] if differing else next(reversed(factors[0]))
         scales = [weight * adapter.alpha / self.alpha for adapter, weight in zip(adapters, weights, strict=True)]
-        for name, own in self.named_parameters():
-            summed = sum(scale * f[free] for scale, f in zip(scales, factors, strict=True))
-            own.copy_(summed if name == free else factors[0][name])
+        summed = sum(scale * f[summed_name] for scale, f in zip(scales, factors, strict=True))
+        for name, parameter in self.named_parameters():
+            parameter.copy_(summed if name == summed_name else factors[0][name])
 
     def extra_repr(self) -> str:
         sizes = f"{self.d_in}, {self.d_out}, block_size={self.block_size}"

@@ -1,8 +1,8 @@
-"""What an adapter costs, in closed form: parameters, FLOPs, bytes saved and moved, and merging.
+"""Costs of an adapter in closed form: parameters, FLOPs, bytes saved and moved, and merging.
 
-Two ways of counting. ``"exact"``: every multiply and add as it is computed, so that measured counts agree
-(`circpeft.count_flops`); what is done once a step is kept apart from what is done for every token. ``"paper"``: what
-the formulas of the two papers count, per layer and token, so that their printed figures come out.
+There are two ways of counting. ``"exact"`` counts every multiply and add as it is computed, and agrees with measured
+counts (`circpeft.count_flops`); it separates work done once per step from work done for every token. ``"paper"`` uses
+the formulas of the two papers, per layer and token, and reproduces their printed figures.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from . import exact, memory, paper
-from .hyperparameters import DEFAULTS, check_sizes, resolve
-from .models import MODELS, Layer, layers
-from .whole import (
+from .hyperparameters import DEFAULTS, check_choice, check_sizes, resolve
+from .model_totals import (
     COUNTINGS,
     DIRECTIONS,
     model_flops,
@@ -20,31 +19,32 @@ from .whole import (
     model_moved_bytes,
     model_parameters,
     model_saved_bytes,
-    one_of,
     total_over,
 )
+from .models import MODELS, Layer, layers
 
 METHODS = tuple(DEFAULTS)
 
 
 def parameters(method: str, d_in: int, d_out: int, counting: str = "exact", **hyperparameters: Any) -> int:
-    """Trainable parameters of a method on one layer ``d_in -> d_out``.
+    """Return the trainable parameters of a method on one layer ``d_in -> d_out``.
 
     Formulas: LoRA ``r (d_in + d_out)``; C3A ``d_in d_out / b`` (C3A section 3.4); CDVFT ``d_in + d_out + m n b`` (Eq.
-    12); the others in `costs.exact`, and where the papers count otherwise in `costs.paper`.
+    12). `costs.exact` has the others, and `costs.paper` those that the papers count differently.
 
     Args:
         method: one of `METHODS`.
-        counting: "exact", or "paper": VeRA with the larger side, BOFT's skew-symmetric entries, LaMDA's average over
-            its freezing, CDVFT's circulants padded to squares.
-        hyperparameters: those of `costs.hyperparameters.DEFAULTS`; the papers' letters (b, p, n, m) do as well.
+        counting: "exact" or "paper". The papers count VeRA with the larger side, BOFT's skew-symmetric entries, LaMDA's
+            average while it freezes, and CDVFT's circulants padded to squares.
+        hyperparameters: the names of `costs.hyperparameters.DEFAULTS`, or the papers' letters (b, p, n, m).
 
-    Raises: ValueError for an unknown method, counting or hyperparameter, or one that does not fit the layer.
+    Raises: ValueError for an unknown method, counting or hyperparameter, or a hyperparameter that does not fit the
+    layer.
 
     >>> parameters("lora", 768, 768, r=16), parameters("c3a", 768, 768, block_size=128), parameters("cdvft", 768, 768)
     (24576, 4608, 2304)
     """
-    one_of("counting", counting, COUNTINGS)
+    check_choice("counting", counting, COUNTINGS)
     h = resolve(method, d_in, d_out, hyperparameters)
     return (
         round(paper.parameters(method, d_in, d_out, h))
@@ -63,29 +63,29 @@ def flops(
     direction: str = "forward",
     **hyperparameters: Any,
 ) -> float:
-    """FLOPs that a method adds to a frozen layer ``d_in -> d_out`` in one step.
+    """Return the FLOPs that a method adds to a frozen layer ``d_in -> d_out`` in one step.
 
     Args:
-        counting: "exact" (as computed), or "paper" (one token's forward pass, `costs.paper`).
-        tokens: in the step. Exact counts are linear in it, and ``tokens=0`` gives what is done once a step.
+        counting: "exact" (as computed), or "paper" (the forward pass of one token, `costs.paper`).
+        tokens: the tokens of the step. Exact counts are linear in it; ``tokens=0`` gives the work done once per step.
         direction: "forward", "backward" (with the gradient of the layer's input) or "both".
 
-    Raises: ValueError as `parameters`; for a method whose FLOPs neither paper counts; for tokens or a direction given
-    with ``counting="paper"``, which has neither.
+    Raises: ValueError for the same reasons as `parameters`; for ``counting="paper"`` with a method that neither paper
+    counts, or with other values of ``tokens`` and ``direction`` than their defaults.
 
     >>> round(flops("cdvft", 768, 768, counting="paper"))
     113491
     >>> flops("lora", 768, 768, tokens=1), flops("lora", 768, 768, tokens=0)
     (26112, 0)
     """
-    one_of("counting", counting, COUNTINGS)
+    check_choice("counting", counting, COUNTINGS)
     check_sizes(tokens=tokens)
     h = resolve(method, d_in, d_out, hyperparameters)
-    one_of("direction", direction, DIRECTIONS)
+    check_choice("direction", direction, DIRECTIONS)
     if counting == "paper":
         if tokens != 1 or direction != "forward":
             raise ValueError(
-                f"counting='paper' counts one token's forward pass, got tokens={tokens}, direction={direction!r}; "
+                f"counting='paper' counts the forward pass of one token, got tokens={tokens}, direction={direction!r}; "
                 f"use counting='exact'"
             )
         return paper.flops(method, d_in, d_out, h)
@@ -94,14 +94,15 @@ def flops(
 
 
 def saved_bytes(method: str, d_in: int, d_out: int, tokens: int, dtype_bytes: int = 4, **hyperparameters: Any) -> int:
-    """Bytes that a method keeps between forward and backward pass on one layer, beyond its parameters.
+    """Return the bytes that a method saves for the backward pass on one layer, beyond its parameters.
+
+    Layers with the same input (query, key, value) save it only once; `model_saved_bytes` takes this into account.
 
     Args:
-        dtype_bytes: of an activation: 4 for float32, 2 for bfloat16. Adapters are float32.
+        tokens: the tokens of the step.
+        dtype_bytes: bytes per number of an activation: 4 for float32, 2 for bfloat16. Adapters are float32.
 
-    Layers with the same input (query, key, value) share the input that they keep: count it once for them.
-
-    Raises: ValueError as `parameters`.
+    Raises: ValueError for the same reasons as `parameters`.
 
     >>> saved_bytes("lora", 768, 768, tokens=100, r=8)  # x and A x
     310400
@@ -111,14 +112,18 @@ def saved_bytes(method: str, d_in: int, d_out: int, tokens: int, dtype_bytes: in
 
 
 def moved_bytes(method: str, d_in: int, d_out: int, tokens: int, dtype_bytes: int = 4, **hyperparameters: Any) -> int:
-    """The least bytes that a method's forward pass moves between memory and processor on one layer.
+    """Return the least bytes that a method's forward pass moves between memory and processor on one layer.
 
-    Formula: x read, the layer's output read and written, parameters and frozen projections read, and a dense matrix
-    written and read where the method builds one. An implementation that fuses nothing moves more.
+    Formula: x read, the layer's output read and written, parameters and frozen projections read, and, if the method
+    builds one, a dense matrix written and read. An implementation without fusion moves more.
 
-    Raises: ValueError as `parameters`.
+    Args:
+        tokens: the tokens of the step.
+        dtype_bytes: bytes per number of an activation: 4 for float32, 2 for bfloat16. Adapters are float32.
 
-    >>> moved_bytes("c3a", 768, 768, tokens=1000, dtype_bytes=2) / (1000 * 768)  # 6 bytes a number, and the kernel
+    Raises: ValueError for the same reasons as `parameters`.
+
+    >>> moved_bytes("c3a", 768, 768, tokens=1000, dtype_bytes=2) / (1000 * 768)  # 6 bytes per number, and the kernel
     6.004
     """
     check_sizes(tokens=tokens, dtype_bytes=dtype_bytes)
@@ -126,11 +131,11 @@ def moved_bytes(method: str, d_in: int, d_out: int, tokens: int, dtype_bytes: in
 
 
 def merge_flops(method: str, d_in: int, d_out: int, **hyperparameters: Any) -> float:
-    """FLOPs of merging one layer: forming ``ΔW`` and adding it (BOFT and (IA)³ multiply the weight instead).
+    """Return the FLOPs of merging one layer: forming ``ΔW`` and adding it (BOFT and (IA)³ multiply the weight instead).
 
-    C3A and CDVFT build ΔW by indexing, which costs no arithmetic.
+    C3A and CDVFT build ΔW by indexing, which needs no arithmetic.
 
-    Raises: ValueError as `parameters`.
+    Raises: ValueError for the same reasons as `parameters`.
 
     >>> merge_flops("lora", 768, 768, r=8) / merge_flops("c3a", 768, 768)
     17.97...

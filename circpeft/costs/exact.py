@@ -1,10 +1,12 @@
-"""Exact counts of what a method adds to a frozen layer ``d_in -> d_out``, as it is computed.
+"""Exact parameters and FLOPs that a method adds to a frozen layer ``d_in -> d_out``, as the layer computes them.
 
-A multiply and an add are one each, a complex product six, a transform of n numbers ``5 n log2 n``, a real one half.
+A multiply and an add are one FLOP each, a complex product six. A complex transform of n numbers is ``5 n log2 n``
+FLOPs, a real one half of it.
 
-Every count is linear in the tokens ``t``: what stands without ``t`` is done once a step. C3A and CDVFT are this
-package's; LoRA, DoRA, VeRA, FourierFT, BOFT and (IA)³ are PEFT's modules, operation by operation; LaMDA is its paper's
-``B S A x``. The backward pass ends with the gradient of the layer's input, added to the frozen layer's.
+Every count is linear in the tokens ``t``; a term without ``t`` is computed once per step. C3A and CDVFT are counted as
+in this package. LoRA, DoRA, VeRA, FourierFT, BOFT and (IA)³ are counted operation by operation in PEFT's modules, and
+LaMDA as ``B S A x`` in its paper. The backward pass includes the gradient of the layer's input and its sum with that of
+the frozen layer. ``h`` are the resolved hyperparameters (`costs.hyperparameters.resolve`).
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ H = dict[str, Any]
 
 
 def circulant_grids(d_in: int, d_out: int, h: H) -> list[tuple[int, int, int]]:
-    """``(m, n, b)`` of CDVFT's circulant factors: the first is rectangular, further ones square."""
+    """Return ``(m, n, b)`` of each circulant factor of CDVFT: the first is rectangular, all others are square."""
     b, m, n = h["block_size"], ceil(d_out / h["block_size"]), ceil(d_in / h["block_size"])
     return [(m, n if j == 0 else m, b) for j in range(h["num_factors"] // 2)]
 
@@ -45,7 +47,7 @@ _PARAMETERS: dict[str, Callable[[int, int, H], int]] = {
 
 
 def parameters_of(method: str) -> Callable[[int, int, H], int]:
-    """The function of ``(d_in, d_out, h)`` that counts a method's trainable parameters on one layer."""
+    """Return the function of ``(d_in, d_out, h)`` that counts a method's trainable parameters on one layer."""
     return _PARAMETERS[method]
 
 
@@ -62,7 +64,7 @@ def _fft2(d_in: int, d_out: int) -> float:
 
 
 def _boft_rotation(d: int, h: H) -> float:
-    """Cayley transforms of the blocks, and products of d x d matrices: PEFT multiplies by dense permutations."""
+    """Cayley transforms of the blocks, and products of d x d matrices, because PEFT's permutations are dense."""
     f, b = h["n_butterfly_factor"], h["block_size"]
     return f * (4 * d * b + (2 / 3 + 2) * d * b**2) + (2 * f + f - 1 + 1) * 2 * d**3
 
@@ -72,9 +74,9 @@ def _lora_forward(t: int, d_in: int, d_out: int, h: H) -> int:
 
 
 def _dora_forward(t: int, d_in: int, d_out: int, h: H) -> int:
-    """LoRA's products twice: for the tokens, and for the identity, which makes the weight whose norm is taken."""
-    of_weight = 2 * d_in * h["r"] * (d_in + d_out) + 2 * d_in * d_out + 2 * d_out
-    return of_weight + 2 * t * h["r"] * (d_in + d_out) + 5 * t * d_out
+    """LoRA's products twice: for the tokens, and for an identity matrix, to get the weight and its norm."""
+    norm = 2 * d_in * h["r"] * (d_in + d_out) + 2 * d_in * d_out + 2 * d_out
+    return norm + 2 * t * h["r"] * (d_in + d_out) + 5 * t * d_out
 
 
 def _vera_forward(t: int, d_in: int, d_out: int, h: H) -> int:
@@ -95,7 +97,7 @@ def _lamda_forward(t: int, d_in: int, d_out: int, h: H) -> int:
 
 def _c3a_forward(t: int, d_in: int, d_out: int, h: H) -> int:
     m, n, b = d_out // h["block_size"], d_in // h["block_size"], h["block_size"]
-    return m * n * b + _product(h, t, m, n, b) + t * d_out  # the kernel is scaled, not the activations
+    return m * n * b + _product(h, t, m, n, b) + t * d_out  # the scale multiplies the kernel
 
 
 def _cdvft_forward(t: int, d_in: int, d_out: int, h: H) -> int:
@@ -137,12 +139,12 @@ def _boft_backward(t: int, d_in: int, d_out: int, h: H) -> float:
 
 
 def _lamda_backward(t: int, d_in: int, d_out: int, h: H) -> int:
-    r, second = h["r"], 0 if h["frozen"] else 2 * t * h["r"] * d_out
-    return second + 2 * t * r * d_out + 4 * t * r * r + 2 * t * r * d_in + t * d_in
+    r, gradient_of_b = h["r"], 0 if h["frozen"] else 2 * t * h["r"] * d_out
+    return gradient_of_b + 2 * t * r * d_out + 4 * t * r * r + 2 * t * r * d_in + t * d_in
 
 
-def _gradients(h: H, t: int, grid: tuple[int, int, int], d_in: int, d_out: int) -> int:
-    """The backward pass of one circulant factor between diagonals; a size of 0 says that there is no diagonal."""
+def _circulant_backward(h: H, t: int, grid: tuple[int, int, int], d_in: int, d_out: int) -> int:
+    """One circulant factor between diagonals of sizes ``d_in`` and ``d_out``; a size of 0 means no diagonal."""
     m, n, b = grid
     fused = get_fused_backend(h["backend"])
     if fused is not None:
@@ -155,14 +157,14 @@ def _c3a_backward(t: int, d_in: int, d_out: int, h: H) -> int:
     m, n, b = d_out // h["block_size"], d_in // h["block_size"], h["block_size"]
     # A fused backend scales the kernel again, and its gradient; autograd scales only the gradient.
     scalings = 1 if get_fused_backend(h["backend"]) is None else 2
-    return _gradients(h, t, (m, n, b), 0, 0) + scalings * m * n * b + t * d_in
+    return _circulant_backward(h, t, (m, n, b), 0, 0) + scalings * m * n * b + t * d_in
 
 
 def _cdvft_backward(t: int, d_in: int, d_out: int, h: H) -> int:
     grids = circulant_grids(d_in, d_out, h)
     if not grids:
         return 4 * t * d_in
-    return t * d_in + sum(_gradients(h, t, grid, 0 if j else d_in, d_out) for j, grid in enumerate(grids))
+    return t * d_in + sum(_circulant_backward(h, t, grid, 0 if j else d_in, d_out) for j, grid in enumerate(grids))
 
 
 _BACKWARD: dict[str, Callable[[int, int, int, H], float]] = {
@@ -182,11 +184,11 @@ _BACKWARD: dict[str, Callable[[int, int, int, H], float]] = {
 
 
 def _cdvft_merge(d_in: int, d_out: int, h: H) -> int:
-    further = len(circulant_grids(d_in, d_out, h))
-    if not further:
-        return d_in + d_in * d_out  # the diagonal scaled, and added
-    dense = (further - 1) * 2 * d_out * d_out * d_in  # further circulants multiply a matrix
-    return dense + (further + 1) * d_in * d_out + 2 * d_in * d_out  # diagonals; alpha and the sum
+    circulants = len(circulant_grids(d_in, d_out, h))
+    if not circulants:
+        return d_in + d_in * d_out  # scale the diagonal, and add it
+    dense = (circulants - 1) * 2 * d_out * d_out * d_in  # each circulant after the first multiplies a dense matrix
+    return dense + (circulants + 1) * d_in * d_out + 2 * d_in * d_out  # the diagonals, then alpha and the sum
 
 
 _MERGE: dict[str, Callable[[int, int, H], float]] = {
@@ -206,15 +208,15 @@ _MERGE: dict[str, Callable[[int, int, H], float]] = {
 
 
 def forward(method: str, t: int, d_in: int, d_out: int, h: H) -> float:
-    """FLOPs that the method adds to the forward pass of ``t`` tokens."""
+    """Return the FLOPs that the method adds to the forward pass of ``t`` tokens."""
     return _FORWARD[method](t, d_in, d_out, h)
 
 
 def backward(method: str, t: int, d_in: int, d_out: int, h: H) -> float:
-    """FLOPs that the method adds to the backward pass of ``t`` tokens."""
+    """Return the FLOPs that the method adds to the backward pass of ``t`` tokens."""
     return _BACKWARD[method](t, d_in, d_out, h)
 
 
 def merge(method: str, d_in: int, d_out: int, h: H) -> float:
-    """FLOPs of forming ``ΔW`` and adding it to the weight (of multiplying with it, where a method multiplies)."""
+    """Return the FLOPs of forming ``ΔW`` and adding it to the weight, or of multiplying the weight by it."""
     return _MERGE[method](d_in, d_out, h)

@@ -1,4 +1,4 @@
-"""Methods of the cost model and their hyperparameters: names, defaults, checks."""
+"""The methods of the cost model and their hyperparameters: names, defaults and checks."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from ..ops.backends import BACKENDS
 from ..ops.block_size import dividing_block_size, padding_block_size
 from ..suggest import nearest
 
-# Defaults are those of PEFT where it has the method, ours for C3A and CDVFT, and its paper's rank for LaMDA.
+# Defaults are PEFT's for the methods it has, this package's for C3A and CDVFT, and the paper's rank for LaMDA.
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "full": {"bias": False},  # whether the layer has a bias, which then trains too
+    "full": {"bias": False},  # True if the layer has a bias, which is then trained as well
     "head": {},
     "bitfit": {},
-    "ia3": {"feedforward": False},  # scales the layer's input instead of its output
+    "ia3": {"feedforward": False},  # True scales the layer's input instead of its output
     "lora": {"r": 8},
     "dora": {"r": 8},
     "vera": {"r": 256},
     "fourierft": {"n_frequency": 1000},
     "boft": {"block_size": 4, "n_butterfly_factor": 1},
-    "lamda": {"r": 32, "frozen": False},  # frozen: the second projection no longer trains
+    "lamda": {"r": 32, "frozen": False},  # frozen: the second projection is no longer trained
     "c3a": {"block_size": "auto", "backend": "rfft"},
     "cdvft": {"block_size": "auto", "num_factors": 3, "backend": "rfft"},
 }
-# The papers' letters, for those who copy their formulas, and PEFT's longer names.
-ALSO = {
+# Other names of hyperparameters: the letters in the papers' formulas, and PEFT's longer names.
+ALIASES = {
     "fourierft": {"n": "n_frequency"},
     "boft": {
         "b": "block_size",
@@ -38,6 +38,12 @@ ALSO = {
 }
 
 
+def check_choice(what: str, value: Any, choices: tuple[str, ...]) -> None:
+    """Raise ValueError unless a value is one of the choices; ``what`` says in the error what is chosen."""
+    if value not in choices:
+        raise ValueError(f"unknown {what} {value!r}; {nearest(value, choices)}")
+
+
 def _count(method: str, name: str, value: Any, largest: int | None = None, of: str = "") -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise ValueError(f"{method}: {name} must be a positive integer, got {value!r}")
@@ -47,7 +53,7 @@ def _count(method: str, name: str, value: Any, largest: int | None = None, of: s
 
 
 def check_sizes(**sizes: Any) -> None:
-    """Raise ValueError unless every size is a positive integer (``tokens`` may be 0: what a step costs without any)."""
+    """Raise ValueError unless every size is a positive integer. ``tokens`` may be 0, for the fixed cost of a step."""
     for name, value in sizes.items():
         least = 0 if name == "tokens" else 1
         if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
@@ -55,10 +61,10 @@ def check_sizes(**sizes: Any) -> None:
 
 
 def resolve(method: str, d_in: int, d_out: int, given: dict[str, Any]) -> dict[str, Any]:
-    """Every hyperparameter of a method on a layer, the given ones checked, "auto" replaced by a number.
+    """Return all hyperparameters of a method for a layer: defaults, checked values, and numbers instead of "auto".
 
-    Raises: ValueError for an unknown method or hyperparameter, with the nearest; for a size that is not a positive
-    integer or does not fit the layer, with what fits.
+    Raises: ValueError for an unknown method or hyperparameter, or a size that is not a positive integer or does not fit
+    the layer. The message names the nearest valid choice.
 
     >>> resolve("c3a", 768, 3072, {})
     {'block_size': 768, 'backend': 'rfft'}
@@ -70,15 +76,15 @@ def resolve(method: str, d_in: int, d_out: int, given: dict[str, Any]) -> dict[s
     if not isinstance(method, str) or method not in DEFAULTS:
         raise ValueError(f"unknown method {method!r}; {nearest(method, DEFAULTS)}")
     check_sizes(d_in=d_in, d_out=d_out)
-    values, also = dict(DEFAULTS[method]), ALSO.get(method, {})
+    values, aliases = dict(DEFAULTS[method]), ALIASES.get(method, {})
     for name, value in given.items():
-        known = also.get(name, name)
-        if known not in values:
+        full_name = aliases.get(name, name)
+        if full_name not in values:
             raise ValueError(f"method {method!r} has no hyperparameter {name!r}; {nearest(name, values)}")
-        twice = next((other for other in given if other != name and also.get(other, other) == known), None)
-        if twice:
-            raise ValueError(f"{method}: {name} and {twice} are two names of {known}; give one of them")
-        values[known] = value
+        synonym = next((other for other in given if other != name and aliases.get(other, other) == full_name), None)
+        if synonym:
+            raise ValueError(f"{method}: {name} and {synonym} are two names of {full_name}; give one of them")
+        values[full_name] = value
     _check(method, d_in, d_out, values)
     return values
 
@@ -86,7 +92,7 @@ def resolve(method: str, d_in: int, d_out: int, given: dict[str, Any]) -> dict[s
 def _check(method: str, d_in: int, d_out: int, values: dict[str, Any]) -> None:
     if method in ("lora", "dora", "lamda"):
         values["r"] = _count(method, "r", values["r"], min(d_in, d_out), "min(d_in, d_out)")
-    elif method == "vera":  # its rank may exceed the layer: its projections are random and frozen
+    elif method == "vera":  # its rank may exceed the layer's sizes, because its projections are random and frozen
         values["r"] = _count(method, "r", values["r"])
     elif method == "fourierft":
         values["n_frequency"] = _count(method, "n_frequency", values["n_frequency"], d_in * d_out, "d_in * d_out")
@@ -105,7 +111,7 @@ def _check(method: str, d_in: int, d_out: int, values: dict[str, Any]) -> None:
         values["block_size"] = padding_block_size(values["block_size"], d_in, d_out)
         count = _count(method, "num_factors", values["num_factors"])
         if count % 2 == 0 or (count == 1 and d_in != d_out):
-            raise ValueError(f"cdvft: num_factors must be odd, and 1 only where d_in == d_out; got {count}; nearest: 3")
+            raise ValueError(f"cdvft: num_factors must be odd, and 1 only if d_in == d_out; got {count}; nearest: 3")
     for name in ("bias", "feedforward", "frozen"):
         if name in values and not isinstance(values[name], bool):
             raise ValueError(f"{method}: {name} must be True or False, got {values[name]!r}")

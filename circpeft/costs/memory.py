@@ -1,7 +1,7 @@
 """Bytes that a method adds to a frozen layer: saved for the backward pass, and moved at the least.
 
-``t`` tokens with activations of ``e`` bytes a number; adapters are float32. C3A and CDVFT are this package's modules,
-the others PEFT's; LaMDA is its paper's ``B S A x``.
+Letters: ``t`` tokens, ``e`` bytes per number of an activation; adapters are float32. C3A and CDVFT are this package's
+modules and the others PEFT's. LaMDA is ``B S A x`` as in its paper.
 """
 
 from __future__ import annotations
@@ -9,30 +9,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..ops.backends import get_fused_backend
+from ..ops.backends import get_backend, get_fused_backend
 from .exact import circulant_grids, parameters_of
 
 H = dict[str, Any]
-ADAPTER_BYTES = 4  # of an adapter's numbers
+ADAPTER_BYTES = 4  # per number of an adapter
 Count = Callable[[int, int, int, H, int], int]
 
 
 def _saved_cdvft(t: int, d_in: int, d_out: int, h: H, e: int) -> int:
     grids = circulant_grids(d_in, d_out, h)
     if not grids or get_fused_backend(h["backend"]) is not None:
-        return e * t * (d_in + d_out * max(0, len(grids) - 1))  # each circulant's own input
-    # x for the first diagonal; then each circulant's (padded) input and output, in the adapter's precision.
+        return e * t * (d_in + d_out * max(0, len(grids) - 1))  # the input of each circulant factor
+    # x for the first diagonal, then the padded input and output of each circulant, in the adapter's precision
     return max(e, ADAPTER_BYTES) * t * (d_in + sum(n * b + m * b for m, n, b in grids))
 
 
 def _saved_c3a(t: int, d_in: int, d_out: int, h: H, e: int) -> int:
+    """x, and the scaled kernel where it is a tensor of its own."""
     fused = get_fused_backend(h["backend"]) is not None
     scaled_kernel = 0 if fused else ADAPTER_BYTES * d_in * d_out // h["block_size"]
     return t * d_in * e + scaled_kernel
 
 
 def _saved_boft(t: int, d_in: int, d_out: int, h: H, e: int) -> int:
-    """x rotated, the output before scaling; the rotation, factor by factor, with what the Cayley transforms keep."""
+    """The rotated x and the output before scaling; per factor, the rotation and what the Cayley transforms save."""
     f, b = h["n_butterfly_factor"], h["block_size"]
     once = 2 * f * d_in**2 + f * (3 * d_in * b + d_in) + 2 * d_out
     return e * t * (d_in + d_out) + ADAPTER_BYTES * once
@@ -55,12 +56,12 @@ _SAVED: dict[str, Count] = {
 
 
 def saved(method: str, t: int, d_in: int, d_out: int, h: H, e: int) -> int:
-    """Bytes of the activations kept for the backward pass, beyond the parameters."""
+    """Return the bytes of the activations saved for the backward pass, beyond the parameters."""
     return _SAVED[method](t, d_in, d_out, h, e)
 
 
-def _frozen(method: str, d_in: int, d_out: int, h: H) -> int:
-    """Numbers of a method's own frozen projections."""
+def _frozen_projections(method: str, d_in: int, d_out: int, h: H) -> int:
+    """Return how many numbers the method's own frozen projections have."""
     if method == "vera":
         return h["r"] * (d_in + d_out)
     if method == "lamda":
@@ -68,26 +69,23 @@ def _frozen(method: str, d_in: int, d_out: int, h: H) -> int:
     return 0
 
 
-def _dense(method: str, d_in: int, d_out: int, h: H) -> int:
-    """Numbers of a d x d matrix that a method builds at every step, written once and read once."""
-    if method == "fourierft" or h.get("backend") == "reference":
+def _dense_matrix(method: str, d_in: int, d_out: int, h: H) -> int:
+    """Return how many numbers the dense matrix has that a method builds in every step; 0 if it builds none."""
+    if method == "fourierft" or ("backend" in h and get_backend(h["backend"]).BUILDS_MATRIX):
         return d_in * d_out
     return d_in**2 if method == "boft" else 0
 
 
 def moved(method: str, t: int, d_in: int, d_out: int, h: H, e: int) -> int:
-    """The least bytes between memory and processor in a forward pass: no implementation of the method moves fewer.
+    """Return the least bytes that any implementation of the method moves to and from memory in a forward pass.
 
-    x read once, the layer's output read and written once (not by methods that leave it alone), parameters and frozen
-    projections read once, and a dense matrix, where the method builds one, written and read.
+    Counted are x, read once; the layer's output, read and written once (unless the method leaves it as it is);
+    parameters and frozen projections, read once; and a dense matrix, if the method builds one, written and read.
     """
     if method in ("full", "head", "bitfit"):
         return 0
-    numbers = (
-        parameters_of(method)(d_in, d_out, h) + _frozen(method, d_in, d_out, h) + 2 * _dense(method, d_in, d_out, h)
-    )
-    reads_x = 0 if method == "ia3" and not h["feedforward"] else d_in
-    output = 2 * (d_in if method == "ia3" and h["feedforward"] else d_out)
-    if method == "ia3":  # its one product reads and writes one side
-        reads_x = 0
-    return ADAPTER_BYTES * numbers + e * t * (reads_x + output)
+    parameters, dense = parameters_of(method)(d_in, d_out, h), _dense_matrix(method, d_in, d_out, h)
+    numbers = parameters + _frozen_projections(method, d_in, d_out, h) + 2 * dense
+    # (IA)³ multiplies one side of the layer, which is read and written; all others read x and change the output.
+    per_token = 2 * (d_in if h["feedforward"] else d_out) if method == "ia3" else d_in + 2 * d_out
+    return ADAPTER_BYTES * numbers + e * t * per_token

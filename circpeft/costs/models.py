@@ -1,4 +1,4 @@
-"""Whole models: their linear layers, from a transformers config, without their weights."""
+"""The linear layers of a model, from its transformers config and without its weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..suggest import nearest
 _LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
 _ROBERTA = {"vocab_size": 50265, "max_position_embeddings": 514, "type_vocab_size": 1}
 _LLAMA2 = {"vocab_size": 32000}
-# The models of both papers: their published sizes, so that nothing has to be downloaded.
+# The models of both papers with their published sizes, so that no download is needed.
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "roberta-base": ("roberta", _ROBERTA),
     "roberta-large": ("roberta", _ROBERTA | _LARGE),
@@ -37,7 +37,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
 
 @dataclass(frozen=True)
 class Layer:
-    """One linear layer of a model: its full name and its sizes.
+    """A linear layer of a model: its full name and its sizes.
 
     >>> Layer("encoder.layer.0.attention.self.query", 768, 768).d_in
     768
@@ -55,7 +55,9 @@ def _config(model: str | Path | PretrainedConfig) -> PretrainedConfig:
         kind, fields = MODELS[str(model)]
         return AutoConfig.for_model(kind, **fields)
     if not Path(model).is_dir() and "/" not in str(model):
-        raise ValueError(f"unknown model {str(model)!r}; {nearest(model, MODELS)}; or a config, a folder or a hub id")
+        raise ValueError(
+            f"unknown model {str(model)!r}; {nearest(model, MODELS)}; or give a config, a folder or a hub ID"
+        )
     return AutoConfig.from_pretrained(model)
 
 
@@ -64,21 +66,21 @@ def _build(model: str | Path | PretrainedConfig) -> nn.Module:
     with torch.device("meta"):  # shapes without memory
         try:
             return AutoModel.from_config(config, add_pooling_layer=False)
-        except TypeError:  # a model without a pooler does not know the argument
+        except TypeError:  # models without a pooler do not have the argument
             return AutoModel.from_config(config)
 
 
-_named = lru_cache(maxsize=8)(_build)
+_build_by_name = lru_cache(maxsize=8)(_build)
 
 
 def skeleton(model: str | Path | PretrainedConfig | nn.Module) -> nn.Module:
-    """The model without head and pooler, on the meta device; a module is taken as it is.
+    """Return the model without head and pooler on the meta device; a module is returned as it is.
 
-    Raises: ValueError for a name that is not one of `MODELS`, a folder or a hub id.
+    Raises: ValueError for a name that is not one of `MODELS`, a folder or a hub ID.
     """
     if isinstance(model, nn.Module):
         return model
-    return _named(model) if isinstance(model, str) and model in MODELS else _build(model)
+    return _build_by_name(model) if isinstance(model, str) and model in MODELS else _build(model)
 
 
 def _sizes(module: nn.Module) -> tuple[int, int] | None:
@@ -90,33 +92,34 @@ def _sizes(module: nn.Module) -> tuple[int, int] | None:
 def layers(
     model: str | Path | PretrainedConfig | nn.Module, target_modules: list[str] | str | None = None
 ) -> list[Layer]:
-    """The linear layers of a model, all or those that ``target_modules`` names.
+    """Return the linear layers of a model: all of them, or those that ``target_modules`` names.
 
     Args:
-        model: one of `MODELS`, a transformers config, folder or hub id (counted without head and pooler), or a module.
-        target_modules: names as PEFT takes them: a list of names or ends of names, or a regex over the full name.
+        model: a name in `MODELS`; a transformers config, folder or hub ID (head and pooler are left out); or a module.
+        target_modules: names as in PEFT: a list of names or ends of names, or a regex for the full name.
 
-    Raises: ValueError for an unknown model, or a target that no linear layer matches, with the names that there are.
+    Raises: ValueError for an unknown model, or for a target that no linear layer matches; the message lists the names
+    of the layers.
 
     >>> len(layers("roberta-base", ["query", "value"]))
     24
     """
     sized = {name: _sizes(module) for name, module in skeleton(model).named_modules()}
-    every = [Layer(name, *sizes) for name, sizes in sized.items() if sizes]
+    linear = [Layer(name, *sizes) for name, sizes in sized.items() if sizes]
     if target_modules is None:
-        return every
+        return linear
     targets = [target_modules] if isinstance(target_modules, str) else list(target_modules)
     if not targets:
-        raise ValueError("target_modules is empty; leave it out for every linear layer, or name layers")
-    found: list[Layer] = []
+        raise ValueError("target_modules is empty; name layers, or omit it to use every linear layer")
+    selected: list[Layer] = []
     for target in targets:
         config = LoraConfig(target_modules=target_modules if isinstance(target_modules, str) else [target])
         try:
-            matched = [layer for layer in every if check_target_module_exists(config, layer.name)]
+            matched = [layer for layer in linear if check_target_module_exists(config, layer.name)]
         except re.error as error:
-            raise ValueError(f"target_modules={target!r} is no regex: {error}") from error
+            raise ValueError(f"target_modules={target!r} is not a valid regex: {error}") from error
         if not matched:
-            names = sorted({layer.name.rpartition(".")[2] for layer in every})
+            names = sorted({layer.name.rpartition(".")[2] for layer in linear})
             raise ValueError(f"target module {target!r} matches no linear layer; {nearest(target, names)}")
-        found += [layer for layer in matched if layer not in found]
-    return [layer for layer in every if layer in found]
+        selected += [layer for layer in matched if layer not in selected]
+    return [layer for layer in linear if layer in selected]

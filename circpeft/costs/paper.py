@@ -1,7 +1,8 @@
-"""The papers' own counts, so that their figures come out: per layer and, for FLOPs, per token.
+"""The papers' own counts, which reproduce their figures: per layer and, for FLOPs, per token.
 
-LoRA's products count a multiply-add as one; the transforms count ``5 n log2 n`` real operations, and a complex product
-counts as one. Rows and columns are those of a layer ``d_in -> d_out``; the papers print square layers (d) unless said.
+In LoRA's products a multiply-add counts as one FLOP. A transform counts ``5 n log2 n`` real operations, and a complex
+product counts as one. The formulas are for layers ``d_in -> d_out``; the papers mostly print them for square layers
+(d). ``h`` are the resolved hyperparameters (`costs.hyperparameters.resolve`).
 """
 
 from __future__ import annotations
@@ -13,26 +14,28 @@ from . import exact
 
 
 def _parameters_vera(d_in: int, d_out: int, h: dict[str, Any]) -> int:
-    """``r + d`` (CDVFT section 3.4); Table 3 comes out with the larger side of a rectangular layer."""
+    """``r + d`` (CDVFT section 3.4); for Table 3, d is the larger side of a rectangular layer."""
     return h["r"] + max(d_in, d_out)
 
 
 def _parameters_boft(d_in: int, d_out: int, h: dict[str, Any]) -> float:
-    """``m d (b + 1) / 2`` (C3A Table 2 comes out with it): a skew-symmetric block has b (b - 1) / 2 entries, and scales
-    are d more for each of the m factors.
+    """``m d (b + 1) / 2``, which reproduces C3A Table 2.
+
+    A skew-symmetric block has b (b - 1) / 2 entries, and each of the m factors has d scales.
     """
     return h["n_butterfly_factor"] * d_in * (h["block_size"] + 1) / 2
 
 
 def _parameters_lamda(d_in: int, d_out: int, h: dict[str, Any]) -> float:
-    """``r² + 0.15 r d_out``: the second projection is frozen evenly over the first 30% of training, so that 15% of it
-    train on average (CDVFT Table 3 comes out with it).
+    """``r² + 0.15 r d_out``, which reproduces CDVFT Table 3.
+
+    The second projection is frozen evenly over the first 30% of training, so that 15% of it are trained on average.
     """
     return h["r"] ** 2 + 0.15 * h["r"] * d_out
 
 
 def _parameters_cdvft(d_in: int, d_out: int, h: dict[str, Any]) -> int:
-    """``d_in + d_out + ceil(max / p)² p``: CDVFT section 3.4, its circulants padded to squares (Table 3)."""
+    """``d_in + d_out + ceil(max / p)² p`` (CDVFT section 3.4), with circulants padded to squares (Table 3)."""
     p, further = h["block_size"], h["num_factors"] // 2
     q = ceil(max(d_in, d_out) / p)
     return d_in + further * d_out + further * q * q * p
@@ -47,12 +50,12 @@ _PARAMETERS = {
 
 
 def parameters(method: str, d_in: int, d_out: int, h: dict[str, Any]) -> float:
-    """Trainable parameters as the papers count them; where they count as anybody does, the exact number."""
+    """Return the trainable parameters as the papers count them; for most methods this is the exact number."""
     return _PARAMETERS.get(method, exact.parameters_of(method))(d_in, d_out, h)
 
 
 def _flops_lora(d_in: int, d_out: int, h: dict[str, Any]) -> int:
-    """``2 d r + d``: CDVFT Table 2 comes out with it."""
+    """``2 d r + d``, which reproduces CDVFT Table 2."""
     return h["r"] * (d_in + d_out) + d_out
 
 
@@ -62,7 +65,7 @@ def _flops_vera(d_in: int, d_out: int, h: dict[str, Any]) -> int:
 
 
 def _flops_fourierft(d_in: int, d_out: int, h: dict[str, Any]) -> float:
-    """``(5 log d² + 4) d²``: CDVFT Tables 2 and 3. It is done once a step, whatever the number of tokens."""
+    """``(5 log d² + 4) d²``: CDVFT Tables 2 and 3. It is computed once per step, for any number of tokens."""
     size = d_in * d_out
     return (5 * log2(size) + 4) * size
 
@@ -73,16 +76,16 @@ def _flops_lamda(d_in: int, d_out: int, h: dict[str, Any]) -> int:
 
 
 def _flops_c3a(d_in: int, d_out: int, h: dict[str, Any]) -> float:
-    """``(d_in + d_out) log2 b + d_in d_out / b``: inside the O() of C3A Table 1, with constant 1."""
+    """``(d_in + d_out) log2 b + d_in d_out / b``: the O() of C3A Table 1 with the constant 1."""
     b = h["block_size"]
     return (d_in + d_out) * log2(b) + d_in * d_out / b
 
 
 def _flops_cdvft(d_in: int, d_out: int, h: dict[str, Any]) -> float:
-    """``5 p log p (q1 q2 + q1 + q2) + q1 q2 p + 3 d`` with fractions q = d / p, not rounded up: CDVFT Tables 2 and 3.
+    """``5 p log p (q1 q2 + q1 + q2) + q1 q2 p + 3 d`` with fractions q = d / p, not rounded up (CDVFT Tables 2 and 3).
 
-    A square layer in one block: ``(15 log d + 4) d``. The kernels' transforms are counted for every token. Each further
-    pair of factors adds a square circulant and a diagonal.
+    For a square layer with one block this is ``(15 log d + 4) d``. The kernels' transforms are counted for every token.
+    Each further pair of factors adds a square circulant and a diagonal.
     """
     p, total = h["block_size"], d_in + d_out
     for width in [d_in, *[d_out] * (h["num_factors"] // 2 - 1)][: h["num_factors"] // 2]:
@@ -102,12 +105,12 @@ _FLOPS = {
 
 
 def flops(method: str, d_in: int, d_out: int, h: dict[str, Any]) -> float:
-    """FLOPs of one token's forward pass as the papers count them.
+    """Return the FLOPs of one token's forward pass as the papers count them.
 
     Raises: ValueError for a method whose FLOPs neither paper counts.
     """
     if method not in _FLOPS:
         raise ValueError(
-            f"neither paper counts FLOPs of {method!r} (they do for {', '.join(_FLOPS)}); use counting='exact'"
+            f"neither paper counts the FLOPs of {method!r}, only of {', '.join(_FLOPS)}; use counting='exact'"
         )
     return _FLOPS[method](d_in, d_out, h)

@@ -59,7 +59,7 @@ def test_cdvft_that_differ_in_one_factor_add_up_and_others_are_refused(methods, 
     model = get_peft_model(tiny.mlp(), config)
     model.add_adapter("other", copy.deepcopy(config))
     modules = list(model.named_modules())
-    with pytest.raises(ValueError, match="layer '0'.*no product of 3 factors"):
+    with pytest.raises(ValueError, match="layer '0'.*not a product of 3 factors"):
         model.add_weighted_adapter(["default", "other"], [1.0, 1.0], "sum")
     assert list(model.named_modules()) == modules and list(model.peft_config) == ["default", "other"]
     first, other = (model.base_model.model[0].adapters[name] for name in ("default", "other"))

@@ -28,6 +28,7 @@ TOY = '''
 import torch
 
 FUSED = False
+BUILDS_MATRIX = False
 
 
 def is_available(device):

@@ -14,6 +14,7 @@ from torch import Tensor
 from . import rfft, two_factors
 
 FUSED = False
+BUILDS_MATRIX = False
 # The matrix has b (b + 2) entries: above this block size, products with it are too expensive.
 LARGEST_BLOCK = 512
 # Entries of the spectra of one chunk of tokens. On a CPU they should fit into the processor's cache.

@@ -21,6 +21,7 @@ from . import rfft
 from .two_factors import factors, kernel_from_spectrum, spectrum, tables, transform_flops
 
 FUSED = True
+BUILDS_MATRIX = False
 MOST_BLOCKS = 16
 # Programs that share the tokens of one block's gradient.
 SPLITS = 128

@@ -16,7 +16,10 @@ class Backend(Protocol):
     """
 
     FUSED: bool
-    """True where the module also has the functions of `FusedBackend`."""
+    """True if the module also has the functions of `FusedBackend`."""
+
+    BUILDS_MATRIX: bool
+    """True if `matmul` builds the dense matrix in memory, which the cost model then counts among the moved bytes."""
 
     def is_available(self, device: torch.device) -> bool:
         """Return whether the backend can be used on a device. Must not import an optional dependency."""
@@ -100,7 +103,7 @@ def members(protocol: type) -> list[str]:
     """Return the names that a protocol asks for.
 
     >>> members(Backend)
-    ['FUSED', 'is_available', 'matmul', 'kernel_grad', 'matmul_flops', 'kernel_grad_flops']
+    ['FUSED', 'BUILDS_MATRIX', 'is_available', 'matmul', 'kernel_grad', 'matmul_flops', 'kernel_grad_flops']
     """
     bases = [base for base in reversed(protocol.__mro__) if base not in (Protocol, Generic, object)]
     return [name for base in bases for name in (*base.__annotations__, *vars(base)) if not name.startswith("_")]

@@ -6,6 +6,7 @@ from torch import Tensor
 from ..circulant import block_circulant
 
 FUSED = False
+BUILDS_MATRIX = True
 
 
 def is_available(device: torch.device) -> bool:

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 FUSED = True
+BUILDS_MATRIX = False
 # Entries of one chunk. On a CPU, its transforms should fit into the cache. On a GPU, one large call is faster.
 CHUNK_ELEMENTS = {"cpu": 256 * 1024, "cuda": 64 * 1024 * 1024}
 # Up to this many blocks in a single row or column, elementwise products are faster than a batched matrix product.
