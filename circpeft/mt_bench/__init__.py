@@ -1,8 +1,8 @@
 """MT-Bench (Zheng et al. 2023, arXiv 2306.05685): 80 two-turn questions, a model's answers, and a judge's scores.
 
-``questions`` reads them, ``generate`` lets a model answer, ``judge`` asks another model to grade every answer, and
-``scores`` takes the means. Answers and judgments are kept in FastChat's file formats, and both steps go on where they
-were interrupted.
+``questions`` reads the questions, ``generate`` lets a model answer them, ``judge`` lets another model grade every
+answer, and ``scores`` takes the means. Answers and judgments are kept in FastChat's file formats. Both steps continue
+where they were interrupted.
 """
 
 from .answers import generate, instruction_template, read_answers

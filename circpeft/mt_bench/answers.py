@@ -1,4 +1,4 @@
-"""A model's answers to the questions of MT-Bench, kept in FastChat's file format."""
+"""Generation of a model's answers to MT-Bench, and the reader of their file, in FastChat's format."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ HEADINGS = {"user": "### Instruction:", "assistant": "### Response:"}
 
 
 def instruction_template(messages: Messages) -> str:
-    """Prompt of a conversation for a model that has no chat template.
+    """Return the prompt of a conversation for a model without a chat template.
 
     Args:
-        messages: pairs of a role ("user" or "assistant") and a text, the last one the user's.
+        messages: pairs of a role ("user" or "assistant") and a text; the last one is the user's.
 
     >>> print(instruction_template([("user", "1 + 1?"), ("assistant", "2"), ("user", "And doubled?")]) + "4")
     ### Instruction:
@@ -57,29 +57,33 @@ def generate(
     seed: int = 0,
     progress: bool = True,
 ) -> Path:
-    """Let a model answer both turns of every question, the second with its first answer in the conversation.
+    """Let a model answer both turns of every question; the second prompt contains the first answer.
 
-    The file is written after every question, and questions that it already answers are kept and skipped: an interrupted
-    run goes on with the same call. Temperatures are FastChat's (``TEMPERATURES``); the random numbers start anew at
-    ``seed`` for each question, so that a run in two parts gives the answers of a run in one.
+    The file is written after every question. Questions that it already answers are skipped, so the same call continues
+    an interrupted run. Temperatures are FastChat's (``TEMPERATURES``). The random numbers restart at ``seed`` for each
+    question, so a continued run gives the same answers as an uninterrupted one.
+
+    A prompt that is too long is cut from the left, with a warning that names the question.
 
     Args:
-        model: a causal language model, adapted or not; it is set to evaluation, and back.
+        model: a causal language model, adapted or not. It answers in evaluation mode and returns to its former mode.
         tokenizer: its tokenizer.
-        questions: those to answer.
-        model_id: the name that answers and judgments carry.
+        questions: the questions to answer.
+        model_id: the name of the model in answers and judgments.
         path: the ``.jsonl`` file of answers.
-        max_new_tokens: length of the longest answer; None is FastChat's 1024, or half the context if that is less.
-        template: makes a prompt of (role, text) pairs. Without one it is the tokenizer's chat template, or
-            ``instruction_template`` where the tokenizer has none.
-        seed: of the random numbers.
+        max_new_tokens: maximum length of an answer. None means FastChat's 1024, or half the context if that is less.
+        template: turns (role, text) pairs into a prompt. The default is the tokenizer's chat template, or
+            ``instruction_template`` if the tokenizer has none.
+        seed: seed of the random numbers.
         progress: show a progress bar.
 
-    Returns: the path.
+    Returns:
+        The path.
 
-    Raises: ValueError before any work for a file that is damaged (naming the line) or holds another model's answers,
-    for questions that are none or come twice, for an encoder-decoder, or for a max_new_tokens that leaves no room for a
-    prompt. A prompt that is longer than the room is cut from the left, with a warning that names the question.
+    Raises:
+        ValueError: before any work, if the file is damaged (the message names the line) or holds another model's
+            answers, if there are no questions or one occurs twice, if the model is an encoder-decoder, or if
+            max_new_tokens leaves no room for a prompt.
 
     Source: Zheng et al. 2023 (arXiv 2306.05685), section 2, and FastChat's ``llm_judge``.
     """
@@ -87,15 +91,15 @@ def generate(
     check_questions(questions)
     max_new_tokens, room = _room(model, tokenizer, max_new_tokens)
     done = read_answers(path, model_id) if path.exists() else {}
-    todo = [question for question in questions if question.question_id not in done]
+    unanswered = [question for question in questions if question.question_id not in done]
     if template is None and not tokenizer.chat_template:
         template = instruction_template
     training = model.training
     model.eval()
     try:
-        # The caller's random numbers go on as if there had been no answers.
+        # The caller's random numbers continue as if nothing had been sampled here.
         with torch.random.fork_rng([model.device] if model.device.type == "cuda" else []):
-            for question in tqdm(todo, desc="MT-Bench answers", disable=not progress):
+            for question in tqdm(unanswered, desc="MT-Bench answers", disable=not progress):
                 torch.manual_seed(seed)
                 turns = _answer(model, tokenizer, question, max_new_tokens, room, template)
                 done[question.question_id] = {
@@ -112,17 +116,17 @@ def generate(
 
 
 def _room(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, max_new_tokens: int | None) -> tuple[int, int]:
-    """Tokens of the longest answer, and of the longest prompt that leaves room for it."""
+    """Return the maximum number of tokens of an answer, and of a prompt that leaves room for it."""
     if model.config.is_encoder_decoder:
         raise ValueError(f"{type(model).__name__} is an encoder-decoder; expected a causal language model")
-    # A tokenizer's limit is often a guess: it counts only where the model has none (ALiBi).
+    # The tokenizer's limit is often a guess, so it is used only if the model has none (ALiBi).
     context = getattr(model.config.get_text_config(), "max_position_embeddings", None) or tokenizer.model_max_length
-    usual = min(1024, context // 2)
-    max_new_tokens = usual if max_new_tokens is None else max_new_tokens
+    default = min(1024, context // 2)
+    max_new_tokens = default if max_new_tokens is None else max_new_tokens
     if not 1 <= max_new_tokens <= context - 2:
         raise ValueError(
             f"max_new_tokens={max_new_tokens} must be at least 1 and leave room for the prompt in the model's context "
-            f"of {context} tokens; try {usual}"
+            f"of {context} tokens; try {default}"
         )
     return max_new_tokens, context - max_new_tokens
 
@@ -135,7 +139,7 @@ def _answer(
     room: int,
     template: Callable[[Messages], str] | None,
 ) -> list[str]:
-    """Answers to both turns."""
+    """Return the answers to both turns."""
     temperature = TEMPERATURES[question.category]
     sampling = {"do_sample": True, "temperature": temperature} if temperature else {"do_sample": False}
     pad = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
@@ -146,13 +150,14 @@ def _answer(
         if len(ids) > room:
             warnings.warn(
                 f"question {question.question_id}, turn {turn}: the prompt has {len(ids)} tokens; its first "
-                f"{len(ids) - room} are cut, as the model's context leaves {room} beside {max_new_tokens} new ones",
+                f"{len(ids) - room} are cut, as the model's context leaves {room} for the prompt and {max_new_tokens} "
+                f"for the answer",
                 stacklevel=3,
             )
-            first = ids[:1] if ids[0] == tokenizer.bos_token_id else []  # models rely on the token that begins a text
+            first = ids[:1] if ids[0] == tokenizer.bos_token_id else []  # models rely on this token
             ids = first + ids[len(ids) - room + len(first) :]
         prompt = torch.tensor([ids], device=model.device)
-        written = model.generate(
+        output = model.generate(
             input_ids=prompt,
             attention_mask=torch.ones_like(prompt),
             max_new_tokens=max_new_tokens,
@@ -160,8 +165,8 @@ def _answer(
             pad_token_id=pad,
             **sampling,
         )
-        answer = tokenizer.decode(written[0, len(ids) :], skip_special_tokens=True)
-        if template is instruction_template:  # a model that does not stop writes the user's next turn, too
+        answer = tokenizer.decode(output[0, len(ids) :], skip_special_tokens=True)
+        if template is instruction_template:  # a model that does not stop also writes the user's next turn
             answer = answer.partition(HEADINGS["user"])[0]
         messages.append(("assistant", answer.strip()))
     return [text for role, text in messages if role == "assistant"]
@@ -173,43 +178,46 @@ def _tokens(
     if template is None:
         chat = [{"role": role, "content": text} for role, text in messages]
         text = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
-        return tokenizer(text, add_special_tokens=False)["input_ids"]  # the template has written them
+        return tokenizer(text, add_special_tokens=False)["input_ids"]  # the template has added them
     ids = tokenizer(template(messages))["input_ids"]
-    return ids[:-1] if ids[-1] == tokenizer.eos_token_id else ids  # some tokenizers end every text
+    return ids[:-1] if ids[-1] == tokenizer.eos_token_id else ids  # some tokenizers add an end token to every text
 
 
 def read_answers(path: str | Path, model_id: str | None = None) -> dict[int, dict]:
-    """Answers of one model by question_id, as objects in FastChat's format.
+    """Read the answers of one model, by question_id, as objects in FastChat's format.
 
     Args:
         path: the file that ``generate`` wrote.
-        model_id: whose they must be; by default any one model's.
+        model_id: the model that they must be from; by default the model of the first line.
 
-    Raises: FileNotFoundError where there is no such file; ValueError, naming file and line, for a line that is no
-    answer of two turns, a second answer to a question, or another model's.
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a line is not an answer with two turns, answers a question a second time, or is from another model.
+            The message names file and line.
     """
-    path, found = Path(path), {}
+    path, answers = Path(path), {}
     if not path.is_file():
-        raise FileNotFoundError(f"there is no file of answers {str(path)!r}; circpeft.mt_bench.generate writes it")
+        raise FileNotFoundError(f"no file of answers {str(path)!r}; circpeft.mt_bench.generate writes it")
     advice = "; delete the line to have its question answered again"
     for line, row in read_lines(path, advice):
         try:
             turns = row["choices"][0]["turns"]
-            sound = len(turns) == 2 and all(isinstance(text, str) for text in turns)
-            sound = sound and type(row["question_id"]) is int and isinstance(row["model_id"], str)
+            valid = len(turns) == 2 and all(isinstance(text, str) for text in turns)
+            valid = valid and type(row["question_id"]) is int and isinstance(row["model_id"], str)
         except (KeyError, IndexError, TypeError):
-            sound = False
-        if not sound:
+            valid = False
+        if not valid:
             raise ValueError(
-                f"{path}, line {line} is no answer; expected question_id, model_id and choices with two turns{advice}"
+                f"{path}, line {line} is not an answer; expected question_id, model_id and choices with two turns"
+                f"{advice}"
             )
         model_id = model_id or row["model_id"]
         if row["model_id"] != model_id:
             raise ValueError(
-                f"{path}, line {line} is an answer of model {row['model_id']!r}; expected {model_id!r} alone: "
-                f"use one file a model"
+                f"{path}, line {line} is an answer of model {row['model_id']!r}; expected only {model_id!r}: "
+                f"use one file per model"
             )
-        if row["question_id"] in found:
+        if row["question_id"] in answers:
             raise ValueError(f"{path}, line {line} answers question {row['question_id']} a second time{advice}")
-        found[row["question_id"]] = row
-    return found
+        answers[row["question_id"]] = row
+    return answers

@@ -1,4 +1,4 @@
-"""What the judge of MT-Bench is shown, and how its rating is read."""
+"""The prompts for the judge of MT-Bench, and the parser of its rating."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from .scoring import HIGHEST, LOWEST
 
 WITH_REFERENCE = ("math", "reasoning", "coding")
 NUMBER = r"\[\s*(\d+(?:\.\d*)?)\s*\]"
-# Best first. Brackets behind a word are code, df[[2]]; one pair may be a citation, and counts after "rating" or last.
+# In order of preference. Brackets after a word are code: df[[2]]. A single pair may be a citation, so it counts only
+# after "rating" or at the end.
 RATINGS = (
     re.compile(rf"rating\W{{0,4}}?(?:\[{NUMBER}\]|{NUMBER})", re.IGNORECASE),
     re.compile(rf"(?<![\w\])}}])\[{NUMBER}\]"),
@@ -40,9 +41,10 @@ FORM = (
 
 
 def judge_prompt(question: Question, answers: Sequence[str], turn: int) -> tuple[str, str]:
-    """Name of the grading form and text for the judge, for one turn of a question.
+    """Return the name of the grading form and the prompt for the judge, for one turn of a question.
 
-    The second turn shows the whole conversation; math, reasoning and coding show the reference, where there is one.
+    The prompt of the second turn shows the whole conversation. Math, reasoning and coding show the reference, if there
+    is one.
 
     >>> name, text = judge_prompt(Question(1, "math", ("1 + 1?", "And doubled?"), ("2", "4")), ("2", "5"), turn=2)
     >>> name
@@ -50,16 +52,16 @@ def judge_prompt(question: Question, answers: Sequence[str], turn: int) -> tuple
     >>> "<second_reference>\\n4\\n</second_reference>" in text
     True
     """
-    blocks, compare = [], False
+    blocks, has_reference = [], False
     for number, place in enumerate(("first", "second")[:turn]):
         blocks.append(_tagged(f"{place}_question", question.turns[number]))
         reference = question.reference[number] if number < len(question.reference) else ""
         if question.category in WITH_REFERENCE and reference.strip():
             blocks.append(_tagged(f"{place}_reference", reference))
-            compare = True
+            has_reference = True
         blocks.append(_tagged(f"{place}_answer", answers[number]))
-    parts = [TASK, *([SECOND] if turn == 2 else []), CRITERIA, *([COMPARE] if compare else []), *blocks, FORM]
-    name = "circpeft-single-v1" + ("-reference" if compare else "") + ("-second-turn" if turn == 2 else "")
+    parts = [TASK, *([SECOND] if turn == 2 else []), CRITERIA, *([COMPARE] if has_reference else []), *blocks, FORM]
+    name = "circpeft-single-v1" + ("-reference" if has_reference else "") + ("-second-turn" if turn == 2 else "")
     return name, "\n\n".join(parts)
 
 
@@ -68,21 +70,24 @@ def _tagged(tag: str, text: str) -> str:
 
 
 def rating(text: str) -> float:
-    """The number in a judge's reply: the last ``Rating: [[7]]`` or ``Rating: [7]``, else ``[[7.5]]``, else ``[7]`` at
-    the end; an index, as in ``df[[2]]``, is none.
+    """Return the rating in a judge's reply.
 
-    Raises: ValueError where there is none, or it is outside of 1 to 10.
+    It is the last ``Rating: [[7]]`` or ``Rating: [7]``, else the last ``[[7.5]]``, else ``[7]`` at the end. An index
+    such as ``df[[2]]`` is not a rating.
+
+    Raises:
+        ValueError: there is no rating, or it is outside 1 to 10.
 
     >>> rating("The sum is right. Rating: [[7.5]]")
     7.5
     >>> rating("Rating: [[11]]")
     Traceback (most recent call last):
-    ValueError: rating 11 is outside of 1 to 10
+    ValueError: rating 11 is outside 1 to 10
     """
-    found = next(filter(None, (pattern.findall(text) for pattern in RATINGS)), [])
-    found = ["".join(groups) for groups in found]
-    if not found:
-        raise ValueError(f"no rating in the reply: it ends with {text[-80:]!r}")
-    if not LOWEST <= float(found[-1]) <= HIGHEST:
-        raise ValueError(f"rating {found[-1]} is outside of {LOWEST} to {HIGHEST}")
-    return float(found[-1])
+    matches = next(filter(None, (pattern.findall(text) for pattern in RATINGS)), [])
+    numbers = ["".join(groups) for groups in matches]
+    if not numbers:
+        raise ValueError(f"no rating in the reply, which ends with {text[-80:]!r}")
+    if not LOWEST <= float(numbers[-1]) <= HIGHEST:
+        raise ValueError(f"rating {numbers[-1]} is outside {LOWEST} to {HIGHEST}")
+    return float(numbers[-1])

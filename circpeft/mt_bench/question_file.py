@@ -1,4 +1,4 @@
-"""The questions of MT-Bench, and the one reader behind all of its files."""
+"""The questions of MT-Bench, their reader, and the reader of ``.jsonl`` lines for all files of the benchmark."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..suggest import nearest
 
-# Sampling temperature of a category, as FastChat has it; 0 means the likeliest token.
+# FastChat's sampling temperature of each category; 0 means greedy decoding.
 TEMPERATURES = {
     "writing": 0.7,
     "roleplay": 0.7,
@@ -26,15 +26,16 @@ HUB = {"repo_id": "lmsys/mt-bench", "filename": "data/mt_bench/question.jsonl", 
 
 @dataclass(frozen=True)
 class Question:
-    """A question of two turns.
+    """A question with two turns.
 
     Args:
         question_id: its number (81 to 160 in the published set).
         category: one of the eight in ``TEMPERATURES``.
-        turns: what the user says first, and after the answer to that.
-        reference: a right answer to each turn; an empty text, or no entry, where there is none.
+        turns: the two messages of the user.
+        reference: a right answer to each turn; an empty text or no entry means that there is none.
 
-    Raises: ValueError for any other value.
+    Raises:
+        ValueError: a value is not of this form.
 
     >>> Question(1, "maths", ("1 + 1?", "And doubled?"))
     Traceback (most recent call last):
@@ -49,7 +50,7 @@ class Question:
     def __post_init__(self) -> None:
         if type(self.question_id) is not int:
             raise ValueError(f"question_id must be a whole number, got {self.question_id!r}")
-        if self.category not in list(TEMPERATURES):  # a list: the value may be of a type that no dict can look up
+        if self.category not in list(TEMPERATURES):  # a list, as the value may be unhashable
             raise ValueError(
                 f"unknown category {self.category!r} of question {self.question_id}; "
                 f"{nearest(self.category, TEMPERATURES)}"
@@ -67,15 +68,17 @@ def _texts(value: object) -> bool:
 
 
 def questions(path: str | Path = "") -> list[Question]:
-    """Questions from a file in FastChat's format, a folder that holds one, or, without a path, the published ones.
+    """Read the questions from a file in FastChat's format, or download the published ones.
 
     Args:
-        path: a ``.jsonl`` file, one object a line with ``question_id``, ``category``, ``turns`` and perhaps
-            ``reference``; or a folder with it as ``question.jsonl`` or ``test.jsonl``; "" downloads FastChat's file.
+        path: a ``.jsonl`` file with one object per line: ``question_id``, ``category``, ``turns`` and, optionally,
+            ``reference``. Or a folder that holds it as ``question.jsonl`` or ``test.jsonl``. "" downloads FastChat's
+            file.
 
-    Raises: FileNotFoundError where there is no such file, or it cannot be downloaded; ValueError, naming file and line,
-    for a line that is not JSON or not a question of two turns, a question_id that comes twice, or a file without
-    questions.
+    Raises:
+        FileNotFoundError: there is no such file, or the download failed.
+        ValueError: a line is not JSON or not a question with two turns, a question_id occurs twice, or there are no
+            questions. The message names file and line.
 
     >>> import tempfile
     >>> file = Path(tempfile.mkdtemp()) / "question.jsonl"
@@ -84,22 +87,22 @@ def questions(path: str | Path = "") -> list[Question]:
     [Question(question_id=1, category='math', turns=('1 + 1?', 'And doubled?'), reference=())]
     """
     file = _download() if path == "" else _find(Path(path).expanduser())
-    found: dict[int, Question] = {}
+    by_id: dict[int, Question] = {}
     lines: dict[int, int] = {}
     for line, row in read_lines(file):
         try:
             question = _question(row)
         except ValueError as error:
             raise ValueError(f"{file}, line {line}: {error}") from error
-        if question.question_id in found:
+        if question.question_id in by_id:
             raise ValueError(
-                f"{file}, line {line}: question_id {question.question_id} is that of line "
+                f"{file}, line {line}: question_id {question.question_id} is already used in line "
                 f"{lines[question.question_id]}; expected each once"
             )
-        found[question.question_id], lines[question.question_id] = question, line
-    if not found:
-        raise ValueError(f"{file} has no questions; expected a JSON object a line")
-    return list(found.values())
+        by_id[question.question_id], lines[question.question_id] = question, line
+    if not by_id:
+        raise ValueError(f"{file} has no questions; expected one JSON object per line")
+    return list(by_id.values())
 
 
 def _question(row: dict) -> Question:
@@ -119,15 +122,15 @@ def _find(path: Path) -> Path:
     if path.is_file():
         return path
     if path.is_dir():
-        there = [path / name for name in FILES if (path / name).is_file()]
-        if len(there) > 1:
+        present = [path / name for name in FILES if (path / name).is_file()]
+        if len(present) > 1:
             raise ValueError(f"{path} has both {' and '.join(FILES)}; give the path of one")
-        if there:
-            return there[0]
+        if present:
+            return present[0]
         names = ", ".join(sorted(p.name for p in path.iterdir())[:8]) or "nothing"
         raise FileNotFoundError(f"{path} holds {names}; expected {' or '.join(FILES)}")
-    beside = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
-    raise FileNotFoundError(f"there is no file or folder {str(path)!r}; {nearest(path.name, beside)}")
+    siblings = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
+    raise FileNotFoundError(f"no file or folder {str(path)!r}; {nearest(path.name, siblings)}")
 
 
 def _download() -> Path:
@@ -135,7 +138,7 @@ def _download() -> Path:
 
     try:
         return Path(huggingface_hub.hf_hub_download(**HUB))
-    except OSError as error:  # what the hub's errors have in common, no connection included
+    except OSError as error:  # the common base of the hub's errors, including a missing connection
         raise FileNotFoundError(
             f"cannot download {HUB['filename']} of the space {HUB['repo_id']}: {error}; "
             f"give the path of a local copy ({FILES[0]} of FastChat)"
@@ -143,30 +146,33 @@ def _download() -> Path:
 
 
 def check_questions(asked: Sequence[Question]) -> None:
-    """Raise ValueError where there are no questions, or two of one question_id."""
+    """Raise ValueError if there are no questions, or two with the same question_id."""
     ids = [question.question_id for question in asked]
     if not ids:
-        raise ValueError("there are no questions; expected those that circpeft.mt_bench.questions reads")
+        raise ValueError("no questions; expected those that circpeft.mt_bench.questions reads")
     if len(set(ids)) < len(ids):
-        raise ValueError(f"question_id {next(i for i in ids if ids.count(i) > 1)} comes twice; expected each once")
+        raise ValueError(f"question_id {next(i for i in ids if ids.count(i) > 1)} occurs twice; expected each once")
 
 
 def read_lines(path: Path, advice: str = "") -> list[tuple[int, dict]]:
-    """The objects of a ``.jsonl`` file, each with the number of its line; blank lines are left out.
+    """Return (line number, object) for each line of a ``.jsonl`` file; blank lines are skipped.
 
-    Raises: ValueError for a line that is not a JSON object, naming file and line, with ``advice`` on what to do.
+    Raises:
+        ValueError: a line is not a JSON object. The message names file and line and ends with ``advice``.
     """
     rows = []
-    for number, line in enumerate(path.read_bytes().split(b"\n"), 1):  # not splitlines: U+2028 is legal inside a text
+    for number, line in enumerate(
+        path.read_bytes().split(b"\n"), 1
+    ):  # not splitlines: it also splits at U+2028, which JSON allows in a string
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:  # not JSON, or not even text
+        except ValueError as error:  # invalid JSON, or bytes that are not text
             raise ValueError(
-                f"{path}, line {number} is not JSON: {error}; expected an object a line{advice}"
+                f"{path}, line {number} is not JSON: {error}; expected one object per line{advice}"
             ) from error
         if not isinstance(row, dict):
-            raise ValueError(f"{path}, line {number} is {type(row).__name__}; expected an object a line{advice}")
+            raise ValueError(f"{path}, line {number} is {type(row).__name__}; expected one object per line{advice}")
         rows.append((number, row))
     return rows

@@ -1,4 +1,4 @@
-"""The scores of a model on MT-Bench, from the file of judgments."""
+"""The reader of judgments, and the scores of a model on MT-Bench."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ LOWEST, HIGHEST = 1, 10
 
 
 def read_judgments(path: str | Path) -> dict[tuple[int, int], dict]:
-    """Judgments of one model by one judge, by question_id and turn, as objects in FastChat's format.
+    """Read the judgments of one model by one judge, by (question_id, turn), as objects in FastChat's format.
 
-    A ``score`` is a number from 1 to 10, or None where the judge gave none (FastChat's -1 is read as None).
+    A ``score`` is a number from 1 to 10, or None if the judge gave none (FastChat's -1 is read as None).
 
-    Raises: FileNotFoundError where there is no such file; ValueError, naming file and line, for a line that is no
-    judgment, a second one of a turn, or one of another model or judge.
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a line is not a judgment, judges a turn a second time, or has another model or judge. The message
+            names file and line.
     """
-    path, found = Path(path), {}
+    path, judgments = Path(path), {}
     if not path.is_file():
-        raise FileNotFoundError(f"there is no file of judgments {str(path)!r}; circpeft.mt_bench.judge writes it")
-    whose = None
+        raise FileNotFoundError(f"no file of judgments {str(path)!r}; circpeft.mt_bench.judge writes it")
+    model_and_judge = None
     advice = "; delete the line to have its answer judged again"
     for line, row in read_lines(path, advice):
         missing = [name for name in ("question_id", "model", "judge", "score", "turn") if name not in row]
         if missing:
-            raise ValueError(f"{path}, line {line} lacks {', '.join(missing)}: it is no judgment{advice}")
+            raise ValueError(f"{path}, line {line} lacks {', '.join(missing)}: it is not a judgment{advice}")
         key, judge = (row["question_id"], row["turn"]), row["judge"]
         if type(key[0]) is not int or key[1] not in (1, 2) or not (isinstance(judge, list) and judge):
             raise ValueError(
@@ -40,29 +42,32 @@ def read_judgments(path: str | Path) -> dict[tuple[int, int], dict]:
             raise ValueError(
                 f"{path}, line {line} has score {score!r}; expected {LOWEST} to {HIGHEST}, or null{advice}"
             )
-        whose = whose or (row["model"], judge[0])
-        if (row["model"], judge[0]) != whose:
+        model_and_judge = model_and_judge or (row["model"], judge[0])
+        if (row["model"], judge[0]) != model_and_judge:
+            model, first_judge = model_and_judge
             raise ValueError(
-                f"{path}, line {line} judges {row['model']!r} by {judge[0]!r}, lines before it {whose[0]!r} by "
-                f"{whose[1]!r}; use one file a model and judge"
+                f"{path}, line {line} judges {row['model']!r} by {judge[0]!r}, but earlier lines {model!r} by "
+                f"{first_judge!r}; use one file per model and judge"
             )
-        if key in found:
+        if key in judgments:
             raise ValueError(f"{path}, line {line} judges turn {key[1]} of question {key[0]} a second time{advice}")
-        found[key] = row
-    return found
+        judgments[key] = row
+    return judgments
 
 
 def scores(path: str | Path, questions: Sequence[Question] = ()) -> dict:
-    """Means of a model's scores: over all turns, over the first and second ones, and by category.
+    """Return the mean scores of a model: over all turns, over first and second turns, and by category.
 
     Args:
         path: the file that ``judge`` wrote.
-        questions: those that were asked; needed for the categories, and to count turns that were never judged.
+        questions: the questions that were asked; needed for the categories, and to count turns that were never judged.
 
-    Returns: ``mean``, ``turn_1``, ``turn_2`` and ``categories`` (by name, of those that the questions have), each None
-    where nothing of it was scored; ``scored`` and ``missing``, the numbers of turns. Missing turns are in no mean.
+    Returns:
+        ``mean``, ``turn_1``, ``turn_2`` and ``categories`` (a dict by name), each None if nothing in it was scored;
+        ``scored`` and ``missing``, the numbers of turns. Missing turns enter no mean.
 
-    Raises: ValueError where nothing was scored, or a judgment is of none of the questions.
+    Raises:
+        ValueError: nothing was scored, or a judgment belongs to none of the questions.
 
     >>> import json, tempfile
     >>> row = {"question_id": 1, "model": "mine", "judge": ["gpt-4", "single"]}
@@ -78,24 +83,24 @@ def scores(path: str | Path, questions: Sequence[Question] = ()) -> dict:
     turns = set(rows)
     if questions:
         check_questions(questions)
-        strange = sorted({number for number, _ in rows} - set(categories))
-        if strange:
-            raise ValueError(f"{path} judges question {strange[0]}, which is not among the {len(questions)} questions")
+        unknown = sorted({number for number, _ in rows} - set(categories))
+        if unknown:
+            raise ValueError(f"{path} judges question {unknown[0]}, which is not among the {len(questions)} questions")
         turns = {(number, turn) for number in categories for turn in (1, 2)}
-    given = {key: row["score"] for key, row in rows.items() if row["score"] is not None}
-    if not given:
-        why = next((row["error"] for row in rows.values() if row.get("error")), "it holds no judgments")
-        raise ValueError(f"nothing was scored in {path}: {why}; call circpeft.mt_bench.judge again")
+    scored = {key: row["score"] for key, row in rows.items() if row["score"] is not None}
+    if not scored:
+        reason = next((row["error"] for row in rows.values() if row.get("error")), "it holds no judgments")
+        raise ValueError(f"nothing was scored in {path}: {reason}; call circpeft.mt_bench.judge again")
     names = [name for name in TEMPERATURES if name in categories.values()]
     return {
-        "mean": _mean(given.values()),
-        "turn_1": _mean(score for (_, turn), score in given.items() if turn == 1),
-        "turn_2": _mean(score for (_, turn), score in given.items() if turn == 2),
+        "mean": _mean(scored.values()),
+        "turn_1": _mean(score for (_, turn), score in scored.items() if turn == 1),
+        "turn_2": _mean(score for (_, turn), score in scored.items() if turn == 2),
         "categories": {
-            name: _mean(score for (number, _), score in given.items() if categories[number] == name) for name in names
+            name: _mean(score for (number, _), score in scored.items() if categories[number] == name) for name in names
         },
-        "scored": len(given),
-        "missing": len(turns) - len(given),
+        "scored": len(scored),
+        "missing": len(turns) - len(scored),
     }
 
 

@@ -1,4 +1,4 @@
-"""The service behind which a judge answers: OpenAI's chat completions, with further attempts where one fails."""
+"""The client of the judge's service: OpenAI's chat completions, with repeated attempts after a failure."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from .prompts import rating
 if TYPE_CHECKING:
     import httpx
 
-MAX_TOKENS = 2048  # of a judgment, as in FastChat
+MAX_TOKENS = 2048  # per judgment, as in FastChat
 LONGEST_WAIT = 60.0  # seconds between two attempts
-SHORTEST_SECRET = 8  # a shorter key is a placeholder, and may be a part of any word
+SHORTEST_SECRET = 8  # a shorter key is a placeholder that may occur inside any word
 
 
 @dataclass(frozen=True)
 class Service:
-    """A judge: where it is, how it is called, and how patiently.
+    """A judge model at an endpoint, with its key and the rules for repeated attempts.
 
     The arguments are those of ``circpeft.mt_bench.judge``; the key is read from the environment.
 
-    Raises: ValueError for an argument that is not legal, or a key that is not set.
+    Raises:
+        ValueError: an argument is invalid, or the key is not set.
     """
 
     endpoint: str
@@ -46,20 +47,24 @@ class Service:
         object.__setattr__(self, "key", _key(self.api_key_env))
 
     def client(self) -> httpx.Client:
-        """A connection to the service."""
+        """Return an HTTP client with the key."""
         import httpx
 
         return httpx.Client(timeout=self.timeout, headers={"Authorization": f"Bearer {self.key}"})
 
     def ask(self, client: httpx.Client, prompt: str) -> tuple[float | None, str, str]:
-        """Score, reply and, where no attempt gave a score (None), what was wrong with the last one.
+        """Return (score, reply, problem). Without a score (None), the problem is that of the last attempt.
 
-        Raises: PermissionError for HTTP 401 and 403, ValueError for 404 and redirections: no attempt can do better.
+        Raises:
+            PermissionError: HTTP 401 or 403.
+            ValueError: HTTP 404 or a redirection. A repeated attempt could not succeed in these cases.
         """
         import httpx
 
         body = {"model": self.judge_model, "messages": [{"role": "user", "content": prompt}]}
-        content = json.dumps(body | {"temperature": 0, "max_tokens": MAX_TOKENS})  # ASCII, whatever the answer holds
+        content = json.dumps(
+            body | {"temperature": 0, "max_tokens": MAX_TOKENS}
+        )  # dumps escapes all other characters: pure ASCII
         text, problem, wait = "", "", 0.0
         for attempt in range(self.retries + 1):
             time.sleep(wait)
@@ -74,58 +79,59 @@ class Service:
                 if score is not None:
                     return score, text, ""
                 continue
-            self._raise_if_hopeless(response)
-            problem = self._shown(response)
+            self._raise_if_permanent(response)
+            problem = self._summary(response)
             if response.status_code < 500 and response.status_code not in (408, 409, 429):
-                break  # this request is refused, and would be again
-            asked = response.headers.get("Retry-After", "")
-            wait = max(wait, min(float(asked), LONGEST_WAIT)) if asked.isdecimal() else wait
+                break  # the same request would be rejected again
+            retry_after = response.headers.get("Retry-After", "")
+            wait = max(wait, min(float(retry_after), LONGEST_WAIT)) if retry_after.isdecimal() else wait
         return None, text, f"{problem} (attempt {attempt + 1})"
 
     def _post(self, client: httpx.Client, content: str) -> httpx.Response:
-        """The whole response, read within ``timeout`` seconds: the client's own limit is one for each part of it.
+        """Return the complete response, read within ``timeout`` seconds. The client's own limit holds for each part.
 
-        Raises: httpx.RequestError where there is none by then.
+        Raises:
+            httpx.RequestError: there is no complete response by then.
         """
         import httpx
 
-        until, body = time.monotonic() + self.timeout, bytearray()
-        with client.stream("POST", self.url, content=content, headers={"Content-Type": "application/json"}) as found:
-            for part in found.iter_bytes():
+        deadline, body = time.monotonic() + self.timeout, bytearray()
+        with client.stream("POST", self.url, content=content, headers={"Content-Type": "application/json"}) as response:
+            for part in response.iter_bytes():
                 body += part
-                if time.monotonic() > until:
-                    raise httpx.ReadTimeout(f"no whole reply within {self.timeout:g} seconds")
-        kept = {name: value for name, value in found.headers.items() if name in ("content-type", "retry-after")}
-        return httpx.Response(found.status_code, headers=kept, content=bytes(body))
+                if time.monotonic() > deadline:
+                    raise httpx.ReadTimeout(f"no complete reply within {self.timeout:g} seconds")
+        kept = {name: value for name, value in response.headers.items() if name in ("content-type", "retry-after")}
+        return httpx.Response(response.status_code, headers=kept, content=bytes(body))
 
     def _read(self, response: httpx.Response) -> tuple[str, float | None, str]:
-        """Reply and score, or what is wrong with the response."""
+        """Return (reply, score, problem): a score of None comes with a problem."""
         try:
             text = response.json()["choices"][0]["message"]["content"]
         except (ValueError, KeyError, IndexError, TypeError):
             text = None
         if not isinstance(text, str):
-            return "", None, f"not a chat completion: {self._shown(response)}"
+            return "", None, f"not a chat completion: {self._summary(response)}"
         text = self._without_key(text)
         try:
             return text, rating(text), ""
         except ValueError as error:
             return text, None, str(error)
 
-    def _raise_if_hopeless(self, response: httpx.Response) -> None:
+    def _raise_if_permanent(self, response: httpx.Response) -> None:
         status = response.status_code
-        if status in (401, 403):  # without the reply, in which services quote parts of the key
+        if status in (401, 403):  # the reply is left out, as services quote parts of the key in it
             raise PermissionError(
                 f"{self.url} answered HTTP {status}: it does not accept the key in the environment variable "
                 f"{self.api_key_env}, or not for {self.judge_model!r}"
             )
         if status == 404 or 300 <= status < 400:
             raise ValueError(
-                f"{self._shown(response)} from {self.url}: is the endpoint complete (often it ends with /v1), and "
-                f"{self.judge_model!r} the service's name of a model?"
+                f"{self._summary(response)} from {self.url}: check that the endpoint is complete (it often ends with "
+                f"/v1) and that {self.judge_model!r} is the service's name of a model"
             )
 
-    def _shown(self, response: httpx.Response) -> str:
+    def _summary(self, response: httpx.Response) -> str:
         return f"HTTP {response.status_code}: {self._without_key(response.text)[:300]!r}"
 
     def _without_key(self, text: str) -> str:
@@ -135,12 +141,12 @@ class Service:
 def _url(endpoint: str) -> str:
     import httpx
 
-    if "@" in endpoint:  # not shown: what is before it may be a password
-        raise ValueError("endpoint must not hold a user or password; the key comes from the environment alone")
+    if "@" in endpoint:  # the message leaves the endpoint out: it may contain a password
+        raise ValueError("endpoint must not hold a user or password; the key comes only from the environment")
     try:
         parts = httpx.URL(endpoint)
     except httpx.InvalidURL as error:
-        raise ValueError(f"endpoint {endpoint!r} is no address: {error}") from error
+        raise ValueError(f"endpoint {endpoint!r} is not an address: {error}") from error
     if parts.scheme not in ("http", "https") or not parts.host or parts.query or parts.fragment:
         raise ValueError(
             f"endpoint {endpoint!r} must begin with http:// or https://, name a host and have no query, such as "
@@ -150,13 +156,13 @@ def _url(endpoint: str) -> str:
 
 
 def _key(variable: str) -> str:
-    """The key, checked here: an error of the HTTP client about it would show it."""
+    """Return the key, checked here because an error of the HTTP client would show it."""
     key = os.environ.get(variable, "").strip()
     if not key:
         raise ValueError(
-            f"the environment variable {variable} is not set; it holds the judge's key (any text for a service that "
-            f"needs none)"
+            f"the environment variable {variable} is not set; set it to the judge's key (any text for a service that "
+            f"needs no key)"
         )
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise ValueError(f"the key in the environment variable {variable} has blanks or characters outside of ASCII")
+        raise ValueError(f"the key in the environment variable {variable} has blanks or characters outside ASCII")
     return key

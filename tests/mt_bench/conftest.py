@@ -1,4 +1,4 @@
-"""Questions, a tiny model and its tokenizer, and a judge that is a real HTTP server on this machine."""
+"""Questions, a tiny model with a tokenizer, and a judge: a real HTTP server on this machine."""
 
 import json
 import threading
@@ -24,19 +24,19 @@ QUESTIONS = [
 
 @pytest.fixture(name="QUESTIONS")
 def shared_questions() -> list[Question]:
-    """The questions that ``answers`` answers."""
+    """Return the questions that the file ``answers`` answers."""
     return list(QUESTIONS)
 
 
 @pytest.fixture(name="KEY")
 def shared_key() -> str:
-    """The key with which ``judge`` asks."""
+    """Return the key that ``judge`` sends."""
     return KEY
 
 
 @pytest.fixture
 def write_lines() -> Callable[[Path, list], Path]:
-    """Writes rows, each an object or the text of a line, into a file; returns its path."""
+    """Return a function that writes rows to a file; a row is an object or the text of a line."""
 
     def write(path: Path, rows: list) -> Path:
         path.write_text(
@@ -49,19 +49,22 @@ def write_lines() -> Callable[[Path, list], Path]:
 
 @pytest.fixture
 def read() -> Callable[[Path], list[dict]]:
-    """The objects in a file's lines."""
+    """Return a function that reads the objects in the lines of a file."""
     return lambda path: [json.loads(line) for line in path.read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    """A token a byte, and like some tokenizers both ends marked, of which a prompt must not have the second."""
+    """Return a byte tokenizer that adds a start and an end token; a prompt must not keep the end token."""
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: i for i, token in enumerate(["<s>", "</s>", *letters])}
-    made = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
-    made.pre_tokenizer, made.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    made.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 1)])
-    return PreTrainedTokenizerFast(tokenizer_object=made, bos_token="<s>", eos_token="</s>")
+    byte_tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    byte_tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    byte_tokenizer.decoder = decoders.ByteLevel()
+    byte_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 1)]
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=byte_tokenizer, bos_token="<s>", eos_token="</s>")
 
 
 @pytest.fixture
@@ -80,7 +83,7 @@ def model(tokenizer):
 
 
 class Judge(ThreadingHTTPServer):
-    """A judge that replies what it is told to, in that order and then over again; it keeps what it was asked."""
+    """A judge that cycles through given replies and records the requests."""
 
     daemon_threads = True
 
@@ -93,7 +96,7 @@ class Judge(ThreadingHTTPServer):
         self.replies, self.asked = list(replies), []
 
     def handle_error(self, request, client_address):
-        """A client that has left is a part of these tests."""
+        """Ignore the error: some tests close the connection early."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -105,7 +108,7 @@ class Handler(BaseHTTPRequestHandler):
             judge.asked.append({"path": self.path, "key": self.headers["Authorization"], **body})
         status, content, headers = 200, reply, {}
         if reply == "timeout":
-            time.sleep(3)  # in a thread of its own: the tests do not wait for it
+            time.sleep(3)  # in its own thread: the tests do not wait for it
         elif reply == "hang up":
             self.connection.close()
             return
@@ -118,13 +121,13 @@ class Handler(BaseHTTPRequestHandler):
         for name, value in {"Content-Length": str(len(content) + 30 * (reply == "trickle")), **headers}.items():
             self.send_header(name, value)
         self.end_headers()
-        for part in [b" "] * 30 if reply == "trickle" else []:  # never silent for long, and never done
+        for part in [b" "] * 30 if reply == "trickle" else []:  # bytes keep coming, but the reply is never complete
             self.wfile.write(part)
             time.sleep(0.1)
         self.wfile.write(content)
 
     def log_message(self, *arguments):
-        """Quiet."""
+        """Log nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +157,7 @@ def answers(write_lines, tmp_path) -> Path:
 
 @pytest.fixture
 def judge(server, answers, tmp_path, monkeypatch):
-    """A function that has the answers judged by the server, which replies as told."""
+    """Return a function that lets the server judge the answers with given replies."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 

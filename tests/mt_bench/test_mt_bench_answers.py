@@ -1,4 +1,4 @@
-"""A tiny model's answers: their format, a run that goes on, and a file or a call that is refused."""
+"""A tiny model's answers: their format, interrupted runs, damaged files and invalid calls."""
 
 import time
 
@@ -24,8 +24,8 @@ def test_answers_have_fastchats_format(model, tokenizer, tmp_path, QUESTIONS, re
     assert len({answer["answer_id"] for answer in rows}) == 3
 
 
-def test_an_interrupted_run_goes_on(model, tokenizer, tmp_path, monkeypatch, QUESTIONS, read):
-    whole = mt_bench.generate(model, tokenizer, QUESTIONS, "tiny", tmp_path / "whole.jsonl", 8, progress=False)
+def test_an_interrupted_run_continues(model, tokenizer, tmp_path, monkeypatch, QUESTIONS, read):
+    complete = mt_bench.generate(model, tokenizer, QUESTIONS, "tiny", tmp_path / "complete.jsonl", 8, progress=False)
     real, calls = model.generate, []
 
     def generate(**options):
@@ -42,7 +42,7 @@ def test_an_interrupted_run_goes_on(model, tokenizer, tmp_path, monkeypatch, QUE
     assert [r["question_id"] for r in read(path)] == [81]
     mt_bench.generate(model, tokenizer, QUESTIONS, "tiny", path, 8, progress=False)
     assert len(calls) == 4 + 4 and path.read_text().startswith(before)
-    assert [r["choices"] for r in read(path)] == [r["choices"] for r in read(whole)]
+    assert [r["choices"] for r in read(path)] == [r["choices"] for r in read(complete)]
     mt_bench.generate(model, tokenizer, QUESTIONS, "tiny", path, 8, progress=False)
     assert len(calls) == 8
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
@@ -61,8 +61,8 @@ def test_the_seed_changes_sampled_answers_only(model, tokenizer, tmp_path, QUEST
     ("damage", "message"),
     [
         (lambda lines: [*lines, lines[1][: len(lines[1]) // 2]], r"line 4 is not JSON.*delete the line"),
-        (lambda lines: [lines[0], '{"question_id": 5}\n'], r"line 2 is no answer; expected question_id, model_id"),
-        (lambda lines: [lines[0].replace('"turns": [', '"turns": ["", ')], r"line 1 is no answer"),
+        (lambda lines: [lines[0], '{"question_id": 5}\n'], r"line 2 is not an answer; expected question_id, model_id"),
+        (lambda lines: [lines[0].replace('"turns": [', '"turns": ["", ')], r"line 1 is not an answer"),
         (lambda lines: [lines[0], lines[0]], r"line 2 answers question 81 a second time"),
         (lambda lines: [lines[0], lines[1].replace("tiny", "huge")], r"line 2 is an answer of model 'huge'"),
     ],
@@ -75,18 +75,18 @@ def test_a_damaged_file_of_answers(model, tokenizer, answers, damage, message, Q
     assert answers.read_text() == before
 
 
-def test_generate_refuses_before_any_work(model, tokenizer, answers, tmp_path, QUESTIONS):
+def test_generate_raises_before_any_work(model, tokenizer, answers, tmp_path, QUESTIONS):
     def generate(asked=QUESTIONS, name="tiny", path=tmp_path / "new", length=8):
         mt_bench.generate(model, tokenizer, asked, name, path, length, progress=False)
 
-    with pytest.raises(ValueError, match="answer of model 'tiny'; expected 'other' alone"):
+    with pytest.raises(ValueError, match="answer of model 'tiny'; expected only 'other'"):
         generate(name="other", path=answers)
     for length in (0, 511, 1024):
         with pytest.raises(ValueError, match=rf"max_new_tokens={length} .* context of 512 tokens; try 256"):
             generate(length=length)
-    with pytest.raises(ValueError, match="question_id 81 comes twice"):
+    with pytest.raises(ValueError, match="question_id 81 occurs twice"):
         generate(asked=QUESTIONS[:1] * 2)
-    with pytest.raises(ValueError, match="there are no questions"):
+    with pytest.raises(ValueError, match="no questions; expected those"):
         generate(asked=[])
     model.config.is_encoder_decoder = True
     with pytest.raises(ValueError, match="encoder-decoder"):

@@ -1,4 +1,4 @@
-"""What the judge is shown, and how its rating is read."""
+"""The prompts for the judge, and the parser of its rating."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from circpeft import mt_bench
 from circpeft.mt_bench import Question
 
 
-def test_what_the_judge_is_shown(QUESTIONS):
+def test_the_judge_sees_questions_answers_and_references(QUESTIONS):
     answers = ("It is two.", "It is five.")
     writing, math, stem = ([mt_bench.judge_prompt(q, answers, turn) for turn in (1, 2)] for q in QUESTIONS)
     for _, text in (*writing, *math, *stem):
@@ -18,7 +18,7 @@ def test_what_the_judge_is_shown(QUESTIONS):
     assert [second.index(text) for text in order] == sorted(second.index(text) for text in order)
     assert "only the second answer" in second
     assert len({name, name_2, writing[0][0], writing[1][0]}) == 4
-    # A reference is for math, reasoning and coding alone, and only where there is one.
+    # Only math, reasoning and coding show a reference, and only if there is one.
     assert "A wave." not in stem[0][1] and stem[0][0] == writing[0][0]
     bare = Question(1, "coding", ("a", "b"), ("", "code"))
     assert "reference" not in mt_bench.judge_prompt(bare, answers, 1)[1]
@@ -65,6 +65,6 @@ def test_ratings(text, score):
         "[[5]] [[11]]",
     ],
 )
-def test_nonsense_is_no_rating(text):
-    with pytest.raises(ValueError, match="no rating|outside of 1 to 10"):
+def test_nonsense_is_not_a_rating(text):
+    with pytest.raises(ValueError, match="no rating|outside 1 to 10"):
         mt_bench.rating(text)

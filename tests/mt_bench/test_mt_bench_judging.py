@@ -1,4 +1,4 @@
-"""Judgments of every turn: their file, a run that goes on, and a call that is refused."""
+"""Judgments of every turn: their file, interrupted runs and invalid calls."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def test_scores_of_every_turn(judge, server, QUESTIONS, KEY, read):
         assert request["messages"] == [{"role": "user", "content": judged["user_prompt"]}]
 
 
-def test_judging_goes_on(judge, server, tmp_path, QUESTIONS, read):
+def test_judging_continues(judge, server, tmp_path, QUESTIONS, read):
     with pytest.raises(PermissionError):
         judge("[[5]]", "[[6]]", (401, ""), questions=QUESTIONS)
     with pytest.warns(UserWarning, match="1 of 6 turns"):
@@ -48,7 +48,7 @@ def test_judging_goes_on(judge, server, tmp_path, QUESTIONS, read):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["judged.jsonl", "tiny.jsonl"]
 
 
-def test_judge_refuses_before_any_request(judge, server, answers, tmp_path, QUESTIONS, write_lines):
+def test_judge_raises_before_any_request(judge, server, answers, tmp_path, QUESTIONS, write_lines):
     path = judge("[[5]]")
     for options, message in [
         ({"endpoint": "localhost:8000/v1"}, "must begin with http://"),
@@ -57,7 +57,7 @@ def test_judge_refuses_before_any_request(judge, server, answers, tmp_path, QUES
         ({"timeout": 0}, "timeout must be positive, got 0"),
         ({"retries": -1}, "retries must be at least 0, got -1"),
         ({"backoff": float("nan")}, "backoff must be at least 0, got nan"),
-        ({"questions": [*QUESTIONS, Question(5, "math", ("a", "b"))]}, r"no answer to question 5 \(1 lack\)"),
+        ({"questions": [*QUESTIONS, Question(5, "math", ("a", "b"))]}, r"no answer to question 5 \(1 missing\)"),
         ({"judge_model": "other"}, "has judgments of 'tiny' by 'gpt-4'; expected 'tiny' by 'other'"),
     ]:
         with pytest.raises(ValueError, match=message) as raised:
@@ -65,14 +65,16 @@ def test_judge_refuses_before_any_request(judge, server, answers, tmp_path, QUES
         assert server.asked == [] and "pass@" not in str(raised.value)
     before = path.read_text()
     write_lines(answers, [answers.read_text().replace("second answer 0", "changed")])
-    with pytest.raises(ValueError, match=r"has a score for another answer to turn 2 of question 81 than .*tiny\.jsonl"):
+    with pytest.raises(
+        ValueError, match=r"has a score for turn 2 of question 81, but for another answer than .*tiny\.jsonl"
+    ):
         judge("[[5]]")
     with pytest.raises(FileNotFoundError, match=r"'.*none\.jsonl'; circpeft\.mt_bench\.generate writes it"):
         mt_bench.judge(QUESTIONS, tmp_path / "none.jsonl", path, server.endpoint)
     assert server.asked == [] and path.read_text() == before
 
 
-def test_what_is_wrong_with_a_judge_is_known_before_there_are_answers(server, monkeypatch):
+def test_an_invalid_judge_is_reported_before_there_are_answers(server, monkeypatch):
     server.says("[[5]]")
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(ValueError, match="OPENAI_API_KEY is not set"):

@@ -1,4 +1,4 @@
-"""What the model is given: the prompt of each turn, and the temperature."""
+"""The prompt of each turn and the temperature that the model gets."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ CHAT = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assista
 
 @pytest.fixture
 def scripted(model, tokenizer, monkeypatch):
-    """A function that has the model write given answers; returns the list of its calls, with the prompts as text."""
+    """Return a function that makes the model give these answers, and returns the list of its calls."""
 
     def script(*answers: str) -> list[dict]:
         calls = []
@@ -46,7 +46,7 @@ def test_the_second_prompt_holds_the_first_answer(model, tokenizer, scripted, tm
         first,
         first + "The sea is wide.\n\n### Instruction:\nShorten it.\n\n### Response:\n",
     ]
-    # What a model writes on in the user's name is no part of its answer.
+    # Text that the model adds as the user's next turn is not part of its answer.
     assert read(path)[0]["choices"][0]["turns"] == ["The sea is wide.", "Wide."]
 
 
@@ -66,7 +66,7 @@ def test_the_chat_template_of_the_tokenizer(model, tokenizer, scripted, tmp_path
 
 
 @pytest.mark.parametrize("chat", [None, CHAT])
-def test_a_template_that_is_given_wins(model, tokenizer, scripted, tmp_path, monkeypatch, chat, QUESTIONS):
+def test_a_given_template_has_priority(model, tokenizer, scripted, tmp_path, monkeypatch, chat, QUESTIONS):
     monkeypatch.setattr(tokenizer, "chat_template", chat)
     calls = scripted("Wide.")
     mt_bench.generate(
@@ -78,10 +78,11 @@ def test_a_template_that_is_given_wins(model, tokenizer, scripted, tmp_path, mon
 def test_a_long_prompt_is_cut_from_the_left(model, tokenizer, scripted, tmp_path):
     calls = scripted("fine")
     asked = [Question(83, "math", ("x" * 600 + "END", "b"))]
-    cut = r"the prompt has \d+ tokens; its first \d+ are cut, as the model's context leaves 500 beside 12 new ones"
+    room = "as the model's context leaves 500 for the prompt and 12 for the answer"
+    cut = rf"the prompt has \d+ tokens; its first \d+ are cut, {room}"
     with pytest.warns(match=f"question 83, turn 1: {cut}"), pytest.warns(match=f"question 83, turn 2: {cut}"):
         mt_bench.generate(model, tokenizer, asked, "tiny", tmp_path / "a.jsonl", 12, progress=False)
     assert [len(call["ids"]) for call in calls] == [500, 500]
     assert calls[0]["prompt"].endswith("xEND\n\n### Response:\n")
-    # Models rely on the token that begins a text: it survives.
+    # Models rely on the token that begins a text, so it is kept.
     assert [call["ids"][:2] for call in calls] == [[0, tokenizer.convert_tokens_to_ids("x")]] * 2

@@ -1,4 +1,4 @@
-"""Notebook 10 on data of one's own: rows longer than the model, and a judge that grades every method's answers."""
+"""Notebook 10 on your own data: rows longer than the context, and a judge that grades every method's answers."""
 
 import json
 from dataclasses import asdict
@@ -13,15 +13,15 @@ NOTEBOOK = results.ROOT / "notebooks" / "10_instructions.ipynb"
 
 @pytest.fixture
 def given(tmp_path):
-    """Parameters: as with GSM8K's own questions and the small LLaMA, which has 256 positions, not every row fits."""
+    """Return parameters with rows that do not fit into the 256 positions of the small LLaMA, as in GSM8K."""
     story = "Mia has 3 apples and buys 4 more. "
-    rows = [{"question": story * 60 + "How many?", "answer": "#### 7"}]  # no room
-    rows += [{"question": story + "How many?", "answer": "3 + 4 = 7\n" * 60 + "#### 7"}]  # cut
+    rows = [{"question": story * 60 + "How many?", "answer": "#### 7"}]  # the question does not fit
+    rows += [{"question": story + "How many?", "answer": "3 + 4 = 7\n" * 60 + "#### 7"}]  # the answer does not fit
     rows += [{"question": story + f"And {i}?", "answer": f"3 + 4 + {i} = {7 + i}\n#### {7 + i}"} for i in range(14)]
     for split, part in (("train", rows), ("validation", rows[2:6]), ("test", rows[2:6])):
         (tmp_path / f"{split}.jsonl").write_text("\n".join(map(json.dumps, part)))
-    made = {"profile": "smoke", "task": "gsm8k", "data_dir": str(tmp_path), "methods": "full,c3a"}
-    return made | {"output_dir": str(tmp_path / "records")}
+    values = {"profile": "smoke", "task": "gsm8k", "data_dir": str(tmp_path), "methods": "full,c3a"}
+    return values | {"output_dir": str(tmp_path / "records")}
 
 
 def test_rows_that_are_cut_and_a_judge(given, server, QUESTIONS, write_lines, tmp_path, monkeypatch):

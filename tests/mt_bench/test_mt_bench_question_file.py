@@ -1,4 +1,4 @@
-"""The file of questions: where it is, what is read of it, and what is wrong with it."""
+"""The file of questions: its path, its contents, and damaged lines."""
 
 import os
 from pathlib import Path
@@ -28,7 +28,7 @@ def test_questions_of_a_file_and_of_its_folder(tmp_path, name, write_lines):
     ("second", "message"),
     [
         ("{half\n", r"line 2 is not JSON"),
-        ("[1]\n", r"line 2 is list; expected an object"),
+        ("[1]\n", r"line 2 is list; expected one object per line"),
         (row(2, turns=["a"]), r"line 2: turns of question 2 must be two texts, got \('a',\)"),
         (row(2, turns=["a", " "]), r"line 2: turns of question 2 must be two texts"),
         (row(2, turns="ab"), r"line 2: turns of question 2 must be two texts, got 'ab'"),
@@ -36,7 +36,7 @@ def test_questions_of_a_file_and_of_its_folder(tmp_path, name, write_lines):
         (row(2, category="maths"), r"line 2: unknown category 'maths' .* did you mean 'math'"),
         (row(2, category=["math"]), r"line 2: unknown category \['math'\]"),
         (row("2"), r"line 2: question_id must be a whole number, got '2'"),
-        (row(1), r"line 2: question_id 1 is that of line 1"),
+        (row(1), r"line 2: question_id 1 is already used in line 1"),
         (
             {"question_id": 2, "category": "math", "turn": ["a", "b"]},
             r"line 2: 'turns' is missing; did you mean 'turn'",
@@ -49,13 +49,13 @@ def test_bad_questions_are_named_with_file_and_line(tmp_path, second, message, w
         mt_bench.questions(file)
 
 
-def test_bytes_that_are_no_text(tmp_path):
+def test_bytes_that_are_not_text(tmp_path):
     (tmp_path / "question.jsonl").write_bytes(b'\n{"question_id": "\xff"}\n')
     with pytest.raises(ValueError, match=r"question\.jsonl, line 2 is not JSON"):
         mt_bench.questions(tmp_path)
 
 
-def test_where_there_are_no_questions(tmp_path, write_lines):
+def test_missing_and_empty_files(tmp_path, write_lines):
     with pytest.raises(FileNotFoundError, match=r"holds nothing; expected question\.jsonl or test\.jsonl"):
         mt_bench.questions(tmp_path)
     file = write_lines(tmp_path / "question.jsonl", ["\n"])
@@ -78,17 +78,19 @@ def test_without_a_path_the_published_file_is_downloaded(tmp_path, monkeypatch, 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
     assert mt_bench.questions()[0].question_id == 7
 
-    def fails(**asked):
+    def fail(**asked):
         raise ConnectionError("no network")
 
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", fails)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", fail)
     with pytest.raises(FileNotFoundError, match="cannot download .*no network.* give the path of a local copy"):
         mt_bench.questions("")
 
 
 def test_the_real_questions():
     if not ROOT:
-        pytest.skip("CIRCPEFT_DATA_DIR is not set: it names a folder with mt_bench/question.jsonl or test.jsonl in it")
+        pytest.skip(
+            "CIRCPEFT_DATA_DIR is not set; set it to a folder with mt_bench/question.jsonl or mt_bench/test.jsonl"
+        )
     found = mt_bench.questions(Path(ROOT) / "mt_bench")
     assert len(found) == 80 and {q.category for q in found} == set(mt_bench.TEMPERATURES)
     assert [q.question_id for q in found] == list(range(81, 161))

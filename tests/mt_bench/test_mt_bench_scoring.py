@@ -1,4 +1,4 @@
-"""Means of a file of judgments, and what is wrong with one."""
+"""Mean scores from a file of judgments, and damaged lines."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def judged(**change) -> dict:
         (judged(turn=2, score="7"), r"line 2 has score '7'"),
         (judged(turn=2, score=True), r"line 2 has score True"),
         (judged(turn=2, score=float("nan")), r"line 2 has score nan"),
-        (judged(turn=2, model="n"), r"line 2 judges 'n' by 'gpt-4', lines before it 'm'"),
+        (judged(turn=2, model="n"), r"line 2 judges 'n' by 'gpt-4', but earlier lines 'm' by 'gpt-4'"),
         (judged(turn=2, judge=["gpt-3"]), r"line 2 judges 'm' by 'gpt-3'"),
     ],
 )
@@ -33,13 +33,13 @@ def test_a_damaged_file_of_judgments(tmp_path, second, message, write_lines):
 def test_turns_without_a_score_are_missing(tmp_path, QUESTIONS, write_lines):
     path = write_lines(tmp_path / "judged.jsonl", [judged(), judged(turn=2, score=None), judged(question_id=111)])
     assert {name: mt_bench.scores(path)[name] for name in ("scored", "missing")} == {"scored": 2, "missing": 1}
-    found = mt_bench.scores(path, QUESTIONS)  # of which three turns were not even asked for
+    found = mt_bench.scores(path, QUESTIONS)  # three turns were never judged
     assert found["missing"] == 4 and found["categories"] == {"writing": 5, "math": 5, "stem": None}
-    write_lines(path, [judged(), judged(turn=2, score=-1)])  # FastChat's own mark
+    write_lines(path, [judged(), judged(turn=2, score=-1)])  # FastChat's mark of a missing score
     assert mt_bench.scores(path)["mean"] == 5 and mt_bench.scores(path)["missing"] == 1
 
 
-def test_scores_that_cannot_be(tmp_path, QUESTIONS, write_lines):
+def test_scores_without_a_question_or_a_judgment(tmp_path, QUESTIONS, write_lines):
     path = write_lines(tmp_path / "judged.jsonl", [judged(question_id=5)])
     with pytest.raises(ValueError, match="judges question 5, which is not among the 3 questions"):
         mt_bench.scores(path, QUESTIONS)

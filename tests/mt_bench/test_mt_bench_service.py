@@ -1,4 +1,4 @@
-"""The judge's service: attempts, what ends them, waits between them, and the key."""
+"""The judge's service: repeated attempts, permanent errors, waits between attempts, and the key."""
 
 import re
 import socket
@@ -10,10 +10,10 @@ from circpeft import mt_bench
 
 FAILURES = {
     "timeout": "ReadTimeout",
-    "trickle": "ReadTimeout: no whole reply within 0.5 seconds",
+    "trickle": "ReadTimeout: no complete reply within 0.5 seconds",
     "hang up": "RemoteProtocolError|ReadError",
-    "I would rather not say.": "no rating in the reply: it ends with 'I would rather not say.'",
-    "Rating: [[11]]": "rating 11 is outside of 1 to 10",
+    "I would rather not say.": "no rating in the reply, which ends with 'I would rather not say.'",
+    "Rating: [[11]]": "rating 11 is outside 1 to 10",
     "{not JSON": "not a chat completion: HTTP 200: '{not JSON'",
     '{"choices": []}': "not a chat completion",
     '{"choices": [{"message": {"content": null}}]}': "not a chat completion",
@@ -30,7 +30,7 @@ def failure(request):
     return ((*reply[:2], dict(*reply[2:])) if isinstance(reply, tuple) else reply), FAILURES[request.param]
 
 
-def test_a_failure_is_tried_again(judge, server, failure, read):
+def test_a_failed_request_is_repeated(judge, server, failure, read):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         path = judge(failure[0], "[[6]]", timeout=0.5 if failure[0] in SLOW else 5)
@@ -40,7 +40,7 @@ def test_a_failure_is_tried_again(judge, server, failure, read):
 
 def test_after_the_last_attempt_a_turn_is_missing(judge, server, failure, QUESTIONS, read):
     reply, message = failure
-    with pytest.warns(UserWarning, match=r"1 of 2 turns in .* have no score, the first for: .*call judge again"):
+    with pytest.warns(UserWarning, match=r"1 of 2 turns in .* have no score; reason of the first: .*call judge again"):
         path = judge(reply, reply, "[[6]]", timeout=0.5 if reply in SLOW else 5)
     first, second = read(path)
     assert first["score"] is None and re.search(message, first["error"])
@@ -60,7 +60,7 @@ def test_no_server(judge, server, QUESTIONS):
         mt_bench.scores(path, QUESTIONS)
 
 
-def test_a_request_that_is_refused_is_not_repeated(judge, server, read):
+def test_a_rejected_request_is_not_repeated(judge, server, read):
     with pytest.warns(UserWarning, match="1 of 2 turns .*too long"):
         path = judge((400, "too long"), "[[6]]", retries=5)
     assert len(server.asked) == 2 and [r["score"] for r in read(path)] == [None, 6]
@@ -71,18 +71,18 @@ def test_a_request_that_is_refused_is_not_repeated(judge, server, read):
     [
         ((401, "wrong key ECHO"), PermissionError, "HTTP 401: .* environment variable OPENAI_API_KEY"),
         ((403, "ECHO"), PermissionError, "HTTP 403"),
-        ((404, "no model for ECHO"), ValueError, "HTTP 404: 'no model for Bearer .*'gpt-4' the service's name"),
+        ((404, "no model for ECHO"), ValueError, "HTTP 404: 'no model for Bearer .*'gpt-4' is the service's name"),
         ((307, "", {"Location": "elsewhere"}), ValueError, "HTTP 307"),
     ],
 )
-def test_what_no_attempt_can_mend_raises_at_once(judge, server, tmp_path, reply, error, message, KEY, read):
+def test_permanent_errors_raise_at_once(judge, server, tmp_path, reply, error, message, KEY, read):
     with pytest.raises(error, match=message) as raised:
         judge("[[5]]", reply, retries=5)
     assert len(server.asked) == 2 and KEY not in str(raised.value)
     assert [r["score"] for r in read(tmp_path / "judged.jsonl")] == [5]
 
 
-def test_waits_grow_and_heed_the_service(judge, monkeypatch):
+def test_waits_grow_and_follow_retry_after(judge, monkeypatch):
     waits = []
     monkeypatch.setattr("time.sleep", waits.append)
     asks_long = (429, "", {"Retry-After": "3000"})
@@ -100,7 +100,7 @@ def test_the_key_is_written_nowhere(judge, tmp_path, caplog, QUESTIONS, KEY):
 
 
 @pytest.mark.parametrize("key", ["", "  ", None, "sk-secret\nline", "sk secret", "sk-sécret"])
-def test_a_key_that_cannot_be_one(judge, server, monkeypatch, key):
+def test_an_invalid_key_raises(judge, server, monkeypatch, key):
     monkeypatch.delenv("OPENAI_API_KEY")
     if key is not None:
         monkeypatch.setenv("MY_KEY", key)
@@ -109,12 +109,12 @@ def test_a_key_that_cannot_be_one(judge, server, monkeypatch, key):
     assert server.asked == [] and "cret" not in str(raised.value)
 
 
-def test_blanks_around_the_key_do_not_count(judge, server, monkeypatch):
+def test_blanks_around_the_key_are_ignored(judge, server, monkeypatch):
     monkeypatch.setenv("MY_KEY", "key\n")
     judge("[[5]]", api_key_env="MY_KEY")
     assert {request["key"] for request in server.asked} == {"Bearer key"}
 
 
-def test_the_endpoint_may_be_given_whole(judge, server):
+def test_the_endpoint_may_be_the_full_address(judge, server):
     judge("[[5]]", endpoint=server.endpoint + "/chat/completions/")
     assert server.asked[0]["path"] == "/v1/chat/completions"
