@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from .exercise_inputs import SIZES, block_inputs, merge_inputs, random, rank_inputs, rank_one_inputs, vectors
 from .reference_answers import (
     answer_labels,
     block_forward,
@@ -52,41 +53,6 @@ class Exercise:
     tolerance: float = 1e-9
 
 
-SIZES = (3, 4, 5, 7, 12)  # odd, even and prime block sizes
-
-
-def _random(generator: torch.Generator, *shape: int) -> torch.Tensor:
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-
-def _vectors(count: int) -> Callable[[torch.Generator], list[tuple]]:
-    return lambda g: [tuple(_random(g, b) for _ in range(count)) for b in SIZES]
-
-
-def _rank_inputs(g: torch.Generator) -> list[tuple]:
-    zero_sum = _random(g, 6)
-    waves = 2 * torch.pi * torch.arange(7, dtype=torch.float64) / 7
-    ones, alternating = torch.ones(5).double(), torch.tensor([1.0, -1.0] * 4).double()
-    # Ranks 1, 5 of 6 (zero mean), 1 (only the highest frequency), 2 (one conjugate pair) and 0.
-    special = [ones, zero_sum - zero_sum.mean(), alternating, torch.cos(2 * waves), 0 * ones]
-    return [(c,) for c in special] + [(_random(g, b),) for b in SIZES]
-
-
-def _block_inputs(g: torch.Generator) -> list[tuple]:
-    shapes = [(1, 1, 4), (2, 3, 3), (3, 2, 4), (1, 4, 5), (2, 2, 7)]
-    return [(_random(g, m, n, b), _random(g, n * b)) for m, n, b in shapes]
-
-
-def _merge_inputs(g: torch.Generator) -> list[tuple]:
-    shapes = [(1, 1, 3), (2, 3, 4), (3, 1, 5), (1, 2, 7)]
-    return [(_random(g, m * b, n * b), _random(g, m, n, b), 0.5 + m) for m, n, b in shapes]
-
-
-def _rank_one_inputs(g: torch.Generator) -> list[tuple]:
-    shapes = [(1, 2, 2), (5, 3, 2), (4, 2, 7), (8, 5, 5)]  # points, d_in, d_out
-    return [(_random(g, d_out), _random(g, d_in), _random(g, points, d_in)) for points, d_in, d_out in shapes]
-
-
 _ALL = (
     Exercise(
         "01.1",
@@ -95,7 +61,7 @@ _ALL = (
         5,
         "Entry (i, j) depends only on i - j. Build the matrix of indices (i - j) mod b by broadcasting, and index c.",
         column,
-        _vectors(1),
+        vectors(1),
     ),
     Exercise(
         "01.2",
@@ -104,7 +70,7 @@ _ALL = (
         5,
         "The FFT turns circular convolution into a product. Pass n=b to torch.fft.irfft; an odd b needs it.",
         lambda c, x: column(c) @ x,
-        _vectors(2),
+        vectors(2),
     ),
     Exercise(
         "01.3",
@@ -114,7 +80,7 @@ _ALL = (
         "The eigenvalues are the FFT of c. Count those that are not zero, with a threshold relative to the largest; "
         "the zero vector has rank 0. torch.fft.fft returns all b frequencies, torch.fft.rfft only about half of them.",
         rank_of_circulant,
-        _rank_inputs,
+        rank_inputs,
     ),
     Exercise(
         "02.1",
@@ -124,7 +90,7 @@ _ALL = (
         "With the kernel as first row, y[i] = sum over k of w[k] x[(i + k) mod b]: a correlation. "
         "One of the two spectra has to be conjugated.",
         lambda w, x: row(w) @ x,
-        _vectors(2),
+        vectors(2),
     ),
     Exercise(
         "02.2",
@@ -134,7 +100,7 @@ _ALL = (
         "From y = C x follows dx = C^T g. The transpose of a circulant with first row w is the circulant with first "
         "column w. What happens to the conjugate of the forward pass?",
         lambda w, g: row(w).T @ g,
-        _vectors(2),
+        vectors(2),
     ),
     Exercise(
         "02.3",
@@ -144,7 +110,7 @@ _ALL = (
         "From y[i] = sum over k of w[k] x[(i + k) mod b], dw[k] = sum over i of g[i] x[(i + k) mod b]. "
         "That is the forward pass with another vector in place of the kernel.",
         lambda g, x: row(g) @ x,
-        _vectors(2),
+        vectors(2),
     ),
     Exercise(
         "02.4",
@@ -154,7 +120,7 @@ _ALL = (
         "Split x into n pieces of length b and transform them. Multiply them by the spectra of w, of shape "
         "(m, n, b//2 + 1), sum over n in the frequency domain, and transform the m results back.",
         block_forward,
-        _block_inputs,
+        block_inputs,
     ),
     Exercise(
         "02.5",
@@ -164,7 +130,7 @@ _ALL = (
         "Write y[i] = sum over j of w[(i - j) mod b] x[j]. Which outputs depend on w[k], and which on x[j]? Both "
         "gradients are correlations with g: which spectrum is conjugated?",
         column_gradients,
-        _vectors(3),
+        vectors(3),
     ),
     Exercise(
         "03.1",
@@ -173,7 +139,7 @@ _ALL = (
         5,
         "A diagonal matrix times a vector is an elementwise product. The circulant in the middle is a convolution.",
         cdvft_forward,
-        _vectors(4),
+        vectors(4),
     ),
     Exercise(
         "03.2",
@@ -183,7 +149,7 @@ _ALL = (
         "Name the steps u = a1 * x, v = C u, y = a3 * v, and go back one step at a time: da3 and dv from g, "
         "then dc and du from dv, then da1 and dx from du.",
         cdvft_gradients,
-        _vectors(5),
+        vectors(5),
     ),
     Exercise(
         "03.3",
@@ -220,7 +186,7 @@ _ALL = (
         5,
         "Do not build the matrix u v^T. Take one inner product with v per point, then a multiple of u.",
         lambda u, v, x: x @ torch.outer(u, v).T,
-        _rank_one_inputs,
+        rank_one_inputs,
     ),
     Exercise(
         "07.1",
@@ -230,7 +196,7 @@ _ALL = (
         "Each kernel of length b is the first row of its b by b block: entry (i, j) of the block is w[(j - i) mod b]. "
         "Arrange the blocks in their (m, n) grid. The scale is alpha divided by the number of input features.",
         merged_c3a,
-        _merge_inputs,
+        merge_inputs,
     ),
     Exercise(
         "07.2",
@@ -240,7 +206,7 @@ _ALL = (
         "What is the first row of a circulant whose first column is c? Its entry k is c[-k mod b]. "
         "Convert the second kernel to that layout. Kernels of the same layout add like their matrices.",
         summed_kernel,
-        lambda g: [(_random(g, b), _random(g, b), 0.7, -1.5) for b in SIZES],
+        lambda g: [(random(g, b), random(g, b), 0.7, -1.5) for b in SIZES],
     ),
     Exercise(
         "08.1",
@@ -265,7 +231,7 @@ _ALL = (
         10,
         "View each side as two axes (patches, p), then move the two patch axes to the front.",
         patches,
-        lambda g: [(_random(g, 3, side, side), p) for side, p in ((4, 2), (6, 3), (8, 8), (5, 1), (12, 4))],
+        lambda g: [(random(g, 3, side, side), p) for side, p in ((4, 2), (6, 3), (8, 8), (5, 1), (12, 4))],
     ),
     Exercise(
         "10.1",
@@ -274,7 +240,7 @@ _ALL = (
         5,
         "Copy ids and overwrite the start of the copy. Do not change ids itself.",
         answer_labels,
-        lambda g: [(_random(g, size).mul(100).round(), prompt) for size, prompt in ((3, 1), (8, 5), (5, 0), (4, 4))],
+        lambda g: [(random(g, size).mul(100).round(), prompt) for size, prompt in ((3, 1), (8, 5), (5, 0), (4, 4))],
     ),
     Exercise(
         "11.1",
@@ -283,7 +249,7 @@ _ALL = (
         10,
         "Repeat the kernel without gaps. One row down, the numbers start one place earlier, which is also b - 1 later.",
         row,
-        _vectors(1),
+        vectors(1),
     ),
     Exercise(
         "11.2",

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from circpeft import files, results
 
-from . import index
+from . import index, notebook_page
 from .doctor import device
 from .parameters import RequestError, check, check_profile, declared, declared_profile, repository, select
 
@@ -210,7 +210,7 @@ def _render(folder: Path, path: Path, entry: dict) -> None:
     if not (folder / path.name).is_file():
         return
     try:
-        index.render(folder / path.name, folder / "html" / f"{path.stem}.html")
+        notebook_page.write_page(folder / path.name, folder / "html" / f"{path.stem}.html")
     except Exception as error:
         evalue = f"the notebook ran, but its page could not be written: {error}"
         entry |= {"status": "failed", "error": {**_describe(error, path), "evalue": evalue}}

@@ -1,4 +1,4 @@
-"""The pages of a run: results, links, formulas, and nothing asked of the network."""
+"""The pages of a course run: results, links and formulas, without any network request."""
 
 import base64
 import json
@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from circpeft.course import index
+from circpeft.course import index, mathml, notebook_page
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 TEXT = r"""# The product $C(w)x$
@@ -59,7 +59,7 @@ def run_record(*names):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A run's folder with one executed notebook, its page, three records and two files that are none."""
+    """A run's folder with one executed notebook, its page, three records and two files that are not records."""
     folder = tmp_path_factory.mktemp("run")
     (folder / "results").mkdir()
     (folder / "html").mkdir()
@@ -77,7 +77,7 @@ def folder(tmp_path_factory):
     cells = [new_markdown_cell(TEXT), new_code_cell("1 + 1", outputs=[picture, widget, box, latex])]
     metadata = {"widgets": {"application/vnd.jupyter.widget-state+json": {"state": {}, "version_major": 2}}}
     nbformat.write(new_notebook(cells=cells, metadata=metadata), str(folder / "01_a & b.ipynb"))
-    index.render(folder / "01_a & b.ipynb", folder / "html" / "01_a & b.html")
+    notebook_page.write_page(folder / "01_a & b.ipynb", folder / "html" / "01_a & b.html")
     records = [record(), record(seed=1, score=0.75), record(method="lora", label="lora:r=8", score=0.875, peak_bytes=0)]
     for i, each in enumerate(records):
         (folder / "results" / f"{i}.json").write_text(json.dumps(each))
@@ -99,7 +99,7 @@ def test_the_index_shows_results_with_spread_over_seeds(folder):
     assert ["toy", "c3a", "", "accuracy", "2", *scores, "1,536", "3", "1\xa0MiB"] in rows
 
 
-def test_the_index_links_pages_that_exist_and_names_files_that_are_no_records(folder):
+def test_the_index_links_existing_pages_and_names_files_that_are_not_records(folder):
     page = (folder / "index.html").read_text()
     assert 'href="html/01_a%20%26%20b.html"' in page and 'href="01_a%20%26%20b.ipynb"' in page
     assert "02_pending" in page and "html/02_pending" not in page
@@ -112,16 +112,16 @@ def test_the_picture_is_a_png(folder):
     assert base64.b64decode(encoded).startswith(b"\x89PNG")
 
 
-def test_a_run_without_results_has_a_page_too(tmp_path):
+def test_a_run_without_results_has_a_page(tmp_path):
     (tmp_path / "results").mkdir()
     page = index.write(tmp_path, run_record("01_x")).read_text()
     assert "Results" not in page and "01_x" in page
 
 
-def test_records_of_other_settings_are_other_rows():
-    wide = {"target_modules": ["query", "key"], "learning_rate": 0.1}
-    records = [record(settings={**wide, "seed": seed}, seed=seed) for seed in (0, 1)]
-    records.append(record(settings={**wide, "learning_rate": 0.2, "seed": 0}, score=0.25))
+def test_records_with_different_settings_are_different_rows():
+    settings = {"target_modules": ["query", "key"], "learning_rate": 0.1}
+    records = [record(settings={**settings, "seed": seed}, seed=seed) for seed in (0, 1)]
+    records.append(record(settings={**settings, "learning_rate": 0.2, "seed": 0}, score=0.25))
     rows = index.summarise(records)
     assert [(row["name"], row["seeds"], row["layers"]) for row in rows] == [
         ("c3a", 2, "query, key"),
@@ -129,7 +129,7 @@ def test_records_of_other_settings_are_other_rows():
     ]
 
 
-def test_formulas_are_mathml_and_code_is_left_alone(folder):
+def test_formulas_become_mathml_and_code_does_not_change(folder):
     page = (folder / "html" / "01_a & b.html").read_text()
     assert page.count("<math") == 7  # title, inline, aligned, align, two in the HTML block, the output
     for kept in ("<code>$w$</code>", "<code>$v$</code>", 'title="$t$"', r"<code>\nosuchcommand{x}</code>", "$5"):
@@ -150,18 +150,18 @@ def test_formulas_are_mathml_and_code_is_left_alone(folder):
         r"C_{ij} = w_{(j-i) \bmod b} \in \mathbb{R}^{m \times n \times b}",
     ],
 )
-def test_the_courses_kinds_of_formulas_convert(latex):
-    assert index.formula(latex, block=True).startswith('<math display="block">')
+def test_formulas_of_the_course_are_converted(latex):
+    assert mathml.formula(latex, block=True).startswith('<math display="block">')
 
 
-def test_an_overline_covers_what_it_stands_for():
-    mathml = index.formula(r"\overline{wx} y")
-    assert re.search(r'<mover><mrow style="border-top: [^"]*"><mi>w</mi><mi>x</mi></mrow><mspace', mathml)
+def test_an_overline_covers_its_whole_formula():
+    converted = mathml.formula(r"\overline{wx} y")
+    assert re.search(r'<mover><mrow style="border-top: [^"]*"><mi>w</mi><mi>x</mi></mrow><mspace', converted)
 
 
 @pytest.mark.parametrize("latex", [r"\frac{", r"x_", r"\nosuchcommand", r"\begin{nosuch} a & b \end{nosuch}"])
 def test_a_formula_that_cannot_be_converted_shows_its_source(latex):
-    assert index.formula(latex) == f"<code>{latex.replace('&', '&amp;')}</code>"
+    assert mathml.formula(latex) == f"<code>{latex.replace('&', '&amp;')}</code>"
 
 
 def test_links_between_notebooks_become_links_between_pages(folder):
@@ -169,29 +169,31 @@ def test_links_between_notebooks_become_links_between_pages(folder):
     assert 'href="02_c3a.html#idea"' in page and 'href="https://example.org/x.ipynb"' in page
 
 
-def test_outputs_that_need_a_script_give_way_to_static_ones(folder):
+def test_static_outputs_replace_those_that_need_a_script(folder):
     page = (folder / "html" / "01_a & b.html").read_text()
     assert PNG in page and "slider words" in page
-    assert "Controls: they need JupyterLab (make lab)." in page and "VBox(" not in page
+    assert (
+        "Interactive controls: open this notebook in JupyterLab (make lab) to use them." in page and "VBox(" not in page
+    )
     assert "<script" not in page
 
 
-def test_no_page_asks_the_network_for_anything(folder):
+def test_pages_make_no_network_request(folder):
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("no chromium on this machine")
     from playwright.sync_api import sync_playwright
 
-    asked = []
+    requested = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page()
-        page.on("request", lambda request: asked.append(request.url))
+        page.on("request", lambda request: requested.append(request.url))
         page.goto((folder / "index.html").as_uri())
         page.click("text=01_a & b")
         page.wait_for_load_state("networkidle")
         formula = page.locator("math").first.bounding_box()
         browser.close()
     assert formula["width"] > 20 and formula["height"] > 5
-    assert len([url for url in asked if url.startswith("file:")]) >= 2
-    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert len([url for url in requested if url.startswith("file:")]) >= 2
+    assert [url for url in requested if not url.startswith(("file:", "data:"))] == []
