@@ -1,4 +1,4 @@
-"""Peak memory of a stretch of work: the device's allocator on a GPU, the process's resident memory on Linux."""
+"""Peak memory of a part of a program: allocated memory on a GPU, or the process's resident memory on Linux."""
 
 import ctypes
 import gc
@@ -11,19 +11,19 @@ STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def reset_peak() -> None:
-    """Start a new peak. On Linux freed memory is given back first, so that an earlier run does not count."""
+    """Start measuring a new peak. On Linux, freed memory is first returned to the system, so that it does not count."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     elif CLEAR.exists():
-        with suppress(OSError, AttributeError):  # another C library has no malloc_trim; the peak is then a little high
+        with suppress(OSError, AttributeError):  # other C libraries have no malloc_trim; the peak is then slightly high
             ctypes.CDLL("libc.so.6").malloc_trim(0)
-        CLEAR.write_text("5")  # sets VmHWM back to the present size
+        CLEAR.write_text("5")  # resets VmHWM to the current size
 
 
 def peak_bytes() -> int:
-    """Peak since `reset_peak`, in bytes; 0 where the system does not tell."""
+    """Return the peak since `reset_peak` in bytes; 0 on systems that do not report it."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
     if not CLEAR.exists():

@@ -1,4 +1,4 @@
-"""What a model really does: FLOPs by operator, bytes of the operands, and bytes saved for the backward pass."""
+"""Measured costs of a model: FLOPs per operator, bytes of the operands, and bytes saved for the backward pass."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TRANSFORMS = {aten._fft_r2c: 2.5, aten._fft_c2r: 2.5, aten._fft_c2c: 5.0}
 
 
 def _pointwise(packet: Any, args: tuple, out: Tensor) -> int:
-    """A real product or sum is one operation; complex ones are six and two, a complex times a real number two."""
+    """Count 1 per real sum or product, 2 per complex sum, 6 per complex product, 2 per complex times real product."""
     operands = [a for a in args if isinstance(a, Tensor) and a.dim() > 0] or [out]
     complex_operands = sum(a.is_complex() for a in operands[:2])
     if packet in ADDITIONS:
@@ -35,15 +35,17 @@ def _pointwise(packet: Any, args: tuple, out: Tensor) -> int:
 
 
 def _solve(args: tuple) -> float:
+    """Count an LU decomposition of each matrix, and two triangular solves."""
     n = args[0].shape[-1]
     return args[0].numel() // (n * n) * (2 / 3 * n**3) + 2 * n * args[1].numel()
 
 
 def _flops(packet: Any, args: tuple, kwargs: dict, out: Any) -> float:
+    """Return the FLOPs of one operation; 0 for operations that are not counted."""
     if packet in TRANSFORMS:
-        whole = out if packet == aten._fft_c2r else args[0]
-        points = math.prod(whole.shape[dim] for dim in args[1])
-        return TRANSFORMS[packet] * whole.numel() * math.log2(points) if points > 1 else 0.0
+        full_side = out if packet == aten._fft_c2r else args[0]  # the side with all points, not half of a spectrum
+        points = math.prod(full_side.shape[dim] for dim in args[1])
+        return TRANSFORMS[packet] * full_side.numel() * math.log2(points) if points > 1 else 0.0
     if packet in flop_registry:
         scale = 4 if isinstance(out, Tensor) and out.is_complex() else 1  # a complex multiply-add is eight
         return scale * flop_registry[packet](*args, **kwargs, out_val=out)
@@ -65,15 +67,15 @@ def _flops(packet: Any, args: tuple, kwargs: dict, out: Any) -> float:
 
 
 class FlopCounter(TorchDispatchMode):
-    """Counts the FLOPs of everything that runs inside, forward and backward.
+    """A context that counts the FLOPs of everything that runs inside, forward and backward.
 
-    Counted are matrix products, convolutions and attention (by torch's formulas; complex ones four times), Fourier
-    transforms (``5 n log2 n``, half for real ones), sums, products and quotients of floating-point numbers, and linear
-    solves. Not counted are other functions of single entries (exp, GELU), comparisons, copies and index arithmetic.
-    This package's operators are counted by what their backends run, not by a formula.
+    Counted are matrix products, convolutions and attention (by torch's formulas, times four if complex), Fourier
+    transforms (``5 n log2 n``, half of that for real ones), sums, products and quotients of floating-point numbers, and
+    linear solves. Not counted are other elementwise functions (exp, GELU), comparisons, copies and index arithmetic.
+    The operators of this package are counted by the operations that their backends run, not by a formula.
 
-    Attributes: ``total``, ``by_operator`` (name -> FLOPs), ``bytes`` (operands read and results written by the counted
-    operations, as if each went to memory).
+    Attributes: ``total``, ``by_operator`` (name -> FLOPs), ``bytes`` (operands and results of the counted operations,
+    as if each were read from or written to memory).
 
     >>> with FlopCounter() as counter:
     ...     _ = torch.randn(3, 4) @ torch.randn(4, 5)
@@ -88,6 +90,7 @@ class FlopCounter(TorchDispatchMode):
 
     @property
     def total(self) -> int:
+        """Return the FLOPs of all operators."""
         return round(sum(self.by_operator.values()))
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
@@ -96,7 +99,7 @@ class FlopCounter(TorchDispatchMode):
             with self:
                 return IMPLEMENTATIONS[packet](*args, **kwargs)
         if packet not in flop_registry and func is not torch.ops.prim.device.default:
-            with self:  # below autograd composite operators arrive whole
+            with self:  # composite operators are not yet decomposed below autograd
                 out = func.decompose(*args, **kwargs)
             if out is not NotImplemented:
                 return out
@@ -111,7 +114,7 @@ class FlopCounter(TorchDispatchMode):
 
 
 class Flops(int):
-    """A measured number of FLOPs: the total as an int, with ``forward``, ``backward`` and ``by_operator`` beside it."""
+    """Measured FLOPs: the total as an int, with the attributes ``forward``, ``backward`` and ``by_operator``."""
 
     forward: int
     backward: int
@@ -119,72 +122,75 @@ class Flops(int):
 
 
 def _outputs(value: Any) -> list[Tensor]:
+    """Return the tensors that a backward pass starts from: the loss if the output has one, else all outputs."""
     loss = getattr(value, "loss", None)
     leaves = [loss] if isinstance(loss, Tensor) else tree_leaves(dict(value) if hasattr(value, "keys") else value)
     return [t for t in leaves if isinstance(t, Tensor) and t.requires_grad]
 
 
-def _wanted(model: nn.Module, inputs: Iterable[Any]) -> list[Tensor]:
+def _differentiated(model: nn.Module, inputs: Iterable[Any]) -> list[Tensor]:
+    """Return the parameters and inputs that require a gradient."""
     return [t for t in [*model.parameters(), *inputs] if isinstance(t, Tensor) and t.requires_grad]
 
 
 def count_flops(model: nn.Module, *inputs: Any, backward: bool = True, **named: Any) -> Flops:
-    """FLOPs of one real forward and backward pass, counted operation by operation; see `FlopCounter`.
+    """Run one forward and backward pass and return its FLOPs, counted operation by operation (see `FlopCounter`).
 
-    The backward pass starts from the loss, where the output has one, or from ones in place of the outputs' gradients,
-    and goes to every parameter and input that requires a gradient. Gradients and random state are left as they were.
+    The backward pass starts from the loss if the output has one, and else from gradients of one for all outputs. It
+    goes to every parameter and input that requires a gradient; if none does, ``.backward`` is 0. The ``.grad`` of
+    parameters and the random state do not change.
 
     Args:
-        backward: False counts the forward pass alone, without gradients.
+        model: any module.
+        inputs, named: its arguments.
+        backward: False counts only the forward pass, without gradients.
 
     Returns: the total as an int, with ``.forward``, ``.backward`` and ``.by_operator``.
-
-    Raises: whatever the model raises; nothing that requires a gradient leaves ``.backward`` at 0.
 
     >>> count = count_flops(nn.Linear(4, 5, bias=False), torch.randn(3, 4))
     >>> int(count), count.forward, count.backward
     (240, 120, 120)
     """
     with torch.random.fork_rng(), torch.set_grad_enabled(backward):
-        with FlopCounter() as there:
+        with FlopCounter() as forward_counter:
             output = model(*inputs, **named)
-        with FlopCounter() as back:
-            outputs, wanted = _outputs(output), _wanted(model, tree_leaves((inputs, named)))
-            if backward and outputs and wanted:
-                torch.autograd.grad(outputs, wanted, [torch.ones_like(t) for t in outputs], allow_unused=True)
-    names = sorted({*there.by_operator, *back.by_operator})
-    count = Flops(there.total + back.total)
-    count.forward, count.backward = there.total, back.total
-    count.by_operator = {n: round(there.by_operator.get(n, 0) + back.by_operator.get(n, 0)) for n in names}
+        with FlopCounter() as backward_counter:
+            outputs, differentiated = _outputs(output), _differentiated(model, tree_leaves((inputs, named)))
+            if backward and outputs and differentiated:
+                torch.autograd.grad(outputs, differentiated, [torch.ones_like(t) for t in outputs], allow_unused=True)
+    count = Flops(forward_counter.total + backward_counter.total)
+    count.forward, count.backward = forward_counter.total, backward_counter.total
+    counts = forward_counter.by_operator, backward_counter.by_operator
+    count.by_operator = {name: round(sum(c.get(name, 0) for c in counts)) for name in sorted({*counts[0], *counts[1]})}
     return count
 
 
-class _Kept:
-    """A tensor that autograd keeps: gone when the graph is."""
+class _SavedTensor:
+    """A holder of a tensor that autograd saves; it is deleted together with the graph."""
 
     def __init__(self, tensor: Tensor) -> None:
         self.tensor = tensor
 
 
 def count_saved_bytes(model: nn.Module, *inputs: Any, **named: Any) -> int:
-    """Bytes of the tensors that one forward pass keeps for its backward pass, each storage once.
+    """Run one forward pass and return the bytes of the tensors that it saves for the backward pass.
 
-    The model's own parameters and buffers are not counted: they are there anyhow.
+    Each storage is counted once. Parameters and buffers of the model are not counted, because they exist in any case.
 
     >>> count_saved_bytes(nn.Linear(4, 5), torch.randn(3, 4))  # the input, for the weight's gradient
     48
     """
-    own = {t.untyped_storage().data_ptr() for t in [*model.parameters(), *model.buffers()]}
-    kept: WeakSet[_Kept] = WeakSet()  # what the graph lets go of before the end is not counted
+    of_model = {t.untyped_storage().data_ptr() for t in [*model.parameters(), *model.buffers()]}
+    saved: WeakSet[_SavedTensor] = WeakSet()  # so that tensors which the graph releases before the end are not counted
 
-    def pack(tensor: Tensor) -> _Kept:
-        held = _Kept(tensor)
-        kept.add(held)
-        return held
+    def pack(tensor: Tensor) -> _SavedTensor:
+        holder = _SavedTensor(tensor)
+        saved.add(holder)
+        return holder
 
-    with torch.random.fork_rng(), torch.autograd.graph.saved_tensors_hooks(pack, lambda held: held.tensor):
+    with torch.random.fork_rng(), torch.autograd.graph.saved_tensors_hooks(pack, lambda holder: holder.tensor):
         output = model(*inputs, **named)
-    storages = {held.tensor.untyped_storage().data_ptr(): held.tensor.untyped_storage() for held in kept}
-    total = sum(storage.nbytes() for address, storage in storages.items() if address not in own)
-    del output
+    storages = {holder.tensor.untyped_storage().data_ptr(): holder.tensor.untyped_storage() for holder in saved}
+    total = sum(storage.nbytes() for address, storage in storages.items() if address not in of_model)
+    del output  # the graph has to live until here
     return total

@@ -1,4 +1,4 @@
-"""Block-circulant products: one public function, several ways to compute it."""
+"""Block-circulant products: the operators, the backends that compute them, and the rule that chooses one."""
 
 from .circulant import block_circulant, circulant, other_layout
 from .diagonal import diagonal_circulant_matmul

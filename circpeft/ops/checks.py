@@ -9,7 +9,11 @@ LAYOUTS = ("column", "row")
 
 
 def opposite(layout: str) -> str:
-    """The other layout: that of the transposed matrix."""
+    """Return the other layout, which is that of the transposed matrix.
+
+    >>> opposite("row")
+    'column'
+    """
     return LAYOUTS[1 - LAYOUTS.index(layout)]
 
 
@@ -26,19 +30,21 @@ def check_kernel(w: Tensor) -> None:
 
 
 def _check_real(**tensors: Tensor | None) -> None:
+    """Raise TypeError unless every given tensor is real floating point."""
     for name, tensor in tensors.items():
         if tensor is not None and not tensor.is_floating_point():
             raise TypeError(f"{name} must be real floating point (float64 to bfloat16), got {tensor.dtype}")
 
 
 def _check_device(x: Tensor, **tensors: Tensor | None) -> None:
+    """Raise ValueError unless every given tensor is on the device of ``x``."""
     for name, tensor in tensors.items():
         if tensor is not None and tensor.device != x.device:
             raise ValueError(f"x is on {x.device} and {name} on {tensor.device}; move them to one device")
 
 
 def check_product(x: Tensor, w: Tensor, layout: str) -> None:
-    """Raise before any work where ``x`` (..., n*b) and ``w`` (m, n, b) cannot be multiplied."""
+    """Raise ValueError or TypeError unless ``x: (..., n*b)`` and ``w: (m, n, b)`` can be multiplied."""
     check_layout(layout)
     check_kernel(w)
     _check_real(x=x, w=w)
@@ -54,9 +60,9 @@ def check_product(x: Tensor, w: Tensor, layout: str) -> None:
 def check_diagonals(
     x: Tensor, w: Tensor, diagonal_in: Tensor | None, diagonal_out: Tensor | None, base: Tensor | None, layout: str
 ) -> int:
-    """Raise before any work where the factors do not fit each other; returns the number of outputs.
+    """Return the number of outputs; raise ValueError or TypeError if the factors do not fit each other.
 
-    Sizes may fall short of whole blocks by less than one, which padding makes up.
+    The last block of inputs and that of outputs may be incomplete; padding completes them.
     """
     check_layout(layout)
     check_kernel(w)
@@ -65,14 +71,14 @@ def check_diagonals(
     if x.dim() < 1 or not (n - 1) * b < x.shape[-1] <= n * b:
         raise ValueError(
             f"x of shape {tuple(x.shape)} does not fit w of shape {(m, n, b)}: "
-            f"the last dimension must be over {(n - 1) * b} and at most n*b = {n * b}"
+            f"the last dimension must be greater than {(n - 1) * b} and at most n*b = {n * b}"
         )
-    sized = [t.shape[-1:] for t in (diagonal_out, base) if t is not None]
-    d_out = sized[0].numel() if sized else m * b
-    if any(size != sized[0] for size in sized) or not (m - 1) * b < d_out <= m * b:
+    sizes = [t.shape[-1:] for t in (diagonal_out, base) if t is not None]
+    d_out = sizes[0].numel() if sizes else m * b
+    if any(size != sizes[0] for size in sizes) or not (m - 1) * b < d_out <= m * b:
         raise ValueError(
-            f"diagonal_out and base of sizes {[tuple(size) for size in sized]} do not fit w of shape {(m, n, b)}: "
-            f"one size, over {(m - 1) * b} and at most m*b = {m * b}"
+            f"diagonal_out and base of sizes {[tuple(size) for size in sizes]} do not fit w of shape {(m, n, b)}: "
+            f"they need one size, greater than {(m - 1) * b} and at most m*b = {m * b}"
         )
     for name, tensor, shape in (
         ("diagonal_in", diagonal_in, x.shape[-1:]),

@@ -7,11 +7,11 @@ from .checks import check_kernel, check_layout
 
 
 def circulant(c: Tensor, layout: str = "column") -> Tensor:
-    """Circulant matrix of a kernel.
+    """Return the circulant matrix of a kernel.
 
-    Formula: ``layout="column"``: the kernel is the first column, ``C[i, j] = c[(i - j) mod b]`` (CDVFT Eq. 2).
-    ``layout="row"``: the kernel is the first row, ``C[i, j] = c[(j - i) mod b]`` (C3A section 3.2).
-    The two are transposes of each other.
+    Formula: with ``layout="column"`` the kernel is the first column, ``C[i, j] = c[(i - j) mod b]`` (CDVFT Eq. 2).
+    With ``layout="row"`` it is the first row, ``C[i, j] = c[(j - i) mod b]`` (C3A section 3.2). The two are transposes
+    of each other.
 
     Shapes: ``c: (..., b) -> (..., b, b)``, same dtype and device; differentiable.
 
@@ -36,7 +36,7 @@ def circulant(c: Tensor, layout: str = "column") -> Tensor:
 
 
 def block_circulant(w: Tensor, layout: str = "column") -> Tensor:
-    """Block-circulant matrix of an ``m`` by ``n`` grid of kernels.
+    """Return the block-circulant matrix of an ``m`` by ``n`` grid of kernels.
 
     Formula: block ``(i, j)`` is ``circulant(w[i, j], layout)`` (C3A section 3.4, CDVFT Eq. 12).
 
@@ -56,12 +56,12 @@ def block_circulant(w: Tensor, layout: str = "column") -> Tensor:
     return add_block_circulant(None, w, layout)
 
 
-# Numbers of the buffer that rows are copied from: it should stay in the processor's cache.
+# Size of the buffer that rows are copied from, in numbers: it should stay in the processor's cache.
 BUFFER_NUMBERS = 256 * 1024
 
 
 def add_block_circulant(base: Tensor | None, w: Tensor, layout: str) -> Tensor:
-    """``base + block_circulant(w, layout)`` as a new matrix, without a gradient; without a base the matrix alone.
+    """Return ``base + block_circulant(w, layout)`` as a new matrix without a gradient; the base may be None.
 
     Shapes: ``base: (m*b, n*b)``, ``w: (m, n, b)`` -> ``(m*b, n*b)``.
 
@@ -76,25 +76,25 @@ def add_block_circulant(base: Tensor | None, w: Tensor, layout: str) -> Tensor:
 
 
 def row_kernel(w: Tensor, layout: str) -> Tensor:
-    """The kernel in the row layout, without a gradient."""
+    """Return the kernel in the row layout, without a gradient."""
     return w.detach() if layout == "row" else other_layout(w.detach())
 
 
 def fill_block_circulant(out: Tensor, base: Tensor | None, w: Tensor, rows: slice, columns: slice) -> None:
-    """Write a part of ``base + block_circulant(w, "row")``: the same rows and columns of every block.
+    """Write a part of ``base + block_circulant(w, "row")`` into ``out``: the same rows and columns of every block.
 
-    Rows are read from views, so that the matrix is written once and no index is built: numbers repeated without a gap,
-    read in rows that start one short of their period apart, are a Toeplitz matrix.
+    The matrix is written once, from strided views, and no index is built. The kernel is repeated without a gap in a
+    buffer; reading rows whose starts are one less than the period apart gives a Toeplitz matrix.
 
     Shapes: ``w: (m, n, b)``, ``base: (m*b, n*b)`` or None, ``out: (m*r, n*c)``, contiguous, for r rows and c columns.
     """
     (m, n, b), c = w.shape, columns.stop - columns.start
     out = out.view(m, rows.stop - rows.start, n, c)
-    under = None if base is None else base.detach().reshape(m, b, n, b)
+    base_blocks = None if base is None else base.detach().reshape(m, b, n, b)
     step = min(rows.stop - rows.start, max(1, BUFFER_NUMBERS // (n * b)))  # rows of a block at a time
-    whole = step == rows.stop - rows.start
-    blocks = max(1, BUFFER_NUMBERS // (n * b * (step + 1))) if whole else 1  # rows of blocks at a time
-    period = min(b, step + c - 1)  # few columns see a stretch of the kernel, all columns the whole of it
+    all_rows = step == rows.stop - rows.start
+    blocks = max(1, BUFFER_NUMBERS // (n * b * (step + 1))) if all_rows else 1  # rows of blocks at a time
+    period = min(b, step + c - 1)  # a few columns need only a part of the kernel
     strides = (n * (step + 1) * period, period - 1, (step + 1) * period, 1)
     for i in range(0, m, blocks):
         kernels = w[i : i + blocks]
@@ -107,16 +107,16 @@ def fill_block_circulant(out: Tensor, base: Tensor | None, w: Tensor, rows: slic
                 buffer = kernels.roll(-shift, -1)[..., :period].repeat(1, 1, step + 1)
             band = out[i : i + blocks, r - rows.start : end - rows.start]
             view = buffer.as_strided(band.shape, strides, first)
-            if under is None:
+            if base_blocks is None:
                 band.copy_(view)
             else:
-                torch.add(under[i : i + blocks, r:end, :, columns], view, out=band)
+                torch.add(base_blocks[i : i + blocks, r:end, :, columns], view, out=band)
 
 
 def other_layout(w: Tensor) -> Tensor:
-    """Kernel of the same circulant matrix in the other layout: the first row where the first column is given.
+    """Return the kernel of the same circulant matrix in the other layout: first column to first row, or back.
 
-    Formula: ``w'[k] = w[-k mod b]``, its own inverse.
+    Formula: ``w'[k] = w[-k mod b]``, which is its own inverse.
 
     Shapes: ``w: (..., b) -> (..., b)``; differentiable.
 

@@ -1,8 +1,8 @@
-"""Adapted linear layers by folding: the change is added to the base weight for one call, and the product is dense.
+"""Folding: an adapted linear layer as one dense product, with the change added to the base weight for this call.
 
-``y = x (W + ΔW)^T + bias`` costs the one matrix product that the frozen layer costs anyhow, and so does the gradient of
-``x``; the kernel's gradient is that of `block_circular_matmul`. Where ``W`` has fewer bits than ``ΔW`` needs the sum
-would round it away: then do not fold.
+``y = x (W + ΔW)^T + bias`` needs one matrix product, as the frozen layer does, and so does the gradient of ``x``. The
+gradient of the kernel is that of `block_circular_matmul`. Do not fold if ``W`` has too few bits for ``ΔW``: the sum
+would round the change away.
 """
 
 from collections.abc import Iterator
@@ -22,13 +22,13 @@ from .product import block_circular_kernel_grad
 def adapted_linear(
     x: Tensor, weight: Tensor, bias: Tensor | None, w: Tensor, scale: float = 1.0, layout: str = "column"
 ) -> Tensor:
-    """A linear layer with a block-circulant change of its weight, in one product.
+    """Apply a linear layer with a block-circulant change of its weight, in one product.
 
     Formula: ``y = x @ (weight + scale * block_circulant(w, layout)).T + bias``.
 
     Shapes: ``x: (..., n*b)``, ``weight: (m*b, n*b)``, ``bias: (m*b,)``, ``w: (m, n, b)`` -> ``(..., m*b)``, all of one
-    floating-point dtype. Differentiable to any order in every tensor. Keeps its arguments alone: the sum of the weights
-    is made anew in the backward pass, and a large one never as a whole, but in bands of a few megabytes.
+    floating-point dtype. Differentiable to any order in every tensor. Only the arguments are saved: the backward pass
+    computes the sum of the weights again. A large sum is never in memory at once, but in bands of a few megabytes.
 
     Raises: ValueError for shapes, dtypes or devices that do not fit, or an unknown layout; TypeError for tensors that
     are not real floating point.
@@ -40,19 +40,24 @@ def adapted_linear(
     check_product(x, w, layout)
     m, n, b = w.shape
     if weight.shape != (m * b, n * b):
-        raise ValueError(f"weight of shape {tuple(weight.shape)} does not fit w of shape {(m, n, b)}: {(m * b, n * b)}")
+        raise ValueError(
+            f"weight of shape {tuple(weight.shape)} does not fit w of shape {(m, n, b)}: expected {(m * b, n * b)}"
+        )
     if not x.dtype == weight.dtype == w.dtype or weight.device != w.device:
-        found = ", ".join(f"{k} {t.dtype} on {t.device}" for k, t in (("x", x), ("weight", weight), ("w", w)))
-        raise ValueError(f"adapted_linear needs one dtype and one device, got {found}")
+        listing = ", ".join(f"{k} {t.dtype} on {t.device}" for k, t in (("x", x), ("weight", weight), ("w", w)))
+        raise ValueError(f"adapted_linear needs one dtype and one device, got {listing}")
     return _adapted(x, weight, bias, w, float(scale), layout, False)
 
 
-# A sum of weights of more numbers than two bands have is made, and multiplied with, a band at a time.
+# Numbers of one band. A weight larger than two bands is summed and multiplied one band at a time.
 BAND_NUMBERS = 1024 * 1024
 
 
 def _bands(blocks: int, b: int, width: int) -> Iterator[tuple[slice, slice]]:
-    """Parts of ``blocks`` blocks of ``b`` rows (or columns) of ``width``: whole blocks, or rows of one, as slices."""
+    """Yield the bands of ``blocks`` blocks of ``b`` rows (or columns), each ``width`` long, as two slices.
+
+    The slices select blocks, and rows of each: a band is either several complete blocks, or some rows of one block.
+    """
     rows = max(1, BAND_NUMBERS // width)
     if rows >= b:
         for i in range(0, blocks, rows // b):
@@ -64,22 +69,22 @@ def _bands(blocks: int, b: int, width: int) -> Iterator[tuple[slice, slice]]:
 
 
 def _in_bands(x: Tensor, weight: Tensor, bias: Tensor | None, w: Tensor, transposed: bool) -> Tensor:
-    """The product, band by band of the output's features; ``x: (t, features)`` and ``w`` in the row layout."""
+    """Return the product, computed by bands of output features; ``x: (t, features)``, and ``w`` in the row layout."""
     m, n, b = w.shape
-    whole = slice(0, b)
+    all_of_block = slice(0, b)
     y = x.new_empty(len(x), (n if transposed else m) * b)
     buffer = x.new_empty(max(BAND_NUMBERS, (m if transposed else n) * b))
     for blocks, part in _bands(n if transposed else m, b, (m if transposed else n) * b):
         features = slice(blocks.start * b + part.start, (blocks.stop - 1) * b + part.stop)
         size = features.stop - features.start
-        of = slice(blocks.start * b, blocks.stop * b)
+        weight_slice = slice(blocks.start * b, blocks.stop * b)
         if transposed:
             band = buffer[: m * b * size].view(m * b, size)
-            fill_block_circulant(band, weight[:, of], w[:, blocks], whole, part)
+            fill_block_circulant(band, weight[:, weight_slice], w[:, blocks], all_of_block, part)
             torch.mm(x, band, out=y[:, features])
             continue
         band = buffer[: size * n * b].view(size, n * b)
-        fill_block_circulant(band, weight[of], w[blocks], part, whole)
+        fill_block_circulant(band, weight[weight_slice], w[blocks], part, all_of_block)
         if bias is None:
             torch.mm(x, band.T, out=y[:, features])
         else:
@@ -95,9 +100,9 @@ def _compute(
         if weight.numel() > 2 * BAND_NUMBERS:
             y = _in_bands(x.reshape(-1, x.shape[-1]), weight, bias, row_kernel(w, layout), transposed)
             return y.view(*x.shape[:-1], y.shape[-1])
-        whole = add_block_circulant(weight, w, layout)
-        # As the frozen layer computes it: with ΔW = 0 the same bits.
-        return x @ whole if transposed else linear(x, whole, bias)
+        folded = add_block_circulant(weight, w, layout)
+        # The same call as in the frozen layer, so that ΔW = 0 gives the same bits.
+        return x @ folded if transposed else linear(x, folded, bias)
 
 
 def _fake(x, weight, bias, w, scale, layout, transposed) -> Tensor:
@@ -112,16 +117,16 @@ def _context(ctx, inputs, output):
 def _backward(ctx, g):
     x, weight, w = ctx.saved_tensors
     dx = dweight = dbias = dw = None
-    # The output's side of the matrix first.
-    out, into = (x, g) if ctx.transposed else (g, x)
+    # The sides of the weight: (out, in) is (g, x), or (x, g) for the product with the transposed weight.
+    out_side, in_side = (x, g) if ctx.transposed else (g, x)
     if ctx.needs_input_grad[0]:
         dx = _adapted(g, weight, None, w, ctx.scale, ctx.layout, not ctx.transposed)
     if ctx.needs_input_grad[1]:
-        dweight = out.reshape(-1, out.shape[-1]).T @ into.reshape(-1, into.shape[-1])
+        dweight = out_side.reshape(-1, out_side.shape[-1]).T @ in_side.reshape(-1, in_side.shape[-1])
     if ctx.needs_input_grad[2]:
         dbias = g.reshape(-1, g.shape[-1]).sum(0)
     if ctx.needs_input_grad[3]:
-        dw = block_circular_kernel_grad(out, into, w.shape[-1], ctx.layout)
+        dw = block_circular_kernel_grad(out_side, in_side, w.shape[-1], ctx.layout)
         dw = dw if ctx.scale == 1 else dw * ctx.scale
     return dx, dweight, dbias, dw, None, None, None
 

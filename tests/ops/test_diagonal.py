@@ -239,10 +239,10 @@ def test_any_shape_agrees_with_the_dense_product(m, n, b, short, batch, layout, 
 def test_what_does_not_fit_is_named_before_any_work():
     x, w, a, o, base = operands((2, 3, 4, 0, 0, (5,)), True, True, True)
     bad = {
-        r"x of shape \(5, 8\) does not fit .*over 8 and at most n\*b = 12": (x[:, :8], w),
+        r"x of shape \(5, 8\) does not fit .*greater than 8 and at most n\*b = 12": (x[:, :8], w),
         r"diagonal_in of shape \(11,\) does not fit: expected \(12,\)": (x, w, a[:11]),
         r"sizes \[\(8,\), \(7,\)\] do not fit": (x, w, a, o, base[:, :7]),
-        r"sizes \[\(4,\)\] do not fit .*over 4 and at most m\*b = 8": (x, w, a, o[:4]),
+        r"sizes \[\(4,\)\] do not fit .*greater than 4 and at most m\*b = 8": (x, w, a, o[:4]),
         r"base of shape \(4, 8\) does not fit: expected \(5, 8\)": (x, w, a, o, base[:4]),
     }
     for message, arguments in bad.items():
