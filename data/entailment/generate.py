@@ -1,11 +1,11 @@
-"""Write the entailment data set: train.jsonl, validation.jsonl and test.jsonl beside this file.
+"""Write the entailment data set: train.jsonl, validation.jsonl and test.jsonl in this folder.
 
     python data/entailment/generate.py            write the three files
-    python data/entailment/generate.py --check    compare them with what would be written; exit code 1 if they differ
+    python data/entailment/generate.py --check    compare the files with the generated ones; exit code 1 if they differ
 
-A template is a premise, a hypothesis that follows from it and one that does not. Both pairs are written, with the same
-words, so the premise alone decides nothing. Within a phenomenon every form of hypothesis is entailed as often as not,
-so the hypothesis alone decides nothing either. The manner is that of HANS (McCoy, Pavlick and Linzen, 2019).
+A template has a premise, a hypothesis that follows from it and one that does not. Both pairs are written, with the same
+words, so the premise does not reveal the label. Within a phenomenon every form of hypothesis is entailed half of the
+time, so the hypothesis does not reveal it either. The style is that of HANS (McCoy, Pavlick and Linzen, 2019).
 
 Slots are in capitals: A B C are nouns (As, Bs plurals); V is the past tense of a transitive verb (Ven the participle);
 I and J are past tenses of intransitive verbs; ONCE, WHO and NEAR are from SHARED.
@@ -21,11 +21,11 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ENTAILMENT, NOT_ENTAILMENT = 0, 1  # the label order of GLUE's RTE
-PAIRS = {"train": 500, "validation": 100, "test": 100}  # pairs of each phenomenon
+PAIRS = {"train": 500, "validation": 100, "test": 100}  # per phenomenon
 SEEDS = {"train": 1, "validation": 2, "test": 3}
 
-# One lexicon for each split. A verb is base/past/participle where the rules of `inflected` do not give its forms,
-# a noun is singular/plural where those of `plural` do not. No lemma is in two lexicons, as noun or as verb.
+# One lexicon per split. Irregular verbs are written base/past/participle and irregular nouns singular/plural; the
+# functions `inflected` and `plural` give the regular forms. Each noun or verb lemma is in only one lexicon.
 LEXICON = {
     "train": {
         "noun": """doctor lawyer farmer teacher student soldier sailor banker priest prince king president
@@ -60,14 +60,14 @@ LEXICON = {
     },
 }
 
-# Drawn in every split: function words and adverbs of time, never a noun or a verb of the lexicon.
+# Words of all splits: function words and adverbs of time, never a noun or a verb of the lexicon.
 SHARED = {
     "ONCE": ("yesterday", "recently", "today", "later", "earlier"),
     "WHO": ("who", "that"),
     "NEAR": ("near", "behind", "beside", "next to", "opposite"),
 }
 
-# Under the name of each phenomenon its templates: premise | hypothesis that follows | hypothesis that does not
+# The templates of each phenomenon, below its name: premise | hypothesis that follows | hypothesis that does not
 TEMPLATES = """
 role_reversal
     ONCE the A V the B | the A V the B | the B V the A
@@ -92,7 +92,7 @@ quantifier
 
 
 def plural(entry):
-    """Singular and plural of a noun of the lexicon.
+    """Return singular and plural of a noun of the lexicon.
 
     >>> plural("boss"), plural("secretary"), plural("thief/thieves")
     (('boss', 'bosses'), ('secretary', 'secretaries'), ('thief', 'thieves'))
@@ -106,7 +106,7 @@ def plural(entry):
 
 
 def inflected(entry):
-    """Base form, past tense and participle of a verb of the lexicon (base/past if the participle is the past).
+    """Return base form, past tense and participle of a verb of the lexicon (base/past: the participle is the past).
 
     >>> inflected("envy"), inflected("enjoy"), inflected("see/saw/seen")
     (('envy', 'envied', 'envied'), ('enjoy', 'enjoyed', 'enjoyed'), ('see', 'saw', 'seen'))
@@ -121,29 +121,29 @@ def inflected(entry):
 
 
 def forms(split):
-    """Every word that a split takes from its lexicon, mapped to its lemma: ``{"saw": "see", ...}``."""
-    found = {}
+    """Return every word form in the lexicon of a split, mapped to its lemma: ``{"saw": "see", ...}``."""
+    lemma_of = {}
     for kind, entries in LEXICON[split].items():
         for entry in entries.split():
             words = plural(entry) if kind == "noun" else inflected(entry)
-            found |= dict.fromkeys(words, words[0])
-    return found
+            lemma_of |= dict.fromkeys(words, words[0])
+    return lemma_of
 
 
 def templates():
-    """``{phenomenon: [(premise, entailed hypothesis, other hypothesis), ...]}``."""
+    """Return ``{phenomenon: [[premise, entailed hypothesis, other hypothesis], ...]}``."""
     blocks = (block.splitlines() for block in re.split(r"\n(?=\w)", TEMPLATES.strip()))
     return {name: [[part.strip() for part in line.split("|")] for line in lines] for name, *lines in blocks}
 
 
 def draw(rng, items, k=1):
-    """k different items, by `random.Random.random` alone: the method that Python promises to keep across versions."""
+    """Draw k different items with only `random.Random.random`, which Python promises to keep stable across versions."""
     items = list(items)
     return [items.pop(int(rng.random() * len(items))) for _ in range(k)]
 
 
 def draw_slots(rng, split):
-    """Words for every slot, ``{"A": "doctor", "As": "doctors", ...}``; no word is drawn twice."""
+    """Draw words for every slot, ``{"A": "doctor", "As": "doctors", ...}``, none of them twice."""
     words = {kind: entries.split() for kind, entries in LEXICON[split].items()}
     slots = {slot: draw(rng, choices)[0] for slot, choices in SHARED.items()}
     for slot, entry in zip("ABC", draw(rng, words["noun"], 3), strict=True):
@@ -155,7 +155,7 @@ def draw_slots(rng, split):
 
 
 def fill(template, slots):
-    """A sentence from a template.
+    """Return a sentence from a template.
 
     >>> fill("NEAR the B, the A I", {"NEAR": "beside", "A": "doctor", "B": "king", "I": "slept"})
     'Beside the king, the doctor slept.'
@@ -165,41 +165,41 @@ def fill(template, slots):
 
 
 def rows(split):
-    """The rows of one split, shuffled: dicts of sentence1, sentence2, label, phenomenon and idx."""
-    rng, seen, found = random.Random(SEEDS[split]), set(), []
+    """Return the shuffled rows of a split: dicts of sentence1, sentence2, label, phenomenon and idx."""
+    rng, seen, pairs = random.Random(SEEDS[split]), set(), []
     for phenomenon, choices in templates().items():
-        goal = len(found) + PAIRS[split]
-        turns = cycle(choices)
-        while len(found) < goal:
+        goal = len(pairs) + PAIRS[split]
+        next_template = cycle(choices)
+        while len(pairs) < goal:
             slots = draw_slots(rng, split)
-            premise, *hypotheses = (fill(part, slots) for part in next(turns))
-            if premise in seen:  # no premise is used twice
+            premise, *hypotheses = (fill(part, slots) for part in next(next_template))
+            if premise in seen:  # each premise is used once
                 continue
             seen.add(premise)
             for label, hypothesis in zip((ENTAILMENT, NOT_ENTAILMENT), hypotheses, strict=True):
-                found.append({"sentence1": premise, "sentence2": hypothesis, "label": label, "phenomenon": phenomenon})
-    return [row | {"idx": idx} for idx, row in enumerate(draw(rng, found, len(found)))]
+                pairs.append({"sentence1": premise, "sentence2": hypothesis, "label": label, "phenomenon": phenomenon})
+    return [row | {"idx": idx} for idx, row in enumerate(draw(rng, pairs, len(pairs)))]
 
 
 def render(split):
-    """The bytes of one split's file."""
+    """Return the bytes of the file of a split."""
     return "".join(json.dumps(row) + "\n" for row in rows(split)).encode()
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description="Write the entailment data set, or check it.")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if a file differs")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a file differs")
     check = parser.parse_args(argv).check
-    wrong = []
+    different = []
     for split in PAIRS:
         path, content = HERE / f"{split}.jsonl", render(split)
         if not check:
             path.write_bytes(content)
         elif not path.is_file() or path.read_bytes() != content:
-            wrong.append(path.name)
-    if wrong:
-        print(f"not what generate.py writes: {', '.join(wrong)}; run it without --check", file=sys.stderr)
-    return 1 if wrong else 0
+            different.append(path.name)
+    if different:
+        print(f"{', '.join(different)}: not as generate.py writes; run it without --check", file=sys.stderr)
+    return 1 if different else 0
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Pre-train the small LLaMA of this folder on sums, in figures and in words, and on stories without their answers.
+"""Pre-train the small LLaMA of this folder on sums, in figures and in words, and on stories without answers.
 
     python data/small_llama/pretrain.py [--steps 2500] [--to FOLDER]
 
-Writes config.json, model.safetensors, the tokenizer and pretraining.json (steps, seed, losses, how many sums it gets
-right, device, versions). A quarter of an hour on two cores.
+Writes config.json, model.safetensors, the tokenizer and pretraining.json (steps, seed, losses, share of right sums,
+device, versions). Takes a quarter of an hour on two cores.
 """
 
 import argparse
@@ -23,33 +23,33 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast,
 
 HERE = Path(__file__).resolve().parent
 SEED, BATCH, LENGTH, RATE = 0, 64, 80, 2e-3
-PROMPT = "### Instruction:\n{}\n\n### Response:\n"  # for the vocabulary alone: no prompt is trained on
+PROMPT = "### Instruction:\n{}\n\n### Response:\n"  # only for the vocabulary: the model is not trained on prompts
 
 
-def word_problems():
-    """The generator of the word problems, for its words and stories."""
+def word_problem_generator():
+    """Return the generator of the word problems, for its words and stories."""
     spec = importlib.util.spec_from_file_location("generate", HERE.parent / "word_problems" / "generate.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-MADE = word_problems()
+WORD_PROBLEMS = word_problem_generator()
 
 
 def a_sum(draw: random.Random, first: int | None = None) -> tuple[str, int]:
-    """A sum with a result from 0 to 99, and the result."""
+    """Return a sum with a result from 0 to 99, and the result."""
     while True:
         sign = draw.choice("++--*")
         a = first if first is not None else draw.randint(0, 99 if sign != "*" else 12)
         b = draw.randint(0, 99 if sign != "*" else 12)
-        result = MADE.OPERATIONS[sign](a, b)
+        result = WORD_PROBLEMS.OPERATIONS[sign](a, b)
         if 0 <= result <= 99:
             return f"{a} {sign} {b} = {result}", result
 
 
 def sums(draw: random.Random) -> str:
-    """Lines of sums; now and then one goes on with the result of the one before."""
+    """Return lines of sums; some continue with the result of the line before."""
     lines, result = [], None
     for _ in range(draw.randint(4, 8)):
         line, result = a_sum(draw, result if draw.random() < 0.3 else None)
@@ -57,7 +57,7 @@ def sums(draw: random.Random) -> str:
     return "\n".join(lines)
 
 
-# Sums that are asked for in words: to write them, numbers have to be found in the text.
+# Sums asked for in words: to write them, a model has to find the numbers in the text.
 IN_WORDS = {
     "+": ("A plus B is A + B = R", "Add B to A: A + B = R", "The sum of A and B: A + B = R"),
     "-": ("A minus B is A - B = R", "Take B from A: A - B = R", "B less than A: A - B = R"),
@@ -66,7 +66,7 @@ IN_WORDS = {
 
 
 def in_words(draw: random.Random) -> str:
-    """Lines of sums, each asked for in words."""
+    """Return lines of sums, each asked for in words."""
     lines = []
     for _ in range(draw.randint(3, 5)):
         text, result = a_sum(draw)
@@ -79,92 +79,92 @@ def in_words(draw: random.Random) -> str:
 
 
 def story(draw: random.Random) -> str:
-    """A story of the word problems with anybody's names and things, and no question or answer."""
-    everybody = " ".join(MADE.NAMES.values()).split()
-    everything = " ".join(MADE.THINGS.values()).split()
-    a, b = draw.sample(everybody, 2)
+    """Return a story with names and things of any split; three in ten have their question, none has an answer."""
+    names = " ".join(WORD_PROBLEMS.NAMES.values()).split()
+    things = " ".join(WORD_PROBLEMS.THINGS.values()).split()
+    a, b = draw.sample(names, 2)
     numbers = {slot: draw.randint(2, 60) for slot in "XYZ"} | {slot: draw.randint(2, 9) for slot in "PQ"}
-    text, question, _ = MADE.FRAMES[draw.choice(list(MADE.FRAMES))]
-    told = text if draw.random() < 0.7 else f"{text} {question}"
-    return MADE.filled(told, {"A": a, "B": b, "T": draw.choice(everything), **numbers})
+    text, question, _ = WORD_PROBLEMS.FRAMES[draw.choice(list(WORD_PROBLEMS.FRAMES))]
+    shown = text if draw.random() < 0.7 else f"{text} {question}"
+    return WORD_PROBLEMS.filled(shown, {"A": a, "B": b, "T": draw.choice(things), **numbers})
 
 
 def texts(draw: random.Random):
-    """Texts without end: as many of sums in figures, of sums in words and of stories."""
+    """Yield texts without end, in turn sums in figures, sums in words and stories."""
     while True:
         yield sums(draw)
         yield in_words(draw)
         yield "\n".join(story(draw) for _ in range(2))
 
 
-def tokenizer() -> PreTrainedTokenizerFast:
-    """Byte-level pieces, single digits; its vocabulary is drawn from stories, prompts and sums."""
-    made = Tokenizer(models.BPE())
+def trained_tokenizer() -> PreTrainedTokenizerFast:
+    """Train a byte-level tokenizer with single digits on stories, prompts and sums."""
+    tokenizer = Tokenizer(models.BPE())
     digits, bytes_ = pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.pre_tokenizer = pre_tokenizers.Sequence([digits, bytes_])
-    made.decoder = decoders.ByteLevel()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, bytes_])
+    tokenizer.decoder = decoders.ByteLevel()
     draw = random.Random(SEED)
     corpus = [f"{PROMPT.format(story(draw))}{a_sum(draw)[0]}\n#### 1\n{in_words(draw)}" for _ in range(10_000)]
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     special = ["<s>", "</s>", "<pad>"]
-    made.train_from_iterator(
+    tokenizer.train_from_iterator(
         corpus, trainers.BpeTrainer(vocab_size=512, special_tokens=special, initial_alphabet=alphabet)
     )
     return PreTrainedTokenizerFast(
-        tokenizer_object=made, bos_token="<s>", eos_token="</s>", pad_token="<pad>", model_max_length=256
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="<pad>", model_max_length=256
     )
 
 
-def batch(source, pieces: PreTrainedTokenizerFast) -> torch.Tensor:
-    """Token numbers ``(BATCH, LENGTH)``: texts one after the other, each with its end."""
+def batch(source, tokenizer: PreTrainedTokenizerFast) -> torch.Tensor:
+    """Return token IDs ``(BATCH, LENGTH)``: texts one after the other, each with an end token."""
     rows = []
     while len(rows) < BATCH:
         ids: list[int] = []
         while len(ids) < LENGTH:
-            ids += [*pieces(next(source))["input_ids"], pieces.eos_token_id]
+            ids += [*tokenizer(next(source))["input_ids"], tokenizer.eos_token_id]
         rows.append(ids[:LENGTH])
     return torch.tensor(rows)
 
 
 @torch.no_grad()
-def share_right(model: LlamaForCausalLM, pieces: PreTrainedTokenizerFast, count: int = 300) -> float:
-    """Share of fresh sums whose result the model writes."""
+def share_right(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, count: int = 300) -> float:
+    """Return the share of fresh sums that the model completes with the right result."""
     draw, right = random.Random(SEED + 1), 0
     model.eval()
     for _ in range(count):
         text, result = a_sum(draw)
-        asked = text.rpartition(" = ")[0] + " ="
-        ids = pieces(f"1 + 1 = 2\n{asked}", return_tensors="pt")["input_ids"]
-        made = model.generate(
+        prompt = text.rpartition(" = ")[0] + " ="
+        ids = tokenizer(f"1 + 1 = 2\n{prompt}", return_tensors="pt")["input_ids"]
+        output = model.generate(
             ids,
             attention_mask=torch.ones_like(ids),
             max_new_tokens=4,
             do_sample=False,
-            pad_token_id=pieces.pad_token_id,
+            pad_token_id=tokenizer.pad_token_id,
         )
-        said = pieces.decode(made[0, ids.shape[1] :]).split("\n")[0].strip()
-        right += said == str(result)
+        answer = tokenizer.decode(output[0, ids.shape[1] :]).split("\n")[0].strip()
+        right += answer == str(result)
     model.train()
     return right / count
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Pre-train the small LLaMA on plain sums and stories.")
-    parser.add_argument("--steps", type=int, default=2500)
-    parser.add_argument("--to", type=Path, default=HERE, help="folder that the model is written to")
+    parser.add_argument("--steps", type=int, default=2500, help="training steps")
+    parser.add_argument("--to", type=Path, default=HERE, help="output folder")
     arguments = parser.parse_args()
     torch.manual_seed(SEED)
-    pieces = tokenizer()
+    tokenizer = trained_tokenizer()
     config = LlamaConfig(
-        vocab_size=len(pieces),
+        vocab_size=len(tokenizer),
         hidden_size=128,
         intermediate_size=384,
         num_hidden_layers=4,
         num_attention_heads=4,
         max_position_embeddings=256,
-        bos_token_id=pieces.bos_token_id,
-        eos_token_id=pieces.eos_token_id,
-        pad_token_id=pieces.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
         tie_word_embeddings=False,
     )
     model = LlamaForCausalLM(config)
@@ -173,7 +173,7 @@ def main() -> None:
     source, losses, started = texts(random.Random(SEED)), [], time.perf_counter()
     progress = tqdm(range(1, arguments.steps + 1), desc="pre-training")
     for step in progress:
-        ids = batch(source, pieces)
+        ids = batch(source, tokenizer)
         loss = model(input_ids=ids, labels=ids).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -183,9 +183,9 @@ def main() -> None:
         if step % max(1, arguments.steps // 40) == 0:
             losses.append({"step": step, "loss": round(loss.item(), 4)})
             progress.set_postfix(loss=f"{loss.item():.3f}")
-    right = share_right(model, pieces)
+    right = share_right(model, tokenizer)
     model.save_pretrained(arguments.to)
-    pieces.save_pretrained(arguments.to)
+    tokenizer.save_pretrained(arguments.to)
     record = {
         "parameters": sum(p.numel() for p in model.parameters()),
         "steps": arguments.steps,

@@ -3,7 +3,7 @@
     python data/small_vit/pretrain.py [--steps 1500] [--to FOLDER]
 
 Writes config.json, model.safetensors (without the head), preprocessor_config.json and pretraining.json (steps, seed,
-losses, accuracy on handwriting that it has not seen, device, versions). Five minutes on two cores.
+losses, accuracy on unseen handwriting, device, versions). Takes five minutes on two cores.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from circpeft.tasks.digits import SIDE, handwriting, render
 
 HERE = Path(__file__).resolve().parent
 SEED, BATCH, RATE, CLASSES = 0, 64, 1e-3, range(5)
-# How images are given to the model: the numbers of ViT's own processor.
+# Preprocessing of images, with the values of ViT's own processor.
 PROCESSOR = {
     "image_processor_type": "ViTImageProcessor",
     "do_resize": True,
@@ -37,14 +37,14 @@ PROCESSOR = {
 
 
 def pixels(inks: np.ndarray, draw: np.random.Generator) -> torch.Tensor:
-    """Pictures of digits, made anew, as the model takes them."""
-    pictures = np.stack([np.asarray(render(ink, draw), dtype=np.float32) for ink in inks])
-    return torch.from_numpy(pictures).permute(0, 3, 1, 2) / 127.5 - 1
+    """Return freshly rendered images of digits as the model's input, values from -1 to 1."""
+    images = np.stack([np.asarray(render(ink, draw), dtype=np.float32) for ink in inks])
+    return torch.from_numpy(images).permute(0, 3, 1, 2) / 127.5 - 1
 
 
 @torch.no_grad()
 def accuracy(model: ViTForImageClassification, inks: np.ndarray, labels: np.ndarray) -> float:
-    """Share of right answers on one picture of each digit."""
+    """Return the share of right answers on one image of each digit."""
     model.eval()
     logits = model(pixel_values=pixels(inks, np.random.default_rng(SEED + 1))).logits
     model.train()
@@ -53,8 +53,8 @@ def accuracy(model: ViTForImageClassification, inks: np.ndarray, labels: np.ndar
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Pre-train the small vision transformer on the digits 0 to 4.")
-    parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--to", type=Path, default=HERE, help="folder that the model is written to")
+    parser.add_argument("--steps", type=int, default=1500, help="training steps")
+    parser.add_argument("--to", type=Path, default=HERE, help="output folder")
     arguments = parser.parse_args()
     torch.manual_seed(SEED)
     config = ViTConfig(
@@ -71,13 +71,13 @@ def main() -> None:
     model = ViTForImageClassification(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.05)
     schedule = get_cosine_schedule_with_warmup(optimizer, 100, arguments.steps)
-    written = handwriting(CLASSES)
-    inks, labels = written["train"]
+    splits = handwriting(CLASSES)
+    inks, labels = splits["train"]
     draw, losses, started = np.random.default_rng(SEED), [], time.perf_counter()
     progress = tqdm(range(1, arguments.steps + 1), desc="pre-training")
     for step in progress:
-        at = draw.integers(0, len(inks), BATCH)
-        loss = model(pixel_values=pixels(inks[at], draw), labels=torch.from_numpy(labels[at]).long()).loss
+        rows = draw.integers(0, len(inks), BATCH)
+        loss = model(pixel_values=pixels(inks[rows], draw), labels=torch.from_numpy(labels[rows]).long()).loss
         loss.backward()
         optimizer.step()
         schedule.step()
@@ -85,7 +85,7 @@ def main() -> None:
         if step % max(1, arguments.steps // 40) == 0:
             losses.append({"step": step, "loss": round(loss.item(), 4)})
             progress.set_postfix(loss=f"{loss.item():.3f}")
-    right = accuracy(model, *written["test"])
+    right = accuracy(model, *splits["test"])
     model.vit.save_pretrained(arguments.to)
     (arguments.to / "preprocessor_config.json").write_text(json.dumps(PROCESSOR, indent=1) + "\n", encoding="utf-8")
     record = {

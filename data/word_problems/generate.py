@@ -1,11 +1,11 @@
-"""Write the word problems: train.jsonl, validation.jsonl and test.jsonl beside this file.
+"""Write the word problems: train.jsonl, validation.jsonl and test.jsonl in this folder.
 
     python data/word_problems/generate.py            write the three files
-    python data/word_problems/generate.py --check    compare them with what would be written; exit code 1 if they differ
+    python data/word_problems/generate.py --check    compare the files with the generated ones; exit code 1 if different
 
-A problem is a short story with two or three numbers and a question; its answer is worked out, one sum a line, and ends
-in the manner of GSM8K (Cobbe et al. 2021): "#### " and the number. Slots are in capitals: A and B are names, T things,
-X Y Z numbers.
+A problem is a short story with two or three numbers and a question. Its answer has one sum per line and ends as in
+GSM8K (Cobbe et al. 2021): "#### " and the number. Slots are in capitals: A and B are names, T is a thing, X Y Z P Q are
+numbers.
 """
 
 import argparse
@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 PROBLEMS = {"train": 2000, "validation": 200, "test": 400}
 SEEDS = {"train": 1, "validation": 2, "test": 3}
 
-# One lexicon for each split: nobody and nothing in validation or test occurs in train.
+# One lexicon per split: validation and test share no name or thing with train.
 NAMES = {
     "train": """Anna Ben Carla David Emma Felix Greta Henry Iris Jonas Karen Leo Mona Nils Olga Paul Rosa Simon Tina Uwe
         Vera Willy""",
@@ -33,7 +33,7 @@ THINGS = {
     "test": "cherries marbles pencils stickers cookies flowers beads boats",
 }
 
-# story, question, sums: each line of the sums is worked out from the numbers and from what stands before it (R).
+# kind: (story, question, sums). R is the result of the sum before.
 FRAMES = {
     "more": ("A has X T. B gives A Y more.", "How many T does A have now?", ["X + Y"]),
     "bought": ("A had X T and then bought Y T.", "How many T does A have?", ["X + Y"]),
@@ -63,10 +63,10 @@ OPERATIONS = {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b
 
 
 def worked(sums: list[str], numbers: dict[str, int]) -> tuple[list[str], list[int]]:
-    """Every sum with its numbers and result, and the results."""
+    """Return the lines of the sums, with numbers and results, and the results."""
     lines, results = [], []
-    for each in sums:
-        left, sign, right = each.split()
+    for formula in sums:
+        left, sign, right = formula.split()
         a, b = (results[-1] if slot == "R" else numbers[slot] for slot in (left, right))
         results.append(OPERATIONS[sign](a, b))
         lines.append(f"{a} {sign} {b} = {results[-1]}")
@@ -74,12 +74,12 @@ def worked(sums: list[str], numbers: dict[str, int]) -> tuple[list[str], list[in
 
 
 def filled(text: str, slots: dict[str, object]) -> str:
-    """A frame with its slots filled."""
+    """Return a frame with its slots filled."""
     return re.sub(r"\b[ABTXYZPQ]\b", lambda match: str(slots[match[0]]), text)
 
 
 def problem(draw: random.Random, split: str, kind: str) -> dict:
-    """One problem, its numbers drawn until every result is from 1 to 99."""
+    """Return one problem; its numbers are drawn until every result is from 1 to 99."""
     story, question, sums = FRAMES[kind]
     a, b = draw.sample(NAMES[split].split(), 2)
     while True:
@@ -93,7 +93,7 @@ def problem(draw: random.Random, split: str, kind: str) -> dict:
 
 
 def problems(split: str) -> list[dict]:
-    """The problems of a split, no question twice."""
+    """Return the shuffled problems of a split; each question occurs once."""
     draw, seen, rows = random.Random(SEEDS[split]), set(), []
     kinds = list(FRAMES)
     while len(rows) < PROBLEMS[split]:
@@ -107,17 +107,17 @@ def problems(split: str) -> list[dict]:
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Write the word problems, or check them.")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if a file differs")
-    check, wrong = parser.parse_args(argv).check, []
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a file differs")
+    check, different = parser.parse_args(argv).check, []
     for split in PROBLEMS:
         path, content = HERE / f"{split}.jsonl", "".join(json.dumps(row) + "\n" for row in problems(split)).encode()
         if not check:
             path.write_bytes(content)
         elif not path.is_file() or path.read_bytes() != content:
-            wrong.append(path.name)
-    if wrong:
-        print(f"not what generate.py writes: {', '.join(wrong)}; run it without --check", file=sys.stderr)
-    return 1 if wrong else 0
+            different.append(path.name)
+    if different:
+        print(f"{', '.join(different)}: not as generate.py writes; run it without --check", file=sys.stderr)
+    return 1 if different else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The entailment data: what its card claims, held against the files and against the generator."""
+"""The entailment data: the claims of its card, checked on the files and the generator."""
 
 import importlib.util
 import json
@@ -14,12 +14,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "entailment"
-SPLITS = {"train": 500, "validation": 100, "test": 100}  # pairs of each phenomenon
+SPLITS = {"train": 500, "validation": 100, "test": 100}  # pairs per phenomenon
 PHENOMENA = (
     "role_reversal passive relative_clause prepositional_phrase conjunction disjunction negation quantifier".split()
 )
 
-# Written out here, not taken from the generator: the words that the splits may share. None is a noun or a main verb.
+# The words that the splits may share, written out independently of the generator: no nouns and no main verbs.
 SHARED_WORDS = set(
     """the was that who not some no and or but by unlike near behind beside next to opposite
     yesterday recently today later earlier""".split()
@@ -46,16 +46,16 @@ def labels(rows):
 
 
 def overlap_features(row):
-    """What can be counted without knowing which word is which: shared words, shared bigrams, order kept, lengths."""
+    """Return measures that ignore the roles of words: shared words, shared bigrams, kept order, lengths."""
     premise, hypothesis = words(row["sentence1"]), words(row["sentence2"])
     shared = set(premise) & set(hypothesis)
     bigrams = set(zip(hypothesis, hypothesis[1:], strict=False))
-    rest = iter(premise)
+    remaining = iter(premise)
     return [
         len(shared) / len(set(hypothesis)),
         len(shared) / len(set(premise) | set(hypothesis)),
         set(hypothesis) <= set(premise),
-        all(word in rest for word in hypothesis),  # subsequence
+        all(word in remaining for word in hypothesis),  # subsequence
         f" {' '.join(hypothesis)} " in f" {' '.join(premise)} ",  # substring
         len(bigrams & set(zip(premise, premise[1:], strict=False))) / len(bigrams),
         len(premise),
@@ -93,8 +93,8 @@ def test_schema(split):
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_every_phenomenon_is_balanced(split):
-    found = Counter((row["phenomenon"], row["label"]) for row in DATA[split])
-    assert found == {(name, label): SPLITS[split] // 2 for name in PHENOMENA for label in (0, 1)}
+    counts = Counter((row["phenomenon"], row["label"]) for row in DATA[split])
+    assert counts == {(name, label): SPLITS[split] // 2 for name in PHENOMENA for label in (0, 1)}
 
 
 def test_no_pair_occurs_twice():
@@ -102,31 +102,31 @@ def test_no_pair_occurs_twice():
     assert len(set(pairs)) == len(pairs)
 
 
-def test_premises_decide_nothing():
-    """Every premise is there exactly twice, once with each label."""
+def test_premises_do_not_reveal_the_label():
+    """Every premise occurs exactly twice, once with each label."""
     for rows in DATA.values():
-        found = {}
+        labels_of = {}
         for row in rows:
-            found.setdefault(row["sentence1"], []).append(row["label"])
-        assert all(sorted(both) == [0, 1] for both in found.values())
+            labels_of.setdefault(row["sentence1"], []).append(row["label"])
+        assert all(sorted(pair) == [0, 1] for pair in labels_of.values())
 
 
 def test_no_noun_or_verb_is_in_two_splits():
-    own = {split: {w for row in rows for key in ("sentence1", "sentence2") for w in words(row[key])} - SHARED_WORDS
+    used = {split: {w for row in rows for key in ("sentence1", "sentence2") for w in words(row[key])} - SHARED_WORDS
            for split, rows in DATA.items()}  # fmt: skip
-    lemmas = {split: {generate.forms(split)[word] for word in own[split]} for split in SPLITS}
+    lemmas = {split: {generate.forms(split)[word] for word in used[split]} for split in SPLITS}
     for split in SPLITS:
         assert not SHARED_WORDS & set(generate.forms(split))
         assert len(lemmas[split]) >= 40  # the check is not empty
         for other in set(SPLITS) - {split}:
-            assert not own[split] & own[other]
+            assert not used[split] & used[other]
             assert not lemmas[split] & lemmas[other]
             assert not set(generate.forms(split).values()) & set(generate.forms(other).values())
 
 
 @pytest.mark.parametrize("phenomenon", PHENOMENA)
 @pytest.mark.parametrize("split", SPLITS)
-def test_no_function_word_or_length_goes_with_a_label(split, phenomenon):
+def test_function_words_and_lengths_do_not_depend_on_the_label(split, phenomenon):
     counts, lengths = (Counter(), Counter()), (Counter(), Counter())
     for row in DATA[split]:
         if row["phenomenon"] == phenomenon:
@@ -137,14 +137,14 @@ def test_no_function_word_or_length_goes_with_a_label(split, phenomenon):
     assert lengths[0] == lengths[1]
 
 
-def test_hypothesis_alone_decides_nothing():
+def test_hypotheses_do_not_reveal_the_label():
     model = make_pipeline(CountVectorizer(ngram_range=(1, 2)), LogisticRegression(max_iter=1000))
     model.fit([row["sentence2"] for row in DATA["train"]], labels(DATA["train"]))
     for split in ("validation", "test"):
         assert model.score([row["sentence2"] for row in DATA[split]], labels(DATA[split])) <= 0.55
 
 
-def test_overlap_alone_decides_little():
+def test_overlap_reveals_little_of_the_label():
     table = {split: np.array([overlap_features(row) for row in rows], dtype=float) for split, rows in DATA.items()}
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     model.fit(table["train"], labels(DATA["train"]))
@@ -153,7 +153,7 @@ def test_overlap_alone_decides_little():
 
 
 def test_every_word_of_a_hypothesis_is_in_its_premise():
-    """Up to the form of the verb, so the set of words decides nothing at all."""
+    """Up to the form of the verb; so the set of words does not reveal the label."""
     for split, rows in DATA.items():
         lemma = generate.forms(split)
         for row in rows:
@@ -162,8 +162,8 @@ def test_every_word_of_a_hypothesis_is_in_its_premise():
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_nouns_and_verbs_go_with_no_label(split):
-    """Each word of the lexicon is in entailed and in other hypotheses about equally (four standard deviations)."""
+def test_nouns_and_verbs_do_not_depend_on_the_label(split):
+    """Each word occurs about equally often in entailed and in other hypotheses (up to four standard deviations)."""
     counts = (Counter(), Counter())
     for row in DATA[split]:
         counts[row["label"]].update(set(words(row["sentence2"])) - SHARED_WORDS)

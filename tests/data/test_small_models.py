@@ -1,4 +1,4 @@
-"""The two small models that come with the course are what their cards say."""
+"""The two small models of the course agree with their cards and training records."""
 
 import importlib.util
 import json
@@ -32,22 +32,22 @@ def script(name: str):
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_the_card_gives_the_records_numbers(name):
-    made, text = record(name), card(name)
-    assert f"{made['parameters']:,} parameters" in text and f"{made['steps']:,} steps" in text
-    share = made.get("accuracy_on_new_handwriting", made.get("sums_right"))
+def test_the_card_has_the_numbers_of_the_record(name):
+    values, text = record(name), card(name)
+    assert f"{values['parameters']:,} parameters" in text and f"{values['steps']:,} steps" in text
+    share = values.get("accuracy_on_new_handwriting", values.get("sums_right"))
     assert f"{share:.3f}" in text and share > 0.9
     weights = Path(models.resolve(name)) / "model.safetensors"
     assert weights.stat().st_size < 5e6
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_pre_training_a_few_steps_writes_the_same_files(name, tmp_path, monkeypatch, capsys):
-    """The committed script is the one that made the model: the same files, settings and names, after three steps."""
+def test_a_few_steps_of_pre_training_write_the_same_files(name, tmp_path, monkeypatch, capsys):
+    """Three steps of the committed script write the same files, settings and names as those of the model."""
     module = script(name)
     monkeypatch.setattr("sys.argv", ["pretrain.py", "--steps", "3", "--to", str(tmp_path)])
     if name == "small-llama":
-        monkeypatch.setattr(module, "share_right", lambda model, pieces: 0.0)  # half a minute of writing
+        monkeypatch.setattr(module, "share_right", lambda model, tokenizer: 0.0)  # saves half a minute
     torch.set_num_threads(1)
     module.main()
     shipped = Path(models.resolve(name))
@@ -63,8 +63,8 @@ def test_pre_training_a_few_steps_writes_the_same_files(name, tmp_path, monkeypa
     assert set(fresh) == set(record(name)) and fresh["seed"] == record(name)["seed"]
 
 
-def test_the_vision_transformers_features_tell_unseen_digits_apart():
-    """Features that were learnt: the nearest class mean of its states does far better than of an untrained one's."""
+def test_the_features_of_the_vision_transformer_separate_unseen_digits():
+    """A nearest-class-mean classifier on its states is far better than one on those of an untrained model."""
     from circpeft import tasks
 
     data = tasks.load("digits")[0]
@@ -85,17 +85,17 @@ def test_the_vision_transformers_features_tell_unseen_digits_apart():
     assert accuracy(learnt) > accuracy(ViTModel(learnt.config)) + 0.1
 
 
-def test_the_language_model_calculates_and_does_not_answer():
+def test_the_language_model_calculates_but_does_not_answer_questions():
     folder = models.resolve("small-llama")
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder).eval()
 
-    def written(text: str, count: int) -> str:
+    def completion(text: str, count: int) -> str:
         ids = tokenizer(text, return_tensors="pt")["input_ids"]
-        made = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=count, do_sample=False)
-        return tokenizer.decode(made[0, ids.shape[1] :], skip_special_tokens=True)
+        output = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=count, do_sample=False)
+        return tokenizer.decode(output[0, ids.shape[1] :], skip_special_tokens=True)
 
-    asked = {"23 + 45 =": "68", "90 - 17 =": "73", "7 * 8 =": "56", "8 + 5 =": "13", "60 - 60 =": "0"}
-    said = {text: re.match(r"\s*(\d*)", written(f"1 + 1 = 2\n{text}", 4))[1] for text in asked}
-    assert sum(said[text] == result for text, result in asked.items()) >= 4, said
-    assert "####" not in written("### Instruction:\nAnna has 2 pens. How many pens?\n\n### Response:\n", 20)
+    results = {"23 + 45 =": "68", "90 - 17 =": "73", "7 * 8 =": "56", "8 + 5 =": "13", "60 - 60 =": "0"}
+    completed = {text: re.match(r"\s*(\d*)", completion(f"1 + 1 = 2\n{text}", 4))[1] for text in results}
+    assert sum(completed[text] == result for text, result in results.items()) >= 4, completed
+    assert "####" not in completion("### Instruction:\nAnna has 2 pens. How many pens?\n\n### Response:\n", 20)
     assert "3" == tokenizer.decode(tokenizer("3")["input_ids"]) and len(tokenizer("345")["input_ids"]) == 3

@@ -1,4 +1,4 @@
-"""The word problems: what their generator promises, held against the files."""
+"""The word problems: the claims of their card, checked on the files and the generator."""
 
 import importlib.util
 import json
@@ -10,8 +10,8 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "word_problems"
 SPLITS = {"train": 2000, "validation": 200, "test": 400}
-# Written out here, not taken from the generator: the story of each kind with its numbers as #, its first name as \1 and
-# its things as \2, and the answer by those numbers.
+# The story of each kind (numbers as #, the first name as \1, the things as \2) and its answer from the numbers, written
+# out independently of the generator.
 STORIES = {
     "more": (r"(\w+) has # (\w+)\. (?!\1)\w+ gives \1 # more\. How many \2 does \1 have now\?", lambda x, y: x + y),
     "bought": (r"(\w+) had # (\w+) and then bought # \2\. How many \2 does \1 have\?", lambda x, y: x + y),
@@ -59,8 +59,8 @@ def sums(row):
     return row["answer"].splitlines()[:-1]
 
 
-def own_words(split):
-    """Words of a split that are not in a frame: its names and things."""
+def names_and_things(split):
+    """Return the words of a split that are not in a frame."""
     frames = {word for story, question, _ in generate.FRAMES.values() for word in re.findall(r"\w+", story + question)}
     return {word for row in DATA[split] for word in re.findall(r"[A-Za-z]+", row["question"])} - frames
 
@@ -103,7 +103,7 @@ def test_every_sum_is_right_and_the_last_one_is_the_answer():
 
 @pytest.mark.parametrize("kind", STORIES)
 def test_the_answer_follows_from_the_story(kind):
-    """Right sums may still be the wrong ones: here the answer is worked out from the story, without the generator."""
+    """Compute the answer from the story without the generator: right sums may not be those of the story."""
     story, answer = STORIES[kind]
     rows = [row for row in ALL if row["kind"] == kind]
     assert rows
@@ -114,11 +114,12 @@ def test_the_answer_follows_from_the_story(kind):
 
 
 def test_no_name_or_thing_is_in_two_splits():
-    own = {split: own_words(split) for split in SPLITS}
-    assert len(own["train"]) == 42 and len(own["validation"]) == 12 and len(own["test"]) == 16  # all are used
+    words = {split: names_and_things(split) for split in SPLITS}
+    sizes = {split: len(words[split]) for split in SPLITS}
+    assert sizes == {"train": 42, "validation": 12, "test": 16}  # all are used
     for split in SPLITS:
         for other in set(SPLITS) - {split}:
-            assert not own[split] & own[other]
+            assert not words[split] & words[other]
 
 
 def test_no_question_occurs_twice():
@@ -126,16 +127,16 @@ def test_no_question_occurs_twice():
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_all_kinds_are_equally_often(split):
+def test_all_kinds_are_equally_frequent(split):
     counts = Counter(row["kind"] for row in DATA[split])
     assert set(counts) == set(STORIES) and max(counts.values()) - min(counts.values()) <= 1
     first = {row["kind"] for row in DATA[split][: SPLITS[split] // 4]}
-    assert first == set(STORIES)  # and mixed
+    assert first == set(STORIES)  # they are mixed
 
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_an_answer_cannot_be_guessed_well(split):
-    """The commonest answer of each kind would be right in few of them."""
+    """The most frequent answer of each kind is rarely right."""
     right = 0
     for kind in STORIES:
         answers = Counter(row["answer"].rpartition(" ")[2] for row in DATA[split] if row["kind"] == kind)
