@@ -50,13 +50,13 @@ def read(file: BinaryIO, place: str) -> Dataset:
     return _table(rows, [f"row {number} of {place!r}" for number in range(len(rows))])
 
 
-def joined(files: list[tuple[str, bytes]]) -> Dataset:
+def join(files: list[tuple[str, bytes]]) -> Dataset:
     """The rows of files that hold one object each: what each is called in errors, and its bytes.
 
     Raises: ValueError for no file, a file that is not UTF-8 or that holds nothing or more than one value, and what
     `read` refuses of a row.
 
-    >>> joined([("1.json", b'{"problem": "1+1"}'), ("2.json", b'{"problem": "1+2"}')])["problem"][:]
+    >>> join([("1.json", b'{"problem": "1+1"}'), ("2.json", b'{"problem": "1+2"}')])["problem"][:]
     ['1+1', '1+2']
     """
     rows = []

@@ -1,82 +1,79 @@
-"""Files of a split: which split a file is of, and whether all that it was cut into are there."""
+"""Files of a split: the split that a file's name stands for, and completeness of the files that a split is cut into."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
-from . import tables
-from .saved_datasets import ABOUT
-from .split_names import SPLIT_OF, SPLITS
+from .file_formats import DESCRIPTIONS, is_data, stem_and_ending, table_format
+from .split_names import SPLITS, split_named
 
-# Data in a form that is not read. A text file is data where it has the name of a split.
-NOT_READ = (".txt", ".arrow", ".feather", ".xlsx", ".xls", ".gz", ".zip", ".bz2", ".xz", ".zst")
-# How the hub names the files that it cuts a split into, if they do not stand in a folder of its name, as 0000.parquet.
+# How the hub names the files that it cuts a split into; in a folder named after the split it may use 0000.parquet.
 SHARD = re.compile(r"(.+?)-(\d{5})-of-(\d{5})(?:-[0-9a-f]{16})?")
 
 
-def form(path: Path) -> str | None:
-    """The form of a table by its ending, see `tables.READERS`."""
-    return tables.READERS.get(tables.named(path)[1])
+def split_of_table(path: Path) -> str | None:
+    """Return the split of a table by its name; None for another name, or for a file that is not read as a table.
 
-
-def is_data(path: Path) -> bool:
-    """Whether a file is data by its ending, read or not."""
-    return form(path) is not None or path.suffix.lower() in NOT_READ
-
-
-def split_of(path: Path) -> str | None:
-    """The split of a table that lies beside others, by its name."""
-    return SPLIT_OF.get(_stem(path)) if form(path) and not _number(path) else None
-
-
-def parts(folder: Path) -> list[Path]:
-    """The files of a folder of a split where all are numbered, or cut and named as the hub does, after the split."""
-    data = [path for path in sorted(folder.iterdir()) if is_data(path) and path.name not in ABOUT]
-    split = SPLIT_OF.get(folder.name.lower())
-    cut = all(SHARD.fullmatch(tables.named(path)[0]) and split_of(path) == split for path in data)
-    return data if cut or all(map(_number, data)) else []
-
-
-def whole(folder: Path, split: str, paths: list[Path]) -> list[Path]:
-    """The files of a split in their order.
-
-    Raises: ValueError for more than one source, or a missing file of one that is cut.
+    >>> split_of_table(Path("dev-00000-of-00002.parquet")), split_of_table(Path("scores.csv"))
+    ('validation', None)
     """
-    cuts = [_cut(folder, path) for path in paths]
-    sources = {source for source, _ in cuts}
-    numbers = [number for _, number in cuts if number is not None]
+    return split_named(_split_name(path)) if table_format(path) and not _shard_number(path) else None
+
+
+def shards(folder: Path, files: Sequence[Path]) -> list[Path]:
+    """Return the data files in a folder named after a split, if all of them are shards of that split.
+
+    Shards are numbered (0000.parquet), or named as the hub does (train-00000-of-00002.parquet). If any file that looks
+    like data is not a shard, the result is empty.
+    """
+    data = [path for path in files if is_data(path) and path.name not in DESCRIPTIONS]
+    split = split_named(folder.name)
+    named = all(SHARD.fullmatch(stem_and_ending(path)[0]) and split_of_table(path) == split for path in data)
+    return data if named or all(map(_shard_number, data)) else []
+
+
+def in_order(folder: Path, split: str, paths: list[Path]) -> list[Path]:
+    """Return the files of a split in the order of their numbers.
+
+    Raises: ValueError for files from more than one source, and for a missing shard.
+    """
+    sources_and_numbers = [_source_and_number(folder, path) for path in paths]
+    sources = {source for source, _ in sources_and_numbers}
+    numbers = [number for _, number in sources_and_numbers if number is not None]
     if len(sources) > 1 or len(set(numbers)) < len(numbers):
-        by_name = sorted(paths, key=lambda path: SPLITS[split].index(_stem(path)))
+        by_name = sorted(paths, key=lambda path: SPLITS[split].index(_split_name(path)))
         names = ", ".join(str(path.relative_to(folder)) for path in by_name[:8])
         raise ValueError(f"data_dir {str(folder)!r} has several files for {split}: {names}; keep one")
     if not numbers:
         return paths
     pattern, total = sources.pop()
     total = total or max(numbers) + 1
-    if lost := sorted(set(range(total)) - set(numbers)):
+    if missing := sorted(set(range(total)) - set(numbers)):
         raise ValueError(
-            f"data_dir {str(folder)!r} lacks {pattern.format(lost[0])}: {split} has {len(numbers)} of its {total} files"
+            f"data_dir {str(folder)!r} lacks {pattern.format(missing[0])}: it has {len(numbers)} of the {total} files "
+            f"of {split}; add the missing ones"
         )
     return [path for _, path in sorted(zip(numbers, paths, strict=True))]
 
 
-def _cut(folder: Path, path: Path) -> tuple[tuple[str, int], int | None]:
-    """What a file is a part of, as a pattern of names and how many there are (0: not known), and its number there."""
-    stem, ending = tables.named(path)
-    place = path.relative_to(folder).as_posix().removesuffix(path.name)
-    if cut := SHARD.fullmatch(stem):
-        return (f"{place}{cut[1]}-{{:05}}-of-{cut[3]}{ending}", int(cut[3])), int(cut[2])
-    if digits := _number(path):
-        return (f"{place}{{:0{len(digits)}}}{ending}", 0), int(digits)
+def _source_and_number(folder: Path, path: Path) -> tuple[tuple[str, int], int | None]:
+    """Return the pattern of a shard's name with the number of shards (0: unknown), and the number of this shard."""
+    stem, ending = stem_and_ending(path)
+    prefix = path.relative_to(folder).as_posix().removesuffix(path.name)
+    if shard := SHARD.fullmatch(stem):
+        return (f"{prefix}{shard[1]}-{{:05}}-of-{shard[3]}{ending}", int(shard[3])), int(shard[2])
+    if digits := _shard_number(path):
+        return (f"{prefix}{{:0{len(digits)}}}{ending}", 0), int(digits)
     return (path.name, 0), None
 
 
-def _number(path: Path) -> str | None:
-    """The digits that are a parquet file's whole name."""
-    stem, ending = tables.named(path)
+def _shard_number(path: Path) -> str | None:
+    """Return the digits of a parquet file that is named by digits only."""
+    stem, ending = stem_and_ending(path)
     return stem if ending == ".parquet" and stem.isdecimal() else None
 
 
-def _stem(path: Path) -> str:
-    """What a file is named after, in small letters: for a numbered one, its folder."""
-    stem = path.parent.name if _number(path) else tables.named(path)[0]
-    return (cut[1] if (cut := SHARD.fullmatch(stem)) else stem).lower()
+def _split_name(path: Path) -> str:
+    """Return the part of a path that may name a split, in lower case; for a numbered file it is the folder's name."""
+    stem = path.parent.name if _shard_number(path) else stem_and_ending(path)[0]
+    return (shard[1] if (shard := SHARD.fullmatch(stem)) else stem).lower()

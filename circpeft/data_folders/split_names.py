@@ -1,4 +1,4 @@
-"""Names of splits, and what is called like one and is none: to be refused, or renamed."""
+"""Split names, and detection of near misses."""
 
 import re
 from collections.abc import Iterable
@@ -12,10 +12,19 @@ SPLITS = {
 SPLIT_OF = {name: split for split, names in SPLITS.items() for name in names}
 
 
-def alike(name: str, split: str) -> bool:
-    """Whether a name is, or has in it, one like the split's.
+def split_named(name: str) -> str | None:
+    """Return the split that a name stands for, whatever its capital letters; None for any other name.
 
-    >>> alike("in_domain_train", "train"), alike("testing", "test"), alike("notes", "test")
+    >>> split_named("Dev"), split_named("testing")
+    ('validation', None)
+    """
+    return SPLIT_OF.get(name.lower())
+
+
+def resembles(name: str, split: str) -> bool:
+    """Return whether a name is a split's, or contains a word similar to one.
+
+    >>> resembles("in_domain_train", "train"), resembles("testing", "test"), resembles("notes", "test")
     (True, True, False)
     """
     words = re.findall("[a-z]+", name.lower())
@@ -23,22 +32,22 @@ def alike(name: str, split: str) -> bool:
     return held_out or any(word.startswith(split) or get_close_matches(word, SPLITS[split], 1, 0.81) for word in words)
 
 
-def renamed(names: Iterable[str]) -> dict[str, str]:
-    """Names that are each the only one like a split's, and what to call them.
+def suggested_splits(names: Iterable[str]) -> dict[str, str]:
+    """Return the split that each name should be renamed to, where no other name resembles that split.
 
-    >>> renamed(["sst2_train", "sst2_dev", "test_a", "test_b", "notes"])
+    >>> suggested_splits(["sst2_train", "sst2_dev", "test_a", "test_b", "notes"])
     {'sst2_train': 'train', 'sst2_dev': 'validation'}
     """
     names = list(names)
-    like = {split: [name for name in names if alike(name, split)] for split in SPLITS}
-    once = {split: found[0] for split, found in like.items() if len(found) == 1}
-    return {name: split for split, name in once.items() if [*once.values()].count(name) == 1}
+    similar = {split: [name for name in names if resembles(name, split)] for split in SPLITS}
+    only = {split: candidates[0] for split, candidates in similar.items() if len(candidates) == 1}
+    return {name: split for split, name in only.items() if [*only.values()].count(name) == 1}
 
 
-def plain(name: str) -> str:
-    """A name by its small letters and digits alone: publishers' folders are called SST-2 and STS-B.
+def normalized(name: str) -> str:
+    """Return a name in lower case, with only its letters and digits: publishers write SST-2 and STS-B.
 
-    >>> plain("SST-2"), plain("rte")
+    >>> normalized("SST-2"), normalized("rte")
     ('sst2', 'rte')
     """
     return re.sub(r"[\W_]", "", name.lower())

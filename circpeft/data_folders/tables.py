@@ -13,22 +13,8 @@ from datasets import Dataset, concatenate_datasets
 from datasets.exceptions import DatasetGenerationError
 
 from . import delimited, json_rows
+from .file_formats import TABLE_FORMATS, stem_and_ending
 from .table_cache import cached, linked
-
-PLAIN = {".jsonl": "json", ".json": "json", ".csv": "csv", ".tsv": "tsv"}
-READERS = {**PLAIN, **{f"{ending}.gz": form for ending, form in PLAIN.items()}, ".parquet": "parquet"}
-ENDINGS = f"{', '.join(PLAIN)} (each also with .gz) or .parquet"  # of READERS, for errors
-
-
-def named(path: Path) -> tuple[str, str]:
-    """A file's name without its ending, and the ending in small letters, with .gz and what is before it.
-
-    >>> named(Path("data/Train.JSONL.gz")), named(Path("train.parquet"))
-    (('Train', '.jsonl.gz'), ('train', '.parquet'))
-    """
-    packed = path.suffix.lower() == ".gz"
-    inner = Path(path.stem) if packed else path
-    return inner.stem, inner.suffix.lower() + ".gz" * packed
 
 
 def read(paths: list[Path], texts: tuple[str, ...] = (), headerless: tuple[str, ...] = ()) -> Dataset:
@@ -56,7 +42,7 @@ def read(paths: list[Path], texts: tuple[str, ...] = (), headerless: tuple[str, 
 
 
 def _read(path: Path, texts: tuple[str, ...], headerless: tuple[str, ...]) -> Dataset:
-    form = READERS[named(path)[1]]
+    form = TABLE_FORMATS[stem_and_ending(path)[1]]
     if path.is_symlink() and not path.exists():
         raise FileNotFoundError(
             f"{str(path)!r} is a link to {str(path.readlink())!r}, where nothing is; put the file there or in its place"
@@ -88,7 +74,7 @@ def _parsed(path: Path, form: str, texts: tuple[str, ...], headerless: tuple[str
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
-    with gzip.open(path) if named(path)[1].endswith(".gz") else path.open("rb") as file:
+    with gzip.open(path) if stem_and_ending(path)[1].endswith(".gz") else path.open("rb") as file:
         yield file
 
 

@@ -4,8 +4,6 @@ from pathlib import Path
 
 from datasets import DatasetDict
 
-from ..data_folders import unused
-from ..data_folders.locate import names_of
 from ..suggest import nearest
 from . import embedded, glue, hub, images, instructions, splits
 from .images import ImageTask
@@ -47,9 +45,9 @@ def load(name: str, data_dir: str | Path = "", max_train: int = 0) -> tuple[Data
     >>> len(data["train"]), how
     (10, 'test: as published')
     """
-    task = get(name)
+    task, unused = get(name), []
     if data_dir:
-        raw = task.read_folder(data_dir)
+        raw, unused = task.read_with_unused(data_dir)
     elif task.hub:
         raw = instructions.used(task, hub.load_published(*task.hub))
     else:
@@ -61,9 +59,8 @@ def load(name: str, data_dir: str | Path = "", max_train: int = 0) -> tuple[Data
     if not data_dir and (share := getattr(task, "share", 1.0)) < 1:
         how += f"; of the published rows {share:.1%} are used, drawn at random"
     left_out = [split for split in raw if split not in splits.SPLITS]
-    left_out += unused(data_dir, names_of(task.name, task.hub)) if data_dir else []
-    if left_out:
-        how += f"; not used: {', '.join(left_out)}"
+    if left_out or unused:
+        how += f"; not used: {', '.join([*left_out, *unused])}"
     data["train"] = splits.first_rows(data["train"], max_train)
     return data, how
 

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow
 from datasets import Dataset, DatasetDict, Image, Value
 
-from ..data_folders import image_folders, image_hints, image_metadata, read_folder
-from ..data_folders.locate import names_of
+from ..data_folders import TaskOptions, read_with_unused
 from . import image_labels, pictures, splits, text_labels
+from .folder_names import folder_names, names_of_others
 from .text import METRICS
 
 SHOWN = 1000  # characters of an error
@@ -57,33 +57,23 @@ class ImageTask:
         return float(METRICS[self.metric](labels, predictions))
 
     def read_folder(self, folder: str | Path) -> DatasetDict:
-        """Images from a folder: train/CLASS/*.png and so on (see `image_folders.read`), with train/metadata.csv (see
-        `image_metadata.read`), a table of them, or CLASS/*.png (see `image_folders.unsplit`).
+        """Read the splits of images in a local folder, see `read_with_unused`."""
+        return self.read_with_unused(folder)[0]
 
-        All of it may lie in one folder of this one. In a table, the paths of images are relative to ``folder``.
+    def read_with_unused(self, folder: str | Path) -> tuple[DatasetDict, list[str]]:
+        """Read the splits of images in a local folder, and name the data that is not read.
+
+        Raises: see `data_folders.read_with_unused`.
         """
-        folder, names = Path(folder).expanduser(), names_of(self.name, self.hub)
-        if made := image_metadata.read(folder, self.columns[1]) or image_folders.read(folder):
-            return made
-        try:
-            data = read_folder(folder, names)
-        except FileNotFoundError as error:
-            if not folder.is_dir():
-                raise
-            if made := image_metadata.inside(folder, self.columns[1], names) or image_folders.inside(folder, names):
-                return made
-            if made := image_folders.unsplit(folder, names):
-                return made
-            raise FileNotFoundError(f"{error}; {image_hints.hint(folder, self.hub)}") from error
-        if (folder / "dataset_dict.json").exists():  # its images are in it
-            return data
-        column = self.columns[0]
-        return DatasetDict(
-            {
-                split: image_folders.beside(rows, column if column in rows.column_names else "image", folder)
-                for split, rows in data.items()
-            }
+        options = TaskOptions(
+            kind=self.kind,
+            names=folder_names(self.name, self.hub),
+            other_tasks=names_of_others(self.name),
+            image_column=self.columns[0],
+            label_column=self.columns[1],
+            hub_name=self.hub[0] if self.hub else "",
         )
+        return read_with_unused(folder, options)
 
     def prepare(self, data: DatasetDict) -> DatasetDict:
         """The data with the columns "image" and "label", checked; without a test split that has no labels.

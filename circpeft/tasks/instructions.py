@@ -13,9 +13,9 @@ from typing import Any
 
 from datasets import Dataset, DatasetDict, Value
 
-from ..data_folders import one_row_files, read_folder
-from ..data_folders.locate import names_of
+from ..data_folders import TaskOptions, read_with_unused
 from . import splits
+from .folder_names import folder_names, names_of_others
 from .scoring import answers, comparisons, formulas
 
 SHOWN = 120  # characters of a reference in an error, from its end
@@ -97,17 +97,22 @@ class InstructionTask:
         return sum(right) / len(right)
 
     def read_folder(self, folder: str | Path) -> DatasetDict:
-        """Splits from files of a folder, or from its folders of files with a row each (see `one_row_files.read`)."""
-        folder, names = Path(folder).expanduser(), names_of(self.name, self.hub)
-        if made := one_row_files.read(folder):
-            return made
-        try:
-            texts = (*self.columns, *filter(None, [self.optional]), *(own for own, _ in self.own_names))
-            return splits.renamed(read_folder(folder, names, texts), self.own_names)
-        except FileNotFoundError:
-            if folder.is_dir() and (made := one_row_files.inside(folder, names)):
-                return made
-            raise
+        """Read the splits in a local folder, see `read_with_unused`."""
+        return self.read_with_unused(folder)[0]
+
+    def read_with_unused(self, folder: str | Path) -> tuple[DatasetDict, list[str]]:
+        """Read the splits in a local folder under the task's names of columns, and name the data that is not read.
+
+        Raises: see `data_folders.read_with_unused`.
+        """
+        options = TaskOptions(
+            kind=self.kind,
+            names=folder_names(self.name, self.hub),
+            other_tasks=names_of_others(self.name),
+            text_columns=(*self.columns, *filter(None, [self.optional]), *(own for own, _ in self.own_names)),
+        )
+        data, unused = read_with_unused(folder, options)
+        return splits.renamed(data, self.own_names), unused
 
     def with_labels_of(self, data: DatasetDict) -> InstructionTask:
         """The task itself: it has no classes."""

@@ -11,9 +11,9 @@ from datasets import Dataset, DatasetDict
 from scipy.stats import pearsonr
 from sklearn.metrics import accuracy_score, matthews_corrcoef
 
-from ..data_folders import read_folder
-from ..data_folders.locate import names_of
+from ..data_folders import TaskOptions, read_with_unused
 from . import splits, text_labels
+from .folder_names import folder_names, names_of_others
 
 
 def _pearson(labels: Sequence, predictions: Sequence) -> float:
@@ -102,13 +102,23 @@ class Task:
             splits.check_texts(self.name, split, rows, column)
 
     def read_folder(self, folder: str | Path) -> DatasetDict:
-        """Splits from files of a folder, with the task's names of columns.
+        """Read the splits in a local folder, see `read_with_unused`."""
+        return self.read_with_unused(folder)[0]
 
-        Raises: see `folders.read_folder`.
+    def read_with_unused(self, folder: str | Path) -> tuple[DatasetDict, list[str]]:
+        """Read the splits in a local folder under the task's names of columns, and name the data that is not read.
+
+        Raises: see `data_folders.read_with_unused`.
         """
-        texts = (*self.columns, *(own for own, name in self.own_names if name in self.columns))
-        data = read_folder(folder, names_of(self.name, self.hub), texts, self.headerless)
-        return splits.renamed(data, self.own_names)
+        options = TaskOptions(
+            kind=self.kind,
+            names=folder_names(self.name, self.hub),
+            other_tasks=names_of_others(self.name),
+            text_columns=(*self.columns, *(own for own, name in self.own_names if name in self.columns)),
+            headerless_columns=self.headerless,
+        )
+        data, unused = read_with_unused(folder, options)
+        return splits.renamed(data, self.own_names), unused
 
     def with_labels_of(self, data: DatasetDict) -> Task:
         """The task itself: its classes are known."""

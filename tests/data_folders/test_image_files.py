@@ -6,7 +6,7 @@ import pytest
 from PIL import Image as Pillow
 
 from circpeft import tasks
-from circpeft.data_folders import image_folders
+from circpeft.data_folders import file_formats
 
 BOTH = {"cat": 2, "dog": 2}
 
@@ -24,17 +24,19 @@ def test_further_endings_are_read(image_folder, suffix):
 def test_pictures_that_are_not_read_are_named(image_folder, name):
     folder = image_folder(train=BOTH, test=BOTH)
     (folder / "test" / "dog" / name).write_text("a")
-    with pytest.raises(ValueError, match=rf"class folder '.*test/dog' holds {name}, which is not read; expected"):
+    with pytest.raises(
+        ValueError, match=rf"folder '.*test/dog' holds {name}, which is not read; convert it to one of \.png, "
+    ):
         tasks.load("images", folder)
 
 
 def test_what_is_refused_is_not_read():
-    assert not {*image_folders.NOT_READ} & {*image_folders.SUFFIXES}
+    assert not {*file_formats.UNREAD_IMAGES} & {*file_formats.IMAGES}
 
 
 def test_a_split_of_images_without_classes_says_what_to_do(image_folder):
     folder = image_folder(train=BOTH, test={"": 2})
-    with pytest.raises(ValueError, match="holds no class folders; the other splits have some: put its images into"):
+    with pytest.raises(ValueError, match="holds no class folders, but other splits do; put its images into"):
         tasks.load("images", folder)
 
 

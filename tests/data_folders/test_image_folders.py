@@ -64,20 +64,23 @@ def test_another_class_folder_in_test(image_folder):
 @pytest.mark.parametrize(
     ("counts", "message"),
     [
-        ({"train": {"cat": 1, "dog": 0}}, r"class folder '.*dog' holds no images \(\.png, "),
+        ({"train": {"cat": 1, "dog": 0}}, r"class folder '.*dog' holds no images; expected files as \.png, "),
         ({"train": {"cat": 1}, "dev": {"cat": 1}, "validation": {}}, "several folders for validation: dev, validation"),
         ({"train": {"cat": 1}, "Train": {"dog": 1}}, "several folders for train: Train, train; keep one"),
-        ({"train": {"cat": 1}, "test": {}}, "test' holds no class folders; the other splits have some"),
+        ({"train": {"cat": 1}, "test": {}}, "test' holds no class folders, but other splits do"),
         ({"validation": {"cat": 1}, "test": {"cat": 1}}, "needs a train split; the data has: validation, test"),
         ({"train": {"cat": 1}}, "train of task 'images' has one class, 'cat'; at least two are needed"),
         (
             {"train": {"cat": 1, "dog": 1}, "testt": {"cat": 1}},
-            "images of class 'cat' in testt, which is no split, beside those in train; did you mean 'test'",
+            "images of class 'cat' in testt, which is not a split, beside those in train; did you mean 'test'",
         ),
         ({"train": {"cat": 1, "dog": 1}, "holdout": {"Dog": 1}}, "class 'Dog' in holdout, .*choices: train, "),
-        ({"train": {"cat": 1, "cat/more": 1}}, r"train/cat' holds images in a further folder: more/0\.png; expected"),
-        ({"train": {"cat": 1, "cat/a/b": 1}}, r"train/cat' holds images in a further folder: a/b/0\.png; .*, or a as"),
-        ({"train": {"": 1, "cat": 1}}, r"train/0\.png' lies beside the class folders of train; .*such as cat/0\.png"),
+        ({"train": {"cat": 1, "cat/more": 1}}, r"train/cat' holds images in a folder of its own: more/0\.png; move"),
+        (
+            {"train": {"cat": 1, "cat/a/b": 1}},
+            r"cat' holds images in a folder of its own: a/b/0\.png; .* make a a class",
+        ),
+        ({"train": {"": 1, "cat": 1}}, r"train/0\.png' is beside the class folders of train; .*such as cat/0\.png"),
     ],
     ids=lambda value: value if isinstance(value, str) else "-",
 )
@@ -174,9 +177,7 @@ def test_a_cut_off_picture_in_a_table_is_named_by_its_row(image_folder):
 
 def test_a_folder_without_images_says_how_they_are_looked_for(image_folder):
     folder = image_folder(cats={"small": 1})
-    with pytest.raises(
-        FileNotFoundError, match="holds cats; expected .*images may also lie in train/CLASS, test/CLASS"
-    ):
+    with pytest.raises(FileNotFoundError, match="which holds cats. Expected .*images in train/CLASS, test/CLASS"):
         tasks.load("images", folder)
     with pytest.raises(FileNotFoundError, match="is not a folder; did you mean 'data'"):
         tasks.load("images", folder.with_name("dta"))
@@ -191,5 +192,5 @@ def test_class_folders_within_a_folder(image_folder, tmp_path):
     assert how == "test: as published"
     assert [part["label"] for part in data.values()] == [[0, 0, 1, 1]] * 3
     shutil.copytree(tmp_path / "outer" / "data", tmp_path / "outer" / "more")
-    with pytest.raises(ValueError, match="outer' holds several data sets: data, more; give one's folder"):
+    with pytest.raises(ValueError, match="outer' holds several data sets: data, more; give the folder of one"):
         tasks.load("images", tmp_path / "outer")

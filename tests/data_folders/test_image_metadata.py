@@ -74,9 +74,7 @@ def test_class_folders_count_where_the_table_has_no_labels(image_folder):
 def test_what_would_be_left_out_is_refused(described, image_folder):
     folder = described(train=6, test=4)
     (folder / "train" / "more.png").write_bytes((folder / "train" / "0.png").read_bytes())
-    with pytest.raises(
-        ValueError, match=r"train' holds 1 pictures that metadata\.csv does not name, such as more\.png"
-    ):
+    with pytest.raises(ValueError, match=r"train' holds 1 images that metadata\.csv does not name, such as more\.png"):
         tasks.load("images", folder)
     (folder / "train" / "more.png").unlink()
     FORMS["metadata.jsonl"]([{"file_name": "0.png"}], folder / "train" / "metadata.jsonl")
@@ -102,7 +100,7 @@ def test_nothing_beside_is_left_out(described, data_folder, image_folder):
         tasks.load("images", folder)
     (folder / "validation.csv").unlink()
     (folder / "test").rename(folder / "testing")
-    with pytest.raises(ValueError, match="has no test split, and testing, which looks like one, is not read"):
+    with pytest.raises(ValueError, match=r"has no test split, and testing, which looks like one, is not read\. Rename"):
         tasks.load("images", folder)
 
 
@@ -111,7 +109,7 @@ def test_in_a_folder_of_the_folder(described, tmp_path):
     shutil.move(folder, tmp_path / "home" / "data")
     assert len(tasks.load("images", tmp_path / "home")[0]["test"]) == 4
     shutil.copytree(tmp_path / "home" / "data", tmp_path / "home" / "more")
-    with pytest.raises(ValueError, match="holds several data sets: data, more; give one's folder"):
+    with pytest.raises(ValueError, match="holds several data sets: data, more; give the folder of one"):
         tasks.load("images", tmp_path / "home")
 
 

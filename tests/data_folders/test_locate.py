@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 
 from circpeft import tasks
-from circpeft.data_folders import locate
+from circpeft.tasks import folder_names
 
 PAIRS = [{"sentence1": "a", "sentence2": f"b {i}", "label": i % 2} for i in range(4)]
 SUMS = [{"question": f"{i} + 1?", "answer": f"#### {i + 1}"} for i in range(20)]
 
 
 def test_all_tasks_but_the_one_of_any_folder_have_their_names_there():
-    assert {*locate.TASKS} == {*tasks.TASKS} - {"images"}
+    assert {*folder_names.TASK_NAMES} == {*tasks.TASKS} - {"images"}
 
 
 @pytest.mark.parametrize(("task", "name", "other"), [("mrpc", "RTE", "rte"), ("rte", "MRPC", "mrpc")])
@@ -22,7 +22,7 @@ def test_the_only_folder_is_another_tasks(data_folder, tmp_path, task, name, oth
     folder = data_folder(train=PAIRS, dev=PAIRS, test=PAIRS).rename(tmp_path / name)
     (tmp_path / "glue").mkdir()
     inner = shutil.move(folder, tmp_path / "glue")
-    said = rf"'.*/glue' holds no data of task '{task}' but {name}, by its name of task '{other}'; give '.*/glue/{name}'"
+    said = rf"'.*/glue' holds no data of task '{task}'\. It holds {name}, .* task '{other}'; give '.*/glue/{name}'"
     with pytest.raises(ValueError, match=said):
         tasks.load(task, tmp_path / "glue")
     data, how = tasks.load(task, inner)  # asked for
@@ -49,7 +49,7 @@ def test_folders_of_images(image_folder, tmp_path, task, taken, table):
     if taken:
         assert tasks.load(task, tmp_path / "home")[1] == "test: as published"
     else:
-        with pytest.raises(ValueError, match="holds no data of task 'pets' but cars, by its name of task 'cars'"):
+        with pytest.raises(ValueError, match=r"no data of task 'pets'\. It holds cars, .* after task 'cars'; give"):
             tasks.load(task, tmp_path / "home")
 
 
@@ -58,7 +58,7 @@ def test_a_row_a_file_of_another_task(tmp_path):
         (tmp_path / "home" / "MATH" / split / "algebra").mkdir(parents=True)
         for i in range(12):
             (tmp_path / "home" / "MATH" / split / "algebra" / f"{i}.json").write_text(json.dumps(SUMS[i]))
-    with pytest.raises(ValueError, match="holds no data of task 'gsm8k' but MATH, by its name of task 'math'"):
+    with pytest.raises(ValueError, match=r"no data of task 'gsm8k'\. It holds MATH, .* after task 'math'; give"):
         tasks.load("gsm8k", tmp_path / "home")
 
 
@@ -70,5 +70,5 @@ def test_the_tasks_configuration_is_read_where_the_hub_has_several(data_folder, 
         shutil.move(data_folder(form, train=rows, test=rows), tmp_path / "gsm8k" / name)
     data, how = tasks.load("gsm8k", tmp_path / "gsm8k")
     assert how.startswith("test: as published; validation: ") and data["test"].to_list() == SUMS
-    with pytest.raises(ValueError, match="holds several data sets: main, socratic; give one's folder"):
+    with pytest.raises(ValueError, match="holds several data sets: main, socratic; give the folder of one"):
         tasks.load("math", tmp_path / "gsm8k")

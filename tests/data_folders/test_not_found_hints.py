@@ -13,11 +13,11 @@ ROWS = [{"sentence": "a b", "label": 0}, {"sentence": "b a", "label": 1}]
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (["sst2_train", "sst2_dev"], r"; move sst2_dev\.csv to validation\.csv, sst2_train\.csv to train\.csv$"),
-        (["in_domain_train", "in_domain_dev", "out_of_domain_dev"], r"; move in_domain_train\.csv to train\.csv$"),
-        (["my_train", "a", "b"], r"; move my_train\.csv to train\.csv$"),
-        (["held_out", "notes"], "saved with save_to_disk$"),  # validation or test
-        (["train/data", "test/test"], r"; move test/test\.csv to test\.csv, train/data\.csv to train\.csv$"),
+        (["sst2_train", "sst2_dev"], r"\. Move sst2_dev\.csv to validation\.csv, sst2_train\.csv to train\.csv\.$"),
+        (["in_domain_train", "in_domain_dev", "out_of_domain_dev"], r"\. Move in_domain_train\.csv to train\.csv\.$"),
+        (["my_train", "a", "b"], r"\. Move my_train\.csv to train\.csv\.$"),
+        (["held_out", "notes"], r"or \.parquet\.$"),  # validation or test
+        (["train/data", "test/test"], r"\. Move test/test\.csv to test\.csv, train/data\.csv to train\.csv\.$"),
     ],
     ids=str,
 )
@@ -33,8 +33,8 @@ def test_files_that_are_named_otherwise(tmp_path, names, said):
     ("names", "said"),
     [
         (["msr_paraphrase_data", "msr_paraphrase_test", "msr_paraphrase_train"], "test.txt to test.tsv, msr_paraphra"),
-        (["test", "train"], r"; move test\.txt to test\.tsv, train\.txt to train\.tsv$"),
-        (["sst2"], r"; if sst2\.txt is all there is, name it train\.tsv$"),
+        (["test", "train"], r"\. Move test\.txt to test\.tsv, train\.txt to train\.tsv\.$"),
+        (["sst2"], r"\. If sst2\.txt is all of the data, name it train\.tsv\.$"),
     ],
     ids=str,
 )
@@ -54,9 +54,7 @@ def test_a_file_instead_of_its_folder(data_folder):
 
 def test_an_archive_instead_of_its_folder(tmp_path):
     (tmp_path / "sst2.zip").write_text("a")
-    with pytest.raises(
-        FileNotFoundError, match=r"sst2\.zip' is not a folder; give the folder of its files, of an archive unpacked$"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"sst2\.zip' is not a folder; give a folder; unpack an archive first$"):
         tasks.load("sst2", tmp_path / "sst2.zip")
 
 
@@ -72,8 +70,8 @@ def test_of_many_folders_the_nearest_are_named(tmp_path):
 def test_folders_of_images_that_are_named_otherwise(image_folder, names):
     both = {"cat": 2, "dog": 2}
     folder = image_folder(**dict.fromkeys(names, both), notes={})
-    said = ": rename " + ", ".join(f"{name} to {split}" for name, split in names.items())
-    with pytest.raises(FileNotFoundError, match=f"train/CLASS, test/CLASS and so on, .* names them{said}$"):
+    said = r"\. Rename " + ", ".join(f"{name} to {split}" for name, split in names.items())
+    with pytest.raises(FileNotFoundError, match=rf"train/CLASS, test/CLASS and so on; .*{said}\.$"):
         tasks.load("images", folder)
 
 

@@ -52,10 +52,10 @@ def test_a_file_is_a_row(problems, above):
         (
             "train/algebra/a.txt",
             "b",
-            r"'.*/algebra/a\.txt' lies among the rows of algebra; expected \.json",
+            r"'.*/algebra/a\.txt' is among the rows of algebra; expected only \.json",
         ),
         ("test.jsonl", "{}", r"has test, test\.jsonl for test, beside files such as test/SUBJECT/\*\.json"),
-        ("train/README.md", "a", r"'.*/train/README\.md' lies among folders of rows; expected it in one"),
+        ("train/README.md", "a", r"'.*/train/README\.md' is beside the folders of subjects; move it into one"),
         ("my_dev.jsonl", "{}", r"has no validation split, and my_dev\.jsonl, which looks like one, is not read"),
         ("dev.jsonl", "{}", r"has dev\.jsonl for validation, beside files such as test/SUBJECT/\*\.json"),
     ],
@@ -91,7 +91,7 @@ def test_the_tables_of_a_folder_count_before_such_files_inside_of_it(problems, d
 def test_of_several_data_sets_the_one_of_the_tasks_name_is_read(problems, tmp_path):
     problems("home/A", train={"algebra": 12}, test={"algebra": 2})
     problems("home/B", train={"algebra": 12}, test={"algebra": 3})
-    with pytest.raises(ValueError, match="holds several data sets: A, B; give one's folder"):
+    with pytest.raises(ValueError, match="holds several data sets: A, B; give the folder of one"):
         tasks.load("math", tmp_path / "home")
     (tmp_path / "home" / "B").rename(tmp_path / "home" / "MATH")
     assert len(tasks.load("math", tmp_path / "home")[0]["test"]) == 3

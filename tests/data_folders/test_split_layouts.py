@@ -62,9 +62,7 @@ def test_a_test_split_that_is_not_read_is_not_made_up_for(data_folder, name):
     folder = data_folder(train=TRAIN, validation=VALIDATION)
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).write_text("a")
-    said = (
-        rf"has no test split, and {name.partition('/')[0]}, which looks like one, is not read; expected test as \.jsonl"
-    )
+    said = rf"test split, and {name.partition('/')[0]}, which looks like one, is not read\. Rename .* test as \.jsonl"
     with pytest.raises(ValueError, match=said):
         tasks.load("sst2", folder)
     Dataset.from_list(TEST).to_json(folder / "test.jsonl")
@@ -92,9 +90,7 @@ def test_a_saved_split_that_is_not_read_is_not_made_up_for(tmp_path):
 def test_only_files_that_are_not_read(data_folder):
     folder = data_folder()
     (folder / "train.xlsx").write_text("a")
-    said = (
-        r"holds train\.xlsx; expected train, .* as \.jsonl, \.json, \.csv, \.tsv \(each also with \.gz\) or \.parquet"
-    )
+    said = r"holds train\.xlsx\. Expected .* as \.jsonl, \.json, \.csv, \.tsv \(each also with \.gz\) or \.parquet"
     with pytest.raises(FileNotFoundError, match=said):
         tasks.load("sst2", folder)
 
@@ -134,10 +130,8 @@ def test_a_split_that_was_saved_alone(data_folder, tmp_path, split):
     part = Dataset.from_json(str(data_folder(train=TRAIN) / "train.jsonl"), split=split and split.partition("[")[0])
     part.save_to_disk(tmp_path / "saved")
     name = (split or "train").partition("[")[0]
-    assert {name: part.to_list() for name, part in data_folders.read_folder(tmp_path / "saved").items()} == {
-        name: TRAIN
-    }
-    assert data_folders.unused(tmp_path / "saved") == []
+    data, unused = data_folders.read_with_unused(tmp_path / "saved")
+    assert {split: rows.to_list() for split, rows in data.items()} == {name: TRAIN} and unused == []
     with pytest.raises(ValueError, match=f"'sst2' needs a train split; the data has: {name}|rows of train are too few"):
         tasks.load("sst2", tmp_path / "saved")
 

@@ -125,5 +125,5 @@ def test_nothing_is_written_into_a_saved_data_set(tmp_path, name, alone):
 def test_a_saved_data_set_that_lacks_a_file(tmp_path):
     datasets.Dataset.from_list(PLAIN).save_to_disk(tmp_path / "saved")
     (tmp_path / "saved" / "data-00000-of-00001.arrow").unlink()
-    with pytest.raises(FileNotFoundError, match=r"'.*/saved' is not whole: .*data-00000-of-00001\.arrow"):
+    with pytest.raises(FileNotFoundError, match=r"'.*/saved' lacks a file: .*data-00000-of-00001\.arrow"):
         data_folders.read_folder(tmp_path / "saved")

@@ -153,13 +153,13 @@ def test_a_missing_folder_names_the_nearest(data_folder):
 
 
 def test_a_folder_without_splits(data_folder):
-    with pytest.raises(FileNotFoundError, match=r"holds trian\.jsonl; expected train, validation and test as \.jsonl"):
+    with pytest.raises(FileNotFoundError, match=r"holds trian\.jsonl\. Expected .*train, .* and test as \.jsonl"):
         tasks.load("sst2", data_folder(trian=GOOD))
 
 
 def test_the_only_table_is_named(data_folder):
     with pytest.raises(
-        FileNotFoundError, match=r"holds sst2\.csv; .*; if sst2\.csv is all there is, name it train\.csv"
+        FileNotFoundError, match=r"holds sst2\.csv\. .*\. If sst2\.csv is all of the data, name it train\.csv"
     ):
         tasks.load("sst2", data_folder("csv", sst2=GOOD))
 

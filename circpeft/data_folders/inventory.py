@@ -1,0 +1,206 @@
+"""What a data folder holds, listed once: its files, its folders, and the splits that their names stand for."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+
+from ..suggest import nearest
+from .file_formats import DESCRIPTIONS, is_data, is_image, stem_and_ending, table_format
+from .split_files import shards, split_of_table
+from .split_names import SPLITS, split_named
+
+SUGGESTED_FOLDERS = 5  # in the error for a folder that does not exist
+
+
+@dataclass(frozen=True, eq=False)
+class Inventory:
+    """The contents of one folder. A subfolder is listed when it is first asked for, and only once.
+
+    Hidden files and folders, such as those of Jupyter (.ipynb_checkpoints) and macOS (._a.png), are left out.
+
+    Args:
+        path: the folder.
+        files: its files in the order of their names; a link that leads nowhere counts as a file.
+        folder_paths: its folders in the order of their names.
+        parent: the inventory of the folder that contains it; None for the data folder itself.
+    """
+
+    path: Path
+    files: tuple[Path, ...]
+    folder_paths: tuple[Path, ...]
+    parent: Inventory | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @property
+    def entries(self) -> list[Path]:
+        """Files and folders together, in the order of their names."""
+        return sorted([*self.files, *self.folder_paths])
+
+    @cached_property
+    def folders(self) -> tuple[Inventory, ...]:
+        """The inventory of each folder in this one."""
+        return tuple(_listed(path, self) for path in self.folder_paths)
+
+    @property
+    def images(self) -> list[Path]:
+        """Files with the ending of an image that is read."""
+        return [path for path in self.files if is_image(path)]
+
+    @property
+    def metadata_files(self) -> list[Path]:
+        """Files called metadata, with any ending: datasets takes them for descriptions of the images beside them."""
+        return [path for path in self.files if stem_and_ending(path)[0].lower() == "metadata"]
+
+    def files_below(self) -> Iterator[Path]:
+        """Yield all files in this folder and in the folders below it; links to folders are not followed."""
+        yield from self.files
+        for folder in self.folders:
+            if not folder.path.is_symlink():
+                yield from folder.files_below()
+
+    @cached_property
+    def split_folders(self) -> dict[str, list[Inventory]]:
+        """Folders that are named after a split, by split."""
+        by_split: dict[str, list[Inventory]] = {split: [] for split in SPLITS}
+        for folder in self.folders:
+            if split := split_named(folder.name):
+                by_split[split].append(folder)
+        return {split: folders for split, folders in by_split.items() if folders}
+
+    @property
+    def other_folders(self) -> list[Inventory]:
+        """Folders that are not named after a split."""
+        return [folder for folder in self.folders if not split_named(folder.name)]
+
+    @property
+    def is_saved_dict(self) -> bool:
+        """Whether save_to_disk wrote a data set with all its splits into this folder."""
+        return any(path.name == "dataset_dict.json" for path in self.files)
+
+    @property
+    def is_saved_split(self) -> bool:
+        """Whether save_to_disk wrote a single split into this folder."""
+        return {"state.json", "dataset_info.json"} <= {path.name for path in self.files}
+
+    @cached_property
+    def saved_splits(self) -> list[str]:
+        """Names of the splits that save_to_disk wrote into this folder; a single split without a name is train.
+
+        Raises: ValueError where the files that save_to_disk wrote cannot be read.
+        """
+        try:
+            if self.is_saved_dict:
+                return json.loads((self.path / "dataset_dict.json").read_text())["splits"]
+            if self.is_saved_split:
+                name = json.loads((self.path / "state.json").read_text()).get("_split") or "train"
+                return [re.split(r"\W", name)[0]]  # train[:100] is a part of train
+        except (ValueError, KeyError) as error:
+            raise ValueError(f"cannot read the saved data set {str(self.path)!r}: {error!r}") from error
+        return []
+
+    @cached_property
+    def split_files(self) -> dict[str, list[Path]]:
+        """Tables, shards and folders of saved splits, by split; empty in a saved data set."""
+        by_split: dict[str, list[Path]] = {split: [] for split in SPLITS}
+        if not self.saved_splits:
+            for path in self.files:
+                if path.name not in DESCRIPTIONS and (split := split_of_table(path)):
+                    by_split[split].append(path)
+            for split, folders in self.split_folders.items():
+                for folder in folders:
+                    by_split[split] += [folder.path] if folder.is_saved_split else shards(folder.path, folder.files)
+        return {split: sorted(paths) for split, paths in by_split.items() if paths}
+
+    @property
+    def has_split_files(self) -> bool:
+        """Whether the folder holds a saved data set or files of splits."""
+        return self.is_saved_dict or bool(self.split_files)
+
+    @property
+    def tables_of_splits(self) -> list[Path]:
+        """Tables that are named after a split, and the file that marks a saved data set."""
+        return [
+            path
+            for path in self.files
+            if path.name == "dataset_dict.json" or table_format(path) and split_named(stem_and_ending(path)[0])
+        ]
+
+    @cached_property
+    def unused_files(self) -> list[str]:
+        """Names of files that look like data and do not belong to a split."""
+        return [path.name for path in self.files if self._is_unused(path)]
+
+    def _is_unused(self, path: Path) -> bool:
+        if path.name in DESCRIPTIONS or not is_data(path):
+            return False
+        if path.suffix.lower() == ".txt":  # other text files are notes
+            return split_named(path.stem) is not None
+        if self.saved_splits:
+            return path.suffix.lower() != ".arrow"
+        return split_of_table(path) is None
+
+    @cached_property
+    def unused_folders(self) -> list[str]:
+        """Names of folders that hold data and do not belong to a split."""
+        used = {path for paths in self.split_files.values() for path in (*paths, *(path.parent for path in paths))}
+        saved = {name.lower() for name in self.saved_splits}
+        others = [folder for folder in self.folders if folder.path not in used and folder.name.lower() not in saved]
+        return [folder.name for folder in others if folder._holds_data()]
+
+    def _holds_data(self) -> bool:
+        if split_named(self.name) or self.is_saved_split:
+            return any(map(is_data, self.files))
+        return self.has_split_files
+
+    @property
+    def unused(self) -> list[str]:
+        """Names of what looks like data and is not read, here and among the files of the folder above.
+
+        Folders count only beside tables and saved data sets: a folder beside class folders is rarely data.
+        """
+        above = self.parent.unused_files if self.parent else []
+        here = self.unused_folders if self.saved_splits or self.split_files else []
+        return [*above, *sorted([*self.unused_files, *here])]
+
+
+def scan(folder: str | Path) -> Inventory:
+    """List a data folder.
+
+    Raises: FileNotFoundError for a path that is not a folder, with the nearest one.
+    """
+    path = Path(folder).expanduser()
+    if not path.is_dir():
+        raise FileNotFoundError(f"data_dir {str(path)!r} is not a folder; {_alternative(path)}")
+    return _listed(path, None)
+
+
+def _listed(path: Path, parent: Inventory | None) -> Inventory:
+    with os.scandir(path) as entries:
+        visible = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    folders = [entry.is_dir() for entry in visible]
+    paths = [path / entry.name for entry in visible]
+    return Inventory(
+        path,
+        tuple(entry for entry, is_folder in zip(paths, folders, strict=True) if not is_folder),
+        tuple(entry for entry, is_folder in zip(paths, folders, strict=True) if is_folder),
+        parent,
+    )
+
+
+def _alternative(path: Path) -> str:
+    """Return what to give instead of a path that is not a folder."""
+    if path.is_file():
+        return f"give {str(path.parent)!r}" if table_format(path) else "give a folder; unpack an archive first"
+    siblings = sorted(p.name for p in path.parent.iterdir() if p.is_dir()) if path.parent.is_dir() else []
+    return nearest(path.name, get_close_matches(path.name, siblings, SUGGESTED_FOLDERS, 0))

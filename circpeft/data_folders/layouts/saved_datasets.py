@@ -1,0 +1,79 @@
+"""Data sets that save_to_disk wrote: all splits together, or one split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from datasets import Dataset, DatasetDict, load_from_disk
+
+from ..file_formats import DESCRIPTIONS
+from ..image_paths import join_image_paths
+from ..inventory import Inventory
+from ..layout import TaskOptions
+from ..refusals import refuse_near_misses
+from ..split_names import SPLITS, split_named
+from ..table_cache import linked
+
+
+class SavedDatasets:
+    """A folder that save_to_disk wrote. In a subfolder, a single split is not taken for all of the data."""
+
+    kinds = ("text", "images", "instructions")
+    expected = "a data set saved with save_to_disk"
+
+    def matches(self, inventory: Inventory, options: TaskOptions) -> bool:
+        """Return whether the folder holds a saved data set."""
+        return inventory.is_saved_dict or inventory.is_saved_split and inventory.parent is None
+
+    def read(self, inventory: Inventory, options: TaskOptions) -> DatasetDict:
+        """Read the saved splits; splits with other names than train, validation and test keep their names.
+
+        Raises: ValueError for two names of one split, for a name that resembles a missing split, and see `load_saved`.
+        """
+        names = inventory.saved_splits
+        for split in SPLITS:
+            if len(same := [name for name in names if split_named(name) == split]) > 1:
+                raise ValueError(
+                    f"the saved data set {str(inventory.path)!r} has several splits for {split}: {', '.join(same)}; "
+                    f"keep one"
+                )
+        others = [name for name in names if split_named(name) is None]
+        refuse_near_misses(inventory, names, [*others, *inventory.unused])
+        saved = load_saved(inventory)
+        if isinstance(saved, DatasetDict):  # its images are in it
+            return DatasetDict({split_named(name) or name: rows for name, rows in saved.items()})
+        return DatasetDict({split_named(names[0]) or names[0]: with_image_paths(saved, inventory, options)})
+
+    def hint(self, inventory: Inventory, options: TaskOptions) -> str:
+        """Return "": a folder that was saved is found, or refused."""
+        return ""
+
+
+def load_saved(folder: Inventory) -> Dataset | DatasetDict:
+    """Load what save_to_disk wrote into a folder, without writing there.
+
+    Raises: ValueError for a split without rows; FileNotFoundError for a missing file.
+    """
+    try:
+        return load_from_disk(str(linked(folder.path, _saved_files(folder))))
+    except IndexError as error:  # datasets cannot read back a table that it saved without rows
+        raise ValueError(
+            f"empty split in the saved data set {str(folder.path)!r}: one of its splits has no rows"
+        ) from error
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"the saved data set {str(folder.path)!r} lacks a file: {error}") from error
+
+
+def with_image_paths(rows: Dataset, inventory: Inventory, options: TaskOptions) -> Dataset:
+    """Return the rows with the paths of their images joined to the data folder, if the task is one on images."""
+    if options.kind != "images":
+        return rows
+    root = inventory.parent or inventory
+    column = options.image_column if options.image_column in rows.column_names else "image"
+    return join_image_paths(rows, column, root.path)
+
+
+def _saved_files(folder: Inventory) -> list[Path]:
+    """Return what save_to_disk wrote, without the files that datasets cached beside it."""
+    files = sorted([*folder.files, *(file for inner in folder.folders for file in inner.files)])
+    return [f for f in files if f.name in DESCRIPTIONS or f.suffix == ".arrow" and not f.name.startswith("cache-")]
