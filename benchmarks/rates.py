@@ -1,4 +1,4 @@
-r"""The learning rates of `circpeft.defaults`, tried on the embedded tasks: records of sweeps, and a table of them.
+r"""The learning rates of `circpeft.method_specs`, tried on the embedded tasks: records of sweeps, and a table of them.
 
     for name in digits entailment word_problems word_problems_full; do
         .venv/bin/circpeft sweep benchmarks/rates/$name.toml; done

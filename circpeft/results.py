@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .files import write_atomically
 from .fingerprint import fingerprint
+from .method_specs import reads_targets
 
 SCHEMA = 3
 ROOT = Path(__file__).resolve().parents[1]
@@ -190,7 +191,7 @@ def table(results: list[Result]):
         out.append(
             {
                 "method": label,
-                "adapted layers": targets if group[0].method not in ("full", "head") else "",
+                "adapted layers": targets if reads_targets(group[0].method) else "",
                 "seeds": len(group),
                 "parameters": group[0].trainable_parameters,
                 "before": sum(r.start_score for r in group) / len(group),

@@ -36,6 +36,7 @@ BESIDE = {
     "memory",
     "mt_bench",
     "defaults",
+    "method_specs",
 }
 
 

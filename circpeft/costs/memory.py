@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..method_specs import get_spec
 from ..ops.backends import get_backend, get_fused_backend
 from .exact import circulant_grids, parameters_of
 
@@ -82,7 +83,7 @@ def moved(method: str, t: int, d_in: int, d_out: int, h: H, e: int) -> int:
     Counted are x, read once; the layer's output, read and written once (unless the method leaves it as it is);
     parameters and frozen projections, read once; and a dense matrix, if the method builds one, written and read.
     """
-    if method in ("full", "head", "bitfit"):
+    if not get_spec(method).trains_adapter:
         return 0
     parameters, dense = parameters_of(method)(d_in, d_out, h), _dense_matrix(method, d_in, d_out, h)
     numbers = parameters + _frozen_projections(method, d_in, d_out, h) + 2 * dense

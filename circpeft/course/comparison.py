@@ -12,6 +12,7 @@ import torch
 from transformers import AutoConfig
 
 from circpeft import methods, models, plots, recipes, results, tasks, training
+from circpeft.method_specs import get_spec, reads_targets
 from circpeft.recipes import Recipe
 from circpeft.results import Result
 from circpeft.training import base_model
@@ -135,7 +136,7 @@ def table(finished: list[Result]):
 
 def name_of(result: Result, usual_layers: str) -> str:
     """Return a run's label in the figures: its method, and its layers if they differ from those of the other runs."""
-    same = layers_of(result) == usual_layers or result.method in ("head", "full")
+    same = layers_of(result) == usual_layers or not reads_targets(result.method)
     return result.label if same else f"{result.label} ({layers_of(result)})"
 
 
@@ -207,7 +208,7 @@ def learning_curves(finished: list[Result], usual_layers: str) -> list:
 
 def spectra(finished: list[Result], usual_layers: str) -> list:
     """Return figures for seed 0: the singular values of the learned ``ΔW`` in each recorded layer."""
-    trained = [r for r in finished if r.seed == 0 and r.method != "head"]
+    trained = [r for r in finished if r.seed == 0 and get_spec(r.method).trains != "head"]
     figures = []
     for layer in trained[0].spectra if trained else ():
         items = {name_of(r, usual_layers): torch.tensor(r.spectra[layer]) for r in trained if max(r.spectra[layer]) > 0}

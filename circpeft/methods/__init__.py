@@ -1,48 +1,37 @@
-"""Every method that the papers compare: a name, and a function that makes a model trainable by it."""
+"""Every method that the papers compare: a name, and a function that makes a model trainable by it.
+
+What else is known about a method (its default rates, what it trains, ...) is in `circpeft.method_specs`.
+"""
 
 import inspect
 import math
-from collections.abc import Callable
 from numbers import Integral, Real
 
 from torch import nn
 
+from ..method_specs import SpecView, get_spec
 from ..suggest import nearest
-from .baselines import boft, c3a_peft, dora, fourierft, ia3, lora, vera
-from .circulant import c3a, cdvft
-from .full_and_head import bitfit, full, head
-from .lamda import FreezeSecondProjections, finish, lamda
+from .lamda import FreezeSecondProjections, finish
 from .model import head_names, trainable_parameters
 
-METHODS: dict[str, Callable[..., nn.Module]] = {
-    "full": full,
-    "head": head,
-    "bitfit": bitfit,
-    "ia3": ia3,
-    "lora": lora,
-    "dora": dora,
-    "vera": vera,
-    "boft": boft,
-    "fourierft": fourierft,
-    "lamda": lamda,
-    "c3a-peft": c3a_peft,
-    "c3a": c3a,
-    "cdvft": cdvft,
-}
-SEEDS = ("projection_prng_key", "random_loc_seed")  # whole numbers that may be zero
+# The function of each method, by name.
+METHODS = SpecView(lambda spec: spec.implementation)
+# Integer hyperparameters that may be zero.
+SEEDS = ("projection_prng_key", "random_loc_seed")
 
 
 def check(method: str, hyperparameters: dict) -> None:
-    """Raise ValueError for an unknown method or hyperparameter, with the nearest names, or a value of another kind.
+    """Check a method's name and hyperparameters.
+
+    Raises: ValueError for an unknown method or hyperparameter, with the nearest name, or a value of the wrong kind.
 
     >>> check("vera", {"r": 0})
     Traceback (most recent call last):
     ...
     ValueError: method 'vera': r must be a whole number of at least 1, got 0
     """
-    if method not in METHODS:
-        raise ValueError(f"unknown method {method!r}; {nearest(method, METHODS)}")
-    kinds = {name: p.annotation for name, p in inspect.signature(METHODS[method]).parameters.items() if name != "model"}
+    parameters = inspect.signature(get_spec(method).implementation).parameters
+    kinds = {name: parameter.annotation for name, parameter in parameters.items() if name != "model"}
     for name, value in hyperparameters.items():
         if name not in kinds:
             raise ValueError(f"method {method!r} has no hyperparameter {name!r}; {nearest(name, kinds)}")
@@ -58,12 +47,12 @@ def _is(value: object, kind: type) -> bool:
 
 
 def apply(model: nn.Module, method: str, **hyperparameters) -> nn.Module:
-    """Make a model trainable by a method; returns the model to train (wrapped by PEFT for the adapters).
+    """Make a model trainable by a method, and return the model to train (for adapters, PEFT's wrapper of it).
 
     Args:
-        model: a transformers model; a new head stays trainable under every method, a language model's own does not.
+        model: a transformers model. A new head trains under every method; a language model's own head does not.
         method: one of `METHODS`.
-        hyperparameters: those of the method's function, ``target_modules`` among them.
+        hyperparameters: those of the method's function, among them ``target_modules``.
 
     Raises: ValueError for an unknown method, hyperparameter or target module, or a block size that does not divide.
 
@@ -73,7 +62,7 @@ def apply(model: nn.Module, method: str, **hyperparameters) -> nn.Module:
     ValueError: unknown method 'c3b'; did you mean 'c3a'? (choices: full, head, bitfit, ia3, ...)
     """
     check(method, hyperparameters)
-    return METHODS[method](model, **hyperparameters)
+    return get_spec(method).apply(model, **hyperparameters)
 
 
 __all__ = ["METHODS", "FreezeSecondProjections", "apply", "check", "finish", "head_names", "trainable_parameters"]

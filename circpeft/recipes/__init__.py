@@ -1,6 +1,7 @@
 """What is to be run: one recipe a run, and the recipes of the papers' tables."""
 
-from ..defaults import LEARNING_RATES, PROFILES
+from ..defaults import PROFILES
+from ..method_specs import LEARNING_RATES
 from .files import plan_file
 from .parsing import parse_method, parse_methods, profile, targets
 from .plan import SETTINGS, Plan, plan_table, seeds_of, settings_of, table

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 
-from ..defaults import LEARNING_RATES, PROFILES
+from ..defaults import PROFILES
+from ..method_specs import SPECS
 from ..suggest import nearest
 
 
@@ -64,8 +65,8 @@ def parse_methods(text: str) -> list[tuple[str, dict]]:
     ['lora', 'cdvft']
     """
     if text.strip() == "all":
-        return [(name, {}) for name in LEARNING_RATES]
+        return [(name, {}) for name in SPECS]
     methods = [parse_method(part) for part in text.split(",") if part.strip()]
     if not methods:
-        raise ValueError(f"methods is empty; expected names such as {', '.join(LEARNING_RATES)}, or all")
+        raise ValueError(f"methods is empty; expected names such as {', '.join(SPECS)}, or all")
     return methods

@@ -7,13 +7,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, field, replace
 
-from ..defaults import (
-    HEAD_LEARNING_RATE,
-    HEAD_LEARNING_RATES,
-    LEARNING_RATES,
-    MODEL_HEAD_RATES,
-    MODEL_RATES,
-)
+from ..method_specs import HEAD_LEARNING_RATE, SPECS
 from ..suggest import nearest
 
 CHOICES = {
@@ -136,15 +130,15 @@ class Recipe:
     def rates(self) -> tuple[float, float]:
         """Peak learning rates of the method's parameters and of the head."""
         own = self.hyperparameters
-        rates = {**LEARNING_RATES, **MODEL_RATES.get(self.model, {})}
-        rate = own.get("learning_rate") or self.learning_rate or rates.get(self.method)
+        spec = SPECS.get(self.method)
+        default_rate, default_head_rate = spec.rates_for(self.model) if spec else (0.0, HEAD_LEARNING_RATE)
+        rate = own.get("learning_rate") or self.learning_rate or default_rate
         if not rate:
-            raise ValueError(f"no learning_rate for method {self.method!r}; {nearest(self.method, LEARNING_RATES)}")
+            raise ValueError(f"no learning_rate for method {self.method!r}; {nearest(self.method, SPECS)}")
         head_rate = own.get("head_learning_rate") or self.head_learning_rate
-        if self.method == "head":  # it has nothing but the head: whichever of the two is given is its rate
+        if spec and spec.trains == "head":  # its only rate is the head's, under whichever name it is given
             return (head_rate or rate,) * 2
-        heads = {**HEAD_LEARNING_RATES, **MODEL_HEAD_RATES.get(self.model, {})}
-        return rate, head_rate or heads.get(self.method, HEAD_LEARNING_RATE)
+        return rate, head_rate or default_head_rate
 
     @property
     def options(self) -> dict:

@@ -11,6 +11,7 @@ from datasets import DatasetDict
 from transformers import TrainerCallback, set_seed
 
 from .. import memory, methods, models, results, tasks
+from ..method_specs import get_spec
 from ..recipes import Recipe
 from ..results import Result
 from ..resume import Clock, last_checkpoint
@@ -144,10 +145,11 @@ def run(recipe: Recipe, callbacks: Iterable[TrainerCallback] = ()) -> Result:
             first.look()
         for callback in (*([first] if distributed.shared() else []), clock, *callbacks):
             training.add_callback(callback)
-        if recipe.method not in base_model.WHOLE:
+        spec = get_spec(recipe.method)
+        if spec.trains_adapter:
             training.add_callback(WarnOfUnreached())
-        if recipe.method == "lamda":
-            training.add_callback(methods.FreezeSecondProjections(model))
+        for callback in spec.callbacks(model):
+            training.add_callback(callback)
         training.train(resume_from_checkpoint=distributed.decided(last_checkpoint(checkpoints)))
         seconds = clock.seconds
         prediction = training.predict(encoded["test"], metric_key_prefix="test")

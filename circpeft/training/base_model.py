@@ -13,14 +13,9 @@ from torch import Tensor, nn
 from transformers import AutoConfig, BitsAndBytesConfig, PretrainedConfig
 
 from .. import methods, models
+from ..method_specs import SPECS, get_spec
 from ..methods.model import head_names, new_head_names
 from ..recipes import Recipe
-
-# They train weights of the model itself.
-WHOLE = ("full", "head", "bitfit")
-# PEFT 0.21's own C3A fails on layers of 4 and 8 bits with a bias, its DoRA on those of 8 bits.
-QUANTIZED = {"8bit": ("ia3", "lora", "vera", "boft", "fourierft", "lamda", "c3a", "cdvft")}
-QUANTIZED["4bit"] = ("dora", *QUANTIZED["8bit"])
 
 
 def weights_of(recipe: Recipe) -> Path:
@@ -29,7 +24,7 @@ def weights_of(recipe: Recipe) -> Path:
     >>> weights_of(Recipe("sst2", "lora", output_dir="runs/mine")).parent.as_posix()
     'runs/mine/adapters'
     """
-    return Path(recipe.output_dir) / ("models" if recipe.method in WHOLE else "adapters") / recipe.name
+    return Path(recipe.output_dir) / ("adapters" if get_spec(recipe.method).trains_adapter else "models") / recipe.name
 
 
 def check(recipe: Recipe) -> None:
@@ -42,15 +37,17 @@ def check(recipe: Recipe) -> None:
         and not torch.cuda.is_bf16_supported(including_emulation=False)
     ):
         raise ValueError("precision='bf16' needs another GPU (Ampere or later); on this one: float32 or fp16")
-    if recipe.base_dtype == "float16" and recipe.method in WHOLE:
+    spec = get_spec(recipe.method)
+    if recipe.base_dtype == "float16" and not spec.trains_adapter:
         raise ValueError(
             f"method {recipe.method!r} trains the base model's weights, and base_dtype='float16' is too coarse for its "
             f"steps; choose float32 or bfloat16"
         )
     if not recipe.quantization:
         return
-    if recipe.method not in (able := QUANTIZED[recipe.quantization]):
-        does = "trains weights of the model itself" if recipe.method in WHOLE else "has no adapter for them"
+    if recipe.quantization not in spec.quantization:
+        able = [name for name, other in SPECS.items() if recipe.quantization in other.quantization]
+        does = "has no adapter for them" if spec.trains_adapter else "trains weights of the model itself"
         raise ValueError(
             f"method {recipe.method!r} does not go with the rounded weights of quantization={recipe.quantization!r}: "
             f"it {does}; choose one of: {', '.join(able)}"
@@ -119,7 +116,7 @@ def load(recipe: Recipe, kind: ModuleType, folder: str, config: PretrainedConfig
         loading["quantization_config"] = _quantized(recipe, kind, config)
     with models.hub_errors(recipe.model):
         base = kind.AUTO.from_pretrained(folder, config=config, dtype=dtype, **loading)
-    if recipe.method != "full":
+    if get_spec(recipe.method).trains != "all":
         _freeze_statistics(base)
     if recipe.quantization:
         # bitsandbytes lays 4-bit weights out anew at the first evaluation on some CPUs, and then has no gradient.
@@ -127,7 +124,7 @@ def load(recipe: Recipe, kind: ModuleType, folder: str, config: PretrainedConfig
             if hasattr(layer, "support_avx512bf16_for_cpu"):
                 layer.support_avx512bf16_for_cpu = False
         return prepare_model_for_kbit_training(base, use_gradient_checkpointing=False)  # the Trainer sees to that
-    if dtype != torch.float32 and recipe.method != "full":
+    if dtype != torch.float32 and get_spec(recipe.method).trains != "all":
         for name in new_head_names(base):
             base.get_submodule(name).float().register_forward_pre_hook(_in_float32)
     return base

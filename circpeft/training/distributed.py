@@ -23,6 +23,7 @@ from accelerate.utils import (
     parse_flag_from_env,
 )
 
+from ..method_specs import get_spec
 from ..recipes import Recipe
 
 T = TypeVar("T")
@@ -89,19 +90,18 @@ def _check_sharded(recipe: Recipe) -> None:
             "FSDP_ACTIVATION_CHECKPOINTING renames the model's layers; leave it out, and set the recipe's "
             "gradient_checkpointing"
         )
-    if recipe.method == "lamda":
-        raise ValueError(
-            "method 'lamda' freezes parameters as it trains, and FSDP does not see it; launch without FSDP"
-        )
+    spec = get_spec(recipe.method)
+    if spec.no_fsdp:
+        raise ValueError(f"method {recipe.method!r} {spec.no_fsdp}; launch without FSDP")
     if recipe.quantization:
         raise ValueError(
             f"quantization={recipe.quantization!r} packs weights into bytes, which FSDP does not shard; launch "
             f"without FSDP, or leave quantization empty"
         )
-    if recipe.base_dtype != "float32" and recipe.method == "bitfit":
+    if recipe.base_dtype != "float32" and spec.trains == "part":
         raise ValueError(
-            f"method 'bitfit' trains biases in base_dtype={recipe.base_dtype!r} and a head in float32, and FSDP takes "
-            f"parameters of one number format alone; choose float32"
+            f"method {recipe.method!r} trains weights of the base model in base_dtype={recipe.base_dtype!r} and a head "
+            f"in float32, and FSDP takes parameters of one number format only; choose float32"
         )
 
 

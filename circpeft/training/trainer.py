@@ -18,6 +18,7 @@ from transformers import PreTrainedModel, Trainer, TrainingArguments
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 
 from .. import methods
+from ..method_specs import get_spec
 from ..recipes import Recipe
 from ..suggest import nearest
 from . import base_model, distributed
@@ -127,7 +128,7 @@ def save(training: Trainer, processor: Any, recipe: Recipe) -> None:
     An adapter goes to ``adapters/``. A model that was trained itself goes to ``models/`` with its tokenizer or image
     processor, under its published names, so that `from_pretrained` and `pipeline` take the folder.
     """
-    model, adapter = training.model, recipe.method not in base_model.WHOLE
+    model, adapter = training.model, get_spec(recipe.method).trains_adapter
     if not adapter and not recipe.save_model:
         return
     state = None

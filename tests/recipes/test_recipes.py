@@ -5,7 +5,8 @@ import math
 
 import pytest
 
-from circpeft import defaults, methods, recipes
+from circpeft import methods, recipes
+from circpeft.method_specs import SPECS
 from circpeft.recipes import Recipe, parse_method, parse_methods
 
 BASE = Recipe("entailment", "c3a")
@@ -52,8 +53,8 @@ def test_every_field_but_the_output_folder_is_part_of_the_identity():
 
 def test_a_changed_default_rate_is_another_run(monkeypatch):
     before = BASE.name
-    monkeypatch.setitem(recipes.LEARNING_RATES, "c3a", 0.777)
-    assert BASE.rates[0] == 0.777 and BASE.name != before
+    monkeypatch.setitem(SPECS, "c3a", dataclasses.replace(SPECS["c3a"], learning_rate=0.777))
+    assert recipes.LEARNING_RATES["c3a"] == BASE.rates[0] == 0.777 and BASE.name != before
 
 
 @pytest.mark.parametrize("given", [{"learning_rate": 0.02}, {"head_learning_rate": 0.02}])
@@ -167,9 +168,10 @@ def test_parse_methods():
 
 def test_every_method_has_a_rate_and_every_profile_is_a_recipe():
     assert list(recipes.LEARNING_RATES) == list(methods.METHODS)
-    assert set(defaults.HEAD_LEARNING_RATES) <= set(methods.METHODS)
-    for model, rates in defaults.MODEL_RATES.items():  # MiniLM has the general ones, but for those that were tried
-        assert (set(rates) == set(methods.METHODS)) == (model != "minilm") and set(rates) <= set(methods.METHODS)
+    small = {"small-vit", "small-llama"}
+    for spec in SPECS.values():  # MiniLM has the general rates, except for those that were tried
+        assert small <= set(spec.model_rates) <= {"minilm", *small}
+        assert set(spec.model_head_rates) <= small
     for kind, profiles in recipes.PROFILES.items():
         for name, settings in profiles.items():
             assert Recipe("entailment", "c3a", **settings).rates[0] > 0
