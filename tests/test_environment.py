@@ -1,4 +1,4 @@
-"""pyproject.toml, constraints.txt and environment.yml have the same versions; what the Makefile and the metadata say."""
+"""pyproject.toml, constraints.txt and environment.yml have the same versions; the Makefile and the metadata."""
 
 import re
 import tomllib
