@@ -1,4 +1,4 @@
-"""The promises that hold for every adapter: one test each, over the shared tables of adapters and methods."""
+"""Properties of every adapter, one test each, over the shared tables of adapters and methods."""
 
 import pytest
 import torch
@@ -45,26 +45,26 @@ models = pytest.mark.parametrize("name", MODELS)
 
 @models
 @pytest.mark.parametrize("block_size", ["auto", 4])
-def test_merged_is_unmerged(tiny, method, name, block_size, error):
+def test_merged_equals_unmerged(tiny, method, name, block_size, error):
     base = getattr(tiny, name)
     model = get_peft_model(base(), method(block_size=block_size, **MODELS[name]))
     before = tiny.logits(model)
-    assert error(before, tiny.logits(base())) > 0.05, "the adapters must show, or the test proves nothing"
+    assert error(before, tiny.logits(base())) > 0.05, "the adapters must change the output, or the test shows nothing"
     merged = model.merge_and_unload()
     assert type(merged) is type(base()) and merged.state_dict().keys() == base().state_dict().keys()
     assert error(tiny.logits(merged), before) < 1e-5
 
 
 @models
-def test_reload_is_before(tiny, method, name, tmp_path):
+def test_reloaded_equals_saved(tiny, method, name, tmp_path):
     model = get_peft_model(getattr(tiny, name)(), method(**MODELS[name]))
     before = tiny.logits(model)
     model.save_pretrained(tmp_path)
     assert torch.equal(tiny.logits(PeftModel.from_pretrained(getattr(tiny, name)(), tmp_path)), before)
 
 
-def test_two_adapters_are_the_sum(adapter_case, methods):
-    """Two adapters of one layer, of any sizes that the table has: their changes add up, unmerged and merged."""
+def test_two_active_adapters_are_summed(adapter_case, methods):
+    """Two active adapters of one layer add their changes, unmerged and merged, for all sizes in the table."""
     method = next(m for m in methods if m.config.__name__ == f"{adapter_case.cls.__name__}Config")
     layer = torch.nn.Linear(adapter_case.d_in, adapter_case.d_out)
     model = get_peft_model(torch.nn.Sequential(layer), method(target_modules=["0"], **adapter_case.options))

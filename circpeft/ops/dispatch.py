@@ -67,7 +67,8 @@ def available_backends(device: str | torch.device = "cpu") -> list[str]:
 def use_backend(name: str) -> Iterator[None]:
     """Force what ``backend="auto"`` and the adapted layers use, inside a ``with`` block.
 
-    Outside of such a block the environment variable ``CIRCPEFT_BACKEND`` decides; it is read once, at import.
+    Outside of such a block the environment variable ``CIRCPEFT_BACKEND`` decides. It is read once, when this module is
+    imported.
 
     Args:
         name: a backend (adapted layers then do not fold); "fold" (they fold wherever it is exact); or "auto", the rule.

@@ -1,4 +1,4 @@
-"""What every adapter must hold, over the shared table: equality with ΔW, gradients, counts, dtypes, dropout, copies."""
+"""The contract of every adapter in the shared table: ΔW, gradients, parameter counts, dtypes, dropout, copies."""
 
 import copy
 import pickle
@@ -37,7 +37,7 @@ def test_gradcheck_for_the_input_and_every_parameter(adapter_case):
     assert torch.autograd.gradcheck(forward, (x, *values))
 
 
-def test_delta_weight_carries_the_same_gradient_as_forward(adapter_case):
+def test_delta_weight_has_the_same_gradients_as_forward(adapter_case):
     adapter = adapter_case.build().double()
     x = torch.randn(4, adapter.d_in, dtype=torch.float64)
     parameters = list(adapter.parameters())
@@ -59,14 +59,14 @@ def test_alpha_scales_linearly(adapter_case):
 
 
 @pytest.mark.parametrize("start", [True, "zero"])
-def test_zero_start_leaves_the_layer_alone_with_exactly_one_live_gradient(adapter_case, start):
+def test_zero_start_changes_nothing_and_has_one_nonzero_gradient(adapter_case, start):
     adapter = adapter_case.build(init_weights=start)
     x = torch.randn(5, adapter.d_in)
     assert adapter.delta_weight().count_nonzero() == 0 and adapter(x).count_nonzero() == 0
     adapter(x).mul(torch.randn(5, adapter.d_out)).sum().backward()
-    live = [name for name, p in adapter.named_parameters() if p.grad.count_nonzero() > 0]
+    nonzero = [name for name, p in adapter.named_parameters() if p.grad.count_nonzero() > 0]
     first = {"C3A": "kernel", "CDVFT": "kernel_0" if adapter_case.options.get("num_factors") != 1 else "diagonal_0"}
-    assert live == [first[type(adapter).__name__]]
+    assert nonzero == [first[type(adapter).__name__]]
 
 
 def test_half_precision_input_with_float32_kernels(adapter_case, error):
@@ -79,7 +79,7 @@ def test_half_precision_input_with_float32_kernels(adapter_case, error):
     assert error(y, x.double() @ adapter.delta_weight().double().T) < 5e-3
 
 
-def test_autocast_leaves_the_precision_alone(adapter_case, error):
+def test_autocast_does_not_lower_the_precision(adapter_case, error):
     adapter = adapter_case.build()
     x = torch.randn(6, adapter.d_in)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -106,11 +106,11 @@ def test_copies_and_state_dict(adapter_case):
     x = torch.randn(2, adapter.d_in)
     for other in (copy.deepcopy(adapter), pickle.loads(pickle.dumps(adapter))):
         assert torch.equal(other(x), adapter(x))
-    # One level: PEFT and transformers find the adapter's name only directly before the parameter's.
+    # No nested keys: PEFT and transformers find the adapter's name only directly before that of the parameter.
     assert all("." not in key for key in adapter.state_dict())
 
 
-def test_can_be_built_without_memory(adapter_case):
+def test_can_be_built_on_the_meta_device(adapter_case):
     with torch.device("meta"):
         adapter = adapter_case.build(init_weights=True)
     assert all(p.is_meta for p in adapter.parameters())
@@ -134,7 +134,7 @@ def test_can_be_built_without_memory(adapter_case):
     ],
     ids=str,
 )
-def test_bad_options_are_named(adapter_case, options, words):
+def test_errors_name_bad_options(adapter_case, options, words):
     with pytest.raises(ValueError) as raised:
         adapter_case.build(**options)
     for word in words:
@@ -142,6 +142,6 @@ def test_bad_options_are_named(adapter_case, options, words):
 
 
 @pytest.mark.parametrize("sizes", [(0, 4), (4, 0), (-4, 4), (4.0, 4)], ids=str)
-def test_bad_sizes_are_named(adapter_case, sizes):
+def test_errors_name_bad_sizes(adapter_case, sizes):
     with pytest.raises(ValueError, match="must be a positive integer"):
         adapter_case.cls(*sizes)

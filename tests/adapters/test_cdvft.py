@@ -1,4 +1,4 @@
-"""CDVFT against its paper's product of dense factors, padding included."""
+"""CDVFT, compared with the product of dense factors in its paper, including padding."""
 
 import math
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def dense_product(adapter):
-    """ΔW from square padded factors, built here: alpha * A ... C A with first columns as kernels (Eq. 2 to 4, 12)."""
+    """Return ΔW as the product alpha * A ... C A of padded dense factors, kernels as first columns (Eq. 2 to 4, 12)."""
     b, d_in, d_out = adapter.block_size, adapter.d_in, adapter.d_out
     delta = torch.diag(adapter.diagonals[0])
     for kernel, diagonal in zip(adapter.kernels, adapter.diagonals[1:], strict=True):
@@ -27,7 +27,7 @@ def dense_product(adapter):
     "sizes", [(6, 6, 6), (6, 6, 4), (12, 8, 4), (7, 5, 3), (5, 9, 4), (3, 10, 10), (4, 11, 1)], ids=str
 )
 @pytest.mark.parametrize("factors", [3, 5, 7])
-def test_delta_weight_is_the_product_of_the_dense_factors(sizes, factors):
+def test_delta_weight_is_the_product_of_dense_factors(sizes, factors):
     d_in, d_out, b = sizes
     adapter = CDVFT(d_in, d_out, b, num_factors=factors, alpha=2.5, init_weights="gaussian").double()
     torch.testing.assert_close(adapter.delta_weight(), dense_product(adapter))
@@ -47,7 +47,7 @@ def test_shapes_of_the_factors():
     assert adapter.diagonals[1] is adapter.diagonal_1 and adapter.kernels[1] is adapter.kernel_1
 
 
-def test_default_block_is_the_smaller_dimension():
+def test_default_block_size_is_the_smaller_dimension():
     assert CDVFT(768, 3072).block_size == CDVFT(3072, 768).block_size == 768
 
 
@@ -71,7 +71,7 @@ def test_every_factor_trains_after_the_first_step():
 
 
 @pytest.mark.parametrize("factors", [3, 5])
-def test_gaussian_start_keeps_the_size_of_a_vector(factors):
+def test_gaussian_start_keeps_the_norm_of_a_vector(factors):
     adapter = CDVFT(512, 512, num_factors=factors, init_weights="gaussian")
     y = adapter(torch.randn(64, 512)).detach()
     assert 0.5 < float(y.square().mean()) < 2.0
@@ -79,7 +79,7 @@ def test_gaussian_start_keeps_the_size_of_a_vector(factors):
 
 
 @pytest.mark.parametrize("factors", [0, 2, 4, -1, 3.0, True, "3"])
-def test_a_number_of_factors_that_is_not_odd_is_named(factors):
+def test_error_names_a_number_of_factors_that_is_not_odd(factors):
     with pytest.raises(ValueError, match="num_factors must be odd.*got"):
         CDVFT(4, 4, num_factors=factors)
 
@@ -89,8 +89,8 @@ def test_a_single_diagonal_needs_a_square_layer():
         CDVFT(4, 6, num_factors=1)
 
 
-def test_works_under_functional_call():
-    """With plain tensors in the parameters' place, as torch.func has them."""
+def test_functional_call():
+    """Run with plain tensors instead of parameters, as torch.func does."""
     adapter = CDVFT(6, 4, block_size=4, init_weights=False)
     x, doubled = torch.randn(3, 6), {name: 2 * p.detach() for name, p in adapter.named_parameters()}
     torch.testing.assert_close(torch.func.functional_call(adapter, doubled, (x,)), 8 * adapter(x))

@@ -1,4 +1,4 @@
-"""The weighted sum of adapters as one adapter: exact where it is possible, refused where it is not."""
+"""The weighted sum of adapters as one adapter: exact where possible, an error elsewhere."""
 
 import copy
 
@@ -12,14 +12,14 @@ def total(adapters, weights):
     return sum(w * a.delta_weight() for a, w in zip(adapters, weights, strict=True))
 
 
-def test_any_adapter_scales(adapter_case, error):
+def test_any_adapter_can_be_scaled(adapter_case, error):
     adapter, target = adapter_case.build(), adapter_case.build(alpha=-0.5)
     target.set_weighted_sum([adapter], [0.3])
     assert error(target.delta_weight(), 0.3 * adapter.delta_weight()) < 1e-5 and adapter.delta_weight().norm() > 0.01
 
 
 @pytest.mark.parametrize(("d_in", "d_out", "b"), [(6, 6, 6), (12, 8, 4), (7, 14, 7), (5, 10, 1)])
-def test_c3a_of_any_alpha_and_layout_add_up(d_in, d_out, b, error):
+def test_c3a_of_any_alpha_and_layout_can_be_summed(d_in, d_out, b, error):
     settings = [{"alpha": 2.0}, {"alpha": -0.5, "layout": "column"}, {}]
     adapters = [C3A(d_in, d_out, b, init_weights="gaussian", **options) for options in settings]
     for layout in ("row", "column"):
@@ -32,7 +32,7 @@ FACTORS = [(1, "diagonal_0"), (3, "diagonal_0"), (3, "kernel_0"), (5, "kernel_1"
 
 
 @pytest.mark.parametrize(("factors", "name"), FACTORS)
-def test_cdvft_adds_up_where_one_factor_differs(factors, name, error):
+def test_cdvft_can_be_summed_if_one_factor_differs(factors, name, error):
     first = CDVFT(8, 8, 3, num_factors=factors, alpha=2.0, init_weights=False)
     second = copy.deepcopy(first)
     second.alpha = -1.0
@@ -43,7 +43,7 @@ def test_cdvft_adds_up_where_one_factor_differs(factors, name, error):
     assert error(target.delta_weight(), total([first, second], [0.3, -2.0])) < 1e-5
 
 
-def test_refusals_say_what_to_do_and_change_nothing():
+def test_errors_say_what_to_do_and_nothing_changes():
     a, b = (CDVFT(6, 6, 3, init_weights=False) for _ in range(2))
     target = CDVFT(6, 6, 3, init_weights=False)
     before = copy.deepcopy(target.state_dict())

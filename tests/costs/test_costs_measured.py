@@ -1,4 +1,4 @@
-"""The exact counts agree with what real modules do: operation by operation, and in the bytes that they save."""
+"""Exact counts against real modules: FLOPs operation by operation, parameters, and saved and moved bytes."""
 
 from contextlib import ExitStack
 from functools import partial
@@ -18,7 +18,7 @@ TOKENS = 24  # within one chunk of the rfft backend
 
 
 class Frozen(nn.Module):
-    """One frozen linear layer, by a name that PEFT can target."""
+    """A frozen linear layer with a name that PEFT can target."""
 
     def __init__(self, d_in, d_out, bias=False):
         super().__init__()
@@ -29,7 +29,7 @@ class Frozen(nn.Module):
 
 
 class LaMDA(nn.Module):
-    """``W0 x + B S A x``: A frozen, S trained, B trained until it is frozen."""
+    """A layer ``W0 x + B S A x``: A is frozen, S is trained, and B is trained until it is frozen."""
 
     def __init__(self, d_in, d_out, r, frozen):
         super().__init__()
@@ -42,38 +42,38 @@ class LaMDA(nn.Module):
         return self.base(x) + self.b(self.s(self.a(x)))
 
 
-def by_peft(config, d_in, d_out, **options):
+def peft_model(config, d_in, d_out, **options):
     return get_peft_model(Frozen(d_in, d_out), config(target_modules=["layer"], **options))
 
 
 def lora(d_in, d_out, r):
-    return by_peft(LoraConfig, d_in, d_out, r=r)
+    return peft_model(LoraConfig, d_in, d_out, r=r)
 
 
 def dora(d_in, d_out, r):
-    return by_peft(LoraConfig, d_in, d_out, r=r, use_dora=True)
+    return peft_model(LoraConfig, d_in, d_out, r=r, use_dora=True)
 
 
 def vera(d_in, d_out, r):
-    model = by_peft(VeraConfig, d_in, d_out, r=r, d_initial=0.1)
+    model = peft_model(VeraConfig, d_in, d_out, r=r, d_initial=0.1)
     layer = model.base_model.model.layer
-    for name in ("vera_A", "vera_B"):  # frozen and shared: parameters of nobody, so that saving them counts nothing
+    for name in ("vera_A", "vera_B"):  # as buffers they do not count as saved bytes
         model.register_buffer(f"own_{name}", getattr(layer, name)["default"])
     return model
 
 
 def fourierft(d_in, d_out, n_frequency):
-    model = by_peft(FourierFTConfig, d_in, d_out, n_frequency=n_frequency, scaling=1.0)
+    model = peft_model(FourierFTConfig, d_in, d_out, n_frequency=n_frequency, scaling=1.0)
     model.register_buffer("own_indices", model.base_model.model.layer.indices["default"])
     return model
 
 
 def ia3(d_in, d_out, feedforward):
-    return by_peft(IA3Config, d_in, d_out, feedforward_modules=["layer"] if feedforward else [])
+    return peft_model(IA3Config, d_in, d_out, feedforward_modules=["layer"] if feedforward else [])
 
 
 def boft(d_in, d_out, block_size):
-    model = by_peft(BOFTConfig, d_in, d_out, boft_block_size=block_size)
+    model = peft_model(BOFTConfig, d_in, d_out, boft_block_size=block_size)
     model.register_buffer("own_permutations", model.base_model.model.layer.boft_P)
     return model
 
@@ -93,7 +93,7 @@ def bitfit(d_in, d_out):
     return model
 
 
-MAKE = {
+BUILDERS = {
     "full": full,
     "head": Frozen,
     "bitfit": bitfit,
@@ -138,15 +138,15 @@ SHAPES = [(32, 32), (48, 32), (32, 64)]
 
 @pytest.fixture
 def build():
-    """A method on one layer, computed by the backend that its hyperparameters name."""
+    """Return a function that builds a method on one layer, computed by the backend in its hyperparameters."""
     with ExitStack() as forced:
 
-        def make(method, d_in, d_out, hyperparameters):
+        def build_method(method, d_in, d_out, hyperparameters):
             forced.enter_context(use_backend(hyperparameters.get("backend", "rfft")))
             torch.manual_seed(0)
-            return MAKE[method](d_in, d_out, **hyperparameters)
+            return BUILDERS[method](d_in, d_out, **hyperparameters)
 
-        yield make
+        yield build_method
 
 
 def inputs(d_in):
@@ -159,20 +159,20 @@ def frozen_flops(d_in, d_out):
 
 @pytest.mark.parametrize(("d_in", "d_out"), SHAPES)
 @pytest.mark.parametrize(("method", "hyperparameters"), CASES, ids=str)
-def test_flops_are_those_of_the_module(build, method, hyperparameters, d_in, d_out):
-    found = count_flops(build(method, d_in, d_out, hyperparameters), inputs(d_in))
+def test_flops_equal_the_counts_of_the_module(build, method, hyperparameters, d_in, d_out):
+    counted = count_flops(build(method, d_in, d_out, hyperparameters), inputs(d_in))
     base = frozen_flops(d_in, d_out)
     for direction in ("forward", "backward"):
         expected = costs.flops(method, d_in, d_out, tokens=TOKENS, direction=direction, **hyperparameters)
-        # Transforms of sizes that are no power of two cost fractions, which the backends round.
-        assert abs(getattr(found, direction) - getattr(base, direction) - expected) <= 4, direction
+        # Transforms whose size is not a power of two have fractional FLOPs, which the backends round.
+        assert abs(getattr(counted, direction) - getattr(base, direction) - expected) <= 4, direction
     both = costs.flops(method, d_in, d_out, tokens=TOKENS, direction="both", **hyperparameters)
-    assert abs(found - base - both) <= 8
+    assert abs(counted - base - both) <= 8
 
 
 @pytest.mark.parametrize(("d_in", "d_out"), SHAPES)
 @pytest.mark.parametrize(("method", "hyperparameters"), CASES, ids=str)
-def test_parameters_are_those_of_the_module(build, method, hyperparameters, d_in, d_out):
+def test_parameters_equal_those_of_the_module(build, method, hyperparameters, d_in, d_out):
     model = build(method, d_in, d_out, hyperparameters)
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     assert costs.parameters(method, d_in, d_out, **hyperparameters) == trained
@@ -180,19 +180,19 @@ def test_parameters_are_those_of_the_module(build, method, hyperparameters, d_in
 
 @pytest.mark.parametrize(("d_in", "d_out"), SHAPES)
 @pytest.mark.parametrize(("method", "hyperparameters"), CASES, ids=str)
-def test_saved_bytes_are_those_of_the_module(build, method, hyperparameters, d_in, d_out):
+def test_saved_bytes_equal_the_counts_of_the_module(build, method, hyperparameters, d_in, d_out):
     x = inputs(d_in)
-    found = count_saved_bytes(build(method, d_in, d_out, hyperparameters), x)
-    assert found == costs.saved_bytes(method, d_in, d_out, TOKENS, **hyperparameters)
+    counted = count_saved_bytes(build(method, d_in, d_out, hyperparameters), x)
+    assert counted == costs.saved_bytes(method, d_in, d_out, TOKENS, **hyperparameters)
 
 
 @pytest.mark.parametrize(("method", "hyperparameters"), CASES, ids=str)
-def test_nothing_moves_fewer_bytes_than_the_least(build, method, hyperparameters):
-    with FlopCounter() as whole, torch.no_grad():
+def test_a_forward_pass_moves_at_least_the_least_bytes(build, method, hyperparameters):
+    with FlopCounter() as adapted, torch.no_grad():
         build(method, 32, 64, hyperparameters)(inputs(32))
     with FlopCounter() as base, torch.no_grad():
         Frozen(32, 64)(inputs(32))
-    assert whole.bytes - base.bytes >= costs.moved_bytes(method, 32, 64, TOKENS, **hyperparameters)
+    assert adapted.bytes - base.bytes >= costs.moved_bytes(method, 32, 64, TOKENS, **hyperparameters)
 
 
 MERGES = [
@@ -208,7 +208,7 @@ MERGES = [
 
 
 @pytest.mark.parametrize(("method", "hyperparameters"), MERGES, ids=str)
-def test_merging_costs_what_it_says(build, method, hyperparameters):
+def test_merge_flops_equal_the_counts_of_the_module(build, method, hyperparameters):
     model = build(method, 32, 64, hyperparameters)
     with FlopCounter() as counter:
         merge(model) if "backend" in hyperparameters else model.merge_and_unload()

@@ -1,4 +1,4 @@
-"""Costs over whole models: sums of the layers' costs, inputs that are shared once, and bad input by name."""
+"""Costs of whole models: sums over layers, shared inputs counted once, and errors for bad input."""
 
 import pytest
 import torch
@@ -19,19 +19,19 @@ def build():
 
 
 @pytest.mark.parametrize(("method", "config"), [("c3a", C3AConfig), ("cdvft", CDVFTConfig)], ids=str)
-def test_a_real_model_costs_what_is_counted(method, config):
+def test_totals_equal_the_counts_of_a_real_model(method, config):
     ids = torch.arange(24).view(2, 12)
     base, adapted = build(), inject(build(), config(target_modules=TARGETS, init_weights=False, block_size=16))
     with use_backend("rfft"):
-        found = count_flops(adapted, ids, backward=False).forward - count_flops(base, ids, backward=False).forward
-        of = {"tokens": 24, "block_size": 16}
-        assert abs(found - costs.model_flops(CONFIG, method, TARGETS, **of)) <= 2 * len(costs.layers(CONFIG, TARGETS))
+        counted = count_flops(adapted, ids, backward=False).forward - count_flops(base, ids, backward=False).forward
+        formula = costs.model_flops(CONFIG, method, TARGETS, tokens=24, block_size=16)
+        assert abs(counted - formula) <= 2 * len(costs.layers(CONFIG, TARGETS))
     trained = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
     assert costs.model_parameters(CONFIG, method, TARGETS, block_size=16) == trained
 
 
-def test_query_key_and_value_keep_one_input():
-    def kept(targets):
+def test_query_key_and_value_save_one_input():
+    def counted_bytes(targets):
         adapted = inject(build(), C3AConfig(target_modules=targets, init_weights=False, block_size=16))
         first = adapted.encoder.layer[0].attention.self
         x = torch.randn(24, 32, requires_grad=True)
@@ -48,23 +48,26 @@ def test_query_key_and_value_keep_one_input():
 
     one_layer = type(CONFIG).from_dict({**CONFIG.to_dict(), "num_hidden_layers": 1})
     for targets in (["query"], ["query", "value"], ["query", "key", "value"]):
-        found = costs.model_saved_bytes(one_layer, "c3a", targets, tokens=24, block_size=16)
-        assert kept(targets) == found
+        formula = costs.model_saved_bytes(one_layer, "c3a", targets, tokens=24, block_size=16)
+        assert counted_bytes(targets) == formula
 
 
-def test_sums_are_those_of_the_layers():
-    found = costs.layers("llama3-8b", ["q_proj", "v_proj"])
-    for whole, one in ((costs.model_moved_bytes, costs.moved_bytes), (costs.model_saved_bytes, costs.saved_bytes)):
-        total = sum(one("lora", la.d_in, la.d_out, tokens=7, dtype_bytes=2, r=4) for la in found)
-        shared = 32 * 7 * 4096 * 2 if one is costs.saved_bytes else 0
-        assert whole("llama3-8b", "lora", ["q_proj", "v_proj"], tokens=7, dtype_bytes=2, r=4) == total - shared
-    merged = sum(costs.merge_flops("lora", la.d_in, la.d_out, r=4) for la in found)
+def test_totals_are_sums_over_the_layers():
+    layers = costs.layers("llama3-8b", ["q_proj", "v_proj"])
+    for of_model, of_layer in (
+        (costs.model_moved_bytes, costs.moved_bytes),
+        (costs.model_saved_bytes, costs.saved_bytes),
+    ):
+        total = sum(of_layer("lora", la.d_in, la.d_out, tokens=7, dtype_bytes=2, r=4) for la in layers)
+        shared = 32 * 7 * 4096 * 2 if of_layer is costs.saved_bytes else 0
+        assert of_model("llama3-8b", "lora", ["q_proj", "v_proj"], tokens=7, dtype_bytes=2, r=4) == total - shared
+    merged = sum(costs.merge_flops("lora", la.d_in, la.d_out, r=4) for la in layers)
     assert costs.model_merge_flops("llama3-8b", "lora", ["q_proj", "v_proj"], r=4) == merged
-    there, back, both = (
+    forward, backward, both = (
         costs.model_flops("llama3-8b", "lora", ["q_proj"], tokens=3, direction=d)
         for d in ("forward", "backward", "both")
     )
-    assert there + back == both > 0
+    assert forward + backward == both > 0
 
 
 @pytest.mark.parametrize(
@@ -83,6 +86,6 @@ def test_sums_are_those_of_the_layers():
         (lambda: costs.parameters(["lora"], 8, 8), "unknown method"),
     ],
 )
-def test_bad_input_is_named(call, message):
+def test_errors_name_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()

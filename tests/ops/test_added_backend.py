@@ -21,7 +21,7 @@ from circpeft.ops.backends import BACKENDS
 from circpeft.profiling import count_saved_bytes
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-both = pytest.mark.parametrize("layout", ["column", "row"])
+both_layouts = pytest.mark.parametrize("layout", ["column", "row"])
 TOY = '''
 """Backend "toy": one shifted product per kernel entry."""
 
@@ -80,7 +80,7 @@ def test_it_is_listed_where_it_says_so_and_named_in_errors():
             pass
 
 
-@both
+@both_layouts
 def test_products_and_gradients(layout):
     tensors = operands()
     x, w = tensors["x"], tensors["w"]

@@ -10,10 +10,10 @@ from circpeft import available_backends
 from circpeft.ops.backends import BACKENDS, Backend, FusedBackend, get_backend, get_fused_backend
 from circpeft.ops.backends.protocol import check_backend, members
 
-every = pytest.mark.parametrize("name", BACKENDS)
+every_backend = pytest.mark.parametrize("name", BACKENDS)
 
 
-@every
+@every_backend
 def test_every_backend_has_every_member_with_the_arguments_of_the_protocol(name):
     backend = get_backend(name)
     protocol = FusedBackend if backend.FUSED else Backend
@@ -27,7 +27,7 @@ def test_every_backend_has_every_member_with_the_arguments_of_the_protocol(name)
         assert [(p.name, p.default) for p in given] == [(p.name, p.default) for p in asked], f"{name}.{member}"
 
 
-@every
+@every_backend
 def test_availability_is_the_backends_own_declaration(name, monkeypatch):
     for device in ("cpu", "cuda", "meta"):
         answer = get_backend(name).is_available(torch.device(device))

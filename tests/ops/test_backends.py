@@ -1,4 +1,4 @@
-"""What every backend module must give: matmul, kernel_grad and FLOPs, on plain rows; and the chunks of rfft."""
+"""Products, kernel gradients and FLOPs of every backend module on matrices, and computing in chunks."""
 
 import pytest
 import torch
@@ -9,12 +9,12 @@ from circpeft.profiling import FlopCounter
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SHAPES = [(1, 1, 1), (2, 3, 1), (1, 1, 2), (2, 1, 5), (2, 3, 4), (3, 3, 7), (1, 1, 24), (5, 2, 9)]
-every = pytest.mark.parametrize("backend", [reference, rfft, dft], ids=["reference", "rfft", "dft"])
-both = pytest.mark.parametrize("layout", ["column", "row"])
+every_backend = pytest.mark.parametrize("backend", [reference, rfft, dft], ids=["reference", "rfft", "dft"])
+both_layouts = pytest.mark.parametrize("layout", ["column", "row"])
 
 
-@every
-@both
+@every_backend
+@both_layouts
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("tokens", [0, 1, 6])
 def test_matmul_and_kernel_grad(backend, layout, shape, tokens):
@@ -26,50 +26,50 @@ def test_matmul_and_kernel_grad(backend, layout, shape, tokens):
     torch.testing.assert_close(backend.kernel_grad(g, x, b, layout), torch.autograd.grad(dense, w, g)[0])
 
 
-@both
+@both_layouts
 @pytest.mark.parametrize("shape", [(1, 1, 24), (2, 3, 8)], ids=str)
 @pytest.mark.parametrize("tokens", [16, 17, 64, 100])
-def test_chunks_give_what_the_whole_gives(shape, layout, tokens, monkeypatch):
+def test_rfft_in_chunks_equals_rfft_at_once(shape, layout, tokens, monkeypatch):
     m, n, b = shape
     x, g, w = (torch.randn(size, dtype=torch.float64) for size in ((tokens, n * b), (tokens, m * b), shape))
-    whole = rfft.matmul(x, w, layout), rfft.kernel_grad(g, x, b, layout)
+    at_once = rfft.matmul(x, w, layout), rfft.kernel_grad(g, x, b, layout)
     assert rfft._chunk(x, max(m, n) * b) >= tokens
     monkeypatch.setitem(rfft.CHUNK_ELEMENTS, "cpu", 1)
     assert rfft._chunk(x, max(m, n) * b) == 16
-    torch.testing.assert_close((rfft.matmul(x, w, layout), rfft.kernel_grad(g, x, b, layout)), whole)
+    torch.testing.assert_close((rfft.matmul(x, w, layout), rfft.kernel_grad(g, x, b, layout)), at_once)
 
 
-def test_more_tokens_than_a_chunk_holds(error):
+def test_rfft_with_more_tokens_than_a_chunk_holds(error):
     x, w = torch.randn(800, 768), torch.randn(1, 1, 768)
     assert rfft._chunk(x, 768) < 800
     assert error(rfft.matmul(x, w, "row"), x.double() @ block_circulant(w.double(), "row").T) < 1e-5
 
 
-@every
+@every_backend
 def test_flops_grow_linearly_in_the_tokens(backend):
     one, two, three = (backend.matmul_flops(t, 2, 3, 64) for t in (1, 2, 3))
     assert 0 < one < two < three and abs((three - two) - (two - one)) <= 1
     assert backend.matmul_flops(5, 2, 3, 1) > 0
 
 
-@both
-def test_dft_in_chunks_gives_what_the_whole_gives(layout, monkeypatch):
+@both_layouts
+def test_dft_in_chunks_equals_dft_at_once(layout, monkeypatch):
     x, g, w = (torch.randn(size, dtype=torch.float64) for size in ((150, 24), (150, 16), (2, 3, 8)))
-    whole = dft.matmul(x, w, layout), dft.kernel_grad(g, x, 8, layout)
+    at_once = dft.matmul(x, w, layout), dft.kernel_grad(g, x, 8, layout)
     monkeypatch.setitem(dft.CHUNK_ELEMENTS, "cpu", 1)
     assert dft._chunk(x, 40) == 64
-    torch.testing.assert_close((dft.matmul(x, w, layout), dft.kernel_grad(g, x, 8, layout)), whole)
+    torch.testing.assert_close((dft.matmul(x, w, layout), dft.kernel_grad(g, x, 8, layout)), at_once)
 
 
-@both
+@both_layouts
 @pytest.mark.parametrize("shape", [(1, 1, 1024), (2, 1, 528), (1, 3, 768), (5, 5, 544)], ids=str)
 @pytest.mark.parametrize("tokens", [0, 1, 2, 5])
-def test_dft_takes_two_factors_for_large_blocks(shape, layout, tokens, error, monkeypatch):
+def test_dft_splits_large_blocks_into_two_factors(shape, layout, tokens, error, monkeypatch):
     m, n, b = shape
     assert b > dft.LARGEST_BLOCK and two_factors.factors(b)
     x, g, w = (torch.randn(size, dtype=torch.float64) for size in ((tokens, n * b), (tokens, m * b), shape))
-    for numbers in (two_factors.CHUNK_ELEMENTS, 1):
-        monkeypatch.setattr(two_factors, "CHUNK_ELEMENTS", numbers)
+    for elements in (two_factors.CHUNK_ELEMENTS, 1):
+        monkeypatch.setattr(two_factors, "CHUNK_ELEMENTS", elements)
         torch.testing.assert_close(dft.matmul(x, w, layout), reference.matmul(x, w, layout))
         torch.testing.assert_close(dft.kernel_grad(g, x, b, layout), rfft.kernel_grad(g, x, b, layout))
     if tokens:
@@ -77,7 +77,7 @@ def test_dft_takes_two_factors_for_large_blocks(shape, layout, tokens, error, mo
 
 
 @pytest.mark.parametrize("b", [528, 1024])
-def test_flops_of_two_factors_are_what_is_counted(b):
+def test_flops_of_two_factors_equal_the_counted_ones(b):
     x, g, w = torch.randn(6, 2 * b), torch.randn(6, 3 * b), torch.randn(3, 2, b)
     for call, formula in (
         (lambda: dft.matmul(x, w, "row"), dft.matmul_flops(6, 3, 2, b)),
@@ -85,11 +85,11 @@ def test_flops_of_two_factors_are_what_is_counted(b):
     ):
         with FlopCounter() as counter:
             call()
-        assert abs(counter.total / formula - 1) < 0.02  # sums over chunks and the kernel's 1/b are not in the formula
+        assert abs(counter.total / formula - 1) < 0.02  # the formula leaves out sums over chunks, and 1/b
 
 
-@both
-def test_dft_leaves_large_blocks_without_factors_to_fast_transforms(layout):
+@both_layouts
+def test_dft_leaves_large_blocks_without_two_factors_to_rfft(layout):
     b = 521  # a prime
     assert b > dft.LARGEST_BLOCK and two_factors.factors(b) is None
     x, g, w = torch.randn(3, b), torch.randn(3, b), torch.randn(1, 1, b)

@@ -1,4 +1,4 @@
-"""Block sizes: the defaults, and what to say when one does not fit."""
+"""Block sizes: defaults, and errors that name the nearest valid size."""
 
 import pytest
 
@@ -35,14 +35,14 @@ def test_every_common_divisor_is_accepted(b):
         (2, 5, 7, ["block_size=2", "1"]),
     ],
 )
-def test_the_nearest_divisors_are_named(b, d_in, d_out, words):
+def test_errors_name_the_nearest_divisors(b, d_in, d_out, words):
     with pytest.raises(ValueError) as raised:
         dividing_block_size(b, d_in, d_out)
     for word in words:
         assert word in str(raised.value)
 
 
-def test_padding_takes_any_size_up_to_the_larger_dimension():
+def test_cdvft_accepts_any_size_up_to_the_larger_dimension():
     assert [padding_block_size(b, 5, 9) for b in (1, 4, 9)] == [1, 4, 9]
     with pytest.raises(ValueError, match="block_size=10 exceeds both d_in=5 and d_out=9; largest: 9"):
         padding_block_size(10, 5, 9)

@@ -1,4 +1,4 @@
-"""Errors of the operators: each names the value, says what was expected, and is raised before any work."""
+"""Errors of the operators: each names the value and says what was expected."""
 
 import pytest
 import torch
@@ -26,7 +26,7 @@ import circpeft
         (lambda x, w: circpeft.available_backends("gpu0"), RuntimeError, ["gpu0"]),
     ],
 )
-def test_bad_input_is_named(call, error, words):
+def test_errors_name_the_value_and_the_expectation(call, error, words):
     with pytest.raises(error) as raised:
         call(torch.randn(5, 12), torch.randn(2, 3, 4))
     for word in words:

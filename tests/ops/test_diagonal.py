@@ -1,4 +1,4 @@
-"""Diagonal, block-circulant, diagonal: the one operator of both methods against the dense matrix, in every part."""
+"""The operator of both methods, diagonal times block-circulant times diagonal, against the dense matrix."""
 
 from itertools import product
 
@@ -29,8 +29,8 @@ SHAPES = [
     (2, 2, 3, 0, 0, (0,)),
     (1, 1, 16, 0, 0, (2,)),
 ]
-every = pytest.mark.parametrize("backend", BACKENDS)
-both = pytest.mark.parametrize("layout", ["column", "row"])
+every_backend = pytest.mark.parametrize("backend", BACKENDS)
+both_layouts = pytest.mark.parametrize("layout", ["column", "row"])
 shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
 PARTS = list(product([False, True], repeat=3))
 parts = pytest.mark.parametrize("with_in, with_out, with_base", PARTS)
@@ -39,15 +39,15 @@ parts = pytest.mark.parametrize("with_in, with_out, with_base", PARTS)
 def operands(shape, with_in, with_out, with_base, dtype=torch.float64, parameters=None):
     m, n, b, short_in, short_out, batch = shape
     d_in, d_out = n * b - short_in, m * b - (short_out if with_out or with_base else 0)
-    kept = parameters or dtype
-    made = (
+    parameter_dtype = parameters or dtype
+    tensors = (
         torch.randn(*batch, d_in, dtype=dtype),
-        torch.randn(m, n, b, dtype=kept),
-        torch.randn(d_in, dtype=kept) if with_in else None,
-        torch.randn(d_out, dtype=kept) if with_out else None,
+        torch.randn(m, n, b, dtype=parameter_dtype),
+        torch.randn(d_in, dtype=parameter_dtype) if with_in else None,
+        torch.randn(d_out, dtype=parameter_dtype) if with_out else None,
         torch.randn(*batch, d_out, dtype=dtype) if with_base else None,
     )
-    return [None if t is None else t.requires_grad_() for t in made]
+    return [None if t is None else t.requires_grad_() for t in tensors]
 
 
 def dense(x, w, diagonal_in, diagonal_out, base, scale, layout):
@@ -62,51 +62,53 @@ def given_parts(inputs):
     return [t for t in inputs if t is not None]
 
 
-def with_parts(function, inputs):
-    """The function of the given tensors alone, as gradcheck wants it."""
+def without_none(function, inputs):
+    """Return the function of only those tensors that are not None, as gradcheck needs it."""
 
     def of_given(*tensors):
-        left = list(tensors)
-        return function(*(None if t is None else left.pop(0) for t in inputs))
+        remaining = list(tensors)
+        return function(*(None if t is None else remaining.pop(0) for t in inputs))
 
     return of_given
 
 
-# Backends beside rfft are put together of operators that have such tests of their own.
-FEW = [(backend, *part) for backend in BACKENDS for part in (PARTS if backend == "rfft" else [PARTS[0], PARTS[-1]])]
+# Other backends than rfft are composed of operators with their own tests, so that two combinations are enough.
+COMBINATIONS = [
+    (backend, *part) for backend in BACKENDS for part in (PARTS if backend == "rfft" else [PARTS[0], PARTS[-1]])
+]
 
 
-@pytest.mark.parametrize("backend, with_in, with_out, with_base", FEW)
-@both
+@pytest.mark.parametrize("backend, with_in, with_out, with_base", COMBINATIONS)
+@both_layouts
 @shapes
-def test_value_and_derivatives_of_both_orders(shape, layout, backend, with_in, with_out, with_base):
+def test_value_and_first_and_second_derivatives(shape, layout, backend, with_in, with_out, with_base):
     inputs = operands(shape, with_in, with_out, with_base)
 
-    def of(*tensors):
+    def product_of(*tensors):
         return diagonal_circulant_matmul(*tensors, -0.7, layout, backend)
 
-    torch.testing.assert_close(of(*inputs), dense(*inputs, -0.7, layout))
-    checked = with_parts(of, inputs)
+    torch.testing.assert_close(product_of(*inputs), dense(*inputs, -0.7, layout))
+    checked = without_none(product_of, inputs)
     assert torch.autograd.gradcheck(checked, given_parts(inputs))
     if backend == "rfft":
         assert torch.autograd.gradgradcheck(checked, given_parts(inputs))
 
 
-@every
+@every_backend
 @parts
-def test_gradients_of_one_input_alone(backend, with_in, with_out, with_base):
+def test_gradient_of_one_input_only(backend, with_in, with_out, with_base):
     inputs = operands((2, 3, 5, 2, 1, (4,)), with_in, with_out, with_base)
     true = dense(*inputs, 2.0, "row")
     for wanted in given_parts(inputs):
-        alone = [t if t is wanted or t is None else t.detach() for t in inputs]
-        y = diagonal_circulant_matmul(*alone, 2.0, "row", backend)
+        others_detached = [t if t is wanted or t is None else t.detach() for t in inputs]
+        y = diagonal_circulant_matmul(*others_detached, 2.0, "row", backend)
         torch.testing.assert_close(
             torch.autograd.grad(y.square().sum(), wanted)[0],
             torch.autograd.grad(true.square().sum(), wanted, retain_graph=True)[0],
         )
 
 
-def test_one_tensor_as_both_diagonals_counts_twice_in_every_order():
+def test_one_tensor_as_both_diagonals_gets_both_gradients():
     x, w, a, *_ = operands((1, 1, 5, 0, 0, (3,)), True, True, False)
 
     def both_orders(y):
@@ -120,13 +122,13 @@ def test_one_tensor_as_both_diagonals_counts_twice_in_every_order():
 PROMISED = {torch.float64: 1e-12, torch.float32: 1e-5, torch.float16: 1e-3, torch.bfloat16: 5e-3}
 
 
-@every
+@every_backend
 @pytest.mark.parametrize("dtype", PROMISED, ids=str)
 @pytest.mark.parametrize(
     "shape", [(1, 1, 768, 0, 0, (3, 2)), (2, 3, 127, 4, 5, (6,)), (4, 1, 192, 0, 0, (5,))], ids=str
 )
 @pytest.mark.parametrize("with_base", [True, False])
-def test_promised_error_at_model_sizes(shape, dtype, backend, with_base, error):
+def test_error_at_model_sizes_is_within_the_promise(shape, dtype, backend, with_base, error):
     inputs = operands(shape, True, True, with_base, dtype, torch.promote_types(dtype, torch.float32))
     exact = [None if t is None else t.detach().double().requires_grad_() for t in inputs]
     truth = dense(*exact, 1 / 8, "column")
@@ -139,32 +141,30 @@ def test_promised_error_at_model_sizes(shape, dtype, backend, with_base, error):
         assert error(value, true) <= PROMISED[dtype]
 
 
-@both
+@both_layouts
 @parts
-def test_chunks_write_everything_and_give_what_the_whole_gives(
-    layout, with_in, with_out, with_base, poisoned, monkeypatch
-):
+def test_chunks_write_every_entry_and_equal_one_call(layout, with_in, with_out, with_base, poisoned, monkeypatch):
     inputs = operands((2, 3, 8, 3, 5, (37,)), with_in, with_out, with_base)
     y = diagonal_circulant_matmul(*inputs, 1.5, layout, "rfft")
     g = torch.randn_like(y)
-    whole = y, *torch.autograd.grad(y, given_parts(inputs), g)
+    at_once = y, *torch.autograd.grad(y, given_parts(inputs), g)
     monkeypatch.setitem(rfft.CHUNK_ELEMENTS, "cpu", 1)  # sixteen tokens a chunk
     y = diagonal_circulant_matmul(*inputs, 1.5, layout, "rfft")
-    torch.testing.assert_close((y, *torch.autograd.grad(y, given_parts(inputs), g)), whole)
+    torch.testing.assert_close((y, *torch.autograd.grad(y, given_parts(inputs), g)), at_once)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_keeps_its_arguments_alone(dtype):
+def test_saves_only_its_arguments(dtype):
     inputs = operands((1, 1, 24, 0, 0, (4,)), True, True, True, dtype, torch.float32)
-    kept = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+    saved = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
         diagonal_circulant_matmul(*inputs)
-    assert {t.data_ptr() for t in kept} == {t.data_ptr() for t in inputs[:4]}  # not the base output
+    assert {t.data_ptr() for t in saved} == {t.data_ptr() for t in inputs[:4]}  # not the base output
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @parts
-def test_opcheck_and_compiled_whole(with_in, with_out, with_base, dtype):
+def test_opcheck_and_compiled_as_one_graph(with_in, with_out, with_base, dtype):
     inputs = operands((2, 3, 4, 1, 1, (2, 3)), with_in, with_out, with_base, dtype, torch.float32)
     y = diagonal_circulant_matmul(*inputs, 0.5, "row", "rfft")
     torch.library.opcheck(torch.ops.circpeft.diagonal_matmul, (*inputs, 0.5, y.shape[-1], "row", "rfft"))
@@ -172,15 +172,15 @@ def test_opcheck_and_compiled_whole(with_in, with_out, with_base, dtype):
     def loss(*tensors):
         return diagonal_circulant_matmul(*tensors, 0.5, "row", "rfft").square().sum()
 
-    torch._dynamo.reset()  # other parts would count as recompilations
+    torch._dynamo.reset()  # otherwise each combination of parts counts as a recompilation
     compiled = torch.compile(loss, fullgraph=True, backend="aot_eager", dynamic=True)
     torch.testing.assert_close(compiled(*inputs), loss(*inputs))
     grads = [torch.autograd.grad(f(*inputs), given_parts(inputs)) for f in (compiled, loss)]
     torch.testing.assert_close(*grads)
 
 
-@every
-def test_deterministic_and_nan_stays_where_it_is(backend):
+@every_backend
+def test_deterministic_and_a_nan_stays_in_its_token(backend):
     inputs = operands((2, 2, 24, 0, 0, (40,)), True, True, True, torch.float32)
     g = torch.randn(40, 48)
 
@@ -196,7 +196,7 @@ def test_deterministic_and_nan_stays_where_it_is(backend):
     assert y[7].isnan().all() and not y[torch.arange(40) != 7].isnan().any() and not dx.isnan().any()
 
 
-@every
+@every_backend
 def test_inputs_of_any_strides(backend):
     x, w, a, o, base = operands((2, 3, 4, 0, 0, (5,)), True, True, True)
     truth = dense(x, w, a, o, base, 1.0, "row")
@@ -206,14 +206,14 @@ def test_inputs_of_any_strides(backend):
     strided = [t.requires_grad_() for t in strided]
     y = diagonal_circulant_matmul(strided[0], strided[1].transpose(0, 2), *strided[2:], 1.0, "row", backend)
     torch.testing.assert_close(y, truth)
-    grads = list(torch.autograd.grad(y.sum(), strided))  # sum() hands back a gradient with strides of zero
+    grads = list(torch.autograd.grad(y.sum(), strided))  # the gradient of sum() has strides of zero
     grads[1] = grads[1].transpose(0, 2)
     torch.testing.assert_close(grads, list(truths))
-    # channels last, expanded, and rows taken apart
+    # channels last, expanded, and every other row
     image = torch.randn(2, 12, 3, 3, dtype=torch.float64).to(memory_format=torch.channels_last).permute(0, 2, 3, 1)
-    for odd in (image, x[0].expand(7, 12), torch.randn(8, 12, dtype=torch.float64)[::2]):
+    for view in (image, x[0].expand(7, 12), torch.randn(8, 12, dtype=torch.float64)[::2]):
         torch.testing.assert_close(
-            diagonal_circulant_matmul(odd, w, a, o, None, 1.0, "row", backend), dense(odd, w, a, o, None, 1.0, "row")
+            diagonal_circulant_matmul(view, w, a, o, None, 1.0, "row", backend), dense(view, w, a, o, None, 1.0, "row")
         )
 
 
@@ -236,7 +236,7 @@ def test_any_shape_agrees_with_the_dense_product(m, n, b, short, batch, layout, 
     torch.testing.assert_close(*(torch.autograd.grad(of, given_parts(inputs), g) for of in (y, truth)))
 
 
-def test_what_does_not_fit_is_named_before_any_work():
+def test_errors_name_what_does_not_fit():
     x, w, a, o, base = operands((2, 3, 4, 0, 0, (5,)), True, True, True)
     bad = {
         r"x of shape \(5, 8\) does not fit .*greater than 8 and at most n\*b = 12": (x[:, :8], w),

@@ -1,4 +1,4 @@
-"""The rule of "auto", what can be forced, and when an adapted layer folds."""
+"""The rule of "auto", the backends that can be forced, and when an adapted layer folds."""
 
 import sys
 import warnings
@@ -20,7 +20,7 @@ def test_auto_chooses_by_block_size():
     assert resolve_backend("reference", 4096, CPU) == "reference"
 
 
-def test_forced_within_a_block_and_back_after_an_error():
+def test_use_backend_ends_with_its_block_and_after_an_error():
     with use_backend("reference"):
         assert resolve_backend("auto", 768, CPU) == "reference" and resolve_backend("rfft", 768, CPU) == "rfft"
         with use_backend("auto"):
@@ -30,26 +30,26 @@ def test_forced_within_a_block_and_back_after_an_error():
     assert resolve_backend("auto", 768, CPU) == "rfft"
 
 
-def test_unknown_names_are_named():
+def test_errors_name_an_unknown_backend_and_the_nearest():
     with pytest.raises(ValueError, match="unknown backend 'ftt'.*rfft"), use_backend("ftt"):
         pass
     with pytest.raises(ValueError, match="unknown backend 'fold'.*choices: auto, rfft, dft, reference"):
         block_circular_matmul(torch.ones(2), torch.ones(1, 1, 2), backend="fold")
 
 
-def test_the_environment_forces_one(run_python, monkeypatch):
+def test_the_environment_variable_forces_a_backend(run_python, monkeypatch):
     monkeypatch.setenv("CIRCPEFT_BACKEND", "dft")
     code = "from circpeft.ops.dispatch import resolve_backend; print(resolve_backend('auto', 768, None))"
     assert run_python(code).strip() == "dft"
     monkeypatch.setenv("CIRCPEFT_BACKEND", "fft")
-    said = run_python("try:\n    import circpeft\nexcept ValueError as error:\n    print(error)")
-    assert "'fft' in CIRCPEFT_BACKEND" in said and "rfft" in said
+    message = run_python("try:\n    import circpeft.ops\nexcept ValueError as error:\n    print(error)")
+    assert "'fft' in CIRCPEFT_BACKEND" in message and "rfft" in message
 
 
-def test_folds_where_it_is_exact_and_pays():
+def test_folds_only_where_it_is_exact_and_faster():
     many, few, weight = torch.randn(8, 64, 32), torch.randn(1, 32), torch.nn.Parameter(torch.randn(32, 32))
     assert folds(many, weight) and not folds(few, weight)
-    some = torch.randn(13, 32)  # for each row of the weight 0.4: enough where many blocks make transforms dear
+    some = torch.randn(13, 32)  # 0.4 per row of the weight: enough for many blocks, with their expensive transforms
     assert folds(some, weight, blocks=64) and not folds(some, weight, blocks=4)
     assert not folds(many.bfloat16(), weight.bfloat16()) and not folds(many.double(), weight)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -60,8 +60,8 @@ def test_folds_where_it_is_exact_and_pays():
         assert folds(few, weight) and not folds(few.half(), weight.half())
 
 
-class OnGpu:
-    """What `folds` asks of an input that lies on a GPU."""
+class GpuInput:
+    """A substitute for an input on a GPU, with the attributes that `folds` reads."""
 
     device, dtype = torch.device("cuda"), torch.float32
 
@@ -72,20 +72,20 @@ class OnGpu:
         return self.shape.numel()
 
 
-def test_folds_on_a_gpu_with_many_tokens_and_weights_of_measured_size():
+def test_folds_on_a_gpu_with_as_many_tokens_and_as_small_a_weight_as_measured():
     weight = torch.nn.Parameter(torch.empty(768, 768, device="meta"))
     large = torch.nn.Parameter(torch.empty(3072, 768, device="meta"))
-    assert folds(OnGpu(48, 256, 768), weight) and not folds(OnGpu(47, 256, 768), weight)
-    assert not folds(OnGpu(48, 256, 768), large) and not folds(OnGpu(48, 256, 768), weight.bfloat16())
+    assert folds(GpuInput(48, 256, 768), weight) and not folds(GpuInput(47, 256, 768), weight)
+    assert not folds(GpuInput(48, 256, 768), large) and not folds(GpuInput(48, 256, 768), weight.bfloat16())
     with use_backend("fold"):
-        assert folds(OnGpu(2, 768), large)
+        assert folds(GpuInput(2, 768), large)
 
 
 @pytest.mark.parametrize(
     "setting", ["set_float32_matmul_precision('high')", "backends.fp32_precision = 'tf32'", "backends.cuda.nothing = 0"]
 )
-def test_nothing_is_folded_or_taken_for_exact_where_tf32_is_allowed(run_python, setting):
-    # In a process of its own: once the newer setting was used, the older getters fail for good.
+def test_with_tf32_allowed_no_layer_folds_and_triton_uses_tf32(run_python, setting):
+    # In a new process, because after the newer setting has been used, the older getters always fail.
     code = f"""
 import torch
 torch.{setting}
@@ -98,9 +98,9 @@ print(folds(x, torch.nn.Parameter(torch.empty(768, 768, device="meta"))), fused_
     assert run_python(code).strip() == ("True tf32x3" if setting.endswith("= 0") else "False tf32")
 
 
-def test_without_triton_its_backend_warns_once_and_computes_all_the_same(monkeypatch):
+def test_without_triton_its_backend_warns_once_and_computes_with_rfft(monkeypatch):
     monkeypatch.setattr(fused_triton, "_failures", [])
-    monkeypatch.setitem(sys.modules, "circpeft.ops.backends.triton_kernels", None)  # importing it raises ImportError
+    monkeypatch.setitem(sys.modules, "circpeft.ops.backends.triton_kernels", None)  # its import then raises
     x, w = torch.randn(3, 24, requires_grad=True), torch.randn(1, 1, 24, requires_grad=True)
     with pytest.warns(UserWarning, match=r"Triton failed \(ModuleNotFoundError.*'triton' computes with 'rfft'"):
         with use_backend("triton"):

@@ -1,4 +1,4 @@
-"""Adapted linear layers by folding: the dense sum's values and derivatives, and nothing kept but the arguments."""
+"""Folding an adapted linear layer: values and derivatives of the dense sum, and saving only the arguments."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ import circpeft.ops.fold
 from circpeft import adapted_linear, block_circulant
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-both = pytest.mark.parametrize("layout", ["column", "row"])
+both_layouts = pytest.mark.parametrize("layout", ["column", "row"])
 SHAPES = [(1, 1, 1, ()), (2, 3, 4, (2, 3)), (1, 2, 5, (3,)), (3, 1, 7, (0,)), (1, 1, 13, (2,)), (2, 2, 16, (1, 2))]
 
 
@@ -16,9 +16,9 @@ def arguments(m, n, b, batch, dtype=torch.float64):
     return [torch.randn(size, dtype=dtype, requires_grad=True) for size in sizes]
 
 
-@both
+@both_layouts
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_value_and_derivatives_of_both_orders(shape, layout):
+def test_value_and_first_and_second_derivatives(shape, layout):
     def product(x, weight, bias, w):
         return adapted_linear(x, weight, bias, w, 0.5, layout)
 
@@ -27,9 +27,9 @@ def test_value_and_derivatives_of_both_orders(shape, layout):
     assert torch.autograd.gradcheck(product, inputs) and torch.autograd.gradgradcheck(product, inputs)
 
 
-@both
+@both_layouts
 @pytest.mark.parametrize("shape", [(1, 1, 768), (3, 2, 128), (1, 2, 383)], ids=str)
-def test_promised_error_at_model_sizes(shape, layout, error):
+def test_error_at_model_sizes_is_within_the_promise(shape, layout, error):
     x, weight, bias, w = arguments(*shape, (40,), torch.float32)
     exact = [t.detach().double().requires_grad_() for t in (x, weight, bias, w)]
     truth = exact[0] @ (exact[1] + block_circulant(exact[3], layout)).T + exact[2]
@@ -40,16 +40,16 @@ def test_promised_error_at_model_sizes(shape, layout, error):
         assert error(value, true) < 1e-5
 
 
-def test_keeps_its_arguments_alone_and_builds_the_sum_anew():
+def test_saves_only_its_arguments_and_not_the_sum():
     x, weight, bias, w = arguments(2, 2, 24, (4,))
-    kept = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+    saved = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
         adapted_linear(x, weight.detach(), None, w)
-    assert {t.untyped_storage().data_ptr() for t in kept} <= {t.untyped_storage().data_ptr() for t in (x, weight, w)}
+    assert {t.untyped_storage().data_ptr() for t in saved} <= {t.untyped_storage().data_ptr() for t in (x, weight, w)}
 
 
-@both
-def test_opcheck_and_compiled_whole(layout):
+@both_layouts
+def test_opcheck_and_compiled_as_one_graph(layout):
     x, weight, bias, w = arguments(2, 3, 4, (5,), torch.float32)
     torch.library.opcheck(torch.ops.circpeft.adapted_matmul, (x, weight, bias, w, 0.5, layout, False))
     compiled = torch.compile(adapted_linear, fullgraph=True, backend="aot_eager")
@@ -58,7 +58,7 @@ def test_opcheck_and_compiled_whole(layout):
     )
 
 
-def test_what_does_not_fit_is_named():
+def test_errors_name_what_does_not_fit():
     x, weight, bias, w = arguments(2, 3, 4, (5,))
     with pytest.raises(ValueError, match=r"weight of shape \(12, 8\) does not fit .*\(8, 12\)"):
         adapted_linear(x, weight.T, bias, w)
@@ -68,23 +68,23 @@ def test_what_does_not_fit_is_named():
 
 @pytest.mark.parametrize("batch", [(), (7,), (3, 5)], ids=str)
 @pytest.mark.parametrize("with_bias", [True, False])
-def test_without_a_change_the_frozen_layers_bits(batch, with_bias):
+def test_a_zero_change_gives_the_bits_of_the_frozen_layer(batch, with_bias):
     x, weight, bias, w = arguments(2, 3, 16, batch, torch.float32)
     bias = bias if with_bias else None
     assert torch.equal(adapted_linear(x, weight, bias, w * 0), torch.nn.functional.linear(x, weight, bias))
 
 
-@both
+@both_layouts
 @pytest.mark.parametrize("shape", [*SHAPES, (3, 2, 40, (4,)), (40, 3, 2, (2, 2))], ids=str)
 @pytest.mark.parametrize("numbers", [1, 60, 300])
 @pytest.mark.parametrize("with_bias", [True, False])
-def test_in_bands_as_at_once(shape, layout, numbers, with_bias, monkeypatch, poisoned):
+def test_in_bands_equals_at_once(shape, layout, numbers, with_bias, monkeypatch, poisoned):
     x, weight, bias, w = arguments(*shape)
     inputs = (x, weight, bias if with_bias else None, w, 0.5, layout)
     wanted = [t for t in inputs[:4] if t is not None]
     y = adapted_linear(*inputs)
     g = torch.randn_like(y)
-    once = y, *torch.autograd.grad(y, wanted, g)
+    at_once = y, *torch.autograd.grad(y, wanted, g)
     monkeypatch.setattr(circpeft.ops.fold, "BAND_NUMBERS", numbers)
     bands = adapted_linear(*inputs)
-    torch.testing.assert_close((bands, *torch.autograd.grad(bands, wanted, g)), once)
+    torch.testing.assert_close((bands, *torch.autograd.grad(bands, wanted, g)), at_once)

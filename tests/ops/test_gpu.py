@@ -1,4 +1,4 @@
-"""On a GPU: every backend, adapted layers, merging and autocast, against float64 on the CPU."""
+"""Every backend, adapted layers, merging and autocast on a GPU, against float64 on the CPU."""
 
 import copy
 
@@ -22,21 +22,21 @@ SHAPES = [
     (5, 4, 48, 0, 0, (64,)),
     (1, 1, 768, 0, 0, (33,)),
 ]
-every = pytest.mark.parametrize("backend", BACKENDS)
+every_backend = pytest.mark.parametrize("backend", BACKENDS)
 
 
 def operands(shape, dtype, device="cuda"):
     m, n, b, short_in, short_out, batch = shape
     d_in, d_out = n * b - short_in, m * b - short_out
     inner = dtype if dtype == torch.float64 else torch.float32
-    made = (
+    tensors = (
         torch.randn(*batch, d_in).to(dtype),
         (torch.randn(m, n, b) / b**0.5).to(inner),
         torch.randn(d_in).to(inner),
         torch.randn(d_out).to(inner),
         torch.randn(*batch, d_out).to(dtype),
     )
-    return [t.to(device).requires_grad_() for t in made]
+    return [t.to(device).requires_grad_() for t in tensors]
 
 
 def values(inputs, backend, layout, g):
@@ -44,7 +44,7 @@ def values(inputs, backend, layout, g):
     return y, *torch.autograd.grad(y, inputs, g.to(y.dtype))
 
 
-@every
+@every_backend
 @pytest.mark.parametrize("layout", ["column", "row"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("dtype", PROMISED, ids=str)
@@ -57,7 +57,7 @@ def test_value_and_gradients(backend, layout, shape, dtype, error):
         assert value.is_cuda and error(value.cpu(), true) <= PROMISED[dtype]
 
 
-@every
+@every_backend
 @pytest.mark.parametrize("shape", [(2, 3, 4, 1, 2, (2, 2)), (1, 1, 7, 0, 0, (3,))], ids=str)
 def test_gradcheck(backend, shape):
     inputs = operands(shape, torch.float64)
@@ -71,7 +71,7 @@ def layer(config, width=(48, 96)):
     return inject(frozen, config(block_size=24, **options))
 
 
-def passed(model, x, backend):
+def output_and_gradients(model, x, backend):
     x = x.detach().requires_grad_()
     with use_backend(backend):
         y = model(x)
@@ -80,11 +80,11 @@ def passed(model, x, backend):
 
 @pytest.mark.parametrize("config", [C3AConfig, CDVFTConfig])
 @pytest.mark.parametrize("backend", ["auto", "fold", *BACKENDS])
-def test_an_adapted_layer_and_its_merge(config, backend, error):
+def test_an_adapted_layer_and_its_merged_weight(config, backend, error):
     model, x = layer(config), torch.randn(64, 48)
-    truth = passed(copy.deepcopy(model).double(), x.double(), "reference")
+    truth = output_and_gradients(copy.deepcopy(model).double(), x.double(), "reference")
     model = model.cuda()
-    for value, true in zip(passed(model, x.cuda(), backend), truth, strict=True):
+    for value, true in zip(output_and_gradients(model, x.cuda(), backend), truth, strict=True):
         assert error(value.cpu(), true) < 1e-5
     model[0].merge()
     assert error(model[0].base_layer(x.cuda()).cpu(), truth[0]) < 1e-5
@@ -96,17 +96,17 @@ def test_an_adapted_layer_and_its_merge(config, backend, error):
 @pytest.mark.parametrize("backend", ["auto", *BACKENDS])
 def test_under_autocast(config, backend, error):
     model, x = layer(config).cuda(), torch.randn(64, 48, device="cuda")
-    truth = passed(model, x, "reference")
+    truth = output_and_gradients(model, x, "reference")
     with torch.autocast("cuda", dtype=torch.bfloat16):
-        found = passed(model, x, backend)
-    assert found[0].dtype == torch.bfloat16 and all(p.dtype == torch.float32 for p in found[1:])
-    for value, true in zip(found, truth, strict=True):
+        values = output_and_gradients(model, x, backend)
+    assert values[0].dtype == torch.bfloat16 and all(p.dtype == torch.float32 for p in values[1:])
+    for value, true in zip(values, truth, strict=True):
         assert error(value, true) < 0.02
 
 
 @pytest.mark.parametrize("config", [C3AConfig, CDVFTConfig])
 def test_compiled(config, error):
     model, x = layer(config).cuda(), torch.randn(64, 48, device="cuda")
-    truth = passed(model, x, "rfft")
-    for value, true in zip(passed(torch.compile(model, fullgraph=True), x, "rfft"), truth, strict=True):
+    truth = output_and_gradients(model, x, "rfft")
+    for value, true in zip(output_and_gradients(torch.compile(model, fullgraph=True), x, "rfft"), truth, strict=True):
         assert error(value, true) < 1e-5

@@ -1,4 +1,4 @@
-"""The two forms of an operator: plain autograd where nobody looks on, the custom op elsewhere, and both alike."""
+"""The two forms of an operator, plain autograd and the custom op: when each is used, and that they agree."""
 
 import pytest
 import torch
@@ -13,11 +13,11 @@ CALLS = {
     "diagonal_matmul": lambda x, w, weight: diagonal_circulant_matmul(x, w, scale=0.5, layout="row", backend="rfft"),
     "adapted_matmul": lambda x, w, weight: adapted_linear(x, weight, None, w, 0.5, "row"),
 }
-every = pytest.mark.parametrize("name", CALLS)
+every_operator = pytest.mark.parametrize("name", CALLS)
 
 
-class Seen(TorchDispatchMode):
-    """The operators that run inside."""
+class OperatorNames(TorchDispatchMode):
+    """A mode that collects the names of the operators that run inside."""
 
     def __init__(self):
         super().__init__()
@@ -38,64 +38,64 @@ def gradients(y, inputs):
     return torch.autograd.grad(y.square().sum(), inputs, allow_unused=True)
 
 
-@every
-def test_plain_autograd_gives_what_the_custom_op_gives(name, inputs):
+@every_operator
+def test_plain_autograd_equals_the_custom_op(name, inputs):
     y = CALLS[name](*inputs)
     assert type(y.grad_fn).__name__ == "EagerBackward"
-    with Seen() as seen:
+    with OperatorNames() as seen:
         same = CALLS[name](*inputs)
     assert name in seen.names and type(same.grad_fn).__name__ != "EagerBackward" and torch.equal(y, same)
     for a, b in zip(gradients(y, inputs), gradients(same, inputs), strict=True):
         assert a is b is None or torch.equal(a, b)
 
 
-@every
-def test_a_backward_pass_that_is_watched_shows_its_operators(name, inputs):
+@every_operator
+def test_a_dispatch_mode_sees_the_operators_of_the_backward_pass(name, inputs):
     y = CALLS[name](*inputs)
-    with Seen() as seen:
+    with OperatorNames() as seen:
         gradients(y, inputs)
     assert seen.names & {"block_circular_kernel_grad", "diagonal_matmul_backward"}
 
 
-@every
+@every_operator
 def test_second_derivatives(name, inputs):
     assert torch.autograd.gradgradcheck(lambda *t: CALLS[name](*t), inputs)
 
 
-@every
-def test_transforms_of_functions(name, inputs):
+@every_operator
+def test_torch_func_transforms_and_batched_gradients(name, inputs):
     x, w, weight = (t.detach() for t in inputs)
     leaf = w.clone().requires_grad_()
     y = CALLS[name](x, leaf, weight)
     one = torch.randn_like(y)
     truth = torch.autograd.grad(y, leaf, one, retain_graph=True)[0]
 
-    def of(w):
+    def of_kernel(w):
         return CALLS[name](x, w, weight)
 
-    torch.testing.assert_close(torch.func.grad(lambda w: (of(w) * one).sum())(w), truth)
-    torch.testing.assert_close(torch.func.vjp(of, w)[1](one)[0], truth)
-    whole = torch.stack([torch.autograd.grad(y.flatten()[k], leaf, retain_graph=True)[0] for k in range(y.numel())])
-    whole = whole.view(*y.shape, *w.shape)
-    torch.testing.assert_close(torch.func.jacrev(of)(w), whole)
-    torch.testing.assert_close(torch.autograd.functional.jacobian(of, w, vectorize=True), whole)
+    torch.testing.assert_close(torch.func.grad(lambda w: (of_kernel(w) * one).sum())(w), truth)
+    torch.testing.assert_close(torch.func.vjp(of_kernel, w)[1](one)[0], truth)
+    jacobian = torch.stack([torch.autograd.grad(y.flatten()[k], leaf, retain_graph=True)[0] for k in range(y.numel())])
+    jacobian = jacobian.view(*y.shape, *w.shape)
+    torch.testing.assert_close(torch.func.jacrev(of_kernel)(w), jacobian)
+    torch.testing.assert_close(torch.autograd.functional.jacobian(of_kernel, w, vectorize=True), jacobian)
     several = torch.randn(3, *y.shape, dtype=y.dtype)
     batched = torch.autograd.grad(y, leaf, several, is_grads_batched=True)[0]
-    torch.testing.assert_close(batched, torch.einsum("gto,tomnb->gmnb", several, whole))
+    torch.testing.assert_close(batched, torch.einsum("gto,tomnb->gmnb", several, jacobian))
 
 
-@every
-def test_over_a_batch_of_inputs_or_of_kernels(name, inputs):
+@every_operator
+def test_vmap_over_inputs_or_kernels_and_functionalize(name, inputs):
     x, w, weight = (t.detach() for t in inputs)
     ws = torch.randn(3, *w.shape, dtype=w.dtype)
-    found = torch.func.vmap(lambda w: CALLS[name](x, w, weight))(ws)
-    torch.testing.assert_close(found, torch.stack([CALLS[name](x, w, weight) for w in ws]))
-    found = torch.func.vmap(lambda x: CALLS[name](x, w, weight))(x)
-    torch.testing.assert_close(found, CALLS[name](x, w, weight))
-    torch.testing.assert_close(torch.func.functionalize(lambda x: CALLS[name](x, w, weight))(x), found)
+    over_kernels = torch.func.vmap(lambda w: CALLS[name](x, w, weight))(ws)
+    torch.testing.assert_close(over_kernels, torch.stack([CALLS[name](x, w, weight) for w in ws]))
+    over_inputs = torch.func.vmap(lambda x: CALLS[name](x, w, weight))(x)
+    torch.testing.assert_close(over_inputs, CALLS[name](x, w, weight))
+    torch.testing.assert_close(torch.func.functionalize(lambda x: CALLS[name](x, w, weight))(x), over_inputs)
 
 
-@every
+@every_operator
 @pytest.mark.parametrize("batch", [(), (5,), (2, 5), (0,)], ids=str)
 def test_the_output_may_be_changed_in_place(name, batch, inputs):
     x = torch.randn(*batch, 12, dtype=torch.float64)
@@ -104,25 +104,25 @@ def test_the_output_may_be_changed_in_place(name, batch, inputs):
     torch.testing.assert_close(torch.autograd.grad(y.relu_().sum(), inputs[1])[0], truth)
 
 
-@every
-def test_torchs_own_counter_of_flops(name, inputs):
+@every_operator
+def test_torchs_flop_counter_counts_the_operators(name, inputs):
     with FlopCounterMode(display=False) as counter:
         gradients(CALLS[name](*inputs), inputs)
     assert counter.get_total_flops() > 0
 
 
-@every
-def test_tensors_without_values_and_subclasses(name, inputs):
-    class Own(torch.Tensor):
+@every_operator
+def test_meta_tensors_and_tensor_subclasses(name, inputs):
+    class Subclass(torch.Tensor):
         pass
 
     x, w, weight = inputs
     y = CALLS[name](x, w, weight)
     assert CALLS[name](*(t.to("meta") for t in inputs)).shape == y.shape
-    assert torch.equal(CALLS[name](x.detach().as_subclass(Own), w, weight), y)
+    assert torch.equal(CALLS[name](x.detach().as_subclass(Subclass), w, weight), y)
 
 
-def test_a_trace_has_the_operator():
+def test_traces_contain_the_operator():
     w = torch.randn(2, 3, 4)
     traced = torch.jit.trace(lambda x: block_circular_matmul(x, w, "row", "rfft"), torch.randn(5, 12))
     assert "circpeft::block_circular_matmul" in str(traced.graph)

@@ -10,7 +10,7 @@ from circpeft import available_backends, block_circulant, block_circular_matmul
 pytestmark = pytest.mark.usefixtures("one_thread")
 BACKENDS = available_backends("cpu")
 LAYOUTS = ["column", "row"]
-# (m, n, b, batch): b = 1, 2, odd, prime, even; square, wide, tall; few and many blocks; no, one, two batch dimensions.
+# (m, n, b, batch): b is 1, 2, odd, prime or even; square, wide and tall grids; zero, one or two batch dimensions.
 SHAPES = [
     (1, 1, 1, ()),
     (2, 3, 1, (3,)),
@@ -27,8 +27,8 @@ SHAPES = [
     (1, 1, 16, (2,)),
     (2, 1, 3, (0,)),
 ]
-every = pytest.mark.parametrize("backend", BACKENDS)
-both = pytest.mark.parametrize("layout", LAYOUTS)
+every_backend = pytest.mark.parametrize("backend", BACKENDS)
+both_layouts = pytest.mark.parametrize("layout", LAYOUTS)
 shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
 
 
@@ -50,22 +50,22 @@ def product_by_loops(x, w, layout):
     return y
 
 
-def test_both_promised_backends_are_there():
+def test_the_promised_backends_are_available():
     assert {"reference", "rfft"} <= set(BACKENDS)
 
 
-@every
-@both
+@every_backend
+@both_layouts
 @shapes
-def test_value_is_that_of_the_definition(shape, layout, backend):
+def test_value_equals_the_definition(shape, layout, backend):
     x, w = operands(shape, requires_grad=False)
     y = block_circular_matmul(x, w, layout, backend)
     assert y.shape == (*x.shape[:-1], shape[0] * shape[2]) and y.dtype == x.dtype
     torch.testing.assert_close(y, product_by_loops(x, w, layout), rtol=1e-12, atol=1e-12)
 
 
-@every
-@both
+@every_backend
+@both_layouts
 @shapes
 def test_gradcheck(shape, layout, backend):
     def product(x, w):
@@ -76,10 +76,10 @@ def test_gradcheck(shape, layout, backend):
     assert torch.autograd.gradgradcheck(product, inputs)
 
 
-@every
-@both
+@every_backend
+@both_layouts
 @shapes
-def test_gradients_of_one_input_alone(shape, layout, backend):
+def test_gradient_of_one_input_only(shape, layout, backend):
     x, w = operands(shape)
     dense_x, dense_w = torch.autograd.grad((x @ block_circulant(w, layout).T).square().sum(), (x, w))
     dx = torch.autograd.grad(block_circular_matmul(x, w.detach(), layout, backend).square().sum(), x)[0]
@@ -91,16 +91,16 @@ def test_gradients_of_one_input_alone(shape, layout, backend):
 PROMISED = {torch.float64: 1e-12, torch.float32: 1e-5, torch.float16: 1e-3, torch.bfloat16: 5e-3}
 
 
-@every
-@both
+@every_backend
+@both_layouts
 @pytest.mark.parametrize("dtype", PROMISED, ids=str)
 @pytest.mark.parametrize("shape", [(1, 1, 768), (6, 6, 128), (1, 2, 384), (2, 1, 383)], ids=str)
-def test_promised_error_at_model_sizes(shape, dtype, layout, backend, error):
+def test_error_at_model_sizes_is_within_the_promise(shape, dtype, layout, backend, error):
     m, n, b = shape
     x = torch.randn(3, 2, n * b).to(dtype).requires_grad_()
     w = (torch.randn(shape) / b).to(torch.promote_types(dtype, torch.float32)).requires_grad_()
     g = torch.randn(3, 2, m * b).to(dtype)
-    x[..., :2].detach().mul_(50)  # outlier channels, as models have them
+    x[..., :2].detach().mul_(50)  # outlier channels, as in real models
     exact = [t.detach().double().requires_grad_() for t in (x, w)]
     truth = exact[0] @ block_circulant(exact[1], layout).T
     truths = (truth, *torch.autograd.grad(truth, exact, g.double()))
@@ -128,13 +128,13 @@ def test_any_shape_agrees_with_the_dense_product(m, n, b, batch, layout, backend
     torch.testing.assert_close(grads, truths)
 
 
-@every
-@both
+@every_backend
+@both_layouts
 def test_non_contiguous_inputs(layout, backend):
     x, w = torch.randn(12, 5, dtype=torch.float64).T, torch.randn(4, 6, 2, dtype=torch.float64).permute(2, 1, 0)[:, ::2]
     x.requires_grad_(), w.requires_grad_()
     assert not x.is_contiguous() and not w.is_contiguous()
     y, dense = block_circular_matmul(x, w, layout, backend), x @ block_circulant(w, layout).T
     torch.testing.assert_close(y, dense)
-    # sum() hands an expanded gradient with strides of zero back
+    # the gradient of sum() is expanded, with strides of zero
     torch.testing.assert_close(torch.autograd.grad(y.sum(), (x, w)), torch.autograd.grad(dense.sum(), (x, w)))

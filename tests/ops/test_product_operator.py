@@ -1,4 +1,4 @@
-"""The product as a PyTorch operator: opcheck, torch.compile, what it keeps, its FLOPs, autocast, determinism."""
+"""The product as a PyTorch operator: opcheck, torch.compile, saved tensors, FLOPs, autocast, determinism."""
 
 import pytest
 import torch
@@ -10,11 +10,11 @@ from circpeft.ops.backends import dft, reference, rfft
 pytestmark = pytest.mark.usefixtures("one_thread")
 BACKENDS = available_backends("cpu")
 MODULES = {"reference": reference, "rfft": rfft, "dft": dft}
-every = pytest.mark.parametrize("backend", BACKENDS)
-both = pytest.mark.parametrize("layout", ["column", "row"])
+every_backend = pytest.mark.parametrize("backend", BACKENDS)
+both_layouts = pytest.mark.parametrize("layout", ["column", "row"])
 
 
-@every
+@every_backend
 @pytest.mark.parametrize(("dtype", "layout"), [(torch.float32, "row"), (torch.bfloat16, "column")], ids=str)
 def test_opcheck(backend, layout, dtype):
     x = torch.randn(2, 3, 12, requires_grad=True, dtype=dtype)
@@ -24,9 +24,9 @@ def test_opcheck(backend, layout, dtype):
     torch.library.opcheck(torch.ops.circpeft.block_circular_kernel_grad, (g, x, 4, torch.float32, layout, backend))
 
 
-@every
-@both
-def test_compiled_whole_gives_the_same(backend, layout):
+@every_backend
+@both_layouts
+def test_compiled_as_one_graph_gives_the_same(backend, layout):
     def loss(x, w):
         return block_circular_matmul(x, w, layout, backend).square().sum()
 
@@ -37,21 +37,21 @@ def test_compiled_whole_gives_the_same(backend, layout):
         torch.testing.assert_close(torch.autograd.grad(compiled(x, w), (x, w)), torch.autograd.grad(loss(x, w), (x, w)))
 
 
-@every
+@every_backend
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_keeps_nothing_but_its_inputs(backend, dtype):
+def test_saves_only_its_inputs(backend, dtype):
     x = torch.randn(4, 48, dtype=dtype, requires_grad=True)
     w = torch.randn(2, 2, 24, requires_grad=True)
-    kept = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+    saved = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: saved.append(t) or t, lambda t: t):
         block_circular_matmul(x, w, backend=backend)
-    assert sorted(t.untyped_storage().data_ptr() for t in kept) == sorted(
+    assert sorted(t.untyped_storage().data_ptr() for t in saved) == sorted(
         t.untyped_storage().data_ptr() for t in (x, w)
     )
 
 
-@every
-def test_counted_flops_are_the_formulas(backend):
+@every_backend
+def test_counted_flops_are_those_of_the_formulas(backend):
     t, m, n, b = 6, 2, 3, 20
     x, w = torch.randn(2, 3, n * b, requires_grad=True), torch.randn(m, n, b, requires_grad=True)
     with FlopCounterMode(display=False) as counter:
@@ -64,7 +64,7 @@ def test_counted_flops_are_the_formulas(backend):
     assert counter.get_total_flops() == sum(counts.values())
 
 
-def test_reference_formula_counts_what_torch_counts_for_the_dense_product():
+def test_flops_of_reference_equal_torchs_count_of_the_dense_product():
     t, m, n, b = 6, 2, 3, 20
     with FlopCounterMode(display=False) as counter:
         torch.randn(t, n * b) @ torch.randn(n * b, m * b)
@@ -76,10 +76,10 @@ def test_rfft_counts_fewer_flops_than_the_dense_product_at_768():
         assert getattr(rfft, flops)(512, 1, 1, 768) < getattr(reference, flops)(512, 1, 1, 768) / 10
 
 
-@every
-@both
+@every_backend
+@both_layouts
 @pytest.mark.parametrize("b", [4, 24])
-def test_autocast_leaves_the_precision_alone(backend, layout, b, error):
+def test_autocast_does_not_lower_the_precision(backend, layout, b, error):
     x, w = torch.randn(7, 3 * b, requires_grad=True), torch.randn(2, 3, b, requires_grad=True)
     g = torch.randn(7, 2 * b)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -91,9 +91,9 @@ def test_autocast_leaves_the_precision_alone(backend, layout, b, error):
         assert error(value, truth) < 1e-5
 
 
-@every
-@both
-def test_the_same_bits_every_time(backend, layout):
+@every_backend
+@both_layouts
+def test_two_runs_give_the_same_bits(backend, layout):
     x, w = torch.randn(600, 96, requires_grad=True), torch.randn(3, 4, 24, requires_grad=True)
     runs = []
     for _ in range(2):
@@ -102,6 +102,6 @@ def test_the_same_bits_every_time(backend, layout):
     assert all(torch.equal(a, b) for a, b in zip(*runs, strict=True))
 
 
-def test_shapes_only_on_the_meta_device():
+def test_the_meta_device_gives_the_shape():
     y = block_circular_matmul(torch.empty(2, 5, 12, device="meta"), torch.empty(2, 3, 4, device="meta"))
     assert y.is_meta and y.shape == (2, 5, 8)

@@ -1,6 +1,6 @@
-"""The Triton kernels: compiled where there is a GPU, and in Triton's interpreter elsewhere.
+"""The Triton kernels, compiled on a GPU, or in Triton's interpreter on a CPU.
 
-For the interpreter TRITON_INTERPRET=1, with triton installed (`make test` has it apart).
+The interpreter needs ``TRITON_INTERPRET=1`` and an installed triton, which `make test` keeps in a folder of its own.
 """
 
 import os
@@ -45,14 +45,14 @@ def randn(*size, dtype=torch.float32):
 def operands(shape, with_in, with_out, with_base, dtype=torch.float32):
     m, n, b, short_in, short_out, tokens = shape
     d_in, d_out = n * b - short_in, m * b - (short_out if with_out or with_base else 0)
-    made = (
+    tensors = (
         randn(tokens, d_in, dtype=dtype),
         randn(m, n, b) / b**0.5,
         randn(d_in) if with_in else None,
         randn(d_out) if with_out else None,
         randn(tokens, d_out, dtype=dtype) if with_base else None,
     )
-    return [None if t is None else t.requires_grad_() for t in made]
+    return [None if t is None else t.requires_grad_() for t in tensors]
 
 
 def values(inputs, backend, layout, g):
@@ -60,7 +60,7 @@ def values(inputs, backend, layout, g):
     return y, *torch.autograd.grad(y, [t for t in inputs if t is not None], g.to(y.dtype))
 
 
-# The interpreter cuts the bits off that bfloat16 has no room for, where a GPU rounds: twice the promised 5e-3 there.
+# The interpreter truncates to bfloat16, where a GPU rounds. So the limit is twice the promised 5e-3 there.
 PROMISED = {torch.float32: 1e-5, torch.float16: 1e-3, torch.bfloat16: 1e-2 if INTERPRETED else 5e-3}
 
 
@@ -88,16 +88,16 @@ def test_value_and_gradients(shape, layout, dtype, with_in, with_out, with_base,
         assert error(value.cpu(), true) <= PROMISED[dtype]
 
 
-def test_product_and_kernel_gradient_alone(error):
+def test_product_and_kernel_gradient_without_diagonals(error):
     x, g, w = randn(2, 3, 48), randn(2, 3, 72), randn(3, 2, 24)
     for layout in ("column", "row"):
-        found = block_circular_matmul(x, w, layout, "triton"), block_circular_kernel_grad(g, x, 24, layout, "triton")
+        values = block_circular_matmul(x, w, layout, "triton"), block_circular_kernel_grad(g, x, 24, layout, "triton")
         true = block_circular_matmul(x, w, layout, "rfft"), block_circular_kernel_grad(g, x, 24, layout, "rfft")
-        assert all(error(a, b) < 1e-6 for a, b in zip(found, true, strict=True))
+        assert all(error(a, b) < 1e-6 for a, b in zip(values, true, strict=True))
 
 
 @pytest.mark.parametrize("shape", [(4, 5, 8, 0, 0, 3), (1, 1, 131, 0, 0, 3), (1, 1, 6, 0, 0, 0)], ids=str)
-def test_what_the_kernels_are_not_for_is_left_to_rfft(shape):
+def test_sizes_without_a_kernel_are_left_to_rfft(shape):
     inputs = operands(shape, True, True, True)
     g = randn(shape[5], shape[0] * shape[2])
     for a, b in zip(values(inputs, "triton", "row", g), values(inputs, "rfft", "row", g), strict=True):
@@ -109,7 +109,7 @@ def test_float64_is_left_to_rfft():
     assert torch.autograd.gradcheck(lambda *t: diagonal_circulant_matmul(*t, 0.5, "row", "triton"), inputs)
 
 
-def test_strided_expanded_and_deterministic():
+def test_strided_and_expanded_inputs_and_deterministic_gradients():
     _, w, a, o, base = operands((1, 1, 24, 0, 0, 6), True, True, True)
     for x in (randn(24, 6).T, randn(24).expand(6, 24), randn(12, 24)[::2]):
         leaf = x.detach().requires_grad_()
@@ -119,7 +119,7 @@ def test_strided_expanded_and_deterministic():
         assert all(torch.equal(p, q) for p, q in zip(once, again, strict=True))
 
 
-def test_listed_and_counted():
+def test_availability_and_flops():
     assert ("triton" in available_backends("cpu")) == INTERPRETED
     assert fused_triton.matmul_flops(2, 1, 1, 24) == 2 * (8 * 24 * 10 + 10 * 24) + 8 * 24
     assert fused_triton.matmul_flops(3, 9, 9, 8) == rfft.matmul_flops(3, 9, 9, 8)
