@@ -65,7 +65,8 @@ def device() -> str:
     """Return a description of the device that torch uses by default, such as "CPU, 2 threads"."""
     if torch.cuda.is_available():
         return f"CUDA, {torch.cuda.get_device_name()}"
-    return f"CPU, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'s' if threads != 1 else ''}"
 
 
 def _python() -> Check:

@@ -3,6 +3,7 @@
 import base64
 import json
 import statistics
+from datetime import UTC, datetime
 from pathlib import Path
 
 from jinja2 import Environment
@@ -41,8 +42,8 @@ PAGE = """<!DOCTYPE html>
 <link rel="icon" href="data:,"><title>circpeft: course run, profile {{ run.profile }}</title>
 <style>{{ style }}</style></head><body><main>
 <h1>circpeft: course run</h1>
-<p class="quiet">Profile <b>{{ run.profile }}</b>. Status: {{ run.status }}. Started {{ run.started }}
-{%- if run.finished %}, ended {{ run.finished }}{% endif %}.
+<p class="quiet">Profile <b>{{ run.profile }}</b>. Status: {{ run.status }}. Started {{ run.started | utc }}
+{%- if run.finished %}, ended {{ run.finished | utc }}{% endif %}.
 {%- for name, value in run.parameters.items() if name != "profile" %} {{ name }} = {{ value }}.{% endfor %}</p>
 <h2>Notebooks</h2>
 <div class="wide"><table><thead>
@@ -86,10 +87,12 @@ def write(folder: Path, record: dict) -> Path:
     rows = summarise(records)
     started = [entry for entry in record["notebooks"] if "versions" in entry]
     environments = [
-        f"{entry['device']}; commit {entry['commit']}; {' '.join(map(' '.join, entry['versions'].items()))}"
+        f"{entry['device']}; commit {entry['commit']}; {', '.join(map(' '.join, entry['versions'].items()))}"
         for entry in started
     ]
-    page = Environment(autoescape=True).from_string(PAGE)
+    jinja = Environment(autoescape=True)
+    jinja.filters["utc"] = lambda text: f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M UTC}"
+    page = jinja.from_string(PAGE)
     values = dict(
         run=record,
         style=STYLE,

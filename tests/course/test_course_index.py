@@ -104,7 +104,11 @@ def test_the_index_links_existing_pages_and_names_files_that_are_not_records(fol
     assert 'href="html/01_a%20%26%20b.html"' in page and 'href="01_a%20%26%20b.ipynb"' in page
     assert "02_pending" in page and "html/02_pending" not in page
     assert "half.json: " in page and "other.json: has no method, metric, score" in page
-    assert "seeds = 3." in page and "CPU, 2 threads; commit abc; torch 2.13.0" in page
+    assert (
+        "Started 2026-01-02 03:04 UTC." in page
+        and "seeds = 3." in page
+        and "CPU, 2 threads; commit abc; torch 2.13.0" in page
+    )
 
 
 def test_the_picture_is_a_png(folder):
