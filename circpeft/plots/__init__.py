@@ -1,4 +1,4 @@
-"""Figures from arrays and results: each defined once, in plotly, and shown interactive and as a picture.
+"""Figures from arrays and results. Each is a plotly figure, shown in interactive and in static form.
 
 >>> from circpeft import plots
 >>> plots.matrix([[1.0, 2.0], [2.0, 1.0]], "C").layout.annotations[0].text
@@ -6,10 +6,10 @@
 """
 
 from .animations import animation, circulant_animation
-from .figures import bars, lines, scatter, spectrum
+from .charts import bars, lines, scatter, spectrum
+from .contact_sheet import sheet
 from .heatmaps import matrices, matrix
 from .output import save, show
-from .pictures import sheet
 from .static import gif, static
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Where figures go: into a notebook, with a static form beside the interactive one, or into a file."""
+"""Show a figure in a notebook, in interactive and static form, or save it to a file."""
 
 import base64
 import html
@@ -15,42 +15,42 @@ _SUFFIXES = (".png", ".gif", ".html")
 
 
 class _Bundle:
-    """One figure in all the forms that a reader of the notebook may ask for, best first in each reader."""
+    """A figure in every form that a viewer of the notebook may need; each viewer takes the best that it can show."""
 
     def __init__(self, figure, with_static, interactive):
         title = re.sub(r"<[^>]+>", " ", figure.layout.title.text or "untitled").strip()
-        self.words = f"Figure: {title}"
-        self.data = {"text/plain": self.words}
+        self.description = f"Figure: {title}"
+        self.data = {"text/plain": self.description}
         if interactive:
             self.data["application/vnd.plotly.v1+json"] = json.loads(figure.to_json())
         if with_static and figure.frames:
-            # HTML, because nbconvert has no image/gif. JupyterLab ranks plotly's type (2) before HTML (50).
+            # HTML, because nbconvert does not know image/gif. JupyterLab prefers plotly's type to HTML.
             picture = gif(figure)
-            # Bytes 6 and 7 of a GIF are its width; shown at plotly's size it is sharp on dense screens.
+            # Bytes 6 and 7 of a GIF are its width. Shown at plotly's size, it is sharp on high-resolution screens.
             width = round(int.from_bytes(picture[6:8], "little") / SCALE)
-            alt, code = html.escape(self.words, quote=True), base64.b64encode(picture).decode()
+            alt, code = html.escape(self.description, quote=True), base64.b64encode(picture).decode()
             self.data["text/html"] = f'<img alt="{alt}" width="{width}" src="data:image/gif;base64,{code}">'
         elif with_static:
-            # Plotly's JupyterLab extension shows this PNG, dot for dot, until the pointer enters it.
+            # Plotly's JupyterLab extension shows this PNG, one dot per pixel, until the pointer enters it.
             self.data["image/png"] = base64.b64encode(static(figure, scale=1)).decode()
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         return self.data
 
     def __repr__(self):
-        return self.words
+        return self.description
 
 
 def show(figure, static=True, interactive=True):
-    """Display a figure: interactive in JupyterLab, as a picture where nothing can run.
+    """Display a figure: interactive in JupyterLab, and as a picture in viewers that run no scripts.
 
-    One display with `application/vnd.plotly.v1+json` and `image/png`; a figure with frames has a GIF that plays by
-    itself, in `text/html`, instead of the PNG. JupyterLab shows the PNG until the pointer enters it, and a figure with
-    frames at once with its buttons. No plotly.js is put into the notebook.
+    The output has the types `application/vnd.plotly.v1+json` and `image/png`. A figure with frames has a GIF in
+    `text/html` instead of the PNG. JupyterLab shows the PNG until the pointer enters it; it shows a figure with frames
+    at once, with its buttons. The notebook does not contain plotly.js.
 
     Args:
-        static: with the static form; without it, an executed notebook shows the figure only in JupyterLab.
-        interactive: with the interactive form; without it, an animation plays by itself in JupyterLab too.
+        static: include the static form. Without it, an executed notebook shows the figure only in JupyterLab.
+        interactive: include the interactive form. Without it, an animation plays by itself in JupyterLab as well.
     Raises:
         ValueError: if both are False, or if the figure has a trace without a static form.
     """
@@ -60,17 +60,17 @@ def show(figure, static=True, interactive=True):
 
 
 def save(figure, path):
-    """Write a figure whole or not at all: `.png` (static), `.gif` (moving) or `.html` (interactive, works offline).
+    """Save a figure as `.png` (static), `.gif` (animated) or `.html` (interactive, works offline), and return the path.
 
-    Folders are made as needed. Returns the path.
+    Folders are created as needed. If saving fails, an existing file does not change.
 
     Raises:
-        ValueError: for another suffix, or a `.gif` of a figure without frames.
+        ValueError: for another suffix, or for a `.gif` of a figure without frames.
     """
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
-        raise ValueError(f"{path.name!r} ends in {suffix!r}; expected one of {', '.join(_SUFFIXES)}")
+        raise ValueError(f"{path.name!r} has the suffix {suffix!r}; expected one of {', '.join(_SUFFIXES)}")
     if suffix == ".html":
         content = figure.to_html(include_plotlyjs=True, auto_play=False).encode()
     else:

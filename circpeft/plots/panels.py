@@ -1,4 +1,4 @@
-"""The axes of a plotly layout as matplotlib axes: domains, scales, ranges, ticks, titles and colour bars."""
+"""Plotly axes drawn with matplotlib: domains, scales, ranges, ticks, titles and colour bars."""
 
 import numpy as np
 from matplotlib.ticker import (
@@ -10,15 +10,15 @@ from matplotlib.ticker import (
     NullLocator,
 )
 
-from .spec import POINTS, PX, color, text
+from .plain_figure import POINTS, PX, color, text
 
-_RULE = "#9aa5b1"
-_NICE = [1, 2, 2.5, 5, 10]
-_FEW_DECADES = 4, 100  # how many times the low end the high end of such an axis is
+_LINE_COLOR = "#9aa5b1"
+_TICK_STEPS = [1, 2, 2.5, 5, 10]
+_EXTRA_TICKS_RATIO = 4, 100  # a log axis gets ticks at 2 and 5 if highest / lowest is in this range
 
 
 class Axis:
-    """One axis of the layout and, where it is categorical, the order of its categories."""
+    """An axis of a plotly layout, with the order of its categories if it is categorical."""
 
     def __init__(self, layout, name):
         self.letter, self.name, self.key = name[0], name, f"{name[0]}axis{name[1:]}"
@@ -29,88 +29,88 @@ class Axis:
         return self.layout(f"{self.key}.{path}", default)
 
     def numbers(self, values):
-        """Positions on the axis; strings take whole numbers in the order in which they first appear."""
+        """Return values as positions on the axis. Strings become 0, 1, ... in the order in which they first appear."""
         values = np.asarray(values)
-        words = values.dtype.kind in "US" or any(isinstance(value, str) for value in values.ravel()[:1])
-        if values.dtype.kind == "O" and not words:
-            words = any(isinstance(value, str) for value in values)
-        if not words and self("type") != "category":
+        are_texts = values.dtype.kind in "US" or any(isinstance(value, str) for value in values.ravel()[:1])
+        if values.dtype.kind == "O" and not are_texts:
+            are_texts = any(isinstance(value, str) for value in values)
+        if not are_texts and self("type") != "category":
             if values.dtype.kind == "M":
-                raise ValueError(f"{self.key} holds dates, which have no static form; use numbers or strings")
-            return values.astype(float)  # None becomes nan, a gap
+                raise ValueError(f"{self.key} has dates, which have no static form; use numbers or strings")
+            return values.astype(float)  # None becomes NaN, which leaves a gap
         names = [str(value) for value in values]
         self.categories += [name for name in dict.fromkeys(names) if name not in self.categories]
         return np.array([self.categories.index(name) for name in names], dtype=float)
 
-    def place(self, value):
-        """Where a shape or an annotation stands: plotly gives log10 of the value on a log axis."""
+    def position(self, value):
+        """Return the position of a shape or an annotation. On a log axis, plotly gives log10 of the value."""
         if isinstance(value, str):
             return float(self.numbers([value])[0])
         return 10.0**value if self.log else float(value)
 
     def style(self, ax):
-        """Scale, range, ticks, grid and title, once everything is drawn."""
-        which, lines = self.letter, getattr(ax, f"{self.letter}axis")
+        """Set scale, range, ticks, grid and title, after everything is drawn."""
+        letter, mpl_axis = self.letter, getattr(ax, f"{self.letter}axis")
         visible, size = self("visible", True), self.layout("font.size", 12)
         if self.log:
-            getattr(ax, f"set_{which}scale")("log")
+            getattr(ax, f"set_{letter}scale")("log")
         limits = self("range")
         if limits is not None:
-            getattr(ax, f"set_{which}lim")(*(10.0 ** float(v) if self.log else float(v) for v in limits))
+            getattr(ax, f"set_{letter}lim")(*(10.0 ** float(v) if self.log else float(v) for v in limits))
         elif self("autorange") == "reversed":
-            getattr(ax, f"invert_{which}axis")()
+            getattr(ax, f"invert_{letter}axis")()
         labels, outside = visible and self("showticklabels", True), visible and self("ticks") == "outside"
         grid = visible and self("showgrid", True)
         if labels or outside or grid:
-            self._ticks(ax, lines)
+            self._set_ticks(ax, mpl_axis)
         else:
-            lines.set_major_locator(NullLocator())
-            lines.set_minor_locator(NullLocator())
+            mpl_axis.set_major_locator(NullLocator())
+            mpl_axis.set_minor_locator(NullLocator())
         length = self("ticklen", 5) * POINTS if outside else 0
-        look = {"labelsize": self("tickfont.size", size - 1) * POINTS, "length": length, "color": _RULE}
-        ax.tick_params(axis=which, **look, **{"labelbottom" if which == "x" else "labelleft": labels})
-        ax.tick_params(axis=which, which="minor", length=0, labelsize=look["labelsize"])
-        side = ax.spines["bottom" if which == "x" else "left"]
-        side.set(visible=bool(visible and self("showline")), color=color(self("linecolor"), _RULE))
+        style = {"labelsize": self("tickfont.size", size - 1) * POINTS, "length": length, "color": _LINE_COLOR}
+        ax.tick_params(axis=letter, **style, **{"labelbottom" if letter == "x" else "labelleft": labels})
+        ax.tick_params(axis=letter, which="minor", length=0, labelsize=style["labelsize"])
+        side = ax.spines["bottom" if letter == "x" else "left"]
+        side.set(visible=bool(visible and self("showline")), color=color(self("linecolor"), _LINE_COLOR))
         if grid:
-            lines.grid(True, color=color(self("gridcolor"), "#e3e7eb"), linewidth=0.8)
+            mpl_axis.grid(True, color=color(self("gridcolor"), "#e3e7eb"), linewidth=0.8)
         if visible and self("title.text"):
-            getattr(ax, f"set_{which}label")(text(self("title.text")), fontsize=size * POINTS, labelpad=6)
+            getattr(ax, f"set_{letter}label")(text(self("title.text")), fontsize=size * POINTS, labelpad=6)
 
-    def _ticks(self, ax, lines):
-        at, labels, spec = self("tickvals"), self("ticktext"), self("tickformat")
-        if at is not None:
-            lines.set_ticks(self.numbers(at), [text(label) for label in (at if labels is None else labels)])
-            lines.set_minor_locator(NullLocator())
+    def _set_ticks(self, ax, mpl_axis):
+        values, labels, number_format = self("tickvals"), self("ticktext"), self("tickformat")
+        if values is not None:
+            mpl_axis.set_ticks(self.numbers(values), [text(label) for label in (values if labels is None else labels)])
+            mpl_axis.set_minor_locator(NullLocator())
         elif self.categories:
-            lines.set_ticks(range(len(self.categories)), [text(name) for name in self.categories])
-            room = ax.get_position().width * ax.figure.get_size_inches()[0] / PX / len(self.categories)
-            if self.letter == "x" and 8 * max(map(len, self.categories)) > room:
-                for label in lines.get_ticklabels():
+            mpl_axis.set_ticks(range(len(self.categories)), [text(name) for name in self.categories])
+            label_width = ax.get_position().width * ax.figure.get_size_inches()[0] / PX / len(self.categories)
+            if self.letter == "x" and 8 * max(map(len, self.categories)) > label_width:
+                for label in mpl_axis.get_ticklabels():
                     label.set(rotation=30, ha="right", rotation_mode="anchor")
         else:
             if self.log:
                 low, high = sorted(getattr(ax, f"get_{self.letter}lim")())
-                if _FEW_DECADES[0] < high / low <= _FEW_DECADES[1]:  # 3 and 4 have no room beside each other
-                    lines.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
-                    lines.set_minor_formatter(LogFormatterSciNotation(minor_thresholds=(2.0, 2.0)))
+                if _EXTRA_TICKS_RATIO[0] < high / low <= _EXTRA_TICKS_RATIO[1]:
+                    mpl_axis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
+                    mpl_axis.set_minor_formatter(LogFormatterSciNotation(minor_thresholds=(2.0, 2.0)))
             else:
                 step = self("dtick")
-                lines.set_major_locator(MultipleLocator(float(step)) if step else MaxNLocator(7, steps=_NICE))
-            if spec:
-                # d3's and Python's format strings agree where figures here need them; what differs raises at once.
-                format(1.0, spec)
-                lines.set_major_formatter(FuncFormatter(lambda value, _: format(value, spec)))
+                mpl_axis.set_major_locator(MultipleLocator(float(step)) if step else MaxNLocator(7, steps=_TICK_STEPS))
+            if number_format:
+                # d3 and Python share the format strings that figures here need; this raises for any other.
+                format(1.0, number_format)
+                mpl_axis.set_major_formatter(FuncFormatter(lambda value, _: format(value, number_format)))
 
 
 class Panel:
-    """One pair of axes, with what its traces have to know of each other."""
+    """A pair of axes, with the state that its traces share, such as the heights of stacked bars."""
 
     def __init__(self, figure, layout, area, x, y, traces):
         for axis in (x, y):
             if axis("overlaying"):
                 raise ValueError(f"{axis.key} overlays another axis, which has no static form; give it its own panel")
-        self.x, self.y, self.area, self.last, self.heights = x, y, area, None, {}
+        self.x, self.y, self.area, self.last_line, self.heights = x, y, area, None, {}
         left, right = x("domain", (0, 1))
         low, high = y("domain", (0, 1))
         corner = (area.x0 + left * area.width, area.y0 + low * area.height)
@@ -125,23 +125,23 @@ class Panel:
         self.bar_count = sum(trace("type") == "bar" for trace in traces)
 
     def colorbar(self, mesh, trace):
-        """A colour bar where plotly puts it: right of the whole plot area unless the trace says otherwise."""
+        """Draw a colour bar where plotly puts it: right of the plot area, unless the trace sets another position."""
         figure = self.ax.figure
         left = self.area.x0 + trace("colorbar.x", 1.02) * self.area.width
         length = trace("colorbar.len", 1.0) * self.area.height
         middle = self.area.y0 + trace("colorbar.y", 0.5) * self.area.height
         width = trace("colorbar.thickness", 14) * PX / figure.get_size_inches()[0]
         ax = figure.add_axes((left, middle - length / 2, width, length))
-        drawn = figure.colorbar(mesh, cax=ax)
-        drawn.outline.set_visible(False)
-        drawn.locator = MaxNLocator(trace("colorbar.nticks", 6), steps=_NICE)
-        drawn.update_ticks()
-        ax.tick_params(labelsize=11 * POINTS, length=2, color=_RULE)
+        colorbar = figure.colorbar(mesh, cax=ax)
+        colorbar.outline.set_visible(False)
+        colorbar.locator = MaxNLocator(trace("colorbar.nticks", 6), steps=_TICK_STEPS)
+        colorbar.update_ticks()
+        ax.tick_params(labelsize=11 * POINTS, length=2, color=_LINE_COLOR)
         if trace("colorbar.title.text"):
             ax.set_title(text(trace("colorbar.title.text")), fontsize=12 * POINTS, loc="left")
 
     def finish(self):
-        """Style both axes, and keep cells square where the layout ties one axis to the other."""
+        """Style both axes, and keep cells square if the layout couples the scales of the axes."""
         self.x.style(self.ax)
         self.y.style(self.ax)
         if self.y("scaleanchor") or self.x("scaleanchor"):

@@ -1,16 +1,16 @@
-"""One look for every figure: colours that colour-blind readers can tell apart, a small plotly template, and arrays."""
+"""The style of all figures (colours for colour-blind readers, a plotly template), and conversion of data to arrays."""
 
 import numpy as np
 import plotly.graph_objects as go
 
 INK = "#22303c"
 GRID = "#e3e7eb"
-PANEL = "#eef1f4"  # behind heatmaps, so that an empty cell is seen to be empty
-# Okabe and Ito's palette for categories, its yellow left out: it vanishes on white.
+PANEL = "#eef1f4"  # background of heatmaps, which makes empty cells visible
+# Okabe and Ito's palette without its yellow, which is invisible on white.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
 DASHES = ("solid", "dash", "dot", "dashdot")
 MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "triangle-down")
-# Blue to red through near-white (ColorBrewer RdBu): zero is the one pale colour.
+# Blue to red through near-white (ColorBrewer RdBu), so that only zero is pale.
 DIVERGING = tuple(
     zip(
         (0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0),
@@ -21,7 +21,7 @@ DIVERGING = tuple(
 SEQUENTIAL = tuple(
     zip((0.0, 0.25, 0.5, 0.75, 1.0), ("#fafafa", "#c6dbef", "#6baed6", "#2171b5", "#08306b"), strict=True)
 )
-MAX_CELLS_PER_SIDE = 256  # larger matrices are thinned: a notebook of full 768 x 768 pictures weighs tens of megabytes
+MAX_CELLS_PER_SIDE = 256  # larger matrices are thinned; 768 x 768 heatmaps take tens of megabytes
 
 _AXIS = {
     "showgrid": True,
@@ -34,7 +34,7 @@ _AXIS = {
     "tickcolor": "#9aa5b1",
     "title": {"standoff": 8},
 }
-# Much smaller than plotly's own template, which every saved figure would repeat.
+# Much smaller than plotly's default template, which every saved figure would contain.
 TEMPLATE = go.layout.Template(
     layout={
         "colorway": list(COLORS),
@@ -53,7 +53,7 @@ _EPS = {"torch.bfloat16": 2.0**-7, "torch.float16": 2.0**-10, "torch.float32": 2
 
 
 def as_array(values, name="values"):
-    """Any real array, tensor, list or number as a float64 NumPy array; detaches and copies tensors to the CPU.
+    """Return a real array, tensor, list or number as a float64 NumPy array. Tensors are detached and copied to the CPU.
 
     Raises:
         TypeError: if the values are complex or are not numbers.
@@ -67,14 +67,14 @@ def as_array(values, name="values"):
         values = values.double().numpy() if not values.is_complex() else values.numpy()
     values = np.asarray(values)
     if np.iscomplexobj(values):
-        raise TypeError(f"{name} is complex ({values.dtype}); a figure shows real numbers: pass .real or abs() of it")
+        raise TypeError(f"{name} is complex ({values.dtype}); figures show real numbers, so pass .real or abs() of it")
     if values.dtype.kind not in "biuf":
         raise TypeError(f"{name} must be real numbers, got dtype {values.dtype}")
     return values.astype(np.float64)
 
 
 def epsilon(values):
-    """Machine epsilon of the dtype that the values came in: 2^-52 for float64, 2^-7 for bfloat16."""
+    """Return the machine epsilon of the values' dtype, such as 2^-52 for float64 and 2^-7 for bfloat16."""
     name = str(getattr(values, "dtype", "float64"))
     if name in _EPS:
         return _EPS[name]
@@ -83,10 +83,10 @@ def epsilon(values):
 
 
 def as_matrix(values, name="matrix"):
-    """Values with at most two axes as a 2-D float64 array: a number is 1 x 1, a vector is one row.
+    """Return values as a 2-D float64 array: a number becomes 1 x 1, a vector one row.
 
     Raises:
-        ValueError: if there are more than two axes or no entry at all.
+        ValueError: if there are more than two axes or no entries.
 
     >>> as_matrix([1.0, 2.0]).shape
     (1, 2)
@@ -98,7 +98,7 @@ def as_matrix(values, name="matrix"):
 
 
 def thin(array, limit=MAX_CELLS_PER_SIDE):
-    """Every k-th row and column, the smallest k that leaves at most `limit` a side; returns (array, k).
+    """Return (every k-th row and column, k) with the smallest k that leaves at most `limit` rows and columns.
 
     >>> thin(np.zeros((600, 10)))[0].shape, thin(np.zeros((600, 10)))[1]
     ((200, 4), 3)
@@ -108,19 +108,20 @@ def thin(array, limit=MAX_CELLS_PER_SIDE):
 
 
 def color_range(arrays, signed=None):
-    """(lowest, highest, colour scale) that several heatmaps share; signed data are centred at zero.
+    """Return (lowest, highest, colour scale) for several heatmaps. The range of signed data is centred at zero.
 
-    `signed=None` decides from the data: diverging as soon as one entry is negative.
+    Args:
+        signed: use a diverging scale; by default if an entry is negative.
     """
     finite = np.concatenate([a[np.isfinite(a)].ravel() for a in arrays]) if arrays else np.zeros(0)
-    top = float(np.abs(finite).max()) if finite.size else 0.0
-    top = top or 1.0  # an all-zero matrix still needs a range
+    largest = float(np.abs(finite).max()) if finite.size else 0.0
+    largest = largest or 1.0  # a matrix of zeros needs a range as well
     if signed is None:
         signed = bool(finite.size) and float(finite.min()) < 0
-    return (-top, top, DIVERGING) if signed else (0.0, top, SEQUENTIAL)
+    return (-largest, largest, DIVERGING) if signed else (0.0, largest, SEQUENTIAL)
 
 
 def translucent(color, alpha):
-    """'#rrggbb' as plotly's 'rgba(r,g,b,a)'."""
+    """Return a colour '#rrggbb' with an opacity as plotly's 'rgba(r,g,b,a)'."""
     red, green, blue = (int(color[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},{alpha})"

@@ -1,4 +1,4 @@
-"""Figures of plots: what they hold, how they move, and where they go."""
+"""Figures: their contents, their animations, and how they are shown and saved."""
 
 import io
 import json
@@ -27,7 +27,7 @@ def picture(data):
 
 
 def shades(image):
-    """How many different colours a picture has."""
+    """Return the number of different colours in a picture."""
     return len(image.convert("RGB").getcolors(1 << 24))
 
 
@@ -67,16 +67,16 @@ def test_animation_fixes_colours_and_ranges_over_its_frames():
         (lambda: plots.lines({"a": ([1, 2], [1])}), "2 values of x and 1 of y"),
         (lambda: plots.lines({"a": ([1],)}), "1 parts"),
         (lambda: plots.show(go.Figure(), static=False, interactive=False), "nothing to show"),
-        (lambda: plots.save(go.Figure(), "figure.pdf"), "'.pdf'; expected one of .png, .gif, .html"),
+        (lambda: plots.save(go.Figure(), "figure.pdf"), "has the suffix '.pdf'; expected one of .png, .gif, .html"),
     ],
 )
-def test_bad_input_is_named(make, words):
+def test_invalid_input_raises_with_the_value(make, words):
     with pytest.raises(ValueError, match=words):
         make()
 
 
 @pytest.mark.parametrize("layout", ["row", "column"])
-def test_the_first_moving_picture(layout):
+def test_the_circulant_animation_shows_each_step(layout):
     c, x = torch.tensor([3.0, -1, 2, 0, 1]), torch.tensor([1.0, 0, 2, -1, 1], dtype=torch.float64)
     figure = plots.circulant_animation(c, x, layout)
     matrix, _, _, y = (figure.frames[-1].data[k].z for k in range(4))
@@ -94,13 +94,13 @@ def test_the_first_moving_picture(layout):
     assert tuple(frames[0][0, 0]) == (255, 255, 255) and shades(image) > 10
 
 
-def test_the_first_moving_picture_is_fast():
-    start = time.process_time()  # of this process: other work on the machine must not fail the test
+def test_the_gif_of_the_circulant_animation_is_fast():
+    start = time.process_time()  # CPU time of this process, so that a busy machine does not fail the test
     plots.gif(plots.circulant_animation(RANDOM.standard_normal(6), RANDOM.standard_normal(6)))
     assert time.process_time() - start < 5
 
 
-def test_gif_plays_at_its_speed_and_holds_its_last_frame():
+def test_a_gif_has_the_frame_rate_and_a_longer_last_frame():
     figure = plots.animation([plots.matrix([[k, 1.0]]) for k in range(3)], fps=4)
     durations = [frame.info["duration"] for frame in ImageSequence.Iterator(picture(plots.gif(figure)))]
     assert durations == [250, 250, 2000]
@@ -110,7 +110,7 @@ def test_gif_plays_at_its_speed_and_holds_its_last_frame():
 
 @pytest.fixture
 def shown(monkeypatch):
-    """What `show` displays, as a notebook would receive it."""
+    """Return the list of outputs that `show` sends to a notebook."""
     bundles = []
     monkeypatch.setattr(output, "display", lambda item: bundles.append(item._repr_mimebundle_()))
     return bundles
@@ -128,7 +128,7 @@ def test_show_a_still_figure(shown):
     json.dumps(bundle)
 
 
-def test_show_a_moving_figure(shown):
+def test_show_an_animated_figure(shown):
     figure = plots.animation([plots.matrix([[k, 1.0]]) for k in range(2)], title="moves")
     for kwargs in ({}, {"interactive": False}, {"static": False}):
         plots.show(figure, **kwargs)
@@ -142,7 +142,7 @@ def test_show_a_moving_figure(shown):
     assert "<script" not in json.dumps(shown)
 
 
-def test_save_writes_whole_files(tmp_path):
+def test_save_writes_complete_files_or_none(tmp_path):
     figure = plots.animation([plots.matrix([[k, 1.0]]) for k in range(2)])
     for name, start in (("a.png", b"\x89PNG"), ("deep/b.gif", b"GIF89a"), ("c.html", b"<!doctype html>")):
         path = plots.save(figure, tmp_path / name)
@@ -156,7 +156,7 @@ def test_save_writes_whole_files(tmp_path):
     assert sorted(item.name for item in tmp_path.iterdir()) == ["a.png", "c.html", "deep"]
 
 
-def test_any_array_is_taken_and_nothing_else():
+def test_real_arrays_are_accepted_and_others_refused():
     weight = torch.nn.Parameter(torch.tensor([[1.0, -2.0]], dtype=torch.bfloat16))
     assert plots.matrix(weight).data[0].z.tolist() == [[1.0, -2.0]]
     assert as_array(torch.arange(3)).dtype == np.float64
@@ -166,7 +166,7 @@ def test_any_array_is_taken_and_nothing_else():
         as_array(["a"])
 
 
-def test_large_matrices_are_thinned_and_say_so():
+def test_large_matrices_are_thinned_and_their_title_says_so():
     figure = plots.matrix(np.zeros((300, 700)), "W")
     assert figure.data[0].z.shape == (100, 234)
     assert figure.layout.annotations[0].text == "W (1 row and column in 3)"
@@ -174,7 +174,7 @@ def test_large_matrices_are_thinned_and_say_so():
     assert thin(np.zeros((256, 256)))[1] == 1
 
 
-def test_spectrum_counts_the_rank_in_the_dtype_that_came_in():
+def test_spectrum_computes_the_rank_in_the_given_dtype():
     outer = torch.outer(torch.arange(1.0, 9.0), torch.linspace(1, 2, 8))
     noisy = outer.double() + 1e-9 * torch.eye(8).double()
     figure = plots.spectrum({"float32": outer, "float64": noisy, "values": np.array([1.0, 2.0, 0.0])})
@@ -184,7 +184,7 @@ def test_spectrum_counts_the_rank_in_the_dtype_that_came_in():
     assert figure.layout.yaxis.type == "log"
 
 
-def test_figures_load_only_when_asked_for():
+def test_plotly_and_matplotlib_load_on_first_use():
     figures = ("plotly", "matplotlib", "PIL.Image")
     code = f"import sys, circpeft; circpeft.C3AConfig; print([m for m in {figures} if m in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -1,4 +1,4 @@
-"""The static form of figures: the same traces in matplotlib, and an error for what it cannot draw."""
+"""The static form of figures: it draws the same traces with matplotlib, or raises for an unsupported one."""
 
 import io
 import json
@@ -24,12 +24,12 @@ def picture(data):
 
 
 def shades(image):
-    """How many different colours a picture has."""
+    """Return the number of different colours in a picture."""
     return len(image.convert("RGB").getcolors(1 << 24))
 
 
-def near(image, color, within=6):
-    """How many pixels have a colour, given as '#rrggbb'."""
+def count_pixels(image, color, within=6):
+    """Return the number of pixels with a colour near '#rrggbb'."""
     wanted = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)])
     return int((np.abs(np.asarray(image.convert("RGB")).astype(int) - wanted).max(-1) <= within).sum())
 
@@ -64,11 +64,11 @@ def test_scale_is_dots_per_pixel():
     assert abs(two - 2 * one) <= 4
 
 
-def test_static_draws_the_traces_own_values():
+def test_static_draws_the_values_of_the_traces():
     figure = go.Figure(layout={"width": 400, "height": 300, "yaxis": {"range": [0, 4]}})
     figure.add_bar(x=["u", "v"], y=[1, 4], marker={"color": ["#ff0000", "#00ff00"]})
     image = picture(plots.static(figure))
-    assert near(image, "#00ff00") / near(image, "#ff0000") == pytest.approx(4, rel=0.05)
+    assert count_pixels(image, "#00ff00") / count_pixels(image, "#ff0000") == pytest.approx(4, rel=0.05)
 
 
 def test_grouped_bars_stand_beside_each_other_and_stacked_ones_above():
@@ -89,15 +89,15 @@ def test_grouped_bars_stand_beside_each_other_and_stacked_ones_above():
 def test_a_band_and_a_whisker_are_drawn():
     plain = picture(plots.static(plots.lines({"a": (X, X)})))
     band = picture(plots.static(plots.lines({"a": (X, X, 1.0)})))
-    assert near(band, "#d1e6f2") > 3000 > near(plain, "#d1e6f2")
+    assert count_pixels(band, "#d1e6f2") > 3000 > count_pixels(plain, "#d1e6f2")
     values = {"a": {"u": 1.0}}
     bare, whisker = (picture(plots.static(plots.bars(values, s, y_range=(0, 2)))) for s in (None, {"a": {"u": 0.5}}))
-    assert near(whisker, "#22303c") > near(bare, "#22303c") + 50
+    assert count_pixels(whisker, "#22303c") > count_pixels(bare, "#22303c") + 50
 
 
 def test_an_empty_cell_stays_empty():
     full, hole = np.ones((2, 2)), np.array([[1.0, np.nan], [1.0, 1.0]])
-    painted = [near(picture(plots.static(plots.matrix(a, numbers=False))), "#08306b") for a in (full, hole)]
+    painted = [count_pixels(picture(plots.static(plots.matrix(a, numbers=False))), "#08306b") for a in (full, hole)]
     assert painted[1] / painted[0] == pytest.approx(0.75, abs=0.05)
 
 
@@ -109,8 +109,8 @@ def test_several_panels_annotations_shapes_and_a_legend():
     figure.add_hline(y=3, line={"color": "#ff00ff", "width": 4}, row=1, col=1)
     figure.add_annotation(x=2, y=4, text="x<sub>1</sub> costs $", font={"color": "#00ff00", "size": 40}, row=1, col=1)
     after = picture(plots.static(figure))
-    assert near(before, "#ff00ff") == near(before, "#00ff00") == 0
-    assert near(after, "#ff00ff") > 500 and near(after, "#00ff00") > 100
+    assert count_pixels(before, "#ff00ff") == count_pixels(before, "#00ff00") == 0
+    assert count_pixels(after, "#ff00ff") > 500 and count_pixels(after, "#00ff00") > 100
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_several_panels_annotations_shapes_and_a_legend():
         (go.Figure(go.Scatter(y=[1], yaxis="y2"), layout={"yaxis2": {"overlaying": "y"}}), "yaxis2 overlays"),
     ],
 )
-def test_what_has_no_static_form_raises_and_is_named(figure, words):
+def test_a_feature_without_static_form_raises_with_its_name(figure, words):
     with pytest.raises(ValueError, match=words):
         plots.static(figure)
 
@@ -143,10 +143,10 @@ def test_frames_may_change_some_traces_only():
     frames = [go.Frame(data=[go.Scatter(y=[2, k])], traces=[1]) for k in (0, 5)]
     figure = go.Figure([go.Scatter(y=[0, 1], line={"color": "#ff0000"}), go.Scatter(y=[2, 2])], frames=frames)
     image = picture(plots.static(figure))
-    assert near(image, "#ff0000") > 100
+    assert count_pixels(image, "#ff0000") > 100
 
 
-def test_the_users_own_matplotlib_is_left_alone():
+def test_the_users_matplotlib_settings_do_not_change():
     code = (
         "import matplotlib as m; m.use('svg'); m.rcParams['font.size'] = 31\n"
         "from circpeft import plots; plots.static(plots.matrix([[1.0]]))\n"

@@ -1,4 +1,4 @@
-"""Lines, bars, points and singular values as plotly figures, from arrays; results are never computed here."""
+"""Charts of lines, bars, points and singular values, as plotly figures of given numbers."""
 
 import numpy as np
 import plotly.graph_objects as go
@@ -19,22 +19,22 @@ def _layout(title, width, height, **kwargs):
     return go.Layout(template=TEMPLATE, title={"text": title}, width=width, height=height, **kwargs)
 
 
-def _legend_room(labels):
-    # A right margin that fits the legend, so that both forms of the figure keep the same plot area.
+def _legend_margin(labels):
+    """Return a right margin that fits the legend, so that the plot area is the same in both forms of the figure."""
     return 24 if len(labels) < 2 else 70 + 7 * max(len(str(label)) for label in labels)
 
 
-def _checked(series):
-    """{label: (x, y, spread or None)} as arrays of one length, before anything is drawn."""
+def _check_series(series):
+    """Return {label: (x, y, spread or None)} with arrays of equal length."""
     checked = {}
     for label, entry in series.items():
         if len(entry) not in (2, 3):
-            raise ValueError(f"{label!r} has {len(entry)} parts; expected (x, y) or (x, y, spread)")
+            raise ValueError(f"{label!r} has {len(entry)} parts; give (x, y) or (x, y, spread)")
         x, y, spread = (*entry, None)[:3]
         x = list(x) if len(x) and isinstance(x[0], str) else as_array(x, f"x of {label!r}")
         y = as_array(y, f"y of {label!r}")
         if len(x) != len(y):
-            raise ValueError(f"{label!r}: {len(x)} values of x and {len(y)} of y; they must pair up")
+            raise ValueError(f"{label!r} has {len(x)} values of x and {len(y)} of y; give as many of each")
         if spread is not None:
             spread = np.broadcast_to(as_array(spread, f"spread of {label!r}"), y.shape)
         checked[label] = (x, y, spread)
@@ -42,27 +42,29 @@ def _checked(series):
 
 
 def _axes(x_title, y_title, log_x, log_y):
-    # Powers of ten only: plotly's 2 and 5 between decades crowd small figures.
-    kinds = [{"type": "log", "dtick": 1, "exponentformat": "power"} if log else {} for log in (log_x, log_y)]
-    return {"xaxis": {"title": {"text": x_title}, **kinds[0]}, "yaxis": {"title": {"text": y_title}, **kinds[1]}}
+    # Ticks only at powers of ten: plotly's ticks at 2 and 5 crowd small figures.
+    scales = [{"type": "log", "dtick": 1, "exponentformat": "power"} if log else {} for log in (log_x, log_y)]
+    return {"xaxis": {"title": {"text": x_title}, **scales[0]}, "yaxis": {"title": {"text": y_title}, **scales[1]}}
 
 
 def lines(series, title="", x_title="", y_title="", log_x=False, log_y=False, markers=None):
-    """Lines, each with a band of y - spread to y + spread where a spread is given.
+    """Draw lines, with a band from y - spread to y + spread if a spread is given.
 
     Args:
-        series: {label: (x, y)} or {label: (x, y, spread)}; each part 1-D of one length (spread may be a number).
-        markers: also draw points; by default where no line has more than 30.
+        series: {label: (x, y)} or {label: (x, y, spread)}, with 1-D arrays of equal length; spread may be a number.
+        title, x_title, y_title: texts of the figure and its axes.
+        log_x, log_y: use a logarithmic axis.
+        markers: draw a marker at each point; by default if no line has more than 30 points.
     Raises:
-        ValueError: if the parts of a series do not pair up.
+        ValueError: if the arrays of a series differ in length.
 
     >>> lines({"loss": ([0, 1], [1.0, 0.5])}, y_title="loss").data[0].name
     'loss'
     """
-    series = _checked(series)
+    series = _check_series(series)
     axes = _axes(x_title, y_title, log_x, log_y)
     figure = go.Figure(layout=_layout(title, 720, 400, showlegend=len(series) > 1, **axes))
-    figure.layout.margin.r = _legend_room(series)
+    figure.layout.margin.r = _legend_margin(series)
     if markers is None:
         markers = max((len(y) for _, y, _ in series.values()), default=0) <= 30
     for i, (label, (x, y, spread)) in enumerate(series.items()):
@@ -93,12 +95,14 @@ def lines(series, title="", x_title="", y_title="", log_x=False, log_y=False, ma
 
 
 def bars(values, spread=None, title="", x_title="", y_title="", log_y=False, y_range=None):
-    """Grouped bars: one colour a series, one group a category, with a whisker of one spread each way.
+    """Draw grouped bars with one colour per series and one group per category.
 
     Args:
-        values: {series: {category: number}}; a category that a series lacks is left empty.
-        spread: {series: {category: number}} or None.
-        y_range: (low, high) or None for automatic.
+        values: {series: {category: number}}; a missing category leaves a gap.
+        spread: {series: {category: number}} for whiskers from value - spread to value + spread, or None.
+        title, x_title, y_title: texts of the figure and its axes.
+        log_y: use a logarithmic y axis.
+        y_range: (low, high), or None for an automatic range.
 
     >>> bars({"C3A": {"rte": 0.8}, "LoRA": {"rte": 0.7}}).layout.barmode
     'group'
@@ -111,44 +115,47 @@ def bars(values, spread=None, title="", x_title="", y_title="", log_y=False, y_r
     width = min(1100, max(560, 160 + 34 * len(categories) * len(values)))
     figure = go.Figure(layout=_layout(title, width, 400, barmode="group", bargap=0.25, bargroupgap=0.06, **axes))
     figure.layout.showlegend = len(values) > 1
-    figure.layout.margin.r = _legend_room(values)
+    figure.layout.margin.r = _legend_margin(values)
     for i, (label, row) in enumerate(values.items()):
         row = {str(category): value for category, value in row.items()}
-        around = {str(category): value for category, value in ((spread or {}).get(label) or {}).items()}
-        error = as_array([around.get(c, 0.0) for c in categories])
+        spread_of = {str(category): value for category, value in ((spread or {}).get(label) or {}).items()}
+        error = as_array([spread_of.get(c, 0.0) for c in categories])
         figure.add_bar(
             x=categories,
             y=as_array([row.get(c, np.nan) for c in categories]),
             name=str(label),
             marker={"color": COLORS[i % len(COLORS)]},
-            error_y={"type": "data", "array": error, "color": INK, "thickness": 1.3, "width": 4} if around else None,
+            error_y={"type": "data", "array": error, "color": INK, "thickness": 1.3, "width": 4} if spread_of else None,
         )
     return figure
 
 
 def scatter(series, title="", x_title="", y_title="", log_x=False, log_y=False, text=None):
-    """Points, with vertical whiskers where a spread is given.
+    """Draw points, with vertical whiskers if a spread is given.
 
     Args:
-        series: {label: (x, y)} or {label: (x, y, spread)} as in `lines`.
-        text: {label: list of str}, written beside the points, or None.
+        series: {label: (x, y)} or {label: (x, y, spread)}, as in `lines`.
+        title, x_title, y_title, log_x, log_y: as in `lines`.
+        text: {label: list of texts} to write beside the points, or None.
+    Raises:
+        ValueError: if the arrays of a series differ in length.
 
     >>> scatter({"run": ([1.0], [2.0])}).data[0].mode
     'markers'
     """
-    series = _checked(series)
+    series = _check_series(series)
     axes = _axes(x_title, y_title, log_x, log_y)
     figure = go.Figure(layout=_layout(title, 720, 420, showlegend=len(series) > 1, **axes))
-    figure.layout.margin.r = _legend_room(series)
+    figure.layout.margin.r = _legend_margin(series)
     for i, (label, (x, y, spread)) in enumerate(series.items()):
-        words = (text or {}).get(label)
+        texts = (text or {}).get(label)
         color = COLORS[i % len(COLORS)]
         figure.add_scatter(
             x=x,
             y=y,
             name=str(label),
-            mode="markers+text" if words else "markers",
-            text=words,
+            mode="markers+text" if texts else "markers",
+            text=texts,
             cliponaxis=False,
             textposition="middle right",
             marker={"symbol": MARKERS[i % len(MARKERS)], "size": 10, "color": color, "opacity": 0.85},
@@ -158,13 +165,16 @@ def scatter(series, title="", x_title="", y_title="", log_x=False, log_y=False, 
 
 
 def spectrum(items, title="Singular values", y_title="singular value", relative=False):
-    """Singular values, largest first, on a log axis; the legend gives the numerical rank of each matrix.
+    """Draw singular values, largest first, on a log axis. The legend shows the numerical rank of each matrix.
 
-    The rank counts the values above max(rows, columns) * eps * (largest), with eps of the dtype that came in.
+    The rank is the number of values above max(rows, columns) * eps * (largest value), with eps of the given dtype.
 
     Args:
         items: {label: matrix (rows, columns)} or {label: singular values (k,)}, arrays or tensors.
-        relative: divide each set by its largest.
+        title, y_title: texts of the figure and its y axis.
+        relative: divide the values of each matrix by the largest.
+    Raises:
+        ValueError: for an array that is empty or has more than two axes.
 
     >>> spectrum({"ones": np.ones((4, 4))}).data[0].name
     'ones (rank 1 of 4)'
@@ -173,15 +183,15 @@ def spectrum(items, title="Singular values", y_title="singular value", relative=
     for label, values in items.items():
         array = as_array(values, str(label))
         if array.ndim not in (1, 2) or array.size == 0:
-            raise ValueError(f"{label!r} has shape {array.shape}; expected a matrix or its singular values")
+            raise ValueError(f"{label!r} has shape {array.shape}; give a matrix or its singular values")
         sigma = np.sort(array)[::-1] if array.ndim == 1 else np.linalg.svd(array, compute_uv=False)
         rank = int(np.sum(sigma > max(array.shape) * epsilon(values) * sigma[0]))
         if relative and sigma[0] > 0:
             sigma = sigma / sigma[0]
-        # A log axis has no zero: an exact zero leaves a gap.
+        # A log axis cannot show zero, so an exact zero leaves a gap.
         shown = np.where(sigma > 0, sigma, np.nan)
         series[f"{label} (rank {rank} of {len(sigma)})"] = (np.arange(1, len(sigma) + 1), shown)
     figure = lines(series, title, "index", y_title + (" / largest" if relative else ""), log_y=True)
     figure.layout.showlegend = True
-    figure.layout.margin.r = _legend_room([*series, ""])
+    figure.layout.margin.r = _legend_margin([*series, ""])
     return figure
