@@ -1,4 +1,4 @@
-"""What lets an interrupted training go on as if nothing had happened."""
+"""Resumption of an interrupted training: its last checkpoint, and a clock that continues."""
 
 import time
 from pathlib import Path
@@ -8,43 +8,48 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 
 def last_checkpoint(folder: Path) -> str | None:
-    """The newest whole checkpoint under a run's folder, or None.
+    """Return the newest complete checkpoint in a run's folder, or None.
 
-    The Trainer writes a checkpoint's trainer_state.json last: one without it was cut off while it was written.
+    The Trainer writes trainer_state.json last, so a checkpoint without it was interrupted while it was written.
     """
-    whole = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
-    return str(max(whole, key=lambda path: int(path.name.rpartition("-")[2]))) if whole else None
+    complete = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
+    return str(max(complete, key=lambda path: int(path.name.rpartition("-")[2]))) if complete else None
 
 
-class Clock(TrainerCallback):
-    """Seconds of training, kept in the Trainer's log, so that a run that goes on from a checkpoint goes on counting.
+class TrainingClock(TrainerCallback):
+    """Counts the seconds of training. It keeps them in the Trainer's log, so that a resumed run continues counting.
 
-    ``seconds`` is everything, ``stepping`` the training steps alone.
+    Attributes:
+        step_seconds: seconds of the training steps only.
     """
 
     def __init__(self) -> None:
-        self.earlier, self.started = 0.0, time.perf_counter()
-        self.stepping = self.step_began = 0.0
+        self.previous_seconds, self.started = 0.0, time.perf_counter()
+        self.step_seconds = self.step_started = 0.0
 
     @property
     def seconds(self) -> float:
-        """Seconds so far, those before an interruption included."""
-        return self.earlier + time.perf_counter() - self.started
+        """Seconds so far, including those before an interruption."""
+        return self.previous_seconds + time.perf_counter() - self.started
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        self.earlier = max((entry.get("clock", 0.0) for entry in state.log_history), default=0.0)
-        self.stepping = max((entry.get("stepping", 0.0) for entry in state.log_history), default=0.0)
+        """Start, from the seconds in the log."""
+        self.previous_seconds = max((entry.get("clock", 0.0) for entry in state.log_history), default=0.0)
+        self.step_seconds = max((entry.get("step_clock", 0.0) for entry in state.log_history), default=0.0)
         self.started = time.perf_counter()
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        self.step_began = time.perf_counter()
+        """Start a step."""
+        self.step_started = time.perf_counter()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self.stepping += time.perf_counter() - self.step_began
+        """End a step."""
+        self.step_seconds += time.perf_counter() - self.step_started
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        state.log_history[-1] |= {"clock": self.seconds, "stepping": self.stepping}
+        """Write the seconds into the newest entry of the log."""
+        state.log_history[-1] |= {"clock": self.seconds, "step_clock": self.step_seconds}

@@ -1,11 +1,10 @@
-"""What a model does, and how much work that is, before it trains."""
+"""The evaluation of a model before it trains: its test score, and the FLOPs of its forward pass."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -15,13 +14,21 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from ..files import write_atomically
 from ..recipes import Recipe
 from . import distributed, throughput
+from .kinds import TaskKind
 
-KEPT = 20  # predictions
+PREDICTIONS_KEPT = 20
 
 
-@dataclass
-class Before:
-    """Test score and first predictions of the untrained model, and FLOPs of a token with the adapter and without."""
+@dataclass(frozen=True)
+class Baseline:
+    """The untrained model.
+
+    Attributes:
+        score: its score on the test split.
+        predictions: its first predictions there.
+        flops: FLOPs for a token with the adapter; None if they cannot be counted.
+        base_flops: the same without the adapter.
+    """
 
     score: float
     predictions: list
@@ -29,38 +36,40 @@ class Before:
     base_flops: float | None
 
 
-def look(training: Trainer, task: Any, kind: ModuleType, recipe: Recipe, rows: Dataset) -> Before:
-    """Look at the model as it is. Draws nothing: the order of the training data is to depend on the seed alone."""
+def evaluate_baseline(trainer: Trainer, task: Any, kind: TaskKind, recipe: Recipe, test: Dataset) -> Baseline:
+    """Evaluate the model as it is. No random number is used up: the order of the rows depends on the seed only."""
     with torch.random.fork_rng():
-        found = training.predict(rows, metric_key_prefix="test")
-        flops, base_flops = throughput.flops_per_token(training, training.model, kind, recipe)
-    first = kind.predictions(task, found.predictions)[:KEPT]
-    return Before(found.metrics["test_score"], first, flops, base_flops)
+        outputs = trainer.predict(test, metric_key_prefix="test")
+        flops, base_flops = throughput.flops_per_token(trainer, trainer.model, kind, recipe)
+    first = kind.predictions(task, outputs.predictions)[:PREDICTIONS_KEPT]
+    return Baseline(outputs.metrics["test_score"], first, flops, base_flops)
 
 
-class LookFirst(TrainerCallback):
-    """Looks once, or as a callback once several processes have the model as they train it: as training begins.
+class BaselineEvaluation(TrainerCallback):
+    """Evaluates the model once before its first step, and keeps the outcome as ``baseline``.
 
-    accelerate would not wrap a model any more that has been looked at before, and one that FSDP is to shard may fit on
-    no device until it is. A run that then goes on begins with a trained model: what was seen is kept beside its
-    checkpoints.
+    One process calls `evaluate` before training. In several processes this is a callback instead, so that it runs when
+    they have wrapped the model: accelerate does not wrap a model that was evaluated before, and a model that FSDP is to
+    shard may not fit on one device. A resumed run starts with a trained model, so the outcome is also kept in a file
+    beside the checkpoints.
     """
 
-    def __init__(self, training: Trainer, task: Any, kind: ModuleType, recipe: Recipe, rows: Dataset) -> None:
-        self.needed = (training, task, kind, recipe, rows)
-        self.path = Path(training.args.output_dir) / "before.json"
-        self.seen: Before | None = None
+    def __init__(self, trainer: Trainer, task: Any, kind: TaskKind, recipe: Recipe, test: Dataset) -> None:
+        self.arguments = (trainer, task, kind, recipe, test)
+        self.path = Path(trainer.args.output_dir) / "baseline.json"
+        self.baseline: Baseline | None = None
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        """Evaluate, or read what was evaluated before an interruption."""
         if state.global_step:
-            self.seen = Before(**json.loads(self.path.read_text(encoding="utf-8")))
+            self.baseline = Baseline(**json.loads(self.path.read_text(encoding="utf-8")))
         else:
-            self.look()
+            self.evaluate()
 
-    def look(self) -> None:
-        """Look at the model as it is now."""
-        self.seen = look(*self.needed)
+    def evaluate(self) -> None:
+        """Evaluate the model as it is now."""
+        self.baseline = evaluate_baseline(*self.arguments)
         if distributed.state().is_main_process:
-            write_atomically(self.path, json.dumps(asdict(self.seen)))
+            write_atomically(self.path, json.dumps(asdict(self.baseline)))

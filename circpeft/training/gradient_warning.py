@@ -1,4 +1,4 @@
-"""Says which adapted layers a model's loss does not depend on."""
+"""A warning about adapted layers on which the model's loss does not depend."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-NAMED = 6  # parameters in the warning
+NAMES_SHOWN = 6
 
 
-class WarnOfUnreached(TrainerCallback):
-    """Warns at the end of the first epoch of trainable parameters that no gradient has reached until then.
+class MissingGradients(TrainerCallback):
+    """Warns after the first epoch of trainable parameters that have not received a gradient.
 
-    A model may have layers that it does not use for a task, and may read a layer's weight without calling it: what was
-    put there trains as little as it does, and would be counted and saved without a word.
+    A model may have layers that it does not use for a task, and may read a layer's weight without calling the layer. An
+    adapter there does not train, yet it would be counted and saved.
     """
 
     def __init__(self) -> None:
-        self.waiting: set[str] | None = None
+        self.without_gradient: set[str] | None = None
 
     def on_pre_optimizer_step(
         self,
@@ -29,20 +29,23 @@ class WarnOfUnreached(TrainerCallback):
         model: nn.Module | None = None,
         **kwargs: Any,
     ) -> None:
-        if self.waiting is None:
-            self.waiting = {name for name, p in model.named_parameters() if p.requires_grad}
-        if self.waiting:
-            self.waiting -= {name for name, p in model.named_parameters() if p.grad is not None}
+        """Note which parameters have a gradient."""
+        if self.without_gradient is None:
+            self.without_gradient = {name for name, p in model.named_parameters() if p.requires_grad}
+        if self.without_gradient:
+            self.without_gradient -= {name for name, p in model.named_parameters() if p.grad is not None}
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        if self.waiting and state.is_world_process_zero:
-            names = sorted(self.waiting)
+        """Warn, once."""
+        if self.without_gradient and state.is_world_process_zero:
+            names = sorted(self.without_gradient)
             warnings.warn(
                 f"no gradient reached {len(names)} trainable parameters in the first epoch: "
-                f"{', '.join(names[:NAMED])}{', ...' if len(names) > NAMED else ''}; the model does not use these "
-                f"layers here, or reads their weight without calling them: leave them out of target_modules",
+                f"{', '.join(names[:NAMES_SHOWN])}{', ...' if len(names) > NAMES_SHOWN else ''}; the model does not "
+                f"use these layers for this task, or reads their weights without calling them: leave them out of "
+                f"target_modules",
                 stacklevel=2,
             )
-        self.waiting = set()
+        self.without_gradient = set()

@@ -1,4 +1,4 @@
-"""Less noise from the libraries."""
+"""Filters for messages of the libraries that tell a user of circpeft nothing."""
 
 import logging
 import warnings
@@ -8,15 +8,18 @@ from transformers.utils import logging as hf_logging
 
 
 def quiet() -> None:
-    """Keep loading from telling at every run that a new head is new, and other things that are as they should be."""
+    """Silence messages that appear in every run although nothing is wrong, such as that a new head is new.
+
+    The progress bars of loading weights and data sets are switched off as well. That of training stays.
+    """
     for name in ("modeling_utils", "distributed.tensor_parallel"):
         logging.getLogger(f"transformers.{name}").setLevel(logging.ERROR)
-    for words in (
+    for message in (
         ".*is_gradient_checkpointing.*",
         ".*activation_checkpointing.*",
         "Failed to load the CUDA extension",
         "Setting boft_n",
     ):
-        warnings.filterwarnings("ignore", message=words)
-    hf_logging.disable_progress_bar()  # of loading weights; training keeps its own
+        warnings.filterwarnings("ignore", message=message)
+    hf_logging.disable_progress_bar()
     datasets.disable_progress_bars()

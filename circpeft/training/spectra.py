@@ -1,4 +1,4 @@
-"""The learnt change of two watched layers, as singular values."""
+"""The learnt change ``ΔW`` of two layers, as singular values."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from ..hf_peft.base_weights import float_layer, float_weight, is_quantized, line
 from ..recipes import Recipe
 
 
-def watched(base: nn.Module, recipe: Recipe) -> dict[str, Tensor]:
-    """The weights, before training, of two layers whose ``ΔW`` is looked at: of the targets, the deepest square one and
-    the deepest other one.
+def watched_weights(base: nn.Module, recipe: Recipe) -> dict[str, Tensor]:
+    """Return copies of the weights of two target layers before training: the deepest square one and the deepest other.
+
+    Only layers in the numbered stack of the model count, not a pooler or a head.
     """
     square, rectangular = "", ""
     for name, layer in base.named_modules():
-        inside = any(part.isdigit() for part in name.split("."))  # of the stack of layers, not a pooler or head
+        in_stack = any(part.isdigit() for part in name.split("."))
         linear = type(layer) in (nn.Linear, Conv1D) or is_quantized(layer)
-        if linear and inside and _is_target(name, recipe.target_modules):
+        if linear and in_stack and _is_target(name, recipe.target_modules):
             d_in, d_out = linear_shape(layer, name)
             if d_in == d_out:
                 square = name
@@ -43,18 +44,27 @@ def _is_target(name: str, targets: tuple[str, ...] | str) -> bool:
     return not targets or any(f".{name}".endswith(f".{target}") for target in targets)
 
 
-def spectrum(model: nn.Module, name: str, before: Tensor) -> list[float]:
-    """Singular values of the layer's ``ΔW``: of what the layer does to the unit vectors, whatever the method."""
+def spectrum(model: nn.Module, name: str, initial_weight: Tensor) -> list[float]:
+    """Return the singular values of a layer's ``ΔW``, the largest first.
+
+    ``W + ΔW`` is taken from the layer's outputs for the unit vectors, so it works for every method. Under FSDP every
+    process has to call this: each has a part of every parameter.
+
+    Args:
+        model: the trained model.
+        name: name of the layer in the base model.
+        initial_weight: ``W: (d_out, d_in)``, from `watched_weights`.
+    """
     layer = (model.get_base_model() if isinstance(model, PeftModel) else model).get_submodule(name)
-    # Under FSDP a process has a part of each parameter; every one of them has to call this, and gathers the whole.
-    whole = {id(p): nn.Parameter(p.full_tensor()) for p in layer.parameters() if hasattr(p, "full_tensor")}
-    rounded = layer.get_base_layer() if isinstance(layer, BaseTunerLayer) else layer
+    # deepcopy takes these in place of the originals.
+    replaced = {id(p): nn.Parameter(p.full_tensor()) for p in layer.parameters() if hasattr(p, "full_tensor")}
+    base_layer = layer.get_base_layer() if isinstance(layer, BaseTunerLayer) else layer
     dtype = torch.float64
-    if is_quantized(rounded):  # its product rounds its inputs, too; PEFT's (IA)³ takes float32 alone there
+    if is_quantized(base_layer):  # its product would round the unit vectors; PEFT's (IA)³ takes only float32 there
         dtype = torch.float32
-        whole[id(rounded)] = float_layer(rounded, dtype)
-    layer = deepcopy(layer, whole).eval().cpu().to(dtype)
-    units = torch.eye(before.shape[1], dtype=dtype)
+        replaced[id(base_layer)] = float_layer(base_layer, dtype)
+    layer = deepcopy(layer, replaced).eval().cpu().to(dtype)
+    units = torch.eye(initial_weight.shape[1], dtype=dtype)
     with torch.no_grad():
         weight = (layer(units) - layer(torch.zeros_like(units[:1]))).T
-    return torch.linalg.svdvals(weight.double() - before.cpu().double()).tolist()
+    return torch.linalg.svdvals(weight.double() - initial_weight.cpu().double()).tolist()

@@ -1,43 +1,50 @@
-"""What a run records of its own speed and work, beside its scores."""
+"""The speed of a run, and the FLOPs of a token."""
 
 from __future__ import annotations
 
 from contextlib import nullcontext
-from types import ModuleType
 from typing import Any
 
 import torch
 from peft import PeftModel
-from transformers import Trainer
+from transformers import PretrainedConfig, Trainer
 
 from ..profiling import FlopCounter
 from ..recipes import Recipe
+from .kinds import TaskKind
 
-ROWS = 8  # of the batch whose forward pass is counted
+ROWS_COUNTED = 8  # rows of the batch over which FLOPs are counted
 
 
-def flops_per_token(training: Trainer, model: Any, kind: ModuleType, recipe: Recipe) -> tuple[float | None, ...]:
-    """FLOPs of one forward pass with the adapter, and without it; padded positions are tokens, too."""
-    if recipe.quantization:  # its products are operators of bitsandbytes, of which no counter knows
+def flops_per_token(
+    trainer: Trainer, model: Any, kind: TaskKind, recipe: Recipe
+) -> tuple[float, float] | tuple[None, None]:
+    """Return the FLOPs of a forward pass for a token, with the adapter and without it. Padding counts as tokens.
+
+    Both are None for a quantised model: its products are operators of bitsandbytes, which cannot be counted.
+    """
+    if recipe.quantization:
         return None, None
-    batch = next(iter(training.get_eval_dataloader()))
-    batch = {name: values[:ROWS] for name, values in batch.items() if isinstance(values, torch.Tensor)}
-    tokens = kind.tokens_in(batch, model.config)
-    switched_off = model.disable_adapter if isinstance(model, PeftModel) else nullcontext
-    with_adapter = _forward(training, model, batch)
-    with switched_off():
-        return with_adapter / tokens, _forward(training, model, batch) / tokens
+    batch = next(iter(trainer.get_eval_dataloader()))
+    batch = {name: values[:ROWS_COUNTED] for name, values in batch.items() if isinstance(values, torch.Tensor)}
+    tokens = kind.count_tokens(batch, model.config)
+    without_adapter = model.disable_adapter if isinstance(model, PeftModel) else nullcontext
+    flops = _forward_flops(trainer, model, batch)
+    with without_adapter():
+        return flops / tokens, _forward_flops(trainer, model, batch) / tokens
 
 
-def _forward(training: Trainer, model: Any, batch: dict) -> int:
+def _forward_flops(trainer: Trainer, model: Any, batch: dict) -> int:
     was_training = model.training
     model.eval()
-    with torch.no_grad(), training.compute_loss_context_manager(), FlopCounter() as counter:
-        training.compute_loss(model, dict(batch))
+    with torch.no_grad(), trainer.compute_loss_context_manager(), FlopCounter() as counter:
+        trainer.compute_loss(model, dict(batch))
     model.train(was_training)
     return counter.total
 
 
-def tokens_per_second(kind: ModuleType, rows: Any, config: Any, recipe: Recipe, seconds: float) -> float:
-    """Tokens that the training steps went through in a second, padding left out."""
-    return kind.tokens_in(rows, config) * recipe.epochs / seconds
+def tokens_per_second(
+    kind: TaskKind, rows: Any, config: PretrainedConfig, recipe: Recipe, step_seconds: float
+) -> float:
+    """Return the number of tokens for each second of the training steps, without padding."""
+    return kind.count_tokens(rows, config) * recipe.epochs / step_seconds

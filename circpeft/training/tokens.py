@@ -1,4 +1,4 @@
-"""Tokenizers, and how many tokens a model takes."""
+"""Tokenizers, and the number of tokens that a model takes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datasets import DatasetDict
 from torch import Tensor
 from transformers import AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
 
-# Files that a tokenizer's vocabulary is kept in; one has to be beside a local model's weights.
+# Files that a tokenizer's vocabulary may be in. A local model folder needs one of them.
 VOCABULARIES = (
     "tokenizer.json",
     "vocab.txt",
@@ -19,8 +19,8 @@ VOCABULARIES = (
     "spiece.model",
     "sentencepiece.bpe.model",
 )
-# Their positions start behind the padding's.
-FROM_PADDING = (
+# Model types whose positions start after the ID of the padding token.
+POSITIONS_AFTER_PADDING = (
     "roberta",
     "roberta-prelayernorm",
     "xlm-roberta",
@@ -37,38 +37,49 @@ FROM_PADDING = (
 
 
 def tokenizer_of(folder: str) -> PreTrainedTokenizerBase:
-    """The tokenizer of a model, with a token to pad with: the end of the text where it has none of its own.
+    """Load the tokenizer of a model. If it has no padding token, its end-of-text token is used for padding.
 
-    Raises: FileNotFoundError for a local folder without a vocabulary; ValueError for a tokenizer that has
-    neither token.
+    Args: ``folder``: a local model folder, or a hub id.
+
+    Raises: FileNotFoundError for a local folder without a vocabulary; ValueError for a tokenizer with neither token.
     """
     local = Path(folder)
-    # From a folder without a vocabulary transformers makes a tokenizer of special tokens alone, to which every word is
-    # unknown, or complains of a package that it does not need.
+    # Without a vocabulary, transformers returns a tokenizer that knows no word, or asks for a package in vain.
     if local.is_dir() and not any((local / name).exists() for name in VOCABULARIES):
         raise FileNotFoundError(f"model {folder!r} has no tokenizer; expected one of: {', '.join(VOCABULARIES)}")
     tokenizer = AutoTokenizer.from_pretrained(folder)
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
             raise ValueError(
-                f"the tokenizer of {folder!r} has no padding token, and no end of text to pad with; set its pad_token "
-                f"and save it again"
+                f"the tokenizer of {folder!r} has neither a padding token nor an end-of-text token to pad with; set "
+                f"its pad_token and save it again"
             )
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
-def mapped(data: DatasetDict, tokens: Callable[[dict], dict], task: Any, **options: Any) -> DatasetDict:
-    """Every split's rows as ``tokens`` makes them, without its own columns: one split may have more than another."""
+def mapped(data: DatasetDict, tokenized: Callable[[dict], dict], task: Any, **options: Any) -> DatasetDict:
+    """Return every split with its columns replaced by those that ``tokenized`` makes.
+
+    Each split is mapped by itself, because splits may have different columns.
+
+    Args:
+        data: the splits.
+        tokenized: function from a row (or a batch of rows) to the new columns.
+        task: the task, for the progress bar.
+        options: further arguments of `datasets.Dataset.map`.
+    """
     desc = f"Tokenizing {task.name}"
-    made = {
-        split: rows.map(tokens, remove_columns=rows.column_names, desc=desc, **options) for split, rows in data.items()
-    }
-    return DatasetDict(made)
+    return DatasetDict(
+        {
+            split: rows.map(tokenized, remove_columns=rows.column_names, desc=desc, **options)
+            for split, rows in data.items()
+        }
+    )
 
 
 def longest(max_length: int, tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) -> int:
-    """The most tokens of a sequence: what is asked for, or what the tokenizer and the model's positions allow.
+    """Return the largest number of tokens of a sequence: the smallest limit of request, tokenizer and positions.
 
     >>> from transformers import BertConfig, PreTrainedTokenizerFast
     >>> from tokenizers import Tokenizer, models
@@ -77,14 +88,14 @@ def longest(max_length: int, tokenizer: PreTrainedTokenizerBase, config: Pretrai
     64
     """
     positions = getattr(config, "max_position_embeddings", None) or max_length
-    if positions < 0:  # XLNet's word for as many as one likes
+    if positions < 0:  # XLNet has no limit, and says so by -1
         positions = max_length
-    if config.model_type in FROM_PADDING:
+    if config.model_type in POSITIONS_AFTER_PADDING:
         positions -= config.pad_token_id + 1
     return min(max_length, tokenizer.model_max_length, positions)
 
 
-def count(rows: Any, config: PretrainedConfig) -> int:
-    """Tokens of encoded rows (a list of token numbers each), or of a batch of them, where padding counts, too."""
+def count(rows: Any) -> int:
+    """Return the number of tokens of encoded rows (lists of token IDs), or of a batch (a tensor, with its padding)."""
     ids = rows["input_ids"]
     return ids.numel() if isinstance(ids, Tensor) else sum(map(len, ids))

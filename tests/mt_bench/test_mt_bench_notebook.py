@@ -33,7 +33,7 @@ def test_rows_that_are_cut_and_a_judge(given, server, QUESTIONS, write_lines, tm
     done = papermill.execute_notebook(NOTEBOOK, tmp_path / "done.ipynb", given, progress_bar=False)
     said = "".join(str(output.get("text", "")) for cell in done.cells for output in cell.get("outputs", []))
     assert "256 tokens, " in said and "; cut, of " in said
-    assert "rows longer than 256 tokens are cut: 2 of train, 0 of validation, 0 of test" in said
+    assert "rows longer than 256 tokens are truncated: 2 of train, 0 of validation, 0 of test" in said
     assert "left out of training and of the loss: 1 of train, 0 of validation, 0 of test" in said
     assert "c3a: " in said and " KiB on disk" in said
     graded = [json.loads(line) for path in (tmp_path / "records" / "mt_bench").glob("*-judged.jsonl")

@@ -82,8 +82,10 @@ def text_model(tiny_model, tmp_path):
 @pytest.fixture
 def logits(monkeypatch) -> list:
     """What the Trainer scored; the last of it is the test split's."""
-    seen, real = [], training.text.score
-    monkeypatch.setattr(training.text, "score", lambda p, task: seen.append(p.predictions) or real(p, task))
+    seen, real = [], training.kinds.classification.score
+    monkeypatch.setattr(
+        training.kinds.classification, "score", lambda p, task: seen.append(p.predictions) or real(p, task)
+    )
     return seen
 
 
@@ -150,7 +152,7 @@ def test_images(recipe, colours, tmp_path, logits, kind):
     torch.testing.assert_close(alone, torch.as_tensor(logits[-1]), rtol=1e-4, atol=1e-4)
     assert alone.argmax(-1).tolist() == result.predictions
     config = AutoConfig.from_pretrained(folder)
-    assert training.images.tokens_in(rows, config) == patches * len(rows)
+    assert training.KINDS["images"].count_tokens(rows, config) == patches * len(rows)
 
 
 @pytest.mark.parametrize("method", ["full", "head", "bitfit", "lora"])
@@ -171,10 +173,10 @@ def test_batch_norms_of_a_frozen_model_learn_nothing(recipe, colours, tmp_path, 
 def test_a_model_that_is_not_made_for_the_task(recipe, instruction, text_model, colours, tiny_model, tmp_path):
     t5 = text_model("t5", TEXTS["t5"][0])
     with pytest.raises(
-        ValueError, match=r"is a 't5', of which transformers has no ModelForCausalLM as task 'gsm8k' needs"
+        ValueError, match=r"is a 't5', for which transformers has no ModelForCausalLM, as task 'gsm8k' needs"
     ):
         training.check([instruction("c3a", model=t5)])
-    with pytest.raises(ValueError, match="is a 'bert', of which transformers has no ModelForImageClassification as"):
+    with pytest.raises(ValueError, match="is a 'bert', for which transformers has no ModelForImageClassification, as"):
         training.check([recipe("c3a", task="images", data_dir=colours, model=tiny_model)])
     swin = saved(AutoModelForImageClassification, "swin", IMAGES["swin"][0], tmp_path / "swin")
     with pytest.raises(FileNotFoundError, match="has no image processor; expected one of: preprocessor_config.json"):
@@ -182,9 +184,7 @@ def test_a_model_that_is_not_made_for_the_task(recipe, instruction, text_model, 
     perceiver = {"num_latents": 2, "d_latents": 8, "d_model": 8, "num_blocks": 1, "num_self_attends_per_block": 1}
     folder = text_model("perceiver", {**perceiver, "num_self_attention_heads": 1, "num_cross_attention_heads": 1})
     for method in ("head", "lora"):
-        with pytest.raises(
-            ValueError, match="PerceiverForSequenceClassification keeps its head inside of its base mod"
-        ):
+        with pytest.raises(ValueError, match="PerceiverForSequenceClassification keeps its head inside its base mod"):
             training.check([recipe(method, model=folder, target_modules="all-linear")])
 
 
@@ -194,7 +194,7 @@ def test_bert_as_a_language_model_sees_no_later_token(instruction, tiny_llama, t
     (folder / "generation_config.json").unlink()
     size = json.loads((folder / "config.json").read_text())["vocab_size"]
     BertLMHeadModel(BertConfig(vocab_size=size, is_decoder=False, **SIZES)).save_pretrained(folder)
-    made, kind = instruction("c3a", model=str(folder)), training.instructions
+    made, kind = instruction("c3a", model=str(folder)), training.KINDS["instructions"]
     config = training.base_model.config_of(made, tasks.get("gsm8k"), kind, str(folder))
     model = training.base_model.load(made, kind, str(folder), config).eval()
     ids = torch.tensor([[4, 5, 6, 7], [4, 5, 6, 9]])

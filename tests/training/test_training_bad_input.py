@@ -206,5 +206,7 @@ def test_texts_that_are_cut_are_counted(recipe, data_dir, tmp_path):
     rows[3]["sentence"], rows[5]["sentence"] = "good " * 30, "good " * 6  # the second fills eight tokens, and is whole
     (folder / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
     made = recipe("head", data_dir=str(folder), epochs=1, max_length=8)
-    with pytest.warns(UserWarning, match="task 'sst2': rows longer than 8 tokens are cut: 1 of train, 0 of validation"):
+    with pytest.warns(
+        UserWarning, match="task 'sst2': rows longer than 8 tokens are truncated: 1 of train, 0 of validation"
+    ):
         training.run(made)

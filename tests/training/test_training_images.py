@@ -11,8 +11,7 @@ from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForImageClassification, Trainer, ViTConfig, ViTModel
 from transformers import ViTForImageClassification as Classifier
 
-from circpeft import results, tasks, training
-from circpeft.training.images import encode, processor
+from circpeft import methods, results, tasks, training
 
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
 SIDE = 16
@@ -117,13 +116,13 @@ def test_the_model_knows_the_names_of_the_classes(image_recipe, monkeypatch):
 
 def test_check_tries_methods_on_a_model_with_the_datas_classes(image_recipe, monkeypatch):
     """A model for no class has no head at all: a head alone would then be nothing to train."""
-    heads, real = [], training.methods.apply
+    heads, real = [], methods.apply
 
     def applied(model, *arguments, **options):
         heads.append(model.classifier.out_features)
         return real(model, *arguments, **options)
 
-    monkeypatch.setattr(training.methods, "apply", applied)
+    monkeypatch.setattr(methods, "apply", applied)
     training.check([image_recipe("head"), image_recipe("c3a")])
     assert heads == [3, 3]
     with pytest.raises(ValueError, match="block_size=12 does not divide"):
@@ -159,7 +158,8 @@ def test_grey_and_other_kinds_of_images_are_taken(image_recipe, tmp_path, mode):
 def test_16_bits_and_transparency_reach_the_model(image_recipe, tiny_vit, mode, value):
     """51 of 255, once in 16 bits and twice as black that lets a fifth of the white through."""
     rows = Dataset.from_dict({"image": [Image.new(mode, (20, 20), value)], "label": [0]})
-    encoded = encode(DatasetDict(train=rows), None, processor(tiny_vit), None, image_recipe())
+    kind = training.KINDS["images"]
+    encoded = kind.encode(DatasetDict(train=rows), None, kind.load_processor(tiny_vit), None, image_recipe())
     values = encoded["train"][0]["pixel_values"]
     assert values.shape == (3, SIDE, SIDE) and torch.allclose(values, torch.tensor(51 / 255 * 2 - 1), atol=1e-6)
 
@@ -204,7 +204,7 @@ def test_the_best_epoch_is_read_back(image_recipe, monkeypatch, tmp_path, method
         logits.append(torch.as_tensor(prediction.predictions))
         return {"score": next(scores)}
 
-    monkeypatch.setattr(training.text, "score", by_hand)
+    monkeypatch.setattr(training.kinds.classification, "score", by_hand)
     data_dir = save_images(tmp_path / "same", {"train": 16, "validation": 6})
     (tmp_path / "same" / "test").symlink_to(tmp_path / "same" / "validation")  # so that their logits can be compared
     result = training.run(image_recipe(method, epochs=2, data_dir=data_dir))

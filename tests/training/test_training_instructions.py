@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel, Trainer
 
 from circpeft import results, tasks, training
-from circpeft.training import instructions
+from circpeft.training.kinds import instructions
 
 IGNORED = instructions.IGNORED
 
@@ -26,7 +26,7 @@ def parts(instruction):
         made = instruction(**settings)
         task, tokenizer = tasks.get(made.task), AutoTokenizer.from_pretrained(made.model)
         config, data = AutoConfig.from_pretrained(made.model), tasks.load(made.task, made.data_dir)[0]
-        return task, tokenizer, data, instructions.encode(data, task, tokenizer, config, made)
+        return task, tokenizer, data, training.KINDS["instructions"].encode(data, task, tokenizer, config, made)
 
     return make
 
@@ -63,7 +63,7 @@ def test_the_loss_is_that_of_the_answers_alone(instruction, parts, tiny_llama):
 
 def test_batches_are_padded_on_the_right_to_train_and_on_the_left_to_answer(instruction, parts, monkeypatch):
     rows = [{"input_ids": [5, 6, 7], "labels": [IGNORED, 6, 7]}, {"input_ids": [8], "labels": [8]}]
-    batch = instructions._Batch(2)(rows)
+    batch = instructions.Collator(2)(rows)
     assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 2, 2]]
     assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
     assert batch["labels"].tolist() == [[IGNORED, 6, 7], [8, IGNORED, IGNORED]]
@@ -123,7 +123,9 @@ def test_rows_that_are_too_long_are_cut_and_counted(parts, tmp_path, questions_d
     rows[:3] = ['{"question": "say", "answer": "#### 1 #### 1 #### 1 #### 1"}'] * 3
     rows[3:5] = [f'{{"question": "{"say 1 " * 20}", "answer": "#### 1"}}'] * 2
     (folder / "train.jsonl").write_text("\n".join(rows))
-    with pytest.warns(UserWarning, match=r"longer than 16 tokens are cut: 5 of train, 0 of .*loss: 2 of train, 0 of v"):
+    with pytest.warns(
+        UserWarning, match=r"longer than 16 tokens are truncated: 5 of train, 0 of .*loss: 2 of train, 0 of v"
+    ):
         _, _, _, encoded = parts(data_dir=str(folder), max_length=16)
     train = encoded["train"]
     assert len(train) == 78 and max(map(len, train["input_ids"])) == 16

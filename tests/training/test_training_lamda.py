@@ -67,8 +67,10 @@ def test_the_record_counts_what_trains_at_the_start(recipe, tiny_model):
 
 
 def test_the_saved_adapter_is_a_plain_lora_with_the_same_logits(recipe, tiny_model, monkeypatch):
-    logits, real = [], training.text.score
-    monkeypatch.setattr(training.text, "score", lambda p, task: logits.append(p.predictions) or real(p, task))
+    logits, real = [], training.kinds.classification.score
+    monkeypatch.setattr(
+        training.kinds.classification, "score", lambda p, task: logits.append(p.predictions) or real(p, task)
+    )
     made = recipe("lamda", **RANK)
     training.run(made)
     folder = Path(made.output_dir) / "adapters" / made.name

@@ -72,13 +72,13 @@ def test_gradient_checkpointing_changes_no_loss(of_kind, monkeypatch, kind, meth
 @pytest.mark.parametrize(("kind", "method"), [("text", "full"), ("instructions", "c3a")])
 def test_bf16_computes_in_it_and_keeps_the_parameters(of_kind, seen, monkeypatch, kind, method):
     exact = training.run(of_kind(kind, method))
-    answering, write = [], training.instructions.write_answers
+    answering, write = [], training.kinds.instructions.write_answers
 
     def watched(model, *arguments, **options):
         answering.append(torch.is_autocast_enabled(model.device.type))
         return write(model, *arguments, **options)
 
-    monkeypatch.setattr(training.instructions, "write_answers", watched)
+    monkeypatch.setattr(training.kinds.instructions, "write_answers", watched)
     made, real = set(), torch.nn.functional.linear
     monkeypatch.setattr(torch.nn.functional, "linear", lambda *a: (y := real(*a), made.add(y.dtype))[0])
     result = training.run(of_kind(kind, method, precision="bf16"))
@@ -111,7 +111,7 @@ def test_a_dropout_of_the_number_zero_is_replaced_too(recipe, tiny_model, tmp_pa
     config = json.loads((folder / "config.json").read_text()) | {"hidden_dropout_prob": 0}
     (folder / "config.json").write_text(json.dumps(config))
     made = recipe("head", model=str(folder), base_dropout=0.5)
-    assert base_model.config_of(made, tasks.get("sst2"), training.text, str(folder)).hidden_dropout_prob == 0.5
+    assert base_model.config_of(made, tasks.get("sst2"), training.KINDS["text"], str(folder)).hidden_dropout_prob == 0.5
 
 
 def test_full_fine_tuning_of_a_bfloat16_base_trains_it_as_it_is(of_kind, seen):
@@ -120,11 +120,19 @@ def test_full_fine_tuning_of_a_bfloat16_base_trains_it_as_it_is(of_kind, seen):
 
 
 BAD = {
-    "fp16 without a GPU": ("c3a", {"precision": "fp16"}, "precision='fp16' needs a GPU; on a CPU: float32 or bf16"),
+    "fp16 without a GPU": (
+        "c3a",
+        {"precision": "fp16"},
+        "precision='fp16' needs a GPU; .* choose float32 or bf16",
+    ),
     "full in float16": ("full", {"base_dtype": "float16"}, "'full' .* base_dtype='float16' is too coarse .* bfloat16"),
-    "full in 4 bits": ("full", {"quantization": "4bit"}, "'full' does not go .*'4bit'.* itself; choose one of: dora"),
-    "bitfit in 8 bits": ("bitfit", {"quantization": "8bit"}, "'bitfit' does not .*'8bit'.* itself; choose one of: ia3"),
-    "head in 4 bits": ("head", {"quantization": "4bit"}, "'head' does not .*choose one of: .*c3a"),
+    "full in 4 bits": (
+        "full",
+        {"quantization": "4bit"},
+        "'full' cannot use .*'4bit'.* itself; choose one of: dora",
+    ),
+    "bitfit in 8 bits": ("bitfit", {"quantization": "8bit"}, "'bitfit' cannot .*'8bit'.* itself; choose one of: ia3"),
+    "head in 4 bits": ("head", {"quantization": "4bit"}, "'head' cannot .*choose one of: .*c3a"),
     "PEFT's C3A in 4 bits": ("c3a-peft", {"quantization": "4bit"}, "'c3a-peft' .* has no adapter for them; .*c3a"),
     "unknown logger": (
         "c3a",
@@ -150,7 +158,7 @@ def test_what_does_not_go_is_refused_before_anything(recipe, monkeypatch, case):
 @pytest.mark.parametrize(("package", "settings"), [("bitsandbytes", {"quantization": "4bit"}), ("wandb", {})])
 def test_a_package_that_is_not_installed_is_named(recipe, monkeypatch, package, settings):
     monkeypatch.setattr(base_model, "find_spec", lambda name: None)
-    monkeypatch.setattr(training.trainer, "get_available_reporting_integrations", lambda: ["tensorboard"])
+    monkeypatch.setattr(training.preparation, "get_available_reporting_integrations", lambda: ["tensorboard"])
     with pytest.raises(ValueError, match=f"{package}.* not installed"):
         training.run(recipe("c3a", **settings or {"report_to": package}))
 

@@ -120,7 +120,7 @@ def test_the_best_epoch_is_the_one_that_is_tested(recipe, monkeypatch, method):
         logits.append(torch.as_tensor(prediction.predictions))
         return {"score": next(scores)}
 
-    monkeypatch.setattr(training.text, "score", by_hand)
+    monkeypatch.setattr(training.kinds.classification, "score", by_hand)
     result = training.run(recipe(method, epochs=2))
     assert (result.best_epoch, result.score) == (1, 0.9)
     _, *epochs, tested = logits
@@ -196,7 +196,7 @@ def test_the_spectra_are_those_of_the_learnt_change(recipe):
 )
 def test_the_watched_layers_are_targets(recipe, tiny_model, targets, expected):
     base = AutoModelForSequenceClassification.from_pretrained(tiny_model, num_labels=2)
-    found = training.watched(base, recipe("c3a", target_modules=targets))
+    found = training.spectra.watched_weights(base, recipe("c3a", target_modules=targets))
     assert list(found) == [f"bert.encoder.layer.1.{name}" for name in expected]
 
 

@@ -30,7 +30,7 @@ def test_a_checkpoint_that_was_cut_off_is_passed_over(recipe, interrupt, tmp_pat
 
 def test_the_best_epoch_before_the_interruption_is_kept(recipe, interrupt, monkeypatch, steps):
     scores = iter((0.0, 0.9, 0.2, 0.0, 0.1, 0.9))  # each part of the run looks at the model before it trains, too
-    monkeypatch.setattr(training.text, "score", lambda prediction, task: {"score": next(scores)})
+    monkeypatch.setattr(training.kinds.classification, "score", lambda prediction, task: {"score": next(scores)})
     broken = recipe("c3a")
     interrupt(broken, at_evaluation=3)
     result = training.run(broken)

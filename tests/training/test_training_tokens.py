@@ -42,8 +42,10 @@ def test_the_end_of_text_pads_where_there_is_no_padding(tiny_llama, tmp_path):
 def test_texts_are_classified_by_a_model_without_padding(recipe, tiny_llama, tmp_path, monkeypatch):
     """In batches as one at a time: the model takes its answer from the last token that is no padding."""
     folder = without(tiny_llama, tmp_path / "no_pad", "pad_token")
-    logits, models, real = [], [], training.text.score
-    monkeypatch.setattr(training.text, "score", lambda p, task: logits.append(p.predictions) or real(p, task))
+    logits, models, real = [], [], training.kinds.classification.score
+    monkeypatch.setattr(
+        training.kinds.classification, "score", lambda p, task: logits.append(p.predictions) or real(p, task)
+    )
     loaded = training.base_model.load
     monkeypatch.setattr(training.base_model, "load", lambda *a: models.append(loaded(*a)) or models[-1])
     made = recipe("full", model=folder, target_modules="all-linear", epochs=1)
@@ -61,14 +63,14 @@ def test_neither_padding_nor_end_of_text_is_refused(recipe, questions_dir, data_
     folder = without(tiny_llama, tmp_path / "bare", "pad_token", "eos_token")
     data = {"gsm8k": questions_dir, "sst2": data_dir}[task]
     for attempt in (training.run, lambda made: training.check([made])):
-        with pytest.raises(ValueError, match="bare' has no padding token, and no end of text .* set its pad_token"):
+        with pytest.raises(ValueError, match="bare' has neither a padding token nor an end-of-text .* its pad_token"):
             attempt(recipe("full", task=task, model=folder, data_dir=data, target_modules="all-linear"))
 
 
 def test_an_instruction_needs_an_end_of_text(instruction, tiny_llama, tmp_path):
     folder = without(tiny_llama, tmp_path / "endless", "eos_token")
     for attempt in (training.run, lambda made: training.check([made])):
-        with pytest.raises(ValueError, match="endless' has no end of text, and an answer could never end; set its eos"):
+        with pytest.raises(ValueError, match="endless' has no end-of-text token, so an answer .* end; set its eos"):
             attempt(instruction(model=folder))
 
 
@@ -102,6 +104,6 @@ def test_instructions_are_cut_where_the_models_positions_end(instruction, tiny_l
     for split in ("train", "validation", "test"):
         rows = [{"question": "say 1", "answer": "#### 1 " * length} for length in (1, 40)]
         (tmp_path / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    with pytest.warns(UserWarning, match="longer than 16 tokens are cut: 1 of train, 1 of validation, 1 of test"):
+    with pytest.warns(UserWarning, match="longer than 16 tokens are truncated: 1 of train, 1 of validation, 1 of test"):
         result = training.run(instruction("full", model=str(folder), data_dir=str(tmp_path), max_new_tokens=30))
     assert result.rows["train"] == 2 and len(result.predictions) == 2

@@ -99,8 +99,8 @@ def test_the_command_is_shared_by_two_processes(made, environment, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "environment", "said"),
     [
-        ({"batch_size": 3}, {}, "batch_size=3 is the batch of all 4 .* can: 4"),
-        ({"batch_size": 10}, {}, "they can: 8, 12"),
+        ({"batch_size": 3}, {}, "batch_size=3 is the batch of all 4 .* possible: 4"),
+        ({"batch_size": 10}, {}, "the nearest possible: 8, 12"),
         ({}, {"VERSION": "1"}, "--fsdp_version 2"),
         ({}, {"VERSION": "2", "AUTO_WRAP_POLICY": "SIZE_BASED_WRAP"}, "TRANSFORMER_BASED_WRAP"),
         ({}, {"VERSION": "2", "ACTIVATION_CHECKPOINTING": "true"}, "gradient_checkpointing"),
@@ -119,13 +119,13 @@ def test_what_cannot_be_shared_out_is_refused(monkeypatch, settings, environment
 
 
 def test_processes_that_differ_say_in_what(monkeypatch, tmp_path):
-    distributed.agree("data", "a")
-    monkeypatch.setattr(distributed, "gathered", lambda value: [value, "b"])
+    distributed.check_same("data", "a")
+    monkeypatch.setattr(distributed, "gather", lambda value: [value, "b"])
     with pytest.raises(ValueError, match="differ in data: a on process 0, b on process 1"):
-        distributed.agree("data", "a")
+        distributed.check_same("data", "a")
     here = SimpleNamespace(num_processes=2, is_main_process=True, wait_for_everyone=lambda: None)
     monkeypatch.setattr(distributed, "state", lambda: here)
-    monkeypatch.setattr(distributed, "gathered", lambda value: [value, False])
-    with pytest.raises(ValueError, match="not seen by 1; give an output_dir that all hosts share"):
-        distributed.share_folder(tmp_path / "out")
+    monkeypatch.setattr(distributed, "gather", lambda value: [value, False])
+    with pytest.raises(ValueError, match="not seen by process 1; give an output_dir that all hosts share"):
+        distributed.make_shared_folder(tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []

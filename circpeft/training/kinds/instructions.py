@@ -1,0 +1,176 @@
+"""Instruction tuning of language models: the loss is on the answer only, and generated answers are scored."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from datasets import Dataset, DatasetDict
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedTokenizerBase
+from transformers.trainer_utils import EvalLoopOutput
+
+from ...recipes import Recipe
+from ...tasks import InstructionTask
+from .. import tokens
+from ..exact_trainer import IGNORED, ExactTrainer
+from ..generation import write_answers
+
+
+class InstructionKind:
+    """Instructions with an answer each (`tasks.InstructionTask`). The language model keeps its own head."""
+
+    model_class = AutoModelForCausalLM
+    has_new_head = False
+    example_models = "llama, qwen3 or gpt2"
+    loading_options: dict[str, Any] = {}
+    predictions_kept = 200  # texts are long
+
+    def load_processor(self, folder: str) -> PreTrainedTokenizerBase:
+        """Load the tokenizer of a model.
+
+        Raises: ValueError for one without an end-of-text token; whatever `tokens.tokenizer_of` raises.
+        """
+        tokenizer = tokens.tokenizer_of(folder)
+        if tokenizer.eos_token_id is None:
+            raise ValueError(
+                f"the tokenizer of {folder!r} has no end-of-text token, so an answer could never end; set its "
+                f"eos_token and save it again"
+            )
+        return tokenizer
+
+    def config_options(self, task: InstructionTask) -> dict[str, Any]:
+        """Return the option that makes BERT and similar models causal: a token must not see later ones."""
+        return {"is_decoder": True}
+
+    def encode(
+        self,
+        data: DatasetDict,
+        task: InstructionTask,
+        processor: PreTrainedTokenizerBase,
+        config: PretrainedConfig,
+        recipe: Recipe,
+    ) -> DatasetDict:
+        """Return prompt and answer as token IDs, with labels only on the answer and its end; keep the reference.
+
+        Rows longer than ``max_length`` are truncated. A training row without room for its answer is left out. A
+        warning counts both.
+
+        Raises: ValueError for a split in which no answer fits into ``max_length``.
+        """
+        limit = tokens.longest(recipe.max_length, processor, config)
+
+        def tokenized(row: dict) -> dict:
+            prompt = processor(task.prompt(row))["input_ids"]
+            if prompt and prompt[-1] == processor.eos_token_id:  # some tokenizers end every text
+                prompt = prompt[:-1]
+            answer = processor(row[task.answer_column].strip(), add_special_tokens=False)["input_ids"]
+            ids = [*prompt, *answer, processor.eos_token_id]
+            labels = [IGNORED] * len(prompt) + ids[len(prompt) :]
+            encoded = {"input_ids": ids[:limit], "labels": labels[:limit], "prompt": prompt, "length": len(ids)}
+            return {**encoded, "reference": row[task.answer_column]}
+
+        encoded = tokens.mapped(data, tokenized, task)
+        answered = {split: rows_with_labels(rows) for split, rows in encoded.items()}
+        for split, rows in encoded.items():
+            if not answered[split]:
+                raise ValueError(
+                    f"no prompt in {split} of task {task.name!r} leaves room for an answer within {limit} tokens; its "
+                    f"longest row has {max(rows['length'])}: raise max_length, or take a model with more positions"
+                )
+        too_long = {split: sum(length > limit for length in rows["length"]) for split, rows in encoded.items()}
+        if any(too_long.values()):
+            counts = ", ".join(f"{count} of {split}" for split, count in too_long.items())
+            left_out = ", ".join(f"{len(rows) - len(answered[split])} of {split}" for split, rows in encoded.items())
+            warnings.warn(
+                f"task {task.name!r}: rows longer than {limit} tokens are truncated: {counts}; rows without room for "
+                f"an answer are left out of training and of the loss: {left_out}",
+                stacklevel=2,
+            )
+            encoded["train"] = encoded["train"].select(answered["train"])
+        return encoded
+
+    def make_trainer(
+        self, task: InstructionTask, processor: PreTrainedTokenizerBase, recipe: Recipe, **options: Any
+    ) -> ExactTrainer:
+        """Return a Trainer that evaluates by generating answers."""
+        options["args"].remove_unused_columns = False  # the evaluation needs prompts and references
+        return AnsweringTrainer(
+            task=task, tokenizer=processor, recipe=recipe, data_collator=Collator(processor.pad_token_id), **options
+        )
+
+    def predictions(self, task: InstructionTask, outputs: list[str]) -> list[str]:
+        """Return the generated answers."""
+        return list(outputs)
+
+    def count_tokens(self, rows: Any, config: PretrainedConfig) -> int:
+        """Return the number of tokens of encoded rows, or of a batch with its padding."""
+        return tokens.count(rows)
+
+
+def rows_with_labels(rows: Dataset) -> list[int]:
+    """Return the numbers of the encoded rows whose answer was not truncated away entirely."""
+    return [number for number, labels in enumerate(rows["labels"]) if labels[-1] != IGNORED]
+
+
+class Collator:
+    """Makes a batch of rows by padding them on the right.
+
+    Args: ``pad``: ID of the padding token.
+    """
+
+    def __init__(self, pad: int) -> None:
+        self.pad = pad
+
+    def __call__(self, rows: list[dict]) -> dict[str, Tensor]:
+        def padded(column: str, value: int) -> Tensor:
+            return pad_sequence([torch.tensor(row[column]) for row in rows], batch_first=True, padding_value=value)
+
+        mask = pad_sequence([torch.ones(len(row["input_ids"]), dtype=torch.long) for row in rows], batch_first=True)
+        return {"input_ids": padded("input_ids", self.pad), "attention_mask": mask, "labels": padded("labels", IGNORED)}
+
+
+class AnsweringTrainer(ExactTrainer):
+    """A Trainer whose evaluation generates answers and scores them.
+
+    Tasks without a rule that compares answers are scored by their negative loss, and nothing is generated.
+    """
+
+    def __init__(
+        self, *, task: InstructionTask, tokenizer: PreTrainedTokenizerBase, recipe: Recipe, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self.task, self.tokenizer_of_task = task, tokenizer
+        self.max_new_tokens = recipe.max_new_tokens or task.max_new_tokens
+
+    def evaluation_loop(
+        self,
+        dataloader: Any,
+        description: str,
+        prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> EvalLoopOutput:
+        """Evaluate the loss, then generate and score an answer to every prompt."""
+        rows: Dataset = dataloader.dataset
+        if len(labelled := rows_with_labels(rows)) < len(rows):  # the mean loss over no label is NaN
+            dataloader = self.get_test_dataloader(rows.select(labelled))
+        evaluated = super().evaluation_loop(dataloader, description, True, ignore_keys, metric_key_prefix)
+        if self.task.same is None:
+            answers, score = [], -evaluated.metrics[f"{metric_key_prefix}_loss"]
+        else:
+            with self.accelerator.autocast():  # the Trainer applies it only to a PeftModel's forward
+                answers = write_answers(
+                    self.model,
+                    self.tokenizer_of_task,
+                    list(rows["prompt"]),
+                    self.max_new_tokens,
+                    self.args.per_device_eval_batch_size,
+                    progress=not self.args.disable_tqdm,
+                    together=True,
+                )
+            score = self.task.score(list(rows["reference"]), answers)
+        metrics = {**evaluated.metrics, f"{metric_key_prefix}_score": score}
+        return EvalLoopOutput(answers, list(rows["reference"]), metrics, evaluated.num_samples)

@@ -1,0 +1,96 @@
+"""The training of a prepared run: from its last checkpoint if it was interrupted, up to the test of its best epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from torch import Tensor
+from transformers import Trainer, TrainerCallback, set_seed
+from transformers.trainer_utils import PredictionOutput
+
+from .. import memory, methods
+from ..method_specs import get_spec
+from ..resume import TrainingClock, last_checkpoint
+from . import base_model, distributed
+from .baseline_eval import Baseline, BaselineEvaluation
+from .gradient_warning import MissingGradients
+from .preparation import Prepared
+from .spectra import watched_weights
+from .trainer import deterministic, make_trainer
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run that has trained, with its best epoch loaded.
+
+    Attributes:
+        trainer: the Trainer, with the model of the best epoch and the log of all steps.
+        test: what that model predicted on the test split, with its metrics.
+        baseline: the evaluation of the model before training.
+        initial_weights: weights of the watched layers before training, by name.
+        trainable_parameters: number of parameters that the method trains (at the start), without the head.
+        head_parameters: number of trainable parameters of the head.
+        seconds: training with its evaluations, over all interrupted parts.
+        step_seconds: the training steps only.
+    """
+
+    trainer: Trainer
+    test: PredictionOutput
+    baseline: Baseline
+    initial_weights: dict[str, Tensor]
+    trainable_parameters: int
+    head_parameters: int
+    seconds: float
+    step_seconds: float
+
+
+def train(prepared: Prepared, callbacks: Iterable[TrainerCallback] = ()) -> Trained:
+    """Train a prepared run, choose the best epoch on validation, and predict the test split with it.
+
+    An interrupted run continues from its last finished epoch.
+
+    Args:
+        prepared: the run, from `prepare`.
+        callbacks: further callbacks for the Trainer.
+    """
+    recipe = prepared.recipe
+    distributed.load_everywhere()
+    memory.reset_peak()
+    set_seed(recipe.seed)
+    base = base_model.load(recipe, prepared.kind, prepared.folder, prepared.config)
+    if getattr(base.config, "pad_token_id", None) is None and hasattr(prepared.processor, "pad_token_id"):
+        base.config.pad_token_id = prepared.processor.pad_token_id
+    head = methods.head_names(base)
+    initial_weights = watched_weights(base, recipe)
+    model = base_model.with_method(base, recipe)
+    # Counted now, because LaMDA freezes some of them later.
+    trainable_parameters = methods.trainable_parameters(model, head)
+    head_parameters = sum(methods.trainable_parameters(base.get_submodule(name)) for name in head)
+    with deterministic(recipe):
+        trainer = make_trainer(prepared, model, head)
+        baseline = BaselineEvaluation(trainer, prepared.task, prepared.kind, recipe, prepared.encoded["test"])
+        clock = TrainingClock()
+        # accelerate does not wrap a model for several processes that was evaluated before.
+        if distributed.is_shared():
+            trainer.add_callback(baseline)
+        else:
+            baseline.evaluate()
+        spec = get_spec(recipe.method)
+        missing_gradients = [MissingGradients()] if spec.trains_adapter else []
+        for callback in (clock, *callbacks, *missing_gradients, *spec.callbacks(model)):
+            trainer.add_callback(callback)
+        checkpoint = distributed.from_first(last_checkpoint(prepared.checkpoints))
+        trainer.train(resume_from_checkpoint=checkpoint)
+        seconds = clock.seconds
+        test = trainer.predict(prepared.encoded["test"], metric_key_prefix="test")
+    return Trained(
+        trainer,
+        test,
+        baseline.baseline,
+        initial_weights,
+        trainable_parameters,
+        head_parameters,
+        seconds,
+        clock.step_seconds,
+    )

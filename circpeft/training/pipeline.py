@@ -1,0 +1,62 @@
+"""One run, from its recipe to its record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from transformers import TrainerCallback
+
+from .. import results
+from ..recipes import Recipe
+from ..results import Result
+from . import distributed
+from .loop import train
+from .preparation import check_settings, prepare, rows_of
+from .recording import record
+
+
+def run(recipe: Recipe, callbacks: Iterable[TrainerCallback] = ()) -> Result:
+    """Train by a recipe, choose the best epoch on validation, and record it.
+
+    A run with a record under the same settings, code and data is read, not repeated. An interrupted run continues from
+    its last finished epoch.
+
+    Under ``<output_dir>`` the adapter is saved in ``adapters``, the model of a method that trains the model itself in
+    ``models``, and TensorBoard's log, if the recipe asks for one, in ``logs``.
+
+    Under ``torchrun`` or ``accelerate launch`` (FSDP included) every process calls this. All return the one record that
+    the first process writes. The recipe's batch is that of all processes together, so that steps, losses and scores are
+    those of one process.
+
+    Args:
+        recipe: the settings.
+        callbacks: callbacks of the Trainer, to follow the run.
+
+    Raises: whatever `check` raises, before any training; FloatingPointError if the training diverged.
+
+    >>> run(Recipe("entailment", "c3a", epochs=0))
+    Traceback (most recent call last):
+    ...
+    ValueError: epochs must be an integer of at least 1, got 0
+    """
+    if not results.path_of(recipe.name, recipe.output_dir).exists():
+        check_settings(recipe)  # not for a record: a machine may read one that it could not produce
+    rows = rows_of(recipe)
+    first_process = distributed.state().is_main_process
+    known = distributed.from_first(recorded(recipe, rows.fingerprint) if first_process else None)
+    if known is not None:
+        return known
+    prepared = prepare(recipe, rows)
+    return record(prepared, train(prepared, callbacks))
+
+
+def recorded(recipe: Recipe, fingerprint: str) -> Result | None:
+    """Return the record of a recipe under the present code and the data of a fingerprint, or None.
+
+    Raises: ValueError, naming the file, for one in its place that is not a record.
+    """
+    path = results.path_of(recipe.name, recipe.output_dir)
+    if not path.exists():
+        return None
+    known = results.read(path)
+    return known if (known.code, known.data) == (results.code_version(), fingerprint) else None

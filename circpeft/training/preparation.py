@@ -1,0 +1,177 @@
+"""What a run needs before it trains: settings are checked, rows are read and encoded, the model's config is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from datasets import DatasetDict
+from transformers import PretrainedConfig
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
+
+from .. import methods, models, results, tasks
+from ..recipes import Recipe
+from ..suggest import nearest
+from . import base_model, distributed
+from .kinds import KINDS, TaskKind
+
+
+class Rows(NamedTuple):
+    """The rows that a recipe trains and is scored on.
+
+    Attributes:
+        data: the splits train, validation and test.
+        split: a line that says how they were split.
+        fingerprint: a hash of the rows.
+    """
+
+    data: DatasetDict
+    split: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run whose settings are checked and whose data is loaded. Only the model's weights are missing.
+
+    Attributes:
+        recipe: the settings.
+        task: the task, with the labels of the data.
+        kind: the kind of the task.
+        rows: the rows as they were read, with their fingerprint.
+        encoded: the rows as inputs of the model.
+        folder: what ``from_pretrained`` takes for the base model: a local folder, or a hub id.
+        config: the config of the base model, with the task's outputs.
+        processor: its tokenizer or image processor.
+        code: fingerprint of the code that runs.
+    """
+
+    recipe: Recipe
+    task: tasks.AnyTask
+    kind: TaskKind
+    rows: Rows
+    encoded: DatasetDict
+    folder: str
+    config: PretrainedConfig
+    processor: Any
+    code: str
+
+    @property
+    def checkpoint_folders(self) -> tuple[Path, Path]:
+        """Folders of the checkpoints of an unsharded run, and of one under FSDP. Neither can resume the other's."""
+        name = f"{self.recipe.name}-{self.code}-{self.rows.fingerprint}"
+        parent = Path(self.recipe.output_dir) / "checkpoints"
+        return parent / name, parent / f"{name}-fsdp"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints of this run."""
+        return self.checkpoint_folders[distributed.sharded()]
+
+
+def check(recipes: list[Recipe]) -> None:
+    """Raise for anything wrong with any of the recipes, before the first one trains.
+
+    Each data set is read once and checked. Each method is applied to the model's architecture without its weights (on
+    torch's meta device), which checks hyperparameters, target modules and block sizes.
+
+    Raises: ValueError, TypeError or FileNotFoundError that names the value and the nearest valid choice.
+    """
+    for recipe in recipes:
+        check_settings(recipe)
+    labelled_tasks, checked = {}, set()
+    for recipe in recipes:
+        source = (recipe.task, recipe.data_dir)
+        if source not in labelled_tasks:
+            data, _ = tasks.load(*source, recipe.max_train)
+            labelled_tasks[source] = tasks.get(recipe.task).with_labels_of(data)
+        key = (*source, recipe.model, recipe.label, recipe.target_modules)
+        if key not in checked:
+            _check_model(recipe, labelled_tasks[source])
+        checked.add(key)
+
+
+def check_settings(recipe: Recipe) -> None:
+    """Raise for a setting that is wrong whatever the data and the model's layers are; read no data.
+
+    Raises: ValueError or FileNotFoundError that names the value and the nearest valid choice.
+    """
+    methods.check(recipe.method, recipe.options)
+    tasks.get(recipe.task)
+    models.resolve(recipe.model)
+    base_model.check(recipe)
+    _check_logger(recipe.report_to)
+    distributed.check(recipe)
+
+
+def _check_logger(name: str) -> None:
+    if name in ("", "none", "all"):
+        return
+    if name not in INTEGRATION_TO_CALLBACK:
+        raise ValueError(f"unknown report_to {name!r}; {nearest(name, INTEGRATION_TO_CALLBACK)}")
+    installed = get_available_reporting_integrations()
+    if name not in installed:
+        raise ValueError(
+            f"report_to={name!r} needs a package that is not installed; install it, or choose one of: "
+            f"{', '.join([*installed, 'none'])}"
+        )
+
+
+def _check_model(recipe: Recipe, task: tasks.AnyTask) -> None:
+    kind, folder = KINDS[task.kind], models.resolve(recipe.model)
+    with models.hub_errors(recipe.model):
+        # The config comes first: for a processor that cannot be had, transformers does not name the cause.
+        config = base_model.config_of(recipe, task, kind, folder)
+        kind.load_processor(folder)
+    base_model.outline(recipe, kind, config)
+
+
+def data_of(recipe: Recipe) -> Rows:
+    """Return the rows that a recipe trains and is scored on, how they were split, and their fingerprint.
+
+    Raises: whatever `tasks.load` raises.
+    """
+    data, split = tasks.load(recipe.task, recipe.data_dir, recipe.max_train)
+    for part in ("validation", "test"):
+        data[part] = tasks.splits.first_rows(data[part], recipe.max_eval)
+    return Rows(data, split, tasks.splits.digest(data))
+
+
+def rows_of(recipe: Recipe) -> Rows:
+    """Return a recipe's rows, and make sure that all processes of the run have the same recipe, code and rows.
+
+    Raises: ValueError if they differ; whatever `tasks.load` raises.
+    """
+    with distributed.state().local_main_process_first():  # it downloads and caches for the others on its host
+        rows = data_of(recipe)
+    fingerprints = f"{recipe.name} {results.code_version()} {rows.fingerprint}"
+    distributed.check_same("recipe, code or data", fingerprints)
+    return rows
+
+
+def prepare(recipe: Recipe, rows: Rows | None = None) -> Prepared:
+    """Check a recipe, and load everything that its run needs except for the model's weights.
+
+    Args:
+        recipe: the settings.
+        rows: its rows from `rows_of`, if they are at hand; None reads them.
+
+    Raises: whatever `check` raises; ValueError for rows that do not fit into the model.
+
+    >>> prepared = prepare(Recipe("entailment", "c3a", max_train=8, max_eval=4))
+    >>> len(prepared.encoded["train"]), prepared.rows.split, prepared.config.num_labels
+    (8, 'test: as published', 2)
+    """
+    check_settings(recipe)
+    rows = rows or rows_of(recipe)
+    task = tasks.get(recipe.task).with_labels_of(rows.data)
+    _check_model(recipe, task)
+    kind, folder = KINDS[task.kind], models.resolve(recipe.model)
+    # Loaded once more: a method may have changed the config on which it was tried.
+    processor, config = kind.load_processor(folder), base_model.config_of(recipe, task, kind, folder)
+    with distributed.state().local_main_process_first():
+        encoded = kind.encode(rows.data, task, processor, config, recipe)
+    prepared = Prepared(recipe, task, kind, rows, encoded, folder, config, processor, results.code_version())
+    distributed.make_shared_folder(prepared.checkpoints)
+    return prepared

@@ -1,0 +1,123 @@
+"""The record of a run that has trained, and its trained weights."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+
+from .. import memory, results
+from ..results import Result
+from . import distributed
+from .loop import Trained
+from .preparation import Prepared
+from .saving import save_weights
+from .spectra import spectrum
+from .throughput import tokens_per_second
+
+
+def record(prepared: Prepared, trained: Trained) -> Result:
+    """Write the record and the trained weights of a run, and remove its checkpoints.
+
+    Every process calls this, and all get the record that the first one writes. TensorBoard's log is kept under
+    ``<output_dir>/logs``.
+
+    Raises: FloatingPointError if the training diverged.
+    """
+    recipe, process = prepared.recipe, distributed.state()
+    result = _result(prepared, trained)
+    save_weights(prepared, trained)
+    if process.is_main_process:
+        results.write(result, results.path_of(recipe.name, recipe.output_dir))
+        tensorboard = prepared.checkpoints / "runs"
+        if tensorboard.is_dir():
+            shutil.copytree(tensorboard, Path(recipe.output_dir) / "logs" / recipe.name, dirs_exist_ok=True)
+        for folder in prepared.checkpoint_folders:
+            shutil.rmtree(folder, ignore_errors=True)
+    process.wait_for_everyone()
+    return result
+
+
+def _result(prepared: Prepared, trained: Trained) -> Result:
+    """Return the record, the same on all processes."""
+    recipe, task, kind = prepared.recipe, prepared.task, prepared.kind
+    epochs = _epochs(trained)  # first: if the training diverged, the weights have no singular values
+    spectra = {name: spectrum(trained.trainer.model, name, w) for name, w in trained.initial_weights.items()}
+    best = max(epochs, key=lambda epoch: epoch["score"])
+    predictions = kind.predictions(task, trained.test.predictions)
+    train = prepared.encoded["train"]
+    result = Result(
+        task=recipe.task,
+        method=recipe.method,
+        label=recipe.label,
+        seed=recipe.seed,
+        metric=task.metric,
+        score=best["score"],
+        test_score=trained.test.metrics["test_score"],
+        start_score=trained.baseline.score,
+        best_epoch=best["epoch"],
+        trainable_parameters=trained.trainable_parameters,
+        head_parameters=trained.head_parameters,
+        seconds=trained.seconds,
+        tokens_per_second=tokens_per_second(kind, train, prepared.config, recipe, trained.step_seconds),
+        flops_per_token=trained.baseline.flops,
+        base_flops_per_token=trained.baseline.base_flops,
+        peak_bytes=max(distributed.gather(memory.peak_bytes())),
+        rows={split: len(rows) for split, rows in prepared.encoded.items()},
+        split=prepared.rows.split,
+        settings=recipe.settings,
+        data=prepared.rows.fingerprint,
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        epochs=epochs,
+        losses=[{"epoch": e["epoch"], "loss": e["loss"]} for e in trained.trainer.state.log_history if "loss" in e],
+        groups=_group_scores(task, prepared.rows.data["test"], predictions),
+        spectra=spectra,
+        predictions=predictions[: kind.predictions_kept],
+        start_predictions=trained.baseline.predictions,
+        **results.environment(device_name()),
+    )
+    return Result(**distributed.from_first(asdict(result)))  # clocks differ between processes
+
+
+def _epochs(trained: Trained) -> list[dict]:
+    """Return validation score and loss after each epoch.
+
+    Raises: FloatingPointError if those of the best epoch, or of the test split, are not finite.
+    """
+    evaluations = [entry for entry in trained.trainer.state.log_history if "eval_score" in entry]
+    epochs = [{"epoch": round(e["epoch"]), "score": e["eval_score"], "loss": e["eval_loss"]} for e in evaluations]
+    best = max(epochs, key=lambda epoch: epoch["score"])
+    values = {"validation score": best["score"], "validation loss": best["loss"]}
+    values |= {f"test {name}": trained.test.metrics[f"test_{name}"] for name in ("score", "loss")}
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise FloatingPointError(f"the {name} is {value}: the training diverged; lower its learning_rate")
+    return epochs
+
+
+def _group_scores(task: Any, test: Dataset, predictions: list) -> dict[str, float]:
+    """Return the test score within each group of rows; empty if the task or its data has no groups."""
+    if not predictions or task.group not in test.column_names:
+        return {}
+    # A group may be a class, or None in some rows.
+    names = [task.labels[value] if task.group == "label" else str(value) for value in test[task.group]]
+    members = {name: [i for i, other in enumerate(names) if other == name] for name in sorted(set(names))}
+    labels = test["label" if "label" in test.column_names else task.answer_column]
+    return {
+        name: task.score([labels[i] for i in rows], [predictions[i] for i in rows]) for name, rows in members.items()
+    }
+
+
+def device_name() -> str:
+    """Return the name of the device that runs here, as records have it, and the number of processes if several."""
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
+    processes = distributed.state().num_processes
+    if processes == 1:
+        return name
+    return f"{name}, {processes} processes{' (FSDP)' if distributed.sharded() else ''}"
