@@ -1,4 +1,4 @@
-"""The record of a run: written once, atomically; read by tables, plots and the index."""
+"""Records: the JSON file of each run, written once and read by tables, plots and the report."""
 
 from __future__ import annotations
 
@@ -21,20 +21,46 @@ PACKAGES = ("circpeft", "torch", "transformers", "peft", "datasets", "accelerate
 
 @dataclass
 class Result:
-    """Outcome of one run.
+    """The record of one run.
 
-    ``score`` is the best over the epochs on validation, ``test_score`` that epoch's on the test split, and
-    ``start_score`` the model's on it before it was trained; ``trainable_parameters`` leaves the head out; ``seconds``
-    is the training with its evaluations, and ``tokens_per_second`` the speed of its steps alone (real tokens, without
-    padding; an image's are its patches). ``flops_per_token`` is one forward pass, counted as it ran over a batch and
-    divided by that batch's tokens, and ``base_flops_per_token`` the same without the adapter; None where the base is
-    quantised, whose products torch cannot count. ``peak_bytes`` is the peak of allocated device memory on a GPU, and of
-    the process's resident memory on a CPU (0 where the system does not tell), of several processes the largest; tokens
-    are counted over all of them. ``epochs`` holds a row an epoch,
-    ``groups`` the test score by the task's group column, ``spectra`` the singular values of ``ΔW`` in two watched
-    layers, ``predictions`` those for the test split (of answers the first 200) and ``start_predictions`` the first ones
-    before training. ``code`` and ``data`` are fingerprints of the package's source and of the rows: a record is read
-    instead of a run only where both are the same. ``state`` is how the run ended; one that failed has a `Failure`.
+    A record is read instead of repeating its run only if ``code`` and ``data`` are those of the present code and rows.
+
+    Attributes:
+        task: name of the task.
+        method: name of the method.
+        label: the method with its hyperparameters, as `recipes.parse_method` reads it.
+        seed: the seed.
+        metric: name of the task's metric; higher is better.
+        score: best score on validation over the epochs.
+        test_score: score of that epoch on the test split.
+        start_score: score of the model on the test split before it was trained.
+        best_epoch: number of the epoch with the best score; the first is 1.
+        trainable_parameters: parameters that the method trains, without the head.
+        head_parameters: trainable parameters of the head.
+        seconds: duration of the training with its evaluations.
+        tokens_per_second: speed of the training steps only. Padding does not count. A token of an image is a patch.
+        flops_per_token: FLOPs of one forward pass over a batch, divided by that batch's tokens (padding included). None
+            for a quantised base model, because torch cannot count its products.
+        base_flops_per_token: the same without the adapter.
+        peak_bytes: peak of allocated device memory on a GPU, of the process's resident memory on a CPU; 0 if the system
+            does not report it. The largest of several processes.
+        rows: number of rows of each split.
+        split: how the data was split, and what was left out.
+        settings: everything in the recipe that decides the outcome.
+        device: name of the device.
+        versions: versions of Python and of the packages that a run uses.
+        commit: commit of the code, with "+" if the files differ from it; "unknown" outside a git checkout.
+        code: fingerprint of the code that training executes.
+        data: fingerprint of the rows.
+        finished: time when the run ended, in UTC.
+        epochs: number, validation score and validation loss of each epoch.
+        losses: training loss over the run, each with its (fractional) epoch.
+        groups: test score within each value of the task's group column.
+        spectra: singular values of ``ΔW`` in two watched layers.
+        predictions: predictions on the test split; of generated answers only the first 200.
+        start_predictions: the first predictions on the test split before training.
+        state: how the run ended: "finished". A run that failed has a `Failure`.
+        schema: version of this list of fields.
     """
 
     task: str
@@ -79,7 +105,17 @@ class Result:
 
 @dataclass
 class Failure:
-    """Exit state of a run that ended in an error: what was to run, where, and the error with its traceback."""
+    """The record of a run that ended in an error.
+
+    Attributes:
+        name: name of the run.
+        settings: everything in the recipe that decides the outcome.
+        error: message of the error.
+        traceback: its traceback.
+        device, versions, commit, code, finished: as in `Result`.
+        state: "failed".
+        schema: version of this list of fields.
+    """
 
     name: str
     settings: dict
@@ -95,7 +131,7 @@ class Failure:
 
 
 def default_folder(name: str) -> Path:
-    """Output folder of a notebook that is given none: ``runs/<name>`` beside the package."""
+    """Return the default output folder of a notebook or sweep: ``runs/<name>`` beside the package."""
     return ROOT / "runs" / name
 
 
@@ -109,17 +145,20 @@ def code_version() -> str:
 
 
 def path_of(name: str, output_dir: str | Path) -> Path:
-    """Where the record of a run is kept."""
+    """Return the path of a run's record."""
     return Path(output_dir) / "results" / f"{name}.json"
 
 
 def failure_path(name: str, output_dir: str | Path) -> Path:
-    """Where the failure of a run is kept, until the run succeeds."""
+    """Return the path of a run's failure record, which is deleted when the run succeeds."""
     return Path(output_dir) / "failed" / f"{name}.json"
 
 
 def write(result: Result | Failure, path: Path) -> Path:
-    """Write a record."""
+    """Write a record, and return its path.
+
+    Raises: OSError if the folder cannot be written to; an existing record is then left as it was.
+    """
     write_atomically(path, json.dumps(asdict(result), indent=1) + "\n")
     return path
 
@@ -127,11 +166,11 @@ def write(result: Result | Failure, path: Path) -> Path:
 def read(path: str | Path) -> Result:
     """Read a record.
 
-    Raises: ValueError for a file that is not a record of this schema, naming it.
+    Raises: ValueError, naming the file, for one that is not a record of this schema.
     """
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:  # not JSON, or not even text
+    except ValueError as error:  # not JSON, or not text
         raise ValueError(f"{path} is not a record: {error}; delete it to run again") from error
     schema = data.get("schema") if isinstance(data, dict) else None
     if schema != SCHEMA:
@@ -143,12 +182,15 @@ def read(path: str | Path) -> Result:
 
 
 def read_all(output_dir: str | Path) -> list[Result]:
-    """All records under an output folder, in the order of their names."""
+    """Read all records under an output folder, in the order of their names.
+
+    Raises: ValueError, naming the file, for one that is not a record.
+    """
     return [read(path) for path in sorted((Path(output_dir) / "results").glob("*.json"))]
 
 
 def environment(device: str) -> dict:
-    """Device, versions and commit of a run."""
+    """Return the fields of a record that describe where it was made: device, versions, commit and code."""
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -159,7 +201,7 @@ def environment(device: str) -> dict:
 
 
 def commit() -> str:
-    """Commit of the code that runs, with "+" where the tree differs from it; "unknown" outside of a git checkout."""
+    """Return the commit of the present code, with "+" if the files differ from it; "unknown" outside a git checkout."""
     if not (ROOT / ".git").exists():
         return "unknown"
 
@@ -174,21 +216,22 @@ def commit() -> str:
 
 
 def table(results: list[Result]):
-    """A pandas table, a row a method: mean and range over seeds of the scores, parameters, seconds and memory.
+    """Return a pandas table with a row for each method (and its target modules), averaged over seeds.
 
-    "before" is the test score of the model before training.
+    The columns are: method, adapted layers, number of seeds, trainable parameters, mean test score before training,
+    mean validation and test scores, lowest and highest test score, mean seconds, and the highest peak memory.
     """
     import pandas as pd
 
-    rows: dict[str, list[Result]] = {}
+    groups: dict[tuple[str, str], list[Result]] = {}
     for result in results:
         targets = result.settings["target_modules"]
         key = (result.label, targets if isinstance(targets, str) else ", ".join(targets))
-        rows.setdefault(key, []).append(result)
-    out = []
-    for (label, targets), group in rows.items():
+        groups.setdefault(key, []).append(result)
+    rows = []
+    for (label, targets), group in groups.items():
         scores, tests = [r.score for r in group], [r.test_score for r in group]
-        out.append(
+        rows.append(
             {
                 "method": label,
                 "adapted layers": targets if reads_targets(group[0].method) else "",
@@ -203,4 +246,4 @@ def table(results: list[Result]):
                 "peak MiB": max(r.peak_bytes for r in group) / 2**20,
             }
         )
-    return pd.DataFrame(out)
+    return pd.DataFrame(rows)
