@@ -170,7 +170,9 @@ def test_every_subpackage_is_training_or_listed_as_something_else():
 
 
 def test_it_is_cheap():
-    fingerprint()
-    started = time.process_time()
-    fingerprint()
-    assert time.process_time() - started < 0.5
+    seconds = []
+    for _ in range(4):
+        started = time.process_time()
+        fingerprint()
+        seconds.append(time.process_time() - started)
+    assert min(seconds) < 0.5
