@@ -44,7 +44,7 @@ def executed(package: Path = PACKAGE, start: str = START) -> dict[str, str]:
     A subpackage that is reached is taken whole: some of its modules are looked up by name while a run goes on.
 
     >>> modules = executed()
-    >>> "circpeft.ops.rfft" in modules, "circpeft.plots" in modules
+    >>> "circpeft.methods.lamda" in modules, "circpeft.plots" in modules
     (True, False)
     """
     files = _files(package)

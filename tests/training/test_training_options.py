@@ -129,9 +129,13 @@ BAD = {
     "full in 4 bits": (
         "full",
         {"quantization": "4bit"},
-        "'full' cannot use .*'4bit'.* itself; choose one of: dora",
+        "'full' cannot use .*'4bit'.* itself; choose one of: ia3, lora, dora",
     ),
-    "bitfit in 8 bits": ("bitfit", {"quantization": "8bit"}, "'bitfit' cannot .*'8bit'.* itself; choose one of: ia3"),
+    "bitfit in 8 bits": (
+        "bitfit",
+        {"quantization": "8bit"},
+        "'bitfit' cannot .*'8bit'.* itself; choose one of: ia3, lora, vera",
+    ),
     "head in 4 bits": ("head", {"quantization": "4bit"}, "'head' cannot .*choose one of: .*c3a"),
     "PEFT's C3A in 4 bits": ("c3a-peft", {"quantization": "4bit"}, "'c3a-peft' .* has no adapter for them; .*c3a"),
     "unknown logger": (
