@@ -136,8 +136,8 @@ class CDVFT(nn.Module):
     def set_weighted_sum(self, adapters: Sequence[CDVFT], weights: Sequence[float]) -> None:
         """Set the factors so that ``ΔW = sum_i weights[i] ΔW_i`` exactly, if at most one factor differs.
 
-        ΔW is linear in each single factor, so the differing factors are summed. In general, a sum of products of
-        factors is not such a product.
+        ΔW is linear in each single factor, so the factors that differ are summed. In general, a sum of products is not
+        a product of as many factors.
 
         Raises: ValueError if more than one factor differs, if an adapter has another block size or number of factors,
         or if this one has an alpha of zero.

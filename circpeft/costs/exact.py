@@ -13,11 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import ceil, log2
-from typing import Any
 
 from ..ops.backends import get_backend, get_fused_backend
-
-H = dict[str, Any]
+from .hyperparameters import H
 
 
 def circulant_grids(d_in: int, d_out: int, h: H) -> list[tuple[int, int, int]]:

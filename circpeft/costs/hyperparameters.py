@@ -9,6 +9,9 @@ from ..ops.backends import BACKENDS
 from ..ops.block_size import dividing_block_size, padding_block_size
 from ..suggest import nearest
 
+# The resolved hyperparameters of a method, as `resolve` returns them.
+H = dict[str, Any]
+
 # Defaults are PEFT's for the methods it has, this package's for C3A and CDVFT, and the paper's rank for LaMDA.
 DEFAULTS: dict[str, dict[str, Any]] = {
     "full": {"bias": False},  # True if the layer has a bias, which is then trained as well
@@ -60,7 +63,7 @@ def check_sizes(**sizes: Any) -> None:
             raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
 
 
-def resolve(method: str, d_in: int, d_out: int, given: dict[str, Any]) -> dict[str, Any]:
+def resolve(method: str, d_in: int, d_out: int, given: dict[str, Any]) -> H:
     """Return all hyperparameters of a method for a layer: defaults, checked values, and numbers instead of "auto".
 
     Raises: ValueError for an unknown method or hyperparameter, or a size that is not a positive integer or does not fit

@@ -7,13 +7,12 @@ modules and the others PEFT's. LaMDA is ``B S A x`` as in its paper.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from ..method_specs import get_spec
 from ..ops.backends import get_backend, get_fused_backend
 from .exact import circulant_grids, parameters_of
+from .hyperparameters import H
 
-H = dict[str, Any]
 ADAPTER_BYTES = 4  # per number of an adapter
 Count = Callable[[int, int, int, H, int], int]
 
@@ -27,7 +26,7 @@ def _saved_cdvft(t: int, d_in: int, d_out: int, h: H, e: int) -> int:
 
 
 def _saved_c3a(t: int, d_in: int, d_out: int, h: H, e: int) -> int:
-    """x, and the scaled kernel where it is a tensor of its own."""
+    """x, and the scaled kernel if it is a separate tensor."""
     fused = get_fused_backend(h["backend"]) is not None
     scaled_kernel = 0 if fused else ADAPTER_BYTES * d_in * d_out // h["block_size"]
     return t * d_in * e + scaled_kernel

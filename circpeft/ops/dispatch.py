@@ -32,7 +32,7 @@ GPU_FOLD_TOKENS, GPU_FOLD_NUMBERS = 12288, 768 * 768
 def choices() -> tuple[str, ...]:
     """Return the names that `use_backend` and ``CIRCPEFT_BACKEND`` take.
 
-    "auto" is the rule. A backend also keeps adapted layers from folding. "fold" makes them fold wherever it is exact.
+    "auto" is the rule. A backend also keeps adapted layers from folding. "fold" makes them fold whenever it is exact.
 
     >>> choices()
     ('auto', 'rfft', 'dft', 'triton', 'reference', 'fold')
@@ -71,7 +71,7 @@ def use_backend(name: str) -> Iterator[None]:
     imported.
 
     Args:
-        name: a backend (adapted layers then do not fold); "fold" (they fold wherever it is exact); or "auto", the rule.
+        name: a backend (adapted layers then do not fold); "fold" (they fold whenever it is exact); or "auto", the rule.
 
     Raises: ValueError for an unknown name.
 

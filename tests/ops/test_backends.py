@@ -3,13 +3,14 @@
 import pytest
 import torch
 
-from circpeft import block_circulant
-from circpeft.ops.backends import dft, reference, rfft, two_factors
+from circpeft import available_backends, block_circulant
+from circpeft.ops.backends import dft, get_backend, reference, rfft, two_factors
 from circpeft.profiling import FlopCounter
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SHAPES = [(1, 1, 1), (2, 3, 1), (1, 1, 2), (2, 1, 5), (2, 3, 4), (3, 3, 7), (1, 1, 24), (5, 2, 9)]
-every_backend = pytest.mark.parametrize("backend", [reference, rfft, dft], ids=["reference", "rfft", "dft"])
+CPU_BACKENDS = available_backends("cpu")
+every_backend = pytest.mark.parametrize("backend", [get_backend(name) for name in CPU_BACKENDS], ids=CPU_BACKENDS)
 both_layouts = pytest.mark.parametrize("layout", ["column", "row"])
 
 

@@ -225,11 +225,11 @@ def test_inputs_of_any_strides(backend):
     batch=st.lists(st.integers(0, 3), max_size=3),
     layout=st.sampled_from(["column", "row"]),
     backend=st.sampled_from(["auto", *BACKENDS]),
-    given=st.sampled_from(PARTS),
+    parts=st.sampled_from(PARTS),
 )
-def test_any_shape_agrees_with_the_dense_product(m, n, b, short, batch, layout, backend, given):
+def test_any_shape_agrees_with_the_dense_product(m, n, b, short, batch, layout, backend, parts):
     shape = (m, n, b, min(short[0], b - 1), min(short[1], b - 1), batch)
-    inputs = operands(shape, *given)
+    inputs = operands(shape, *parts)
     y, truth = diagonal_circulant_matmul(*inputs, 0.3, layout, backend), dense(*inputs, 0.3, layout)
     torch.testing.assert_close(y, truth)
     g = torch.randn_like(truth)

@@ -44,7 +44,7 @@ def _kernel_spectrum(w: Tensor, layout: str) -> tuple[Tensor, Tensor]:
 
 
 def _precision(dtype: torch.dtype) -> str:
-    """Return Triton's name of the precision of float32 products: three TF32 products where one is not exact enough."""
+    """Return Triton's name for the precision of products: one TF32 product, or three where one is not exact enough."""
     exact = dtype != torch.bfloat16 and not tf32_allowed()
     return "tf32x3" if exact else "tf32"
 
