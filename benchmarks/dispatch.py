@@ -1,8 +1,8 @@
-"""Python and dispatch of the adapted layer: what a forward call costs beside the base layer and the operator.
+"""Measure the Python and dispatch time of an adapted layer: a forward call minus its base layer and its operator.
 
     .venv/bin/python benchmarks/dispatch.py
 
-Tiny tensors, one thread, the best of several rounds; writes benchmarks/results/dispatch.json.
+Uses tiny tensors and one thread, and takes the best of several rounds. Writes benchmarks/results/dispatch.json.
 """
 
 import json
@@ -21,7 +21,7 @@ WIDTH, CALLS, ROUNDS = 16, 2000, 9
 
 
 def microseconds(call: Callable[[], object]) -> float:
-    """Time of one call: the best of several rounds, since everything else on the machine only adds."""
+    """Return the microseconds of one call: the best of several rounds, as other load only adds time."""
     best = float("inf")
     for _ in range(ROUNDS):
         start = time.perf_counter()
@@ -32,7 +32,7 @@ def microseconds(call: Callable[[], object]) -> float:
 
 
 def row(config: type, grad: bool) -> dict:
-    """Times of the layer, its base and the operator, and what is left."""
+    """Return the times of the layer, its base layer and the operator, and what remains for Python and dispatch."""
     layer = circpeft.inject(torch.nn.Sequential(torch.nn.Linear(WIDTH, WIDTH)), config(target_modules=["0"]))[0]
     x, base = torch.randn(1, WIDTH), torch.randn(1, WIDTH)
     w, *diagonals = sorted(next(iter(layer.adapters.values())).parameters(), key=lambda p: -p.dim())
@@ -42,17 +42,17 @@ def row(config: type, grad: bool) -> dict:
             "base": microseconds(lambda: layer.base_layer(x)),
             "operator": microseconds(lambda: diagonal_circulant_matmul(x, w, *(diagonals or (None, None)), base)),
         }
-    rest = times["layer"] - times["base"] - times["operator"]
-    return {"config": config.__name__, "gradient": grad, **times, "python_and_dispatch": rest}
+    remaining = times["layer"] - times["base"] - times["operator"]
+    return {"config": config.__name__, "gradient": grad, **times, "python_and_dispatch": remaining}
 
 
 def main() -> None:
     torch.set_num_threads(1)
     rows = [row(config, grad) for config in (circpeft.C3AConfig, circpeft.CDVFTConfig) for grad in (False, True)]
-    for one in rows:
-        print("  ".join(f"{k} {v:.1f} us" if isinstance(v, float) else str(v) for k, v in one.items()))
+    for values in rows:
+        print("  ".join(f"{k} {v:.1f} us" if isinstance(v, float) else str(v) for k, v in values.items()))
     record = {
-        "unit": "microseconds a forward call",
+        "unit": "microseconds per forward call",
         "rows": rows,
         **results.environment(f"CPU, {torch.get_num_threads()} thread"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),

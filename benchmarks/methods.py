@@ -1,11 +1,11 @@
-r"""Every method on your own data sets: one record a run, copied from the folders of sweeps, and a table of them.
+r"""Collect the records of sweeps of every method over your own data sets, and write their tables.
 
     .venv/bin/circpeft sweep benchmarks/methods/pairs.toml --data FOLDER --workers 2
     .venv/bin/python benchmarks/methods.py runs/pairs-cpu
 
-FOLDER holds one folder a task, with the task's columns (`sentences.toml` and `pictures.toml` work like `pairs.toml`).
-Records go into benchmarks/results/methods/ and replace those of the same data, method and seed. The whole table is
-benchmarks/results/methods.md; a part of it goes into docs/results.md.
+FOLDER holds one folder per task, with the task's columns (`sentences.toml` and `pictures.toml` work like `pairs.toml`).
+Records go into benchmarks/results/methods/, one per run, and replace those of the same data, method and seed. The whole
+table is benchmarks/results/methods.md; a part of it goes into docs/results.md.
 """
 
 import argparse
@@ -51,45 +51,45 @@ def kept(result: results.Result, name: str = "") -> dict:
     return row | {"settings": {**row["settings"], "data_dir": ""}, "data_name": name}
 
 
-def written(rows: list[dict]) -> str:
-    """Return the whole table: a row a method, a column a data set (mean and range of test scores), then parameters."""
+def markdown(rows: list[dict]) -> str:
+    """Return the whole table: a row per method; mean and range of test scores per data set, then the parameters."""
     names = list(dict.fromkeys(row["data_name"] for row in rows))
     order = list(methods.METHODS)
     labels = sorted({row["label"] for row in rows}, key=lambda label: (order.index(label.split(":")[0]), label))
     lines = [
         "# Every method under one protocol",
         "",
-        "Test scores, the best epoch chosen on validation; parameters without the head. A method, and the head beside "
-        "it, has one learning rate a model, chosen on the embedded tasks where several were tried ([rates](rates.md)), "
-        "never on these data.",
+        "Test scores of the epoch with the best validation score; with several seeds the mean, the range and their "
+        "number. Parameters exclude the head. A method and its head have one learning rate per model. It was chosen on "
+        "the embedded tasks if several were tried there ([rates](rates.md)), and never on these data.",
         "",
     ]
     for name in names:
-        of = next(row for row in rows if row["data_name"] == name)
+        first = next(row for row in rows if row["data_name"] == name)
         devices = sorted({row["device"] for row in rows if row["data_name"] == name})
         lines.append(
-            f"- {name}: {of['settings']['model']}, {of['rows']['train']:,} training rows, "
-            f"{of['settings']['epochs']} epochs, {of['metric']} on {of['rows']['test']} test rows "
-            f"({of['split']}); {' and '.join(devices)}"
+            f"- {name}: {first['settings']['model']}, {first['rows']['train']:,} training rows, "
+            f"{first['settings']['epochs']} epochs, {first['metric']} on {first['rows']['test']} test rows "
+            f"({first['split']}); {' and '.join(devices)}"
         )
-    used = list(dict.fromkeys(row["settings"]["model"] for row in rows))
-    heads = ["method", *names, *(f"trainable parameters, {model}" for model in used)]
+    models = list(dict.fromkeys(row["settings"]["model"] for row in rows))
+    heads = ["method", *names, *(f"trainable parameters, {model}" for model in models)]
     lines += ["", f"| {' | '.join(heads)} |", "|---|" + "---|" * (len(heads) - 1)]
     for label in labels:
         cells = []
         for name in names:
             scores = [row["test_score"] for row in rows if row["data_name"] == name and row["label"] == label]
             spread = f" ({min(scores):.3f} to {max(scores):.3f}, {len(scores)} seeds)" if len(scores) > 1 else ""
-            old = "*" if any(not at_default(r) for r in rows if (r["data_name"], r["label"]) == (name, label)) else ""
-            cells.append(f"{mean(scores):.3f}{old}{spread}" if scores else "")
-        for model in used:
+            mark = "*" if any(not at_default(r) for r in rows if (r["data_name"], r["label"]) == (name, label)) else ""
+            cells.append(f"{mean(scores):.3f}{mark}{spread}" if scores else "")
+        for model in models:
             counts = {r["trainable_parameters"] for r in rows if (r["settings"]["model"], r["label"]) == (model, label)}
             cells.append(" or ".join(f"{count:,}" for count in sorted(counts)))
         lines.append(f"| {label} | {' | '.join(cells)} |")
     if any("|  |" in line for line in lines):
-        lines += ["", "An empty cell was not run."]
+        lines += ["", "Empty cells were not run."]
     if any("*" in line for line in lines):
-        lines += ["", "\\* at the rate that was the default before others were tried on the embedded tasks."]
+        lines += ["", "\\* With an earlier default learning rate, from before rates were tried on the embedded tasks."]
     return "\n".join(lines) + "\n"
 
 
@@ -104,8 +104,8 @@ def part_text(rows: list[dict]) -> str:
         for name in COLUMNS:
             scores = [row["test_score"] for row in rows if (row["data_name"], row["label"]) == (name, label)]
             cells.append(f"{mean(scores):.3f} ({len(scores)})" if scores else "")
-        of = next(row for row in rows if (row["label"], row["settings"]["model"]) == (label, "minilm"))
-        lines.append(f"| {label} | {' | '.join(cells)} | {of['trainable_parameters']:,} |")
+        run = next(row for row in rows if (row["label"], row["settings"]["model"]) == (label, "minilm"))
+        lines.append(f"| {label} | {' | '.join(cells)} | {run['trainable_parameters']:,} |")
     return "\n".join([*lines, ""])
 
 
@@ -113,8 +113,8 @@ def at_default(row: dict) -> bool:
     """Return whether a row was run at the rates that its method has with its model now."""
     settings = row["settings"]
     fields = {"hyperparameters": settings["hyperparameters"], "model": settings["model"]}
-    today = recipes.Recipe(row["task"], row["method"], **fields).rates
-    return today == (settings["learning_rate"], settings["head_learning_rate"])
+    defaults = recipes.Recipe(row["task"], row["method"], **fields).rates
+    return defaults == (settings["learning_rate"], settings["head_learning_rate"])
 
 
 def main(argv: list[str] | None = None, records: Path = RECORDS) -> Path:
@@ -124,14 +124,14 @@ def main(argv: list[str] | None = None, records: Path = RECORDS) -> Path:
     parser.add_argument("--name", default="", help="name of the data in the table (default: its folder's name)")
     arguments = parser.parse_args(argv)
     for folder in arguments.folders:
-        found = [kept(result, arguments.name) for result in results.read_all(folder)]
-        if not found:
+        new_rows = [kept(result, arguments.name) for result in results.read_all(folder)]
+        if not new_rows:
             parser.error(f"{folder} holds no records: give the output folder of a sweep, such as runs/pairs-cpu")
-        for row in found:
+        for row in new_rows:
             name = f"{row['data_name']}-{row['label'].replace(':', '-').replace('=', '-')}-s{row['seed']}.json"
             files.write_atomically(records / name, json.dumps(row, indent=1) + "\n")
     rows = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(records.glob("*.json"))]
-    files.write_atomically(records.with_suffix(".md"), written(rows))
+    files.write_atomically(records.with_suffix(".md"), markdown(rows))
     if records == RECORDS:
         PART.write(part_text(rows))
     return records.with_suffix(".md")

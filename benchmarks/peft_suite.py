@@ -1,18 +1,20 @@
-"""PEFT's own tests, run on circpeft's two methods; PEFT's files stay as they are.
+"""Run PEFT's own tests on circpeft's two methods, without changing PEFT's files.
 
-    .venv/bin/pip install diffusers    # PEFT's tests import it; bitsandbytes and torchao for those of quantised layers
+    .venv/bin/pip install diffusers    # PEFT's tests import it; quantised layers need bitsandbytes and torchao
     .venv/bin/pip download --no-deps --no-binary peft peft==VERSION; tar xf peft-VERSION.tar.gz
     .venv/bin/python benchmarks/peft_suite.py PEFT_SOURCE_FOLDER [--method c3a|cdvft|peft-c3a ...] [pytest args]
 
-VERSION is that of the installed PEFT. Wherever PEFT's tests list its own C3A, the same cases run with circpeft's C3A
-and CDVFT (--method peft-c3a: with PEFT's, to compare). Circpeft's two run some more: transformers' Conv1D, several
-adapters on one layer, mixed batches, quantised layers, and what PEFT lists for VeRA; guards in PEFT's tests that let
-only its own methods through to Conv1D and mixed batches are opened. The small models that the tests take from the hub
-are made here, of the same architectures, with random weights, and each test begins with seed 0: some allow no rounding.
-(The mixed batch with partly overlapping layers fails for circpeft's C3A with 34 of 3,000 other seeds: it compares log
-probabilities near 0 to 1e-8, and a layer folds for the whole batch, but not for a part of a mixed one.)
+VERSION is that of the installed PEFT. The cases that PEFT's tests list for its own C3A run with circpeft's C3A and
+CDVFT (or with PEFT's C3A, for comparison: --method peft-c3a). Circpeft's methods also run further cases: transformers'
+Conv1D, several adapters on one layer, mixed batches, quantised layers, and what PEFT lists for VeRA. Some of PEFT's
+tests admit only PEFT's methods to Conv1D and mixed batches; this script lifts these restrictions.
 
-Without pytest args, benchmarks/results/peft_suite.json gets the counts, failures and skips of the methods that ran.
+The small models that the tests take from the hub are replaced by models of the same architectures with random weights.
+Each test begins with seed 0, because some allow no rounding. (With 34 of 3,000 other seeds, circpeft's C3A fails the
+mixed batch with partly overlapping layers. The test compares log probabilities near 0 to 1e-8, and a layer folds for a
+whole batch, but not for a part of a mixed one.)
+
+Without pytest args, the counts, failures and skips of the methods go into benchmarks/results/peft_suite.json.
 """
 
 import argparse
@@ -34,15 +36,16 @@ import torch
 import transformers
 
 import circpeft
+from circpeft import files
 
 RECORD = Path(__file__).resolve().parent / "results" / "peft_suite.json"
 METHODS = {"c3a": circpeft.C3AConfig, "cdvft": circpeft.CDVFTConfig, "peft-c3a": peft.C3AConfig}
 OUTCOMES = ("passed", "failed", "skipped")
 FILES = ("custom_models", "config", "decoder_models", "encoder_decoder_models", "feature_extraction_models")
 FILES += ("seq_classifier", "token_classification_qa", "quantization")
-# One uses LoRA whatever its config; one asks for the object in which PEFT's own methods keep what quantised a layer.
+# The first always uses LoRA. The second asks for the object in which PEFT's methods keep the quantisation of a layer.
 LEFT_OUT = ("test_add_weighted_adapter_cat_with_rank_pattern", "test_quantization_backend_is_set_and_repr")
-# Cases beside those that mirror PEFT's of its C3A, by the names of the test's parameters.
+# Further cases, in addition to those of PEFT's C3A, by the parameter names of the test.
 BOTH = {"target_modules": ["lin0", "lin1"]}
 LIN0, LIN1 = ({"target_modules": [name], "init_weights": False} for name in ("lin0", "lin1"))
 CASES = ("test_name", "model_id", "config_cls", "config_kwargs")
@@ -64,7 +67,7 @@ T5 = {"d_model": 32, "d_kv": 8, "d_ff": 37, "num_layers": 3, "num_heads": 4, "de
 BART = {"d_model": 16, "encoder_layers": 2, "decoder_layers": 2, "encoder_ffn_dim": 4, "decoder_ffn_dim": 4}
 BERTS = ("BertModel", "RobertaModel", "DebertaModel", "DebertaV2Model")
 BERTS += ("BertForSequenceClassification", "RobertaForSequenceClassification")
-# Names on the hub (peft-internal-testing/..., unless they say another), with settings; the architecture is in the name.
+# Hub names (in peft-internal-testing/ unless they begin with ../) and settings; the name contains the architecture.
 MODELS = {f"tiny-random-{name}": BERT for name in BERTS} | {
     "opt-125m": {**OPT, "num_hidden_layers": 12, "architectures": ["OPTForCausalLM"]},
     "tiny-dummy-qwen2": {**LLAMA, "architectures": ["Qwen2ForCausalLM"]},
@@ -80,40 +83,41 @@ MODELS = {f"tiny-random-{name}": BERT for name in BERTS} | {
 
 
 def make_models(folder: Path) -> None:
-    """Small random models in ``folder``: a test that runs there finds them under their names on the hub."""
+    """Save small random models in ``folder``; a test that runs there finds them by their names on the hub."""
     transformers.utils.logging.disable_progress_bar()
     for name, settings in MODELS.items():
         torch.manual_seed(0)
         cls = getattr(transformers, settings.get("architectures", re.findall(r"[A-Z]\w+", name))[0])
         config = cls.config_class(vocab_size=1000, pad_token_id=0, bos_token_id=3, eos_token_id=2, **settings)
-        config.initializer_range = config.init_std = 0.2  # so that adapters change the outputs visibly
+        config.initializer_range = config.init_std = 0.2  # large enough for adapters to change the outputs visibly
         cls(config).save_pretrained(os.path.normpath(folder / "peft-internal-testing" / name))
     peft.LoraConfig().save_pretrained(folder / "peft-internal-testing/tiny-opt-lora-revision")
 
 
 class Suite:
-    """Pytest plugin: puts the methods' cases in the place of those that tests list, and keeps the outcomes."""
+    """Pytest plugin that replaces the cases of PEFT's tests by those of the methods, and keeps the outcomes."""
 
     def __init__(self, methods: list[str]) -> None:
         self.methods, self.method_of, self.reports = methods, {}, []
 
     def cases(self, method: str, names: tuple[str, ...], rows: list[tuple]) -> list[tuple]:
-        """The cases of a method in the place of the rows that one parametrisation lists."""
-        found = [row for row in rows if peft.C3AConfig in row]
+        """Return the cases of a method that replace the rows of one parametrisation."""
+        chosen = [row for row in rows if peft.C3AConfig in row]
         if method == "peft-c3a":
-            return found
-        # Lists without it: what is there for VeRA or SHiRA holds for any method, what is for RoAd is of mixed batches.
-        found = found or [row for row in rows if row[0] is peft.VeraConfig or row == (peft.ShiraConfig,)]
-        found = found or [row for row in rows if peft.RoadConfig in map(type, row) and "factor" not in names]
-        found += EXTRA.get(names, []) + ONLY_CDVFT * ((method, names) == ("cdvft", CASES)) if found else []
-        return [tuple(self.value(METHODS[method], *of) for of in zip(names, row, strict=True)) for row in found]
+            return chosen
+        # Lists without C3A: cases of VeRA and SHiRA hold for any method, and cases of RoAd are about mixed batches.
+        chosen = chosen or [row for row in rows if row[0] is peft.VeraConfig or row == (peft.ShiraConfig,)]
+        chosen = chosen or [row for row in rows if peft.RoadConfig in map(type, row) and "factor" not in names]
+        chosen += EXTRA.get(names, []) + ONLY_CDVFT * ((method, names) == ("cdvft", CASES)) if chosen else []
+        return [tuple(self.value(METHODS[method], *pair) for pair in zip(names, row, strict=True)) for row in chosen]
 
     def value(self, cls: type, name: str, value: object) -> object:
-        """A value of a case, with the method's own in the place of that of another method."""
+        """Return a value of a case, with the config of another method replaced by the method's own."""
         if isinstance(value, peft.PeftConfig):
-            of = {"target_modules": value.target_modules, "modules_to_save": value.modules_to_save}
-            return cls(**of, alpha=0.03, init_weights=False)  # the tests allow no rounding: LoRA too passes by its seed
-        if isinstance(value, dict):  # without VeRA's rank; block size 1 is there only because PEFT has no "auto"
+            layers = {"target_modules": value.target_modules, "modules_to_save": value.modules_to_save}
+            # The tests allow no rounding; LoRA passes them only with a suitable seed, too.
+            return cls(**layers, alpha=0.03, init_weights=False)
+        if isinstance(value, dict):  # no VeRA rank; PEFT sets block size 1 only because it has no "auto"
             return {k: v for k, v in value.items() if k != "r" and (k, v) != ("block_size", 1)}
         return cls if name in ("config_cls", "config_class") else value
 
@@ -136,57 +140,66 @@ class Suite:
 
     @pytest.fixture(autouse=True)
     def seed(self) -> None:
-        """Most of PEFT's tests set none: what they draw, and whether rounding passes, would hang on what ran before."""
+        """Set a seed: most of PEFT's tests set none, so their draws and rounding would depend on earlier tests."""
         torch.manual_seed(0)
 
     @pytest.fixture(autouse=True)
     def open_guards(self, request, monkeypatch) -> None:
-        """Lets circpeft's methods through where PEFT's tests let only methods of PEFT."""
+        """Admit circpeft's methods where PEFT's tests admit only methods of PEFT."""
         method, common = self.method_of[request.node.nodeid], sys.modules["tests.testing_common"]
         if method != "peft-c3a":
-            monkeypatch.setattr(common, "LoHaConfig", METHODS[method])  # of the methods that adapt Conv1D layers
+            monkeypatch.setattr(common, "LoHaConfig", METHODS[method])  # a method that adapts Conv1D layers
             if "mixed_adapter_batches" in request.node.name:
                 monkeypatch.setattr(common, "LoraConfig", METHODS[method])
                 monkeypatch.setattr(request.module, "LoraConfig", METHODS[method])
             elif "parameters_after_loading" in request.node.name:
-                monkeypatch.setattr(request.module, "RandLoraConfig", METHODS[method])  # of those that lr 0.5 blows up
+                monkeypatch.setattr(
+                    request.module, "RandLoraConfig", METHODS[method]
+                )  # a method that diverges at rate 0.5
 
     def pytest_runtest_logreport(self, report) -> None:
         if report.when == "call" or not report.passed:
             self.reports.append(report)
 
     def record(self, method: str, folders: str) -> dict:
-        """The counts, failures and skips of a method; what matches the regex ``folders`` is taken out of messages."""
-        mine = [report for report in self.reports if self.method_of[report.nodeid] == method]
-        counts = Counter((report.nodeid.partition("::")[0], report.outcome) for report in mine)
-        files = {Path(name).name: {of: counts[name, of] for of in OUTCOMES} for name in sorted({n for n, _ in counts})}
-        said = {r.nodeid.partition("::")[2]: r.longreprtext.rpartition("\nE  ")[2] for r in mine if r.failed}
+        """Return the counts, failures and skips of a method; text that matches ``folders`` is removed from messages."""
+        reports = [report for report in self.reports if self.method_of[report.nodeid] == method]
+        counts = Counter((report.nodeid.partition("::")[0], report.outcome) for report in reports)
+        by_file = {Path(name).name: {o: counts[name, o] for o in OUTCOMES} for name in sorted({n for n, _ in counts})}
+        messages = {r.nodeid.partition("::")[2]: r.longreprtext.rpartition("\nE  ")[2] for r in reports if r.failed}
         versions = {module.__name__: module.__version__ for module in (torch, peft, transformers)}
         return {
             "date": datetime.now(UTC).date().isoformat(),
             "versions": versions | {"python": platform.python_version()},
-            **{outcome: sum(file[outcome] for file in files.values()) for outcome in OUTCOMES},
+            **{outcome: sum(counts[outcome] for counts in by_file.values()) for outcome in OUTCOMES},
             "left_out": list(LEFT_OUT),
-            "files": files,
-            "failures": {name: re.sub(folders, "", text.split("\n")[0].strip())[:300] for name, text in said.items()},
-            "skips": dict(Counter(report.longrepr[2] for report in mine if report.skipped).most_common()),
+            "files": by_file,
+            "failures": {
+                name: re.sub(folders, "", text.split("\n")[0].strip())[:300] for name, text in messages.items()
+            },
+            "skips": dict(Counter(report.longrepr[2] for report in reports if report.skipped).most_common()),
         }
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Run PEFT's own tests on circpeft's methods.")
-    parser.add_argument("source", type=Path, help="folder of PEFT's unpacked source distribution")
-    parser.add_argument("--method", choices=METHODS, action="append", help="may be given more than once")
+    parser.add_argument("source", type=Path, help="folder with the unpacked source distribution of PEFT")
+    parser.add_argument(
+        "--method", choices=METHODS, action="append", help="a method to test; may be given several times"
+    )
     args, rest = parser.parse_known_args()
     source, methods, version = args.source.resolve(), args.method or ["c3a", "cdvft"], peft.__version__
     if f"\nVersion: {version}\n" not in (source / "PKG-INFO").read_text():
-        parser.error(f"{source} is not of peft {version}: pip download --no-deps --no-binary peft peft=={version}")
+        parser.error(
+            f"{source} is not the source of peft {version}; get it with pip download --no-deps --no-binary peft "
+            f"peft=={version}"
+        )
     sys.path.insert(0, str(source))
     suite = Suite(methods)
     with tempfile.TemporaryDirectory() as folder:
         make_models(Path(folder))
         os.chdir(folder)
-        # Without PEFT's own filter, which makes errors of deprecations that its release meets in newer transformers.
+        # Without PEFT's warning filter, which turns deprecations of newer transformers into errors.
         options = ["-q", "-oaddopts=", "-ofilterwarnings=", "-oconsider_namespace_packages=true", "-pno:cacheprovider"]
         options += ["--import-mode=importlib", f"-c{source / 'pyproject.toml'}", f"--rootdir={source}"]
         options += ["--disable-warnings", *(str(source / "tests" / f"test_{name}.py") for name in FILES)]
@@ -196,10 +209,8 @@ def main() -> int:
     for method, record in records.items():
         print(f"{method}:", ", ".join(f"{record[outcome]} {outcome}" for outcome in OUTCOMES))
     if not rest and suite.reports:
-        before = json.loads(RECORD.read_text()) if RECORD.exists() else {}
-        new = RECORD.with_suffix(".new")
-        new.write_text(json.dumps(before | records, indent=1) + "\n")
-        new.replace(RECORD)
+        recorded = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+        files.write_atomically(RECORD, json.dumps(recorded | records, indent=1) + "\n")
     return int(not suite.reports or any(record["failed"] for record in records.values()))
 
 

@@ -1,11 +1,11 @@
-r"""The learning rates of `circpeft.method_specs`, tried on the embedded tasks: records of sweeps, and a table of them.
+r"""Collect the validation scores of learning rates tried on the embedded tasks: the basis of `circpeft.method_specs`.
 
     for name in digits entailment word_problems word_problems_full; do
         .venv/bin/circpeft sweep benchmarks/rates/$name.toml; done
     .venv/bin/python benchmarks/rates.py runs/{digits,entailment,word_problems,word_problems_full}-cpu
 
-Rates are chosen by the validation score. Writes benchmarks/results/rates.json, a row a run (rows of runs that are not
-in the folders stay), and benchmarks/results/rates.md.
+Rates are chosen by validation score. Writes benchmarks/results/rates.json, one row per run (rows of other runs stay),
+and benchmarks/results/rates.md.
 """
 
 import argparse
@@ -22,12 +22,12 @@ TABLE = RECORD.with_suffix(".md")
 
 
 def row_of(result: Result) -> dict:
-    """What is kept of a run."""
-    own = {name: value for name, value in result.settings["hyperparameters"].items() if name != "learning_rate"}
+    """Return the row of a run: its settings, its validation score and its device."""
+    options = {name: value for name, value in result.settings["hyperparameters"].items() if name != "learning_rate"}
     return {
         "task": result.task,
         "model": result.settings["model"],
-        "method": ":".join([result.method, *(f"{name}={value}" for name, value in sorted(own.items()))]),
+        "method": ":".join([result.method, *(f"{name}={value}" for name, value in sorted(options.items()))]),
         "learning_rate": result.settings["learning_rate"],
         "seed": result.seed,
         "score": result.score,
@@ -39,66 +39,68 @@ def row_of(result: Result) -> dict:
     }
 
 
-def key(row: dict) -> tuple:
-    """Rows in order: tasks by name, methods as the package lists them, then rates and seeds."""
+def sort_key(row: dict) -> tuple:
+    """Return the sort key of a row: task name, position of the method in the package, learning rate, seed."""
     order = list(methods.METHODS)
     name = row["method"].split(":")[0]
     return row["task"], order.index(name), row["method"], row["learning_rate"], row["seed"]
 
 
 def default(row: dict) -> float:
-    """The rate that the method takes with the row's model if none is given."""
+    """Return the default learning rate of the method with the model of a row."""
     return Recipe(row["task"], row["method"].split(":")[0], model=row["model"]).rates[0]
 
 
 def scores(rows: list[dict]) -> dict[tuple[str, str], dict[float, list[float]]]:
-    """Validation scores by task and method, and in these by rate."""
-    found: dict[tuple[str, str], dict[float, list[float]]] = {}
+    """Return the validation scores as ``{(task, method): {rate: [score, ...]}}``."""
+    by_method: dict[tuple[str, str], dict[float, list[float]]] = {}
     for row in rows:
-        of_rate = found.setdefault((row["task"], row["method"]), {})
-        of_rate.setdefault(row["learning_rate"], []).append(row["score"])
-    return found
+        by_rate = by_method.setdefault((row["task"], row["method"]), {})
+        by_rate.setdefault(row["learning_rate"], []).append(row["score"])
+    return by_method
 
 
-def written(rows: list[dict]) -> str:
-    """A table a task: a row a method, its rates with the mean validation score; the default in bold."""
+def markdown(rows: list[dict]) -> str:
+    """Return one table per task: a row per method with the mean validation score of each rate, the default in bold."""
     lines = ["# Learning rates tried on the embedded tasks", ""]
     by_method = scores(rows)
     for task in dict.fromkeys(row["task"] for row in rows):
-        of = next(row for row in rows if row["task"] == task)
+        first = next(row for row in rows if row["task"] == task)
         seeds = sorted({row["seed"] for row in rows if row["task"] == task})
-        said = f"seed {seeds[0]}" + (", or the mean of as many as a cell says" if len(seeds) > 1 else "")
+        seeds_text = f"seed {seeds[0]}" + (" (or the mean of several seeds, where stated)" if len(seeds) > 1 else "")
         lines += [
-            f"## {task}: {of['model']}, {of['rows']:,} rows, {of['epochs']} epochs",
+            f"## {task}: {first['model']}, {first['rows']:,} rows, {first['epochs']} epochs",
             "",
-            f"Validation score, {said}; {of['device']}; torch {of['torch']}.",
+            f"Validation score with {seeds_text}; {first['device']}; torch {first['torch']}.",
             "",
-            "| method | rate: score (the default in bold) |",
+            "| method | learning rate: score (default rate in bold) |",
             "|---|---|",
         ]
         for (name, method), rates in by_method.items():
             if name != task:
                 continue
-            usual = default(next(row for row in rows if (row["task"], row["method"]) == (task, method)))
+            default_rate = default(next(row for row in rows if (row["task"], row["method"]) == (task, method)))
             cells = []
-            for rate, found in rates.items():
-                cell = f"{rate:g}: {mean(found):.3f}" + (f" ({len(found)} seeds)" if len(found) > 1 else "")
-                cells.append(f"**{cell}**" if rate == usual else cell)
+            for rate, values in rates.items():
+                cell = f"{rate:g}: {mean(values):.3f}" + (f" ({len(values)} seeds)" if len(values) > 1 else "")
+                cells.append(f"**{cell}**" if rate == default_rate else cell)
             lines.append(f"| {method} | {', '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Keep the scores of learning rates that were tried.")
-    parser.add_argument("folders", type=Path, nargs="*", help="folders of sweeps, with results/ in them")
-    rows = {key(row): row for row in json.loads(RECORD.read_text(encoding="utf-8"))} if RECORD.exists() else {}
+    parser = argparse.ArgumentParser(
+        description="Collect the validation scores of learning rates from sweeps, and write their tables."
+    )
+    parser.add_argument("folders", type=Path, nargs="*", help="output folders of sweeps (they hold results/)")
+    rows = {sort_key(row): row for row in json.loads(RECORD.read_text(encoding="utf-8"))} if RECORD.exists() else {}
     for folder in parser.parse_args().folders:
-        rows |= {key(row): row for row in map(row_of, results.read_all(folder))}
-    in_order = [rows[place] for place in sorted(rows)]
+        rows |= {sort_key(row): row for row in map(row_of, results.read_all(folder))}
+    in_order = [rows[position] for position in sorted(rows)]
     files.write_atomically(RECORD, json.dumps(in_order, indent=1) + "\n")
-    files.write_atomically(TABLE, written(in_order))
-    print(written(in_order))
+    files.write_atomically(TABLE, markdown(in_order))
+    print(markdown(in_order))
 
 
 if __name__ == "__main__":

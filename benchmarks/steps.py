@@ -1,4 +1,4 @@
-"""Whole training steps of models of the papers' sizes, and merging: this package beside PEFT's methods."""
+"""Measurement of whole training steps at the papers' model sizes, and of merging, beside PEFT's methods."""
 
 import statistics
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from transformers import (
 import circpeft
 from circpeft.benchmarking import peak_bytes, quartiles, turns
 
-# Of the published models' sizes, with random weights: nothing is downloaded. The block has a small vocabulary.
+# Sizes of the published models; weights are random, so nothing is downloaded. The single block has a small vocabulary.
 ROBERTA = {"vocab_size": 50265, "max_position_embeddings": 514, "type_vocab_size": 1}
 LLAMA_3B = {
     "vocab_size": 128256, "hidden_size": 3072, "intermediate_size": 8192, "num_hidden_layers": 28,
@@ -55,14 +55,14 @@ def _llama(sizes: dict, batch: int, length: int, dtype: torch.dtype) -> Callable
     return build
 
 
-def _methods(targets: list[str], b: int, r: int, theirs: int) -> dict[str, PeftConfig]:
-    """Ours with block size b; PEFT's C3A with ``theirs``."""
-    one = {"target_modules": targets}
+def _methods(targets: list[str], b: int, r: int, peft_b: int) -> dict[str, PeftConfig]:
+    """Return the configs to compare: our C3A has block size ``b``, PEFT's has ``peft_b``."""
+    layers = {"target_modules": targets}
     return {
-        f"lora r={r}": LoraConfig(r=r, **one),
-        f"c3a b={b}": circpeft.C3AConfig(block_size=b, init_weights=False, **one),
-        "cdvft": circpeft.CDVFTConfig(init_weights=False, **one),
-        f"peft c3a b={theirs}": PeftC3AConfig(block_size=theirs, init_weights="gaussian", **one),
+        f"lora r={r}": LoraConfig(r=r, **layers),
+        f"c3a b={b}": circpeft.C3AConfig(block_size=b, init_weights=False, **layers),
+        "cdvft": circpeft.CDVFTConfig(init_weights=False, **layers),
+        f"peft c3a b={peft_b}": PeftC3AConfig(block_size=peft_b, init_weights="gaussian", **layers),
     }
 
 
@@ -95,7 +95,8 @@ def _stepper(model: nn.Module, inputs: dict) -> Callable[[], None]:
     return step
 
 
-def _present(build: Callable, config: PeftConfig, device: torch.device) -> tuple[nn.Module, dict]:
+def _adapted(build: Callable, config: PeftConfig, device: torch.device) -> tuple[nn.Module, dict]:
+    """Return the adapted model, its config limited to layers that it has, and its inputs."""
     torch.manual_seed(0)
     model, inputs = build(device)
     names = {name.rsplit(".", 1)[-1] for name, _ in model.named_modules()}
@@ -104,50 +105,51 @@ def _present(build: Callable, config: PeftConfig, device: torch.device) -> tuple
 
 
 def whole_steps(device: torch.device) -> list[dict]:
-    """Milliseconds of a training step by method, in turn, and how much longer than LoRA's; the peak of its tensors."""
+    """Measure a training step with each method, in turn: milliseconds, percent over LoRA, and peak bytes of tensors."""
     rows = []
     models = CUDA_MODELS if device.type == "cuda" else CPU_MODELS
     for name, (build, configs, rounds) in tqdm(models.items(), desc="whole steps"):
-        steps = {method: _stepper(*_present(build, config, device)) for method, config in configs.items()}
+        steps = {method: _stepper(*_adapted(build, config, device)) for method, config in configs.items()}
         times = turns(steps, rounds, device)
         lora = next(iter(times))
-        over = {
-            m: quartiles([100 * (a / b - 1) for a, b in zip(of, times[lora], strict=True)]) for m, of in times.items()
+        over_lora = {
+            method: quartiles([100 * (a / b - 1) for a, b in zip(milliseconds, times[lora], strict=True)])
+            for method, milliseconds in times.items()
         }
         rows.append({
-            "model": name, "rounds": rounds, "step_ms": {m: quartiles(of) for m, of in times.items()},
-            "percent_over_lora": over, "peak_bytes": {m: peak_bytes(step, device) for m, step in steps.items()},
+            "model": name, "rounds": rounds, "step_ms": {m: quartiles(ms) for m, ms in times.items()},
+            "percent_over_lora": over_lora, "peak_bytes": {m: peak_bytes(step, device) for m, step in steps.items()},
         })  # fmt: skip
-        told = ", ".join(f"{m} {statistics.median(of):.0f} ms ({over[m][1]:+.1f} %)" for m, of in times.items())
-        tqdm.write(f"{name}: {told}")
+        medians = [f"{m} {statistics.median(ms):.0f} ms ({over_lora[m][1]:+.1f} %)" for m, ms in times.items()]
+        tqdm.write(f"{name}: {', '.join(medians)}")
         del steps
     return rows
 
 
 def merging(device: torch.device) -> list[dict]:
-    """Milliseconds of building ΔW, ours by indexing and PEFT's by transforms, and of merging a layer."""
+    """Measure the milliseconds of building ΔW, by our indexing and by PEFT's transforms, and of merging a layer."""
     rows = []
     for d_in, d_out, b, rounds in tqdm(
         [(768, 768, 768, 9), (2048, 2048, 2048, 5), (4096, 4096, 4096, 5), (4096, 4096, 128, 5), (4096, 11008, 256, 3)],
-        desc="building the change, and merging",
+        desc="building ΔW, and merging",
     ):
         frozen = nn.Sequential(nn.Linear(d_in, d_out, device=device)).requires_grad_(False)
         layer = circpeft.inject(frozen, circpeft.C3AConfig(target_modules=["0"], block_size=b, init_weights=False))[0]
         kernel = next(iter(layer.adapters.values())).scaled_kernel.detach()
 
-        def merged(layer: nn.Module = layer) -> None:
+        def merge_and_unmerge(layer: nn.Module = layer) -> None:
             layer.merge()
             layer.unmerge()
 
         calls = {
             "ours": lambda w=kernel: circpeft.block_circulant(w, "row"),
             "peft's": lambda w=kernel: get_circulant_fast(w),
-            "our layer merged and unmerged": merged,
+            "our layer merged and unmerged": merge_and_unmerge,
         }
         with torch.no_grad():
-            times = {name: quartiles(of) for name, of in turns(calls, rounds, device).items()}
+            times = {name: quartiles(ms) for name, ms in turns(calls, rounds, device).items()}
             error = (calls["ours"]() - calls["peft's"]()).abs().max() / kernel.abs().max()
         rows.append({"d_in": d_in, "d_out": d_out, "block_size": b, "ms": times, "difference": float(error)})
-        told = ", ".join(f"{name} {of[1]:.1f} ms" for name, of in times.items())
-        tqdm.write(f"{d_in} x {d_out}, b={b}: {told}")
+        medians = ", ".join(f"{name} {ms[1]:.1f} ms" for name, ms in times.items())
+        tqdm.write(f"{d_in} x {d_out}, b={b}: {medians}")
     return rows

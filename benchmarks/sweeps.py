@@ -1,10 +1,11 @@
-r"""A hundred tiny runs through each runner: none lost, none twice, and the parent's memory flat.
+r"""Run a hundred tiny runs with each runner: check for lost and repeated runs, and watch the parent's memory.
 
     .venv/bin/python benchmarks/sweeps.py
 
-The runs are MiniLM on 16 pairs of the embedded task, head and C3A with 50 seeds. First they run on this machine, its
-worker killed once in the middle; then on a Ray cluster of two nodes, made here, one of which is killed. Writes
-benchmarks/results/sweeps.json: what ended, the memory of the parent, and whether both gave the same scores.
+The runs are MiniLM on 16 pairs of the embedded task, with the methods head and C3A and 50 seeds. First they run on this
+machine, where the worker is killed once halfway. Then they run on a local Ray cluster of two nodes, one of which is
+killed. Writes benchmarks/results/sweeps.json: the numbers of runs by outcome, the memory of the parent process, and
+whether both runners gave the same scores.
 """
 
 import argparse
@@ -29,37 +30,37 @@ methods = ["head", "c3a:block_size=64"]
 max_train = 16
 max_eval = 16
 """
-POINTS = (10, 25, 50, 75, 100)
+MEMORY_AFTER = (10, 25, 50, 75, 100)  # numbers of ended runs after which the memory is recorded
 
 
 def resident_mib() -> float:
-    """Resident memory of this process, now."""
+    """Return the resident memory of this process in MiB."""
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
     return round(int(line.split()[1]) / 1024, 1)
 
 
-def swept(folder: Path, seeds: int, kill, **options) -> tuple[dict, dict]:
-    """Run the sweep; what happened, and the scores."""
+def run_and_count(folder: Path, seeds: int, kill, **options) -> tuple[dict, dict]:
+    """Run the sweep, call ``kill`` once halfway, and return the counts and the scores."""
     file = folder.with_suffix(".toml")
     file.write_text(FILE)
     plan, ends, memory = recipes.plan_file(file, seeds=seeds, output_dir=folder), Counter(), {}
     at_start, killed = resident_mib(), []
 
-    def told(done, recipe):
+    def on_end(done, recipe):
         ends[done.name] += 1
         if sum(ends.values()) == seeds // 2:
             killed.append(kill())
-        if sum(ends.values()) in POINTS:
+        if sum(ends.values()) in MEMORY_AFTER:
             memory[sum(ends.values())] = resident_mib()
 
-    outcome = sweeps.run_sweep(plan, told=told, **options)
-    found = results.read_all(folder)
-    scores = {f"{r.label} {r.seed}": (r.score, r.test_score) for r in found}
+    outcome = sweeps.run_sweep(plan, told=on_end, **options)
+    records = results.read_all(folder)
+    scores = {f"{r.label} {r.seed}": (r.score, r.test_score) for r in records}
     row = {
         "runs": len(plan.cells),
         "finished": len(outcome.finished),
         "failed": len(outcome.failed),
-        "records": len(found),
+        "records": len(records),
         "ended_twice": sum(count > 1 for count in ends.values()),
         "killed": killed,
         "seconds": round(outcome.seconds, 1),
@@ -71,22 +72,22 @@ def swept(folder: Path, seeds: int, kill, **options) -> tuple[dict, dict]:
 
 
 def kill_worker() -> str:
-    """Kill the worker of this machine."""
+    """Kill the worker process of the local runner."""
     for child in multiprocessing.active_children():
         child.kill()
     return "worker"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="A hundred tiny runs through the local runner and through Ray.")
-    parser.add_argument("--seeds", type=int, default=50)
+    parser = argparse.ArgumentParser(description="Run a hundred tiny runs with the local runner and with Ray.")
+    parser.add_argument("--seeds", type=int, default=50, help="seeds per method: half the number of runs")
     seeds = parser.parse_args().seeds
     quiet()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     from ray.cluster_utils import Cluster
 
     with tempfile.TemporaryDirectory() as folder:
-        local, here = swept(Path(folder) / "local", seeds, kill_worker)
+        local, local_scores = run_and_count(Path(folder) / "local", seeds, kill_worker)
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
         second = cluster.add_node(num_cpus=1)
 
@@ -94,11 +95,11 @@ def main() -> None:
             cluster.remove_node(second, allow_graceful=False)
             return "node"
 
-        far, there = swept(Path(folder) / "ray", seeds, kill_node, ray=cluster.address)
+        ray_row, ray_scores = run_and_count(Path(folder) / "ray", seeds, kill_node, ray=cluster.address)
         cluster.shutdown()
-    made = {"local": local, "ray": far, "same_scores": here == there, "finished": time.strftime("%Y-%m-%d")}
-    made |= results.environment(device_name())
-    files.write_atomically(RECORD, json.dumps(made, indent=1) + "\n")
+    record = {"local": local, "ray": ray_row, "same_scores": local_scores == ray_scores}
+    record |= {"finished": time.strftime("%Y-%m-%d"), **results.environment(device_name())}
+    files.write_atomically(RECORD, json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":

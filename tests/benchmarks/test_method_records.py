@@ -1,4 +1,4 @@
-"""Records of sweeps over all methods: what of them is kept, in whose place, and the table of them."""
+"""Records of sweeps over all methods: which fields are kept, which record is replaced, and their table."""
 
 import json
 from dataclasses import replace
@@ -16,7 +16,7 @@ def benchmark(load_benchmark):
 
 @pytest.fixture
 def run(benchmark):
-    """A run of LoRA's as a sweep leaves it, with the place of its data and its long parts."""
+    """Return a run of LoRA as a sweep writes it, with its data folder and its long parts."""
     kept = json.loads((benchmark.RECORDS / "rte-lora-s0.json").read_text(encoding="utf-8"))
     kept = {name: value for name, value in kept.items() if name != "data_name"}
     settings = {**kept.pop("settings"), "data_dir": "/home/somebody/held_out"}
@@ -25,12 +25,12 @@ def run(benchmark):
 
 
 def sweep(folder: Path, *runs: results.Result) -> str:
-    for made in runs:
-        results.write(made, results.path_of(f"held_out-{made.label}-s{made.seed}", folder))
+    for run in runs:
+        results.write(run, results.path_of(f"held_out-{run.label}-s{run.seed}", folder))
     return str(folder)
 
 
-def test_a_record_is_kept_without_its_long_parts_and_the_place_of_its_data(benchmark, run, tmp_path):
+def test_a_record_is_kept_without_its_long_parts_and_its_data_folder(benchmark, run, tmp_path):
     benchmark.main([sweep(tmp_path / "sweep", run)], records=tmp_path / "methods")
     [path] = (tmp_path / "methods").glob("*")
     text = path.read_text(encoding="utf-8")
@@ -40,7 +40,7 @@ def test_a_record_is_kept_without_its_long_parts_and_the_place_of_its_data(bench
     assert not row.keys() & set(benchmark.LEFT_OUT)
 
 
-def test_a_run_takes_the_place_of_the_one_before_it(benchmark, run, tmp_path):
+def test_a_run_replaces_the_one_of_the_same_method_and_seed(benchmark, run, tmp_path):
     records = tmp_path / "methods"
     label = "c3a:block_size=64"
     other = replace(run, method="c3a", label=label, test_score=0.25)
@@ -53,18 +53,18 @@ def test_a_run_takes_the_place_of_the_one_before_it(benchmark, run, tmp_path):
     ]
     lines = table.read_text(encoding="utf-8").splitlines()
     assert any(line.startswith("| lora | 0.625 (0.500 to 0.750, 2 seeds) |") for line in lines)
-    assert any(line.startswith(f"| {label} | 0.250* |") for line in lines)  # at LoRA's rates, not at its own
+    assert any(line.startswith(f"| {label} | 0.250* |") for line in lines)  # run at LoRA's rates, not its default ones
 
 
-def test_data_that_another_device_ran_have_a_name_of_their_own(benchmark, run, tmp_path):
+def test_data_can_be_named_for_another_device(benchmark, run, tmp_path):
     records = tmp_path / "methods"
-    benchmark.main([sweep(tmp_path / "here", run)], records=records)
-    there = sweep(tmp_path / "there", replace(run, device="NVIDIA H100"))
-    table = benchmark.main([there, "--name", "held_out_gpu"], records=records).read_text(encoding="utf-8")
+    benchmark.main([sweep(tmp_path / "cpu", run)], records=records)
+    gpu_sweep = sweep(tmp_path / "gpu", replace(run, device="NVIDIA H100"))
+    table = benchmark.main([gpu_sweep, "--name", "held_out_gpu"], records=records).read_text(encoding="utf-8")
     assert "| method | held_out | held_out_gpu |" in table and len([*records.glob("*")]) == 2
 
 
-def test_a_folder_without_records_is_refused(benchmark, run, tmp_path, capsys):
+def test_a_folder_without_records_raises(benchmark, run, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     with pytest.raises(SystemExit):
         benchmark.main([str(tmp_path / "empty")], records=tmp_path / "methods")

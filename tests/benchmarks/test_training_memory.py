@@ -1,4 +1,4 @@
-"""The measurement of training memory, on one layer: every row is tried, told or refused, and none twice."""
+"""The measurement of training memory, on one layer: every row is measured once, or records its error."""
 
 import json
 
@@ -10,14 +10,14 @@ def benchmark(load_benchmark):
     return load_benchmark("training_memory")
 
 
-def test_the_rows_are_those_of_the_tables(benchmark):
+def test_the_rows_cover_the_tables(benchmark):
     labels = {model: [cell.label for cell in benchmark.rows_of(model)] for model in benchmark.MODELS}
-    assert all(len(made) >= 5 for made in labels.values())
+    assert all(len(names) >= 5 for names in labels.values())
     assert {"full", "bitfit", "ia3", "c3a:block_size=768", "c3a:block_size=128"} <= set(labels["roberta-base"])
     assert "lamda:r=32" in labels["llama2-7b"] and "cdvft:block_size=768" in labels["vit-base"]
 
 
-def test_measured_on_one_layer_and_not_again(benchmark, tmp_path, capsys):
+def test_a_row_is_measured_once(benchmark, tmp_path, capsys):
     small = ["--models", "vit-base", "--layers", "1", "--batch", "2", "--steps", "1", "--device", "cpu"]
     path = benchmark.main([*small, "--methods", "lora,c3a"], tmp_path)
     record = json.loads(path.read_text())
@@ -28,19 +28,19 @@ def test_measured_on_one_layer_and_not_again(benchmark, tmp_path, capsys):
     head = 2 * (768 + 1)
     assert counts["lora:r=16"] == 2 * 2 * 768 * 16 + head and counts["c3a:block_size=64"] == 2 * 768 * 12 + head
     assert all(row["peak_bytes"] > 0 and row["tokens_per_second"] > 0 for row in record["rows"])
-    assert all(row["printed_gb"] == "" for row in record["rows"])  # at other sizes there is nothing to compare
-    assert not path.with_suffix(".md").exists() and not any(map(benchmark.whole_size, record["rows"]))
-    before = path.stat().st_mtime_ns
+    assert all(row["printed_gb"] == "" for row in record["rows"])  # nothing is printed for other sizes
+    assert not path.with_suffix(".md").exists() and not any(map(benchmark.full_size, record["rows"]))
+    first_write = path.stat().st_mtime_ns
     benchmark.main([*small, "--methods", "lora,c3a"], tmp_path)
-    assert path.stat().st_mtime_ns == before
+    assert path.stat().st_mtime_ns == first_write
 
 
-def test_what_peft_cannot_make_here_is_told(benchmark, tmp_path):
+def test_the_error_of_a_method_that_peft_cannot_build_is_recorded(benchmark, tmp_path):
     small = ["--models", "roberta-base", "--layers", "1", "--batch", "1", "--tokens", "8", "--steps", "1"]
     path = benchmark.main([*small, "--device", "cpu", "--methods", "boft"], tmp_path)
     [row] = json.loads(path.read_text())["rows"]
     assert ("error" in row and "compiled CUDA extension" in row["error"]) or row["peak_bytes"] > 0
-    benchmark.main([*small, "--device", "cpu", "--methods", "boft"], tmp_path)  # tried again, and not kept twice
+    benchmark.main([*small, "--device", "cpu", "--methods", "boft"], tmp_path)  # measured again, but recorded once
     assert len(json.loads(path.read_text())["rows"]) == 1
 
 
@@ -49,10 +49,12 @@ def test_a_trial_stays_out_of_the_records(benchmark, tmp_path, monkeypatch):
     small = ["--models", "vit-base", "--layers", "1", "--batch", "1", "--steps", "1", "--device", "cpu"]
     path = benchmark.main([*small, "--methods", "head", "--backends", "auto,dft"])
     assert path == tmp_path / "training_memory" / "training_memory_cpu.json"
-    assert [row["backend"] for row in json.loads(path.read_text())["rows"]] == ["auto"]  # of ours there are others
+    assert [row["backend"] for row in json.loads(path.read_text())["rows"]] == [
+        "auto"
+    ]  # only our methods have other backends
 
 
-def test_a_cpu_is_not_measured_where_the_numbers_would_be_a_gpus(benchmark, tmp_path, monkeypatch, capsys):
+def test_the_cpu_of_a_machine_with_a_gpu_is_not_measured(benchmark, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(benchmark.torch.cuda, "is_available", lambda: True)
     with pytest.raises(SystemExit):
         benchmark.main(["--device", "cpu"], tmp_path)

@@ -27,8 +27,8 @@ def test_the_tables_of_a_gpu_are_those_of_the_records(load_benchmark, page_text)
     assert table.column_text(column) == table.COLUMN.read()
     tests = read("gpu_tests.json")
     assert f"after {tests['passed']} of them had passed" in page_text("docs/versions.md")
-    written = load_benchmark("training_memory").written(steps)
-    assert written == (RECORDS / "training_memory_cuda.md").read_text(encoding="utf-8")
+    markdown = load_benchmark("training_memory").markdown(steps)
+    assert markdown == (RECORDS / "training_memory_cuda.md").read_text(encoding="utf-8")
     rows = {(r["model"], r["label"], r["backend"]): r for r in steps if "error" not in r}
     for model, b in (("roberta-base", 768), ("roberta-base", 128), ("vit-base", 64)):
         ours, theirs = (model, f"c3a:block_size={b}", "fold"), (model, f"c3a-peft:block_size={b}", "auto")
@@ -68,7 +68,7 @@ def test_the_table_of_every_method_is_that_of_its_records(load_benchmark, page_t
     """
     benchmark, page = load_benchmark("methods"), page_text("docs/results.md")
     rows = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(benchmark.RECORDS.glob("*.json"))]
-    assert benchmark.written(rows) == benchmark.TABLE.read_text(encoding="utf-8")
+    assert benchmark.markdown(rows) == benchmark.TABLE.read_text(encoding="utf-8")
     assert not any(row["settings"]["data_dir"] for row in rows)
     mean = {}
     for data, label in {(row["data_name"], row["label"]) for row in rows}:
