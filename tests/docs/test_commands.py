@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+import circpeft
 from circpeft import methods, recipes, results, tasks
 from circpeft.cli import build_parser
 from circpeft.course import parameters
+from circpeft.method_specs import SPECS
+from circpeft.ops.backends import BACKENDS
 
 ROOT = results.ROOT
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -108,3 +111,22 @@ def test_every_method_and_every_task_has_its_place_in_the_tables():
     page = (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8")
     rows = "".join(re.findall(r"^\| \d\d \|.*$", page, re.MULTILINE))
     assert {*re.findall("`([^`]+)`", rows)} - {"data_dir"} == {*tasks.TASKS}
+
+
+def test_the_limits_of_methods_are_those_of_their_specs():
+    page = (ROOT / "docs" / "limits.md").read_text(encoding="utf-8")
+    never = [name for name, spec in SPECS.items() if not spec.quantization]
+    named = f"`{'`, `'.join(never[:-1])}` and `{never[-1]}`"
+    assert f"not with {named}; with `dora` only in 4 bits" in page
+    partly = {name for name, spec in SPECS.items() if 0 < len(spec.quantization) < 2}
+    assert partly == {"dora"} and SPECS["dora"].quantization == ("4bit",)
+    assert [name for name, spec in SPECS.items() if spec.no_fsdp] == ["lamda"] and "FSDP does not train `lamda`" in page
+
+
+def test_every_backend_is_in_the_table_of_backends():
+    page = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
+    names = re.findall(r"^\| `(\w+)` \|", page[page.index("## Backends") :], re.MULTILINE)
+    assert names == [*BACKENDS, "fold"]
+    for name in names:
+        with circpeft.use_backend(name):
+            pass

@@ -77,3 +77,27 @@ def test_the_reader_of_paths_reads():
 def test_every_path_in_a_page_exists(page):
     for path in paths(text_of(page)):
         assert any(ROOT.glob(path)), f"{page} names {path}"
+
+
+def bare_modules(text: str) -> list[tuple[str, str]]:
+    """Return the names of modules without a folder, each with the folder of the last path before it, or ""."""
+    folder, modules = "", []
+    for code in re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)):
+        if code.split("/")[0] in FOLDERS and "/" in code:
+            folder = code if code.endswith("/") else code.rpartition("/")[0]
+        elif re.fullmatch(r"\w+\.py", code):
+            modules.append((folder, code))
+    return modules
+
+
+def test_the_reader_of_bare_modules_reads():
+    assert bare_modules("`setup.py`, `docs/layers.py` and `draw_layers.py`") == [
+        ("", "setup.py"),
+        ("docs", "draw_layers.py"),
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_module_without_a_folder_is_beside_the_path_before_it(page):
+    for folder, name in bare_modules(text_of(page)):
+        assert (ROOT / folder / name).is_file(), f"{page} names {name} after {folder}"
