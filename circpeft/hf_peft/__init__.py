@@ -1,4 +1,4 @@
-"""C3A and CDVFT as Hugging Face PEFT methods, and two verbs for models outside of PEFT: inject and merge."""
+"""C3A and CDVFT as Hugging Face PEFT methods, with `inject` and `merge` for models that PEFT does not wrap."""
 
 import warnings
 from copy import copy
@@ -25,12 +25,14 @@ check_in_transformers()
 
 
 def inject(model: nn.Module, config: CirculantConfig, adapter_name: str = "default") -> nn.Module:
-    """Put adapters into any model, in place, and freeze the rest.
+    """Add adapters to any model in place, and freeze its other parameters.
 
-    Formula: every target layer becomes ``base(x) + x @ ΔW.T``. Returns the same model. For saving, loading and several
-    adapters with names use `peft.get_peft_model`; this is for a training loop of your own.
+    Formula: every target layer becomes ``base(x) + x @ ΔW.T``. This is for your own training loop. To save, load and
+    name several adapters, use `peft.get_peft_model`.
 
-    Raises: ValueError where a target name matches nothing, a block size does not divide, or the model has an adapter of
+    Returns: the same model.
+
+    Raises: ValueError if a target name matches no layer, a block size does not divide, or the model has an adapter with
     this name; TypeError for a layer that cannot be adapted. The model is unchanged then.
 
     >>> from torch import nn
@@ -39,28 +41,30 @@ def inject(model: nn.Module, config: CirculantConfig, adapter_name: str = "defau
     ['0.circonv_adapters.default.kernel']
     """
     if adapter_name in getattr(model, "peft_config", {}):
-        raise ValueError(f"the model has an adapter {adapter_name!r} already; choose another adapter_name")
+        raise ValueError(f"the model already has an adapter {adapter_name!r}; choose another adapter_name")
     config = copy(config)
-    config.__dict__.pop("_stored", None)  # the settings of a saved adapter, not its values: any model may take them
-    with warnings.catch_warnings():  # a second adapter is what the caller asks for
+    # Only the settings of a saved adapter are used here, not its values, so another model may have other shapes.
+    config.__dict__.pop("_saved_adapter", None)
+    with warnings.catch_warnings():  # the caller wants a second adapter
         warnings.filterwarnings("ignore", message="Already found a `peft_config`")
         return inject_adapter_in_model(config, model, adapter_name)
 
 
 def merge(model: nn.Module, safe_merge: bool = False, dtype: torch.dtype | None = None) -> nn.Module:
-    """Add every active adapter's ``ΔW`` to its base weight and take the adapters away; returns the base model.
+    """Add every active adapter's ``ΔW`` to its base weight, remove the adapters, and return the base model.
 
-    Takes a model from `inject` or a `PeftModel`. The result has the modules and parameter names of the model that was
-    adapted, so it saves and loads without circpeft. Adapters of PEFT's other methods are merged with it.
+    The result has the modules and parameter names of the model that was adapted, so it saves and loads without
+    circpeft. Adapters of PEFT's other methods are merged, too.
 
     Args:
-        safe_merge: raise where a merged weight is not finite.
-        dtype: first bring the base model to this floating-point type, quantised layers to plain ones: with
-            torch.float32 nothing of ΔW is rounded away. By default weights stay as they are, and a warning tells the
-            share of ΔW that a rounded weight keeps.
+        model: a model from `inject`, or a `PeftModel`.
+        safe_merge: raise an error if a merged weight is not finite.
+        dtype: first convert the base model to this floating-point type, quantised layers to plain ones. With
+            torch.float32, no part of ``ΔW`` is lost. By default, weights keep their type, and a warning tells the share
+            of ``ΔW`` that a rounded weight keeps.
 
-    Raises: ValueError where the model has no adapter, or the dtype is not a floating-point one; with ``safe_merge``
-    where a merged weight is not finite; where a quantised weight cannot be stored again.
+    Raises: ValueError if the model has no adapter, the dtype is not a floating-point type, a quantised weight cannot be
+    stored again, or, with ``safe_merge``, a merged weight is not finite.
 
     >>> from torch import nn
     >>> merge(inject(nn.Sequential(nn.Linear(4, 4)), CDVFTConfig(target_modules=["0"])))
@@ -79,14 +83,14 @@ def merge(model: nn.Module, safe_merge: bool = False, dtype: torch.dtype | None 
     _merge_layers(model, safe_merge)
     if isinstance(model, PeftModel):
         model = model.merge_and_unload(safe_merge=safe_merge)
-    if hasattr(model, "peft_config"):  # not every version of PEFT removes it
+    if hasattr(model, "peft_config"):  # some versions of PEFT do not remove it
         del model.peft_config
     untie_config(model)
     return model
 
 
 def _to_float(model: nn.Module, dtype: torch.dtype, safe_merge: bool) -> None:
-    """`to_float`, with what is merged already taken out first and merged again: rounded before, it would stay so."""
+    """Call `to_float` while merged adapters are unmerged, so that no rounding of an earlier merge remains."""
     merged = [(m, list(m.merged_adapters)) for m in model.modules() if isinstance(m, CirculantLayer) and m.merged]
     for layer, _ in merged:
         layer.unmerge()
@@ -98,7 +102,7 @@ def _to_float(model: nn.Module, dtype: torch.dtype, safe_merge: bool) -> None:
 
 
 def _merge_layers(model: nn.Module, safe_merge: bool) -> None:
-    merged: dict[nn.Module, nn.Module] = {}  # a layer that is shared is merged once
+    merged: dict[nn.Module, nn.Module] = {}  # a shared layer is merged once
     if not any(isinstance(module, CirculantLayer) for module in model.modules()):
         return
     for parent in [module for module in model.modules() if not isinstance(module, BaseTunerLayer)]:
@@ -115,11 +119,11 @@ def _merge_layers(model: nn.Module, safe_merge: bool) -> None:
 
 
 def _merged_base(layer: BaseTunerLayer, safe_merge: bool) -> nn.Module:
-    stack = [layer]  # one method may lie on top of another
+    stack = [layer]  # the base layer of one method may be the layer of another
     while isinstance(stack[-1].base_layer, BaseTunerLayer):
         stack.append(stack[-1].base_layer)
-    for one in reversed(stack):  # from the inside: some methods multiply the weight that is there
-        one.merge(safe_merge=safe_merge)
+    for inner in reversed(stack):  # from the inside, because some methods multiply the weight
+        inner.merge(safe_merge=safe_merge)
     return stack[-1].base_layer
 
 

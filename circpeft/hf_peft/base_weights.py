@@ -1,6 +1,6 @@
-"""How a base linear layer stores its weight: to read it as floats, and to put another in its place.
+"""The weight of a base linear layer: read it as floats, and replace it.
 
-Plain layers, and those that bitsandbytes or torchao quantised; neither package is imported before such a layer is met.
+The layer is a plain one, or quantised by bitsandbytes or torchao. Neither package is imported without such a layer.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-# float8 and integer weights carry scales somewhere else: added to as they are, they would be silently wrong.
+# Other dtypes (float8, integers) have scales elsewhere. To add to them without the scales would silently be wrong.
 PLAIN_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-# What a torchao tensor keeps of its scheme, by tensor type; the other types keep too little of it to quantise again.
+# Tensor type of torchao -> the settings that the tensor keeps. Other types keep too few to quantise again.
 TORCHAO_SCHEMES = {
     "Int8Tensor": ("act_quant_kwargs", "act_quant_scale", "act_quant_zero_point", "reduce_range"),
     "Float8Tensor": ("mm_config", "kernel_preference", "act_quant_kwargs"),
@@ -23,7 +23,7 @@ TORCHAO_SCHEMES = {
 
 
 def _kind(layer: nn.Module) -> str:
-    """``"8bit"``, ``"4bit"`` (bitsandbytes), ``"torchao"``, ``"plain"``, or ``""`` for an unsupported layer."""
+    """Return "8bit" or "4bit" (bitsandbytes), "torchao", "plain", or "" for an unsupported layer."""
     for cls in type(layer).__mro__:
         if cls.__module__.split(".")[0] == "bitsandbytes" and cls.__name__ in ("Linear8bitLt", "Linear4bit"):
             return "8bit" if cls.__name__ == "Linear8bitLt" else "4bit"
@@ -33,68 +33,68 @@ def _kind(layer: nn.Module) -> str:
     package = type(weight).__module__.split(".")[0]
     if package == "torchao":
         return "torchao" if isinstance(layer, nn.Linear) else ""
-    # Other packages' tensor types also call themselves float32, whatever they hold.
-    own = package == "torch" or nn.Parameter in type(weight).__mro__
-    return "plain" if own and weight.dtype in PLAIN_DTYPES else ""
+    # Tensor types of other packages also report float32, whatever they hold.
+    is_torch_tensor = package == "torch" or nn.Parameter in type(weight).__mro__
+    return "plain" if is_torch_tensor and weight.dtype in PLAIN_DTYPES else ""
 
 
 def linear_shape(layer: nn.Module, name: str) -> tuple[int, int]:
-    """``(d_in, d_out)`` of a supported base layer: nn.Linear, also a quantised one, or transformers' Conv1D.
+    """Return ``(d_in, d_out)`` of a supported base layer: nn.Linear (also quantised) or transformers' Conv1D.
 
-    Raises: TypeError that names the layer, its type and its weight's, for any other.
+    Raises: TypeError for any other layer, with the layer's name, its type and the type of its weight.
     """
     if _kind(layer):
         return tuple(layer.weight.shape) if isinstance(layer, Conv1D) else (layer.in_features, layer.out_features)
     weights = [getattr(layer, key, None) for key in ("weight", "qweight")]
     weight = next((weight for weight in weights if isinstance(weight, Tensor)), None)
-    of = "" if weight is None else f" with {weight.dtype} weights"
+    details = "" if weight is None else f" with {weight.dtype} weights"
     if weight is not None and not type(weight).__module__.startswith("torch."):
-        of += f" ({type(weight).__name__})"
+        details += f" ({type(weight).__name__})"
     raise TypeError(
-        f"layer {name!r} is a {type(layer).__name__}{of}; circpeft adapts nn.Linear and transformers' Conv1D with "
+        f"layer {name!r} is a {type(layer).__name__}{details}; circpeft adapts nn.Linear and transformers' Conv1D with "
         f"floating-point weights, and nn.Linear quantised by bitsandbytes or torchao: name such layers in "
         f"target_modules, or leave this one out with exclude_modules"
     )
 
 
 def is_quantized(layer: nn.Module) -> bool:
-    """Whether a layer is a linear one of bitsandbytes or torchao, which `float_layer` makes a plain one."""
+    """Tell whether a layer is a linear layer of bitsandbytes or torchao. `float_layer` makes it a plain one."""
     return _kind(layer) in ("8bit", "4bit", "torchao")
 
 
 def _four_bit_state(layer: nn.Module) -> Any:
-    # Sharded training loses the weight's own; the layer keeps a second reference for that.
+    # Sharded training loses the state of the weight. The layer keeps a second reference.
     return getattr(layer.weight, "quant_state", None) or layer.quant_state
 
 
 def _four_bit(layer: nn.Module) -> tuple[Tensor, Any]:
-    """Codes and quantisation state of a quantised 4-bit layer, in bitsandbytes' common order."""
+    """Return the codes and the quantisation state of a 4-bit layer, in the usual order of bitsandbytes."""
     codes, state = layer.weight.detach(), _four_bit_state(layer)
     if getattr(state, "packing_format_for_cpu", False):
-        # An evaluation on a CPU with AVX512-BF16 reorders the codes in place; dequantised so they give noise, without
-        # an error. The way back changes the state, hence the copy.
+        # An evaluation on a CPU with AVX512-BF16 reorders the codes in place. Dequantised in that order they are
+        # noise, without an error. The inverse changes the state, hence the copy.
         from bitsandbytes.functional import _convert_weight_packed_for_cpu_inverse
 
         codes, state = _convert_weight_packed_for_cpu_inverse(codes, copy.deepcopy(state))
-        if state.absmax.dim() == 2:  # without double quantisation its scales stay transposed (0.50.2)
+        if state.absmax.dim() == 2:  # without double quantisation the scales stay transposed (0.50.2)
             state.absmax = state.absmax.T.flatten().float()
     return codes, state
 
 
 @torch.no_grad()
 def float_weight(layer: nn.Module) -> Tensor:
-    """The weight as a plain floating-point tensor, as the layer lays it out; of a plain layer its data, not a copy.
+    """Return the weight as a plain floating-point tensor in the layer's own shape. A plain layer's data is not copied.
 
-    Raises: TypeError for an unsupported layer, ValueError for a quantised weight that cannot be dequantised.
+    Raises: TypeError for an unsupported layer; ValueError for a quantised weight that cannot be dequantised.
     """
     kind = _kind(layer)
     if not kind:
-        raise TypeError(f"a {type(layer).__name__} does not hold a weight that can be read as floating-point numbers")
+        raise TypeError(f"a {type(layer).__name__} has no weight that can be read as floating-point numbers")
     weight = layer.weight
     if kind == "8bit" and weight.dtype == torch.int8:
         from bitsandbytes.functional import int8_vectorwise_dequant
 
-        # The first forward moves the scales from the weight to the layer's state.
+        # The first forward pass moves the scales from the weight to the layer's state.
         scales = weight.SCB if weight.SCB is not None else layer.state.SCB
         if scales is None:
             raise ValueError("an 8-bit layer of bitsandbytes has lost the scales of its weight; load the model again")
@@ -109,7 +109,7 @@ def float_weight(layer: nn.Module) -> Tensor:
         if getattr(weight, "act_pre_scale", None) is not None:
             raise ValueError(
                 f"a layer quantised by torchao to {type(weight).__name__} scales its input before its weight, "
-                f"so that weight alone is not the layer's"
+                f"so the weight without that scale is not the layer's"
             )
         return weight.dequantize().detach()
     return weight.detach()
@@ -117,11 +117,11 @@ def float_weight(layer: nn.Module) -> Tensor:
 
 @torch.no_grad()
 def stored_weight(layer: nn.Module, weight: Tensor, name: str) -> nn.Parameter:
-    """A new parameter that holds ``weight`` as the layer stores its own, on the same device; the layer is unchanged.
+    """Return a new parameter with ``weight`` in the layer's storage format and on its device. The layer is unchanged.
 
-    Quantised layers: quantised anew with the same settings, which rounds.
+    For a quantised layer, the weight is quantised with the same settings, which rounds it.
 
-    Raises: TypeError for an unsupported layer, ValueError that names a layer whose scheme cannot be repeated.
+    Raises: TypeError for an unsupported layer; ValueError, with the layer's name, if its scheme cannot be repeated.
     """
     kind, old = _kind(layer), layer.weight
     if not kind:
@@ -132,14 +132,14 @@ def stored_weight(layer: nn.Module, weight: Tensor, name: str) -> nn.Parameter:
         from bitsandbytes.nn import Int8Params
 
         options = {"requires_grad": old.requires_grad, "has_fp16_weights": old.has_fp16_weights}
-        if old.dtype != torch.int8:  # not quantised yet, or only ever in the forward
+        if old.dtype != torch.int8:  # not quantised yet, or only in the forward pass
             return Int8Params(weight.to(old.dtype), **options)
         codes, scales, _ = int8_vectorwise_quant(weight.to(torch.float16))
         return Int8Params(codes, CB=codes, SCB=scales, **options)
     if kind == "4bit":
-        return _stored_in_4_bits(layer, weight)
+        return _in_4_bit_format(layer, weight)
     if kind == "torchao":
-        quantised = _stored_by_torchao(old, weight.to(old.dtype))
+        quantised = _in_torchao_format(old, weight.to(old.dtype))
         if quantised is None:
             raise ValueError(
                 f"layer {name!r} is quantised by torchao ({type(old).__name__}), which cannot take a merged weight; "
@@ -149,7 +149,7 @@ def stored_weight(layer: nn.Module, weight: Tensor, name: str) -> nn.Parameter:
     return nn.Parameter(weight.to(old.dtype), requires_grad=old.requires_grad)
 
 
-def _stored_in_4_bits(layer: nn.Module, weight: Tensor) -> nn.Parameter:
+def _in_4_bit_format(layer: nn.Module, weight: Tensor) -> nn.Parameter:
     from bitsandbytes.functional import quantize_4bit
     from bitsandbytes.nn import Params4bit
 
@@ -158,11 +158,11 @@ def _stored_in_4_bits(layer: nn.Module, weight: Tensor) -> nn.Parameter:
         kept = ("blocksize", "compress_statistics", "quant_type", "quant_storage", "module")
         options = {key: getattr(old, key) for key in kept}
         return Params4bit(weight.to(old.dtype), requires_grad=old.requires_grad, **options)
-    # The state says how the codes were made; what the parameter says is lost when a sharded one is put together.
+    # The state has the settings of the codes. The parameter loses its settings when a sharded one is gathered.
     codes, state = _four_bit(layer)
     settings = {"blocksize": state.blocksize, "quant_type": state.quant_type, "quant_storage": codes.dtype}
     new, new_state = quantize_4bit(weight, compress_statistics=state.nested, **settings)
-    new_state.dtype = state.dtype  # of what dequantising gives; the sum came at float32
+    new_state.dtype = state.dtype  # the dtype of the dequantised weight; the sum is in float32
     return Params4bit(
         new,
         requires_grad=old.requires_grad,
@@ -173,8 +173,8 @@ def _stored_in_4_bits(layer: nn.Module, weight: Tensor) -> nn.Parameter:
     )
 
 
-def _stored_by_torchao(old: Tensor, weight: Tensor) -> Tensor | None:
-    """``weight`` with the scheme of ``old``, or None where the tensor does not tell its whole scheme."""
+def _in_torchao_format(old: Tensor, weight: Tensor) -> Tensor | None:
+    """Quantise ``weight`` by the scheme of ``old``. Return None if the tensor does not keep its whole scheme."""
     scheme, scale = TORCHAO_SCHEMES.get(type(old).__name__), getattr(old, "act_pre_scale", None)
     zero_point = getattr(old, "zero_point", None)
     if scheme is None or scale is not None or (zero_point is not None and zero_point.any()):
@@ -196,17 +196,18 @@ def _stored_by_torchao(old: Tensor, weight: Tensor) -> Tensor | None:
 
 @torch.no_grad()
 def set_weight(layer: nn.Module, parameter: nn.Parameter) -> None:
-    """Make a parameter from `stored_weight`, or the layer's own former one, its weight, on the device of the present.
+    """Replace the layer's weight by a parameter from `stored_weight`, or by an earlier weight of the layer.
 
-    The former one, kept and set again, gives the former outputs bit for bit.
+    The parameter is moved to the device of the present weight. An earlier weight restores the earlier outputs bit for
+    bit.
     """
     old, kind = layer.weight, _kind(layer)
     if parameter.device != old.device:
-        moved = parameter.to(old.device)  # the types of bitsandbytes take their scales along
+        moved = parameter.to(old.device)  # the types of bitsandbytes move their scales, too
         parameter = moved if isinstance(moved, nn.Parameter) else nn.Parameter(moved, parameter.requires_grad)
     if kind == "8bit" and parameter is not old:
-        # The layer's state has the scales since the first forward: back to the weight that they belong to, from where
-        # the next forward takes them again.
+        # Since the first forward pass the layer's state has the scales. They go back to their weight, from which the
+        # next forward pass takes them.
         if old.dtype == torch.int8 and old.CB is None:
             old.CB, old.SCB = layer.state.CB, layer.state.SCB
         layer.state.reset_grads()
@@ -218,12 +219,12 @@ def set_weight(layer: nn.Module, parameter: nn.Parameter) -> None:
 
 @torch.no_grad()
 def float_layer(layer: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """A new plain layer in ``dtype`` with the layer's weight and bias: Conv1D for a Conv1D, else nn.Linear.
+    """Return a new plain layer in ``dtype`` with the layer's weight and bias: Conv1D for a Conv1D, else nn.Linear.
 
     Raises: what `float_weight` raises.
     """
     weight = float_weight(layer)
-    with torch.device("meta"):  # costs nothing and draws no random numbers
+    with torch.device("meta"):  # takes no memory and draws no random numbers
         if isinstance(layer, Conv1D):
             plain = Conv1D(weight.shape[1], weight.shape[0])
         else:
@@ -235,14 +236,15 @@ def float_layer(layer: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 
 def keep_trainable(layer: nn.Module, name: str) -> None:
-    """Prepare a base layer for training through it; warns where its input gets no gradient."""
+    """Prepare a base layer for training through it. Warn if its input gets no gradient."""
     if _kind(layer) == "4bit":
-        # On a CPU with AVX512-BF16 an evaluation repacks the codes for inference, and training afterwards fails.
+        # On a CPU with AVX512-BF16, an evaluation repacks the codes for inference, and later training fails.
         layer.support_avx512bf16_for_cpu = False
     weight = layer.weight
     if getattr(weight, "act_quant_kwargs", None) is not None or getattr(weight, "activation_quantization", None):
         warnings.warn(
-            f"layer {name!r} is quantised with its input ({type(weight).__name__}): torchao passes no gradient through "
-            f"it, so layers below learn through the adapters alone; for training quantise the weights only",
+            f"layer {name!r} is quantised together with its input ({type(weight).__name__}): torchao passes no "
+            f"gradient through it, so earlier layers learn only through the adapters; for training, quantise only the "
+            f"weights",
             stacklevel=2,
         )

@@ -1,4 +1,4 @@
-"""The PEFT configs of C3A and CDVFT, and which adapter each one builds."""
+"""The PEFT configs of C3A and CDVFT. Each config builds the adapter of a layer."""
 
 from __future__ import annotations
 
@@ -17,28 +17,29 @@ from ..adapters import C3A, CDVFT
 from ..ops.checks import check_layout
 from . import model_card
 from .registration import peft_type
-from .stored import read_stored
+from .saved_adapter import read_saved_adapter
 
-# Up to 0.20 PEFT saves trained biases for a few methods of its own only.
+# PEFT up to 0.20 saves trained biases only for a few of its own methods.
 SAVES_BIASES = hasattr(BaseTuner, "_get_learnable_bias_state_dict")
 
 
 @dataclass
 class CirculantConfig(PeftConfig):
-    """Fields that both methods share; use `C3AConfig` or `CDVFTConfig`.
+    """The fields that both methods share. Use `C3AConfig` or `CDVFTConfig`.
 
     Args:
         block_size: ``b``, the size of a circulant block (C3A: b; CDVFT: p), or "auto".
-        block_size_pattern: block size for layers whose name matches a key (the end of the name, or a regex).
+        block_size_pattern: layer name (its end, or a regex) -> block size, for layers that need another one.
         alpha: scale of ``ΔW`` (CDVFT Eq. 4).
-        alpha_pattern: alpha for layers whose name matches a key.
-        dropout: probability for the adapter's input, in training.
-        init_weights: start values: True or "zero" is ``ΔW = 0``; False is the method's random start; or a name.
-        target_modules: names (ends of module names), one regex, or "all-linear"; by default the attention projections
-            that PEFT's LoRA adapts (query and value for most architectures), as in both papers.
+        alpha_pattern: layer name (its end, or a regex) -> alpha, for layers that need another one.
+        dropout: dropout probability of the adapter's input in training.
+        init_weights: True or "zero" starts at ``ΔW = 0``, False at the method's random values; other names are those of
+            the adapter.
+        target_modules: names (ends of module names), one regex, or "all-linear". The default is the attention
+            projections that PEFT's LoRA adapts (query and value for most architectures), as in both papers.
         exclude_modules: names or a regex to leave out.
         layers_to_transform: indices of the layers to adapt; all by default.
-        layers_pattern: name of the layer list, where it is not a common one.
+        layers_pattern: name of the list of layers, if it is not a common one.
         modules_to_save: further modules to train and save, such as a new classification head.
         bias: which biases train: "none", "all", or those of the adapted layers ("circonv_only", "cdvft_only").
     """
@@ -56,10 +57,10 @@ class CirculantConfig(PeftConfig):
     modules_to_save: list[str] | None = None
     bias: str = "none"
 
-    # The name under which PEFT knows the method; its lower case and "_" prefix the adapter's parameters.
+    # The name under which PEFT knows the method. In lower case, with "_", it is the prefix of the adapter's parameters.
     method = ""
-    # Of the adapter that this config was read with, if any: the tuner checks it before it changes a model.
-    _stored = None
+    # The adapter that was saved with this config, if there is one. The tuner checks it before it changes a model.
+    _saved_adapter = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -85,15 +86,15 @@ class CirculantConfig(PeftConfig):
                 f"bias={self.bias!r} needs a newer peft: {peft.__version__} does not save the biases that it trains; "
                 f'upgrade it, or use bias="none"'
             )
-        # Built once on a tiny layer, so that a wrong value is named here and not in the middle of an injection.
+        # An adapter for a tiny layer is built here, so that a wrong value raises before any model is changed.
         block_size = 1 if isinstance(self.block_size, int) and self.block_size > 0 else self.block_size
         with torch.device("meta"):  # draws no random numbers
             self._build(1, 1, block_size, self.alpha)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # get_peft_model names the new base here: from then on this describes an adapter of its own.
+        # get_peft_model sets the new base model here. From then on the config describes a new adapter.
         if name == "base_model_name_or_path":
-            self.__dict__.pop("_stored", None)
+            self.__dict__.pop("_saved_adapter", None)
         super().__setattr__(name, value)
 
     @classmethod
@@ -110,8 +111,8 @@ class CirculantConfig(PeftConfig):
         Whether the adapter fits a model is checked when it is loaded onto one. A folder without an adapter file is
         accepted. The arguments are those of `peft.PeftConfig.from_pretrained`.
 
-        Raises: what PEFT raises where there is no config; ValueError that names the file of an adapter that is
-        truncated, and the key of one that holds values that are not finite.
+        Raises: what PEFT raises for a folder without a config; ValueError that names the file of a truncated adapter,
+        and the key of values that are not finite.
         """
         config = super().from_pretrained(pretrained_model_name_or_path, subfolder=subfolder, **kwargs)
         if isinstance(config, CirculantConfig):  # the folder decides which method it is
@@ -129,15 +130,15 @@ class CirculantConfig(PeftConfig):
         """
         hub, _, _ = self._split_kwargs(kwargs)
         folder = str(pretrained_model_name_or_path)
-        self.__dict__["_stored"] = read_stored(folder, subfolder, self.known_fields(), **hub)
+        self.__dict__["_saved_adapter"] = read_saved_adapter(folder, subfolder, self.known_fields(), **hub)
 
     def save_pretrained(self, save_directory: str, **kwargs: Any) -> None:
-        """Write the config, and what a user of the adapter must know into the model card beside it, if there is one."""
+        """Write the config, and add what users of the adapter need to the model card beside it, if there is one."""
         super().save_pretrained(save_directory, **kwargs)
         model_card.complete(Path(save_directory), self)
 
     def for_layer(self, name: str) -> tuple[int | str, float]:
-        """Block size and alpha for the layer of this full name, patterns applied."""
+        """Return the block size and alpha of the layer with this full name, after the patterns."""
         sizes, alphas = self.block_size_pattern or {}, self.alpha_pattern or {}
         return (
             sizes.get(get_pattern_key(sizes.keys(), name), self.block_size),
@@ -145,7 +146,10 @@ class CirculantConfig(PeftConfig):
         )
 
     def build(self, name: str, d_in: int, d_out: int) -> nn.Module:
-        """The adapter for a layer of this full name and shape."""
+        """Build the adapter for a layer with this full name and shape.
+
+        Raises: ValueError that names the layer, if the block size does not suit it.
+        """
         block_size, alpha = self.for_layer(name)
         try:
             return self._build(d_in, d_out, block_size, alpha)
@@ -163,8 +167,8 @@ class CirculantConfig(PeftConfig):
 class C3AConfig(CirculantConfig):
     """PEFT config of C3A (arXiv 2407.19342): ``ΔW = (alpha / d_in) * C(w)``, see `circpeft.C3A`.
 
-    Fields: those of the shared config, and ``layout``: "row" (the paper's; that of PEFT's own C3A) or "column".
-    Block sizes must divide both dimensions of a layer; "auto" is their greatest common divisor.
+    Fields: those of `CirculantConfig`, and ``layout``: "row" (of the paper and of PEFT's own C3A) or "column". The
+    block size must divide both dimensions of a layer; "auto" is their greatest common divisor.
 
     >>> C3AConfig(block_size=96, target_modules=["query", "value"]).alpha
     1.0
@@ -186,8 +190,8 @@ class C3AConfig(CirculantConfig):
 class CDVFTConfig(CirculantConfig):
     """PEFT config of CDVFT (arXiv 2505.00580): ``ΔW = alpha * A3 C2 A1``, see `circpeft.CDVFT`.
 
-    Fields: those of the shared config, and ``num_factors``: the paper's 2m-1, odd. Blocks need not divide; "auto" is
-    ``min(d_in, d_out)``.
+    Fields: those of `CirculantConfig`, and ``num_factors``: the paper's 2m-1, odd. The block size need not divide the
+    dimensions; "auto" is ``min(d_in, d_out)``.
 
     >>> CDVFTConfig(num_factors=4)
     Traceback (most recent call last):

@@ -1,4 +1,4 @@
-"""The one adapted layer: a base linear layer plus the sum of its active adapters. THE merge is here."""
+"""The adapted layer: a base linear layer plus the sum of its active adapters, and the merge of both."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..ops import folds
 from .base_weights import float_weight, keep_trainable, linear_shape, set_weight, stored_weight
 from .configs import CirculantConfig
 
-# Share of ΔW that a merge into a rounded weight must keep for it to pass without a warning.
+# A merge into a rounded weight that keeps a smaller share of ΔW warns.
 KEPT_SHARE = 0.99
 # PEFT's name for "no adapter" in a batch that mixes adapters.
 BASE = "__base__"
@@ -28,7 +28,7 @@ def _is_watched(module: nn.Module) -> bool:
 
 
 class CirculantLayer(nn.Module, BaseTunerLayer):
-    """A base layer with adapters, one module each, kept under the method's parameter prefix.
+    """A base layer with adapters, one module each, under the method's parameter prefix.
 
     Formula: ``y = base(x) + sum over active adapters of x @ ΔW.T``.
     """
@@ -43,70 +43,73 @@ class CirculantLayer(nn.Module, BaseTunerLayer):
         setattr(self, self.adapter_layer_names[0], nn.ModuleDict())
         self._disable_adapters = False
         self.merged_adapters: list[str] = []
-        # A list, so that the parameter is none of this module's own.
+        # In a list, so that torch does not register the parameter with this module.
         self._weight_before_merge: list[nn.Parameter] = []
 
     @property
     def adapters(self) -> nn.ModuleDict:
-        """The adapters of this layer, by name."""
+        """The adapters of this layer by name."""
         return getattr(self, self.adapter_layer_names[0])
 
     def add_adapter(self, adapter_name: str, config: CirculantConfig) -> None:
-        """Build the adapter that the config describes for this layer, on the base weight's device."""
+        """Build this layer's adapter from a config, on the device of the base weight."""
         self.adapters[adapter_name] = config.build(self.name, self.d_in, self.d_out)
         self._move_adapter_to_device_of_base_layer(adapter_name)
         self.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
 
     def _move_adapter_to_device_of_base_layer(self, adapter_name: str, device: torch.device | None = None) -> None:
-        # PEFT's own moves to the base weight's dtype too, also after loading: kernels stay float32 whatever that is.
+        # PEFT's version also changes the dtype to that of the base weight. Kernels stay in float32.
         adapter = self.adapters[adapter_name] if adapter_name in self.adapters else None
         if adapter is not None and not any(p.is_meta for p in adapter.parameters()):
             adapter.to(self.get_base_layer().weight.device if device is None else device)
 
     def get_delta_weight(self, adapter: str) -> Tensor:
-        """``ΔW`` of one adapter, in the shape of the base weight (transposed for Conv1D), at the kernel's precision."""
+        """Return ``ΔW`` of one adapter in the shape of the base weight (transposed for Conv1D) and the kernel's dtype.
+
+        Raises: ValueError for a name that this layer does not have.
+        """
         if adapter not in self.adapters:
             raise ValueError(f"adapter {adapter!r} not found; this layer has: {', '.join(self.adapters) or 'none'}")
         delta = self.adapters[adapter].delta_weight()
         return delta.T if isinstance(self.get_base_layer(), Conv1D) else delta
 
     def supports_lora_conversion(self, adapter_name: str = "default") -> bool:
-        """ΔW is added to the weight, so PEFT can approximate it by a LoRA (`peft.convert_to_lora`)."""
+        """Return True: ``ΔW`` is added to the weight, so `peft.convert_to_lora` can approximate it by a LoRA."""
         return True
 
     @torch.no_grad()
     def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
-        """Add ``ΔW`` of the named (by default the active) adapters to the base weight, summed at float32 or better.
+        """Add ``ΔW`` of the named (by default the active) adapters to the base weight, in float32 or better.
 
-        A weight tied to another layer's is untied by it. Warns with the share of ΔW that is kept where the weight is
-        stored with fewer bits.
+        A weight that is tied to another layer is untied. If the weight is stored with fewer bits, a warning tells the
+        share of ``ΔW`` that is kept.
 
-        Raises: ValueError with ``safe_merge`` where the merged weight is not finite, or for a quantised weight that
-        cannot be stored again; the base weight is left as it was.
+        Raises: ValueError with ``safe_merge`` if the merged weight is not finite, and for a quantised weight that
+        cannot be stored again. The base weight is unchanged then.
         """
         names = [name for name in check_adapters_to_merge(self, adapter_names) if name in self.adapters]
         if not names:
             return
         base = self.get_base_layer()
-        before = base.weight
+        original = base.weight
         weight = float_weight(base)
-        compute = torch.promote_types(weight.dtype, torch.float32)
-        weight = weight.to(compute)
-        delta = reduce(torch.add, (self.get_delta_weight(name).to(compute) for name in names))
+        dtype = torch.promote_types(weight.dtype, torch.float32)
+        weight = weight.to(dtype)
+        delta = reduce(torch.add, (self.get_delta_weight(name).to(dtype) for name in names))
         merged = weight + delta
-        # A new parameter, because the old one may be tied to another layer; kept, so that unmerge restores every bit.
+        # A new parameter, because the old one may be tied to another layer. The old one is kept for unmerge.
         set_weight(base, stored_weight(base, merged, self.name))
-        stored = float_weight(base).to(compute)
+        stored = float_weight(base).to(dtype)
         if safe_merge and not (torch.isfinite(merged).all() and torch.isfinite(stored).all()):
-            set_weight(base, before)
+            set_weight(base, original)
             broken = next((name for name in names if not self.get_delta_weight(name).isfinite().all()), names[-1])
             raise ValueError(
                 f"NaNs detected in the merged weights. The adapter {broken} seems to be broken (layer {self.name!r})"
             )
         if not torch.equal(stored, merged):
-            self._warn_of_rounding(weight, stored, delta, before.dtype)
+            self._warn_of_rounding(weight, stored, delta, original.dtype)
         if not self._weight_before_merge:
-            self._weight_before_merge.append(before)
+            self._weight_before_merge.append(original)
         self.merged_adapters.extend(names)
 
     def _warn_of_rounding(self, weight: Tensor, stored: Tensor, delta: Tensor, dtype: torch.dtype) -> None:
@@ -115,23 +118,23 @@ class CirculantLayer(nn.Module, BaseTunerLayer):
         if abs(float(kept) - 1) > 1 - KEPT_SHARE:
             warnings.warn(
                 f"merging into {dtype} keeps {float(kept):.1%} of ΔW in layer {self.name!r}: the rest is below "
-                f"what the weight can hold; circpeft.merge(model, dtype=torch.float32) keeps all of it",
+                f"the precision of the weight; circpeft.merge(model, dtype=torch.float32) keeps all of it",
                 stacklevel=3,
             )
 
     def unmerge(self) -> None:
-        """Restore the base weight from before the merge, bit for bit."""
+        """Restore the base weight as it was before the merge, bit for bit."""
         if not self.merged:
             warnings.warn("Already unmerged. Nothing to do.", stacklevel=2)
             return
-        before, base = self._weight_before_merge.pop(), self.get_base_layer()
-        if before.is_floating_point() and before.dtype != base.weight.dtype:  # the model was converted since
-            before.data = before.data.to(base.weight.dtype)
-        set_weight(base, before)
+        original, base = self._weight_before_merge.pop(), self.get_base_layer()
+        if original.is_floating_point() and original.dtype != base.weight.dtype:  # the model was converted meanwhile
+            original.data = original.data.to(base.weight.dtype)
+        set_weight(base, original)
         self.merged_adapters.clear()
 
     def forward(self, x: Tensor, *args: Any, adapter_names: Sequence[str] | None = None, **kwargs: Any) -> Tensor:
-        """The base layer's output plus those of the active adapters, or of the named one for each sample."""
+        """Return the base layer's output plus the active adapters' outputs, or per sample that of the named adapter."""
         if self.disable_adapters and self.merged:
             self.unmerge()
         if adapter_names is None and not args and not kwargs and (adapter := self._foldable(x)) is not None:
@@ -145,7 +148,7 @@ class CirculantLayer(nn.Module, BaseTunerLayer):
             adapters = self.adapters
             for name in self.active_adapters:
                 if name in adapters:
-                    # Whoever watches an adapter is to see its own output.
+                    # A hook on an adapter must see the output of that adapter only.
                     if _is_watched(adapters[name]):
                         result = result + adapters[name](x).to(result.dtype)
                     else:
@@ -153,7 +156,7 @@ class CirculantLayer(nn.Module, BaseTunerLayer):
         return result
 
     def _foldable(self, x: Tensor) -> nn.Module | None:
-        """The one active adapter, where adding its ΔW to the weight for this call is exact and pays."""
+        """Return the one active adapter if adding its ``ΔW`` to the weight is exact and faster here, else None."""
         base = self.base_layer
         if type(base) is not nn.Linear or self.merged_adapters or self.disable_adapters:
             return None
@@ -163,7 +166,7 @@ class CirculantLayer(nn.Module, BaseTunerLayer):
             return None
         if not folds(x, base.weight, adapter.kernel.shape[0] * adapter.kernel.shape[1]):
             return None
-        # Someone who watches or replaces a forward wants it called.
+        # With a hook or a replaced forward, the forward has to be called.
         watched = _is_watched(base) or _is_watched(adapter)
         return None if watched or adapter.kernel.dtype != base.weight.dtype else adapter
 
@@ -187,9 +190,9 @@ class CirculantLayer(nn.Module, BaseTunerLayer):
 
 
 def check_finite(model: nn.Module, adapter_names: Sequence[str] | None = None) -> None:
-    """ValueError where an adapter that is to be merged (by default an active one) holds values that are not finite.
+    """Check the named (by default the active) adapters before the first layer is merged.
 
-    Found before the first layer is merged, so that the model is left as it was.
+    Raises: ValueError for an adapter with values that are not finite.
     """
     for layer in model.modules():
         if isinstance(layer, CirculantLayer):
@@ -199,7 +202,7 @@ def check_finite(model: nn.Module, adapter_names: Sequence[str] | None = None) -
                     raise ValueError(f"{broken} (layer {layer.name!r}); nothing is merged")
 
 
-# PEFT finds adapted layers for target_modules="all-linear" by "Linear" in the class name.
+# PEFT recognises adapted layers for target_modules="all-linear" by "Linear" in the class name.
 class C3ALinear(CirculantLayer):
     """A layer with C3A adapters."""
 

@@ -1,4 +1,4 @@
-"""Batches that mix adapters: `model(..., adapter_names=[...])`, one name a sample."""
+"""Batches that mix adapters: `model(..., adapter_names=[...])` with one name per sample."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .layer import BASE, CirculantLayer
 
 
 def check_adapter_names(model: nn.Module, adapter_names: Sequence[str]) -> None:
-    """Raise where a mixed batch cannot be computed.
+    """Check that a mixed batch can be computed.
 
-    Raises: TypeError for names that are no sequence of strings; ValueError in training mode, or for a name that no
+    Raises: TypeError for names that are not a sequence of strings; ValueError in training mode, and for a name that no
     layer has.
     """
     if isinstance(adapter_names, str) or not all(isinstance(name, str) for name in adapter_names):
-        raise TypeError(f"adapter_names must be a list with one adapter name a sample, got {adapter_names!r}")
+        raise TypeError(f"adapter_names must be a list with one adapter name per sample, got {adapter_names!r}")
     if model.training:
         raise ValueError("Cannot pass `adapter_names` when the model is in training mode. Call model.eval() first")
     known = {name for layer in model.modules() if isinstance(layer, CirculantLayer) for name in layer.adapters}
@@ -37,25 +37,25 @@ def _pass_on(module: nn.Module, args: tuple, kwargs: dict, adapter_names: list[s
 
 @contextmanager
 def mixed_batch(model: nn.Module, adapter_names: Sequence[str], copies: int = 1) -> Iterator[None]:
-    """Within it, every adapted layer of a model takes the adapter that is named for each sample.
+    """Make every adapted layer of a model use, for each sample, the adapter that is named for it.
 
-    ``copies``: rows that generation makes of every sample (beams, or returned sequences); an encoder sees the samples
-    before that.
+    Args: ``copies``: rows that generation makes of every sample (beams or returned sequences). An encoder sees each
+    sample once.
     """
     check_adapter_names(model, adapter_names)
     encoder = model.get_encoder() if getattr(getattr(model, "config", None), "is_encoder_decoder", False) else None
-    inside = set(encoder.modules()) if encoder is not None else set()
+    encoder_modules = set(encoder.modules()) if encoder is not None else set()
     with ExitStack() as stack:
         for module in model.modules():
             if isinstance(module, (CirculantLayer, AuxiliaryTrainingWrapper)):
-                names = [name for name in adapter_names for _ in range(1 if module in inside else copies)]
+                names = [name for name in adapter_names for _ in range(1 if module in encoder_modules else copies)]
                 hook = partial(_pass_on, adapter_names=names)
                 stack.callback(module.register_forward_pre_hook(hook, with_kwargs=True).remove)
         yield
 
 
 def copies_of_a_sample(arguments: dict[str, Any]) -> int:
-    """Rows that `generate` makes of each sample, from its arguments."""
+    """Return the number of rows that `generate` makes of each sample, from its arguments."""
     config = arguments.get("generation_config")
     counts = [arguments.get(name) or getattr(config, name, None) or 1 for name in ("num_beams", "num_return_sequences")]
     return max(counts)

@@ -1,4 +1,4 @@
-"""The part of a model card that others need to use a saved adapter: what to import, what it is, what to cite."""
+"""The section of a model card that others need to use a saved adapter: what to import, what it is, what to cite."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ PAPERS = {
 
 
 def section(config: Any, adapter: str = "") -> str:
-    """The section on an adapter of this config, between its markers; ``adapter`` is its subfolder, if it has one."""
+    """Return the section on an adapter, between its markers. ``adapter`` is its subfolder, if it has one."""
     name, title, arxiv = PAPERS[config.method]
     targets = config.target_modules
     targets = ", ".join(sorted(targets)) if isinstance(targets, (set, list, tuple)) else targets
     auto = AUTO_CLASSES.get(config.task_type, "AutoModel")
-    # A classifier's size is the task's, not the base model's: who loads it has to give it.
+    # The number of labels belongs to the task, not to the base model, so it has to be given when the model is loaded.
     labels = ", num_labels=NUM_LABELS" if config.task_type in ("SEQ_CLS", "TOKEN_CLS") else ""
     where = f', subfolder="{adapter}"' if adapter else ""
     return "\n".join(
@@ -38,7 +38,8 @@ def section(config: Any, adapter: str = "") -> str:
             f"<!-- circpeft {adapter}-->",
             f"## {name} adapter{f' in {adapter}' if adapter else ''}",
             "",
-            "Made with circpeft, which adds the method to PEFT: without its import PEFT does not know the type.",
+            "Made with circpeft, which adds the method to PEFT. Import circpeft before you load the adapter: without "
+            "it, PEFT does not know the type.",
             "",
             f"- method: {name} ([{title}](https://arxiv.org/abs/{arxiv}))",
             f"- block size: {config.block_size}",
@@ -59,11 +60,13 @@ def section(config: Any, adapter: str = "") -> str:
 
 
 def complete(folder: Path, config: Any) -> None:
-    """Add the section and the tags to the model card that PEFT wrote in a folder, or in the one above for an adapter
-    with a name of its own. A section of an earlier save is replaced; any other README.md is left alone.
+    """Add the section and the tags to the model card that PEFT wrote.
+
+    The card is in the folder itself, or in the one above for an adapter with a name. A section of an earlier save is
+    replaced. Any other README.md is left unchanged.
     """
-    places = {"": folder / "README.md", folder.name: folder.parent / "README.md"}
-    cards = [(name, file) for name, file in places.items() if file.is_file()]
+    files = {"": folder / "README.md", folder.name: folder.parent / "README.md"}
+    cards = [(name, file) for name, file in files.items() if file.is_file()]
     cards = [(name, file) for name, file in cards if WRITTEN_BY_PEFT.search(file.read_text(encoding="utf-8"))]
     if not cards:
         return

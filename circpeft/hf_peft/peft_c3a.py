@@ -1,6 +1,6 @@
-"""Adapters of PEFT's own C3A: read onto a base model as ours, and ours written so that PEFT reads them.
+"""Adapters of PEFT's own C3A: load them as circpeft's C3A, and save circpeft's C3A for PEFT.
 
-Both ways keep ΔW: PEFT's kernel is ours in the row layout with ``alpha = 1``.
+Both directions keep ``ΔW``. PEFT's kernel equals circpeft's in the row layout with ``alpha = 1``.
 """
 
 from __future__ import annotations
@@ -25,38 +25,44 @@ from ..ops import other_layout
 from ..suggest import nearest
 from .configs import C3AConfig
 from .layer import C3ALinear
-from .stored import KEY_PREFIX, StoredAdapter, read_state, unknown_fields
+from .saved_adapter import KEY_PREFIX, SavedAdapter, read_state, unknown_fields
 from .targets import exact_targets
 
-THEIR_KERNEL, OUR_KERNEL = ".c3a_kernel", ".circonv_adapters.kernel"
-THEIR_BIAS = {"none": "none", "all": "all", "circonv_only": "c3a_only"}
-# Settings of the same name and meaning on both sides.
-COMMON = ("task_type", "base_model_name_or_path", "revision", "modules_to_save", "auto_mapping")
+PEFT_KERNEL, CIRCPEFT_KERNEL = ".c3a_kernel", ".circonv_adapters.kernel"
+PEFT_BIAS = {"none": "none", "all": "all", "circonv_only": "c3a_only"}
+# Fields with the same name and meaning in both configs.
+COMMON_FIELDS = ("task_type", "base_model_name_or_path", "revision", "modules_to_save", "auto_mapping")
 
 
 def _block_sizes(sizes: dict[str, int]) -> dict[str, Any]:
-    """The most frequent block size as the default; every layer by its full name where not all have it."""
+    """Return the most frequent block size as the default, and a pattern by full names if the layers differ."""
     if len(set(sizes.values())) < 2:
         return {"block_size": next(iter(sizes.values()), 1), "block_size_pattern": {}}
     common = Counter(sizes.values()).most_common(1)[0][0]
-    # The longest name first, because a key also matches the end of a longer name.
+    # The longest name comes first, because a key also matches the end of a longer name.
     return {"block_size": common, "block_size_pattern": {n: sizes[n] for n in sorted(sizes, key=len, reverse=True)}}
 
 
-def _as_peft_reads(pattern: dict[str, int], name: str) -> str:
-    """The key of PEFT's C3A for a layer: by the end of the name before the whole name."""
+def _key_in_peft(pattern: dict[str, int], name: str) -> str:
+    """Return the key that PEFT's C3A uses for a layer. It looks at the ends of the name before the whole name."""
     return next((key for key in pattern if re.match(rf".*\.{key}$", name)), name)
 
 
 def load_peft_c3a(model: nn.Module, path: str | Path, adapter_name: str = "default", **hub: Any) -> PeftModel:
-    """Put an adapter that PEFT's own C3A saved onto a base model, as our C3A: the same outputs, the right gradients.
+    """Load an adapter that PEFT's own C3A saved onto a base model, as circpeft's C3A.
 
-    Args: ``path``: folder or hub id of the adapter; ``hub``: subfolder, revision, token, ... for the hub.
+    The outputs are the same, and the gradients are right.
 
-    Returns: the adapted model; the adapter is active and trainable.
+    Args:
+        model: the base model.
+        path: folder or hub id of the adapter.
+        adapter_name: name of the adapter in the model.
+        hub: options of the hub: subfolder, revision, token, ...
 
-    Raises: ValueError that names the file (and key) where the adapter is of another method, unreadable, not finite or
-    does not fit the model, which is then left as it was.
+    Returns: the adapted model. The adapter is active and trainable.
+
+    Raises: ValueError that names the file (and key) of an adapter that is of another method, unreadable, not finite or
+    does not fit the model. The model is unchanged then.
 
     >>> import tempfile
     >>> from torch import nn
@@ -76,29 +82,29 @@ def load_peft_c3a(model: nn.Module, path: str | Path, adapter_name: str = "defau
     theirs = PeftConfig.from_pretrained(path, **hub)
     state, file = read_state(path, **hub)
     if theirs.peft_type != peft.PeftType.C3A:
-        raise ValueError(f"{file}: an adapter of {theirs.peft_type.value}, expected one of PEFT's C3A")
+        raise ValueError(f"{file} is an adapter of {theirs.peft_type.value}; expected one of PEFT's C3A")
     if state is None:
-        raise ValueError(f"{file} is missing: {path} holds a config without an adapter")
+        raise ValueError(f"{file} is missing: {path} has a config without an adapter")
     for key, kernel in state.items():
-        if key.endswith(THEIR_KERNEL) and kernel.dim() != 3:
+        if key.endswith(PEFT_KERNEL) and kernel.dim() != 3:
             raise ValueError(f"{file}: {key!r} has shape {tuple(kernel.shape)}; a kernel has three dimensions")
     unknown = unknown_fields(path, hub.get("subfolder"), [field.name for field in fields(peft.C3AConfig)])
     sizes = {
-        key.removeprefix(KEY_PREFIX).removesuffix(THEIR_KERNEL): kernel.shape[-1]
+        key.removeprefix(KEY_PREFIX).removesuffix(PEFT_KERNEL): kernel.shape[-1]
         for key, kernel in state.items()
-        if key.endswith(THEIR_KERNEL)
+        if key.endswith(PEFT_KERNEL)
     }
     config = C3AConfig(
         **_block_sizes(sizes),
         target_modules=theirs.target_modules,
         layers_to_transform=theirs.layers_to_transform,
         layers_pattern=theirs.layers_pattern,
-        bias={theirs: ours for ours, theirs in THEIR_BIAS.items()}[theirs.bias],
-        **{name: getattr(theirs, name) for name in COMMON},
+        bias={theirs: ours for ours, theirs in PEFT_BIAS.items()}[theirs.bias],
+        **{name: getattr(theirs, name) for name in COMMON_FIELDS},
     )
-    state = {key.replace(THEIR_KERNEL, OUR_KERNEL): tensor for key, tensor in state.items()}
+    state = {key.replace(PEFT_KERNEL, CIRCPEFT_KERNEL): tensor for key, tensor in state.items()}
     shapes = {key: tensor.shape for key, tensor in state.items()}
-    config.__dict__["_stored"] = StoredAdapter(file, os.path.join(path, CONFIG_NAME), shapes, unknown)
+    config.__dict__["_saved_adapter"] = SavedAdapter(file, os.path.join(path, CONFIG_NAME), shapes, unknown)
     try:
         adapted = MODEL_TYPE_TO_PEFT_MODEL_MAPPING.get(config.task_type, PeftModel)(model, config, adapter_name)
     except (ValueError, TypeError) as error:
@@ -110,13 +116,13 @@ def load_peft_c3a(model: nn.Module, path: str | Path, adapter_name: str = "defau
 
 
 def save_peft_c3a(model: nn.Module, path: str | Path, adapter_name: str = "default") -> None:
-    """Write a C3A adapter of ours so that PEFT loads it as its own C3A, without circpeft.
+    """Save a C3A adapter of circpeft so that PEFT loads it as its own C3A, without circpeft.
 
-    ``alpha`` and the column layout go into the kernel; dropout, which PEFT's C3A has not, is left out. A module or bias
-    that trains beside the adapter is written as it is. What `load_peft_c3a` reads back has the same ΔW.
+    ``alpha`` and the column layout are included in the kernel. Dropout is left out, because PEFT's C3A has none.
+    Modules and biases that train beside the adapter are written unchanged. `load_peft_c3a` reads the same ``ΔW`` back.
 
-    Raises: ValueError where the model has no C3A adapter of this name, or one on a layer that PEFT's C3A does not take
-    (any but nn.Linear); nothing is written then.
+    Raises: ValueError if the model has no C3A adapter with this name, or has it on a layer that is not an nn.Linear,
+    which PEFT's C3A does not support. Nothing is written then.
     """
     base = model.base_model.model if isinstance(model, PeftModel) else model
     layers = {
@@ -130,35 +136,37 @@ def save_peft_c3a(model: nn.Module, path: str | Path, adapter_name: str = "defau
     for name, layer in layers.items():
         if not isinstance(layer.get_base_layer(), nn.Linear):
             kind = type(layer.get_base_layer()).__name__
-            raise ValueError(f"layer {name!r} is a {kind}, and PEFT's C3A takes nn.Linear only")
+            raise ValueError(f"layer {name!r} is a {kind}, and PEFT's C3A supports only nn.Linear")
     ours = model.peft_config[adapter_name]
     state = {}
     for key, tensor in get_peft_model_state_dict(model, adapter_name=adapter_name).items():
         name = key.removeprefix(KEY_PREFIX)
-        if name.endswith(OUR_KERNEL):
-            name = name.removesuffix(OUR_KERNEL)
+        if name.endswith(CIRCPEFT_KERNEL):
+            name = name.removesuffix(CIRCPEFT_KERNEL)
             adapter = layers[name].adapters[adapter_name]
             kernel = adapter.alpha * adapter.kernel.detach()
-            name, tensor = name + THEIR_KERNEL, kernel if adapter.layout == "row" else other_layout(kernel)
+            name, tensor = name + PEFT_KERNEL, kernel if adapter.layout == "row" else other_layout(kernel)
         state[KEY_PREFIX + name] = tensor.detach().cpu().contiguous().clone()
     sizes = {name: layer.adapters[adapter_name].block_size for name, layer in layers.items()}
     blocks = _block_sizes(sizes)
     for name, b in sizes.items():
         pattern = blocks["block_size_pattern"]
-        if pattern.get(_as_peft_reads(pattern, name), blocks["block_size"]) != b:
-            other = _as_peft_reads(pattern, name)
-            raise ValueError(f"PEFT's C3A would give {name!r} the block size of {other!r}, with which its name ends")
+        if pattern.get(_key_in_peft(pattern, name), blocks["block_size"]) != b:
+            other = _key_in_peft(pattern, name)
+            raise ValueError(
+                f"PEFT's C3A would give {name!r} the block size of {other!r}, because its name ends with that"
+            )
     config = peft.C3AConfig(
         **blocks,
         target_modules=exact_targets(base, layers),
-        bias=THEIR_BIAS[ours.bias],
+        bias=PEFT_BIAS[ours.bias],
         inference_mode=True,
-        **{name: getattr(ours, name) for name in COMMON},
+        **{name: getattr(ours, name) for name in COMMON_FIELDS},
     )
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as temporary:
         save_file(state, os.path.join(temporary, SAFETENSORS_WEIGHTS_NAME), metadata={"format": "pt"})
         config.save_pretrained(temporary)
-        for name in (SAFETENSORS_WEIGHTS_NAME, CONFIG_NAME):  # the config last: with it the folder is an adapter
+        for name in (SAFETENSORS_WEIGHTS_NAME, CONFIG_NAME):  # the config comes last: it makes the folder an adapter
             os.replace(os.path.join(temporary, name), folder / name)

@@ -1,7 +1,7 @@
-"""Making PEFT know a method: a member of its enum, and its registries.
+"""Registration of a method with PEFT: a member of its enum, and an entry in its registries.
 
-`PeftType` is a closed enum and `register_peft_method` wants a member of it. Plain strings fail in transformers and at
-save, and taking the place of PEFT's own C3A would change other people's models. So a member is added, under a name that
+`register_peft_method` accepts only members of the enum `PeftType`. Plain strings fail in transformers and when an
+adapter is saved. To replace PEFT's own C3A would change other people's models. So a member is added, with a name that
 no other method's parameter prefix contains.
 """
 
@@ -18,7 +18,7 @@ if Version(peft.__version__) < Version(OLDEST_PEFT):
 
 
 def peft_type(name: str) -> PeftType:
-    """The member of PEFT's enum of this name, added if it is missing."""
+    """Return the member of PEFT's enum with this name, and add it if it is missing."""
     if name not in PeftType.__members__:
         member = str.__new__(PeftType, name)
         member._name_, member._value_ = name, name

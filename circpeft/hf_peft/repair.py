@@ -1,8 +1,8 @@
 """An opt-in repair of PEFT's own C3A in the running process: its input gradient, and the sum of active adapters.
 
-For a circular correlation ``z = C(w) x`` the input gradient is ``C(w)^T g``. The paper prints it without the transpose,
-and PEFT (0.18 to 0.21.2) computes ``C(g) w``: per block the index reversal of what is printed. It also feeds one active
-adapter's output to the next instead of adding them.
+For a circular correlation ``z = C(w) x`` the input gradient is ``C(w)^T g``. The paper prints it without the transpose.
+PEFT (0.18 to 0.21.2) computes ``C(g) w``, which per block is the index reversal of the printed formula. It also passes
+one active adapter's output to the next adapter instead of adding the outputs.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ logger = logging.getLogger("circpeft")
 
 
 def wrong_gradient() -> bool:
-    """Whether PEFT's C3A returns a wrong input gradient in this process: computed on one small product."""
+    """Test on one small product whether PEFT's C3A returns a wrong input gradient in this process."""
     x = torch.arange(1.0, 7.0, dtype=torch.float64).square().requires_grad_()
     w = torch.arange(1.0, 13.0, dtype=torch.float64).sqrt().view(2, 2, 3)
     g = torch.tensor([1.0, -2.0, 0.5, 3.0, 0.0, -1.0], dtype=torch.float64)
     with torch.enable_grad():
-        (found,) = torch.autograd.grad(BlockCircularConvolution.apply(x, w), x, g)
+        (gradient,) = torch.autograd.grad(BlockCircularConvolution.apply(x, w), x, g)
         (truth,) = torch.autograd.grad(block_circular_matmul(x, w, layout="row"), x, g)
-    return not torch.allclose(found, truth)
+    return not torch.allclose(gradient, truth)
 
 
 def chained_adapters() -> bool:
-    """Whether PEFT's C3A chains two active adapters instead of adding their outputs: computed on one small layer."""
+    """Test on one small layer whether PEFT's C3A chains two active adapters instead of adding their outputs."""
     with torch.random.fork_rng(devices=[]):
         layer = nn.Sequential(nn.Linear(3, 3, bias=False))
         config = {"target_modules": ["0"], "block_size": 3, "init_weights": "gaussian"}
@@ -48,13 +48,13 @@ def chained_adapters() -> bool:
 
 
 def _product(ctx: Any, x: Tensor, w: Tensor) -> Tensor:
-    # PEFT's own keeps a reshaped x, through which no second derivative flows.
+    # PEFT's version saves a reshaped x, through which no second derivative flows.
     ctx.save_for_backward(x, w)
     return block_circular_matmul(x, w, layout="row")
 
 
 def _product_backward(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor]:
-    # Made of differentiable operators, so that the second derivative is right too.
+    # These operators are differentiable, so the second derivative is right, too.
     x, w = ctx.saved_tensors
     dx = block_circular_matmul(g, w.transpose(0, 1), layout="column")
     dw = block_circular_kernel_grad(g, x, w.shape[-1], layout="row")
@@ -75,31 +75,31 @@ def _forward(self: PeftC3ALinear, x: Tensor, *args: Any, **kwargs: Any) -> Tenso
 
 
 class Repair:
-    """What `repair_peft_c3a` did, to be undone by `undo` or by leaving the ``with`` block."""
+    """The changes of `repair_peft_c3a`. `undo`, or the end of the ``with`` block, reverts them."""
 
     def __init__(self, changes: list[tuple[type, str, Any]]) -> None:
         self._changes = changes
         self._apply()
 
     def _apply(self) -> None:
-        # What stood there before, as it lay in the class: a staticmethod stays one.
-        self._before = [(cls, name, cls.__dict__[name]) for cls, name, _ in self._changes]
+        # Read from the class dictionary, so that a staticmethod stays one.
+        self._originals = [(cls, name, cls.__dict__[name]) for cls, name, _ in self._changes]
         for cls, name, value in self._changes:
             setattr(cls, name, value)
 
     @property
     def active(self) -> bool:
-        """Whether something is repaired and not yet undone."""
-        return bool(self._before)
+        """Whether a repair is in effect."""
+        return bool(self._originals)
 
     def undo(self) -> None:
-        """Put back what this repair replaced; a second call does nothing."""
-        while self._before:
-            cls, name, value = self._before.pop()
+        """Restore what this repair replaced. A second call does nothing."""
+        while self._originals:
+            cls, name, value = self._originals.pop()
             setattr(cls, name, value)
 
     def __enter__(self) -> Repair:
-        if not self._before:  # undone since
+        if not self._originals:  # undone meanwhile
             self._apply()
         return self
 
@@ -108,12 +108,11 @@ class Repair:
 
 
 def repair_peft_c3a() -> Repair:
-    """Mend PEFT's own C3A in this process: the right input gradient, and active adapters summed.
+    """Repair PEFT's own C3A in this process: the right input gradient, and the sum of active adapters.
 
-    For models that were made with `peft.C3AConfig` and go on training with it. Never called on import. Says what it
-    mended, through the logger "circpeft"; where PEFT computes rightly by itself (or is repaired already) it changes
-    nothing and says that. Call it, or use it as a context manager; `undo` puts PEFT's own code back. Not for use while
-    another thread trains.
+    For models that were made with `peft.C3AConfig` and continue to train with it. circpeft never calls it by itself.
+    Call it, or use it as a context manager; `undo` restores PEFT's code. The logger "circpeft" tells what was repaired,
+    or that PEFT's results are right already and nothing was changed. Do not use it while another thread trains.
 
     Source: C3A (arXiv 2407.19342) section 3.3, whose input gradient lacks a transpose.
 
@@ -131,6 +130,6 @@ def repair_peft_c3a() -> Repair:
     if chained:
         changes.append((PeftC3ALinear, "forward", _forward))
     done = ["the input gradient"] * gradient + ["the sum of active adapters"] * chained
-    said = f"repaired in this process: {' and '.join(done)}" if done else "nothing to repair, it computes rightly"
-    logger.warning("PEFT %s, its own C3A: %s", peft.__version__, said)
+    message = f"repaired in this process: {' and '.join(done)}" if done else "nothing to repair, its results are right"
+    logger.warning("PEFT %s, its own C3A: %s", peft.__version__, message)
     return Repair(changes)

@@ -1,4 +1,4 @@
-"""The PEFT tuners: which layers get an adapter, and the checks before any is made."""
+"""The PEFT tuners. They choose the layers, and check everything before the first layer is replaced."""
 
 from __future__ import annotations
 
@@ -21,40 +21,41 @@ from peft.utils.other import get_pattern_key
 from torch import nn
 
 from ..suggest import nearest
-from . import weighted
+from . import weighted_sum
 from .base_weights import linear_shape
 from .configs import CirculantConfig
 from .layer import C3ALinear, CDVFTLinear, check_finite
 from .mixed_batch import copies_of_a_sample, mixed_batch
-from .stored import KEY_PREFIX
-from .targets import ends, layers_of, unmatched_targets
+from .saved_adapter import KEY_PREFIX
+from .targets import last_parts, layers_of, unmatched_targets
 from .uncalled_layers import uncalled_layers
 
-# What PEFT puts into the names of a module that trains whole: the former one, and one for each adapter.
-WHOLE = re.compile(r"\.(original_module|modules_to_save\.[^.]+)(?=\.)")
+# PEFT keeps a module of modules_to_save under these names: the original, and one copy for each adapter.
+SAVED_MODULE_PART = re.compile(r"\.(original_module|modules_to_save\.[^.]+)(?=\.)")
 
 
 class CirculantModel(BaseTuner):
-    """What the two tuners share. Subclasses name their prefix and layer."""
+    """The common part of the two tuners. Subclasses set their prefix and layer class."""
 
     target_module_mapping = TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
 
     def inject_adapter(self, model: nn.Module, adapter_name: str, *args: Any, **kwargs: Any) -> None:
-        # Adapters lie in a ModuleDict, which refuses its own attributes' names, but only in the middle of the work.
+        # Adapters are in a ModuleDict. It rejects the names of its own attributes, but only after layers were replaced.
         if hasattr(nn.ModuleDict(), adapter_name) or "." in adapter_name or not adapter_name:
             self.peft_config.pop(adapter_name, None)
             raise ValueError(
-                f"adapter name {adapter_name!r} is empty, has a dot, or is a name of PyTorch's own modules"
+                f"adapter name {adapter_name!r} is empty, has a dot, or is an attribute of PyTorch's modules; "
+                f"choose another"
             )
         try:
             super().inject_adapter(model, adapter_name, *args, **kwargs)
         except Exception:
-            self.peft_config.pop(adapter_name, None)  # PEFT notes the config before it looks at it
+            self.peft_config.pop(adapter_name, None)  # PEFT stores the config before it checks it
             raise
 
     def _prepare_model(self, peft_config: CirculantConfig, model: nn.Module) -> None:
-        # Everything that can be wrong is found before the first layer is replaced. PEFT calls this for every adapter,
-        # once the default targets are filled in.
+        # PEFT calls this for every adapter, after it has filled in the default targets. All checks are here, so that an
+        # error leaves the model unchanged.
         targets = peft_config.target_modules
         if isinstance(targets, (set, list)) and targets:
             missing = unmatched_targets(model, targets)
@@ -63,32 +64,34 @@ class CirculantModel(BaseTuner):
                 raise ValueError(text)
             if missing:
                 warnings.warn(text, stacklevel=2)
-        config = self._all_named(peft_config, model)
+        config = self._with_layer_names(peft_config, model)
         adapted = self._check_layers(config, model)
         if not adapted and config.target_modules != targets:
             raise ValueError(
-                f"target_modules={targets!r}, and {type(model).__name__} has no linear layer to adapt beside its head"
+                f"target_modules={targets!r} finds no layer: {type(model).__name__} has no linear layer except its head"
             )
         if not adapted and isinstance(targets, str) and targets != DUMMY_TARGET_MODULES:
             hint = unmatched_targets(model, [targets]).get(targets, f"did you mean the list [{targets!r}]?")
-            raise ValueError(f"target_modules={targets!r} is a regex for full layer names and matches none; {hint}")
-        peft_config.target_modules = config.target_modules  # as PEFT itself would do next
-        # A layer that trains whole may have a key too: one pattern for configs with and without modules_to_save.
+            raise ValueError(f"target_modules={targets!r} is a regex for full layer names and matches no layer; {hint}")
+        peft_config.target_modules = config.target_modules  # PEFT does the same next
+        # Modules of modules_to_save may have a key: one pattern then serves configs with and without them.
         saved = tuple(f".{name}" for name in peft_config.modules_to_save or ())
-        whole = [name for name, _ in layers_of(model) if f".{name}".endswith(saved)]
+        saved_modules = [name for name, _ in layers_of(model) if f".{name}".endswith(saved)]
         for field in ("block_size_pattern", "alpha_pattern"):
             for key in getattr(peft_config, field) or {}:
-                if adapted and not any(get_pattern_key([key], name) == key for name in [*adapted, *whole]):
-                    raise ValueError(f"{field} key {key!r} matches no adapted layer; {nearest(key, ends(adapted))}")
-        if peft_config._stored is not None:
-            self._check_stored(peft_config, model, adapted)
+                if adapted and not any(get_pattern_key([key], name) == key for name in [*adapted, *saved_modules]):
+                    hint = nearest(key, last_parts(adapted))
+                    raise ValueError(f"{field} key {key!r} matches no adapted layer; {hint}")
+        if peft_config._saved_adapter is not None:
+            self._check_saved_adapter(peft_config, model, adapted)
 
-    def _all_named(self, config: CirculantConfig, model: nn.Module) -> CirculantConfig:
-        """A copy with names in the place of "all-linear", without layers that are not called; others as they are."""
-        named, unseen = _maybe_include_all_linear_layers(copy(config), model), uncalled_layers(model)
+    def _with_layer_names(self, config: CirculantConfig, model: nn.Module) -> CirculantConfig:
+        """Return a copy of the config with layer names instead of "all-linear", without layers that are not called."""
+        named, uncalled = _maybe_include_all_linear_layers(copy(config), model), uncalled_layers(model)
         if config.target_modules != named.target_modules:
-            left_out = [n for n in sorted(named.target_modules & unseen.keys()) if check_target_module_exists(named, n)]
-            named.target_modules -= unseen.keys()
+            candidates = sorted(named.target_modules & uncalled.keys())
+            left_out = [name for name in candidates if check_target_module_exists(named, name)]
+            named.target_modules -= uncalled.keys()
             if left_out:
                 warnings.warn(
                     f"all-linear leaves out {len(left_out)} layers, {', '.join(left_out[:4])}"
@@ -99,24 +102,24 @@ class CirculantModel(BaseTuner):
 
     def _cast_adapter_dtype(self, adapter_name: str, autocast_adapter_dtype: bool = True) -> None:
         super()._cast_adapter_dtype(adapter_name, autocast_adapter_dtype)
-        if not autocast_adapter_dtype:  # PEFT's word for adapters in the base model's precision
+        if not autocast_adapter_dtype:  # PEFT's setting for adapters in the base model's precision
             for layer in self.model.modules():
                 if isinstance(layer, self.tuner_layer_cls) and adapter_name in layer.adapters:
                     dtype = layer.get_base_layer().weight.dtype
-                    if dtype.is_floating_point:  # bitsandbytes' codes are integers
+                    if dtype.is_floating_point:  # the codes of bitsandbytes are integers
                         layer.adapters[adapter_name].to(dtype)
 
     def _check_layers(self, config: CirculantConfig, model: nn.Module) -> dict[str, nn.Module]:
-        """The layers that a config adapts, each with its adapter as it would be, without memory.
+        """Return the layers that a config adapts, each with its adapter built without memory.
 
-        Raises: what the layer or the adapter raises where one cannot be adapted.
+        Raises: what the layer or the adapter raises if a layer cannot be adapted.
         """
-        adapted, unseen = {}, uncalled_layers(model)
+        adapted, uncalled = {}, uncalled_layers(model)
         for name, layer in layers_of(model):
             if check_target_module_exists(config, name):
-                if name in unseen:
+                if name in uncalled:
                     raise TypeError(
-                        f"{unseen[name]} reads the weight of layer {name!r} without calling it, so an adapter there "
+                        f"{uncalled[name]} reads the weight of layer {name!r} without calling it, so an adapter there "
                         f"would do nothing; leave it out with exclude_modules"
                     )
                 base = layer.get_base_layer() if isinstance(layer, BaseTunerLayer) else layer
@@ -124,7 +127,7 @@ class CirculantModel(BaseTuner):
                     adapted[name] = config.build(name, *linear_shape(base, name))
         return adapted
 
-    def _check_stored(self, config: CirculantConfig, model: nn.Module, adapted: dict[str, nn.Module]) -> None:
+    def _check_saved_adapter(self, config: CirculantConfig, model: nn.Module, adapted: dict[str, nn.Module]) -> None:
         names: dict[nn.Module, list[str]] = {}
         for name, layer in model.named_modules(remove_duplicate=False):
             names.setdefault(layer, []).append(name)
@@ -134,11 +137,11 @@ class CirculantModel(BaseTuner):
             for p, value in adapter.named_parameters()
         ]
         shapes = {name: value.shape for name, value in model.state_dict().items()}
-        # A module that trains whole beside an earlier adapter lies below names of PEFT's own.
-        shapes |= {WHOLE.sub("", name): shape for name, shape in shapes.items()}
+        # PEFT keeps a module of modules_to_save under other names once an adapter has it.
+        shapes |= {SAVED_MODULE_PART.sub("", name): shape for name, shape in shapes.items()}
         others = {f"{KEY_PREFIX}{name}": shape for name, shape in shapes.items()}
         renamed = getattr(model, "_checkpoint_conversion_mapping", None)
-        config._stored.check_fits(expected, others, self.prefix, config.known_fields(), renamed=bool(renamed))
+        config._saved_adapter.check_fits(expected, others, self.prefix, config.known_fields(), renamed=bool(renamed))
 
     @contextmanager
     def _enable_peft_forward_hooks(self, *args: Any, adapter_names: list[str] | None = None, **kwargs: Any):
@@ -155,17 +158,18 @@ class CirculantModel(BaseTuner):
         adapter_name: str,
         combination_type: str = "linear",
     ) -> None:
-        """Add an adapter with ``ΔW = sum_i weights[i] ΔW_i`` on every layer, exactly; inactive until `set_adapter`.
+        """Add an adapter with exactly ``ΔW = sum_i weights[i] ΔW_i`` on every layer, inactive until `set_adapter`.
 
-        C3A is linear in its kernel, so any adapters of one block size a layer add up, whatever their alpha and layout.
-        CDVFT adds up where all factors of a layer but one are the same: one adapter scaled, or several that were
-        trained from one start with one factor free. A layer that only some of them adapt takes those.
+        C3A is linear in its kernel: adapters with the same block size per layer can be summed, with any alpha and
+        layout. CDVFT adapters can be summed if they differ in only one factor per layer: one adapter that is scaled, or
+        several that were trained from the same start with one factor free. On a layer that only some of the adapters
+        adapt, those are summed.
 
-        Raises: ValueError for unknown names, weights that are not finite or not one an adapter, a name that is taken,
-        several adapters that train whole modules, block sizes that differ, and CDVFT sums that no CDVFT adapter can
-        hold. The model is unchanged then.
+        Raises: ValueError for unknown names, weights that are not finite or not one per adapter, a name that is taken,
+        several adapters with modules_to_save, block sizes that differ, and CDVFT sums that no CDVFT adapter can hold.
+        The model is unchanged then.
         """
-        weighted.add_weighted_adapter(self, adapters, weights, adapter_name, combination_type)
+        weighted_sum.add_weighted_adapter(self, adapters, weights, adapter_name, combination_type)
 
     def _create_and_replace(
         self,
@@ -183,12 +187,12 @@ class CirculantModel(BaseTuner):
         layer = self.tuner_layer_cls(target, current_key)
         layer.add_adapter(adapter_name, peft_config)
         if adapter_name not in self.active_adapters:
-            layer.requires_grad_(False)  # a further adapter trains only once it is made active
+            layer.requires_grad_(False)  # a further adapter trains only after set_adapter
         self._replace_module(parent, target_name, layer, target)
 
     def _replace_module(self, parent: nn.Module, child_name: str, new_module: nn.Module, child: nn.Module) -> None:
-        # PEFT's own also copies child.weight onto what it unloads, which crashes on heads without a weight, and puts
-        # a layer that two parents share in one of its places only.
+        # PEFT's version also copies child.weight when it unloads, which fails for heads without a weight. It replaces
+        # a layer that two parents share only in one of them.
         setattr(parent, child_name, new_module)
         for module in self.model.modules():
             if module is not new_module:
@@ -212,28 +216,27 @@ class CirculantModel(BaseTuner):
 
 
 def untie_config(model: nn.Module) -> None:
-    """Take back a transformers config's word that output and input embeddings are one weight, where a merge parted
-    them.
+    """Set ``tie_word_embeddings`` to False if a merge has separated the output embeddings from the input embeddings.
 
-    Without this, loading the saved model would tie them again and lose the merged one.
+    Otherwise loading the saved model would tie them again and lose the merged weight.
     """
     config = getattr(model, "config", None)
     if not hasattr(model, "get_output_embeddings") or not getattr(config, "tie_word_embeddings", False):
         return
-    output, start = model.get_output_embeddings(), model.get_input_embeddings()
-    if output is not None and getattr(output, "weight", None) is not getattr(start, "weight", None):
+    output, inputs = model.get_output_embeddings(), model.get_input_embeddings()
+    if output is not None and getattr(output, "weight", None) is not getattr(inputs, "weight", None):
         config.tie_word_embeddings = False
 
 
 class C3AModel(CirculantModel):
-    """PEFT tuner of C3A."""
+    """The PEFT tuner of C3A."""
 
     prefix = "circonv_"
     tuner_layer_cls = C3ALinear
 
 
 class CDVFTModel(CirculantModel):
-    """PEFT tuner of CDVFT."""
+    """The PEFT tuner of CDVFT."""
 
     prefix = "cdvft_"
     tuner_layer_cls = CDVFTLinear

@@ -66,7 +66,7 @@ def test_two_adapters_by_inject_act_by_name(method, tiny):
     x = torch.randn(5, 8)
     model = inject(tiny.mlp(), method(target_modules=["0"]))
     one = model(x)
-    with pytest.raises(ValueError, match="adapter 'default' already"):
+    with pytest.raises(ValueError, match="already has an adapter 'default'; choose another adapter_name"):
         inject(model, method(target_modules=["0"]))
     with warnings.catch_warnings(action="error"):
         inject(model, method(target_modules=["0"]), "other")

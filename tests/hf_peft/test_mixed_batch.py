@@ -63,7 +63,7 @@ def test_bad_names_are_refused_before_anything_is_computed(tiny, method):
     model = model_with_two(tiny, method)
     with pytest.raises(ValueError, match=r"non-existing adapter\(s\): othr; did you mean 'other'"):
         model(tiny.ids, adapter_names=["default", "othr"])
-    with pytest.raises(TypeError, match="list with one adapter name a sample, got 'default'"):
+    with pytest.raises(TypeError, match="list with one adapter name per sample, got 'default'"):
         model(tiny.ids, adapter_names="default")
     with pytest.raises(ValueError, match="but got 3 and 2 respectively .*query"):
         model(tiny.ids, adapter_names=["default"] * 3)

@@ -103,7 +103,7 @@ def test_what_is_no_adapter_of_theirs_is_named(tiny, tmp_path):
     get_peft_model(tiny.bert(), peft.LoraConfig(target_modules=["value"])).save_pretrained(tmp_path / "lora")
     base = tiny.bert()
     modules = list(base.named_modules())
-    with pytest.raises(ValueError, match="lora.*adapter of LORA, expected one of PEFT's C3A"):
+    with pytest.raises(ValueError, match="lora.*is an adapter of LORA; expected one of PEFT's C3A"):
         load_peft_c3a(base, tmp_path / "lora")
     theirs(tiny, target_modules=["value"], block_size=8).save_pretrained(tmp_path / "c3a")
     file = tmp_path / "c3a" / "adapter_model.safetensors"
@@ -130,7 +130,9 @@ def test_what_peft_cannot_hold_is_refused_and_nothing_is_written(tiny, tmp_path)
     with pytest.raises(ValueError, match="no C3A adapter 'defualt'.*'default'"):
         save_peft_c3a(model, tmp_path / "a", adapter_name="defualt")
     conv = get_peft_model(tiny.gpt2(), C3AConfig(target_modules=["c_attn"]))
-    with pytest.raises(ValueError, match="'transformer.h.0.attn.c_attn' is a Conv1D, and PEFT's C3A takes nn.Linear"):
+    with pytest.raises(
+        ValueError, match="'transformer.h.0.attn.c_attn' is a Conv1D, and PEFT's C3A supports only nn.Linear"
+    ):
         save_peft_c3a(conv, tmp_path / "a")
     assert not (tmp_path / "a").exists()
 

@@ -64,7 +64,10 @@ def test_all_linear_of_a_model_without_linear_layers_says_so(method):
     sizes = {"embedding_size": 8, "hidden_sizes": [8], "depths": [1], "num_labels": 3}
     model = ResNetForImageClassification(ResNetConfig(**sizes))
     config = method(target_modules="all-linear", exclude_modules=["1"])
-    with pytest.raises(ValueError, match="'all-linear', and ResNetForImageClassification has no linear layer to adapt"):
+    with pytest.raises(
+        ValueError,
+        match="'all-linear' finds no layer: ResNetForImageClassification has no linear layer except its head",
+    ):
         inject(model, config)
     assert config.target_modules == "all-linear"
 

@@ -1,4 +1,4 @@
-"""What lies in a saved adapter's folder, read and checked before a model is touched."""
+"""Reading a saved adapter, and the checks before a model is changed."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from torch import Tensor
 
 from ..suggest import nearest
 
-# Fields that a newer PEFT writes for every method and that change nothing that ours compute.
+# A newer PEFT writes these fields for every method. They do not change what this package's methods compute.
 HARMLESS_FIELDS = {"peft_version"}
-# What reading a truncated or foreign file raises: safetensors, pickle, torch's zip reader.
+# Errors of safetensors, pickle and torch's zip reader for a truncated or foreign file.
 UNREADABLE = (SafetensorError, UnpicklingError, EOFError, RuntimeError)
-# PEFT writes the keys of an adapter below these two levels of its own.
+# PEFT puts this in front of every key of an adapter.
 KEY_PREFIX = "base_model.model."
 
 
 @dataclass(frozen=True)
-class StoredAdapter:
+class SavedAdapter:
     """The keys and shapes of a saved adapter, and the fields of its config that this version does not know."""
 
     file: str
@@ -42,20 +42,23 @@ class StoredAdapter:
         fields: Iterable[str],
         renamed: bool = False,
     ) -> None:
-        """Raise where this is no adapter for a model.
+        """Check that this adapter fits a model.
 
-        Args: ``expected``: the adapter's parameters on that model, each with its keys (several for a layer that has
-        several names, any of which is saved) and shape; ``others``: shapes of the model's own parameters;
-        ``prefix``: of the method's parameters; ``fields``: that this version knows; ``renamed``: whether the model maps
-        keys of older checkpoints to new names, so that keys may differ.
+        Args:
+            expected: the keys and the shape of each parameter that the adapter has on that model. A layer with several
+                names has several keys, of which one is saved.
+            others: shapes of the model's own parameters.
+            prefix: prefix of the method's parameters.
+            fields: the config's fields that this version knows.
+            renamed: whether the model maps keys of older checkpoints to new names. Then keys may differ.
 
         Raises: ValueError that names the file and the key.
         """
         if self.unknown_fields:
             name = self.unknown_fields[0]
             raise ValueError(
-                f"{self.config_file}: unknown field {name!r} ({nearest(name, fields)}); it changes what the adapter "
-                f"computes in a way that this version does not know: upgrade circpeft, or take the field out"
+                f"{self.config_file}: unknown field {name!r} ({nearest(name, fields)}); this version does not know "
+                f"how it changes what the adapter computes. Upgrade circpeft, or remove the field"
             )
         shapes = dict(others) | {key: shape for keys, shape in expected for key in keys}
         for key, shape in self.shapes.items():
@@ -67,12 +70,12 @@ class StoredAdapter:
                 )
         if renamed:
             return
-        # Those with a dot behind the prefix are left out: PEFT 0.18 also writes the model's other adapters, by name.
-        rest = {key: key.partition(f".{prefix}adapters.")[2] for key in self.shapes}
-        ours = {key for key, parameter in rest.items() if parameter and "." not in parameter}
-        foreign = ours - shapes.keys()
-        lacking = {keys[0] for keys, _ in expected if not ours.intersection(keys)}
-        for keys, what in ((foreign, "holds {} and this model has no such layer"), (lacking, "lacks {}")):
+        # PEFT 0.18 also writes the model's other adapters. Their keys have a name and a dot after the prefix.
+        parameters = {key: key.partition(f".{prefix}adapters.")[2] for key in self.shapes}
+        saved = {key for key, parameter in parameters.items() if parameter and "." not in parameter}
+        unexpected = saved - shapes.keys()
+        missing = {keys[0] for keys, _ in expected if not saved.intersection(keys)}
+        for keys, what in ((unexpected, "holds {} and this model has no such layer"), (missing, "lacks {}")):
             if keys:
                 raise ValueError(
                     f"{self.file} {what.format(repr(min(keys)))} ({len(keys)} such keys): "
@@ -80,10 +83,10 @@ class StoredAdapter:
                 )
 
 
-def read_stored(path: str, subfolder: str | None, fields: Iterable[str], **hub: Any) -> StoredAdapter | None:
-    """Read and check the adapter in a folder or on the hub; None for a folder that holds a config alone.
+def read_saved_adapter(path: str, subfolder: str | None, fields: Iterable[str], **hub: Any) -> SavedAdapter | None:
+    """Read and check the adapter in a folder or on the hub. Return None for a folder with only a config.
 
-    Raises: ValueError that names the file, and the key where one holds values that are not finite.
+    Raises: ValueError that names the file, and the key of values that are not finite.
     """
     folder = os.path.join(path, subfolder) if subfolder else path
     config_file = os.path.join(folder, CONFIG_NAME)
@@ -91,11 +94,11 @@ def read_stored(path: str, subfolder: str | None, fields: Iterable[str], **hub: 
     if state is None:
         return None
     shapes = {key: tensor.shape for key, tensor in state.items()}
-    return StoredAdapter(file, config_file, shapes, unknown_fields(path, subfolder, fields))
+    return SavedAdapter(file, config_file, shapes, unknown_fields(path, subfolder, fields))
 
 
 def unknown_fields(path: str, subfolder: str | None, fields: Iterable[str]) -> tuple[str, ...]:
-    """Fields of the config in a local folder that are none of ``fields``; the hub's copy is not looked into."""
+    """Return the fields of the config in a local folder that are not in ``fields``. A config on the hub is not read."""
     config_file = os.path.join(path, subfolder or "", CONFIG_NAME)
     if not os.path.isfile(config_file):
         return ()
@@ -104,9 +107,11 @@ def unknown_fields(path: str, subfolder: str | None, fields: Iterable[str]) -> t
 
 
 def read_state(path: str, subfolder: str | None = None, **hub: Any) -> tuple[dict[str, Tensor] | None, str]:
-    """The saved tensors of an adapter, and the name of their file; None where a local folder has none.
+    """Return the saved tensors of an adapter and the name of their file.
 
-    Raises: ValueError that names the file, and the key where one holds values that are not finite.
+    The tensors are None for a local folder without an adapter file.
+
+    Raises: ValueError that names the file, and the key of values that are not finite.
     """
     folder = os.path.join(path, subfolder) if subfolder else path
     names = [name for name in (SAFETENSORS_WEIGHTS_NAME, WEIGHTS_NAME) if os.path.exists(os.path.join(folder, name))]
@@ -116,7 +121,7 @@ def read_state(path: str, subfolder: str | None = None, **hub: Any) -> tuple[dic
     try:
         state = load_peft_weights(path, device="cpu", **({"subfolder": subfolder} if subfolder else {}), **hub)
     except UNREADABLE as error:
-        raise ValueError(f"{file} cannot be read, it is truncated or no adapter file: {error}") from error
+        raise ValueError(f"{file} cannot be read; it is truncated or not an adapter file: {error}") from error
     for key, tensor in state.items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             count = int((~torch.isfinite(tensor)).sum())

@@ -1,4 +1,4 @@
-"""A weighted sum of adapters as one new adapter, where that is exact."""
+"""A weighted sum of adapters as one new adapter, for the cases in which it is exact."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from .targets import exact_targets
 
 def _check(tuner: BaseTuner, adapters: Sequence[str], weights: Sequence[float], name: str, how: str) -> None:
     if how != "linear":
-        raise ValueError(f"combination_type={how!r} is not available; the exact one is 'linear'")
+        raise ValueError(f"combination_type={how!r} is not available; use 'linear', which is exact")
     if not adapters or len(adapters) != len(weights):
-        raise ValueError(f"expected one weight an adapter, got {len(adapters)} adapters and {len(weights)} weights")
+        raise ValueError(f"expected one weight per adapter, got {len(adapters)} adapters and {len(weights)} weights")
     for adapter in adapters:
         if adapter not in tuner.peft_config:
             raise ValueError(f"unknown adapter {adapter!r}; {nearest(adapter, tuner.peft_config)}")
     if name in tuner.peft_config:
-        raise ValueError(f"the model has an adapter {name!r} already; choose another adapter_name")
+        raise ValueError(f"the model already has an adapter {name!r}; choose another adapter_name")
     for weight in weights:
         if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not math.isfinite(weight):
             raise ValueError(f"weights must be finite numbers, got {weight!r}")
     saved = [adapter for adapter in adapters if tuner.peft_config[adapter].modules_to_save]
     if len(saved) > 1:
         raise ValueError(
-            f"adapters {', '.join(saved)} each train whole modules (modules_to_save), whose sum means nothing; "
-            f"only one of the adapters may have them"
+            f"adapters {', '.join(saved)} each train whole modules (modules_to_save), and "
+            f"a sum of such modules has no meaning; only one of the adapters may have them"
         )
 
 
@@ -42,13 +42,13 @@ def _summed_config(
     configs: list[CirculantConfig], layers: dict[str, nn.Module], targets: list[str] | str
 ) -> CirculantConfig:
     config = copy(configs[0])
-    config.base_model_name_or_path = config.base_model_name_or_path  # no longer that of a stored adapter
+    config.base_model_name_or_path = config.base_model_name_or_path  # forgets the saved adapter
     config.target_modules = targets if isinstance(targets, str) else set(targets)
     config.exclude_modules = config.layers_to_transform = config.layers_pattern = None
     config.modules_to_save = next((c.modules_to_save for c in configs if c.modules_to_save), None)
-    # Every alpha goes into the parameters; block sizes are those that the layers have.
+    # The parameters contain every alpha. The block sizes are those of the layers.
     config.alpha, config.alpha_pattern, config.init_weights = 1.0, {}, True
-    # The longest name first, because a key also matches the end of a longer name.
+    # The longest name comes first, because a key also matches the end of a longer name.
     config.block_size_pattern = {name: layers[name].block_size for name in sorted(layers, key=len, reverse=True)}
     return config
 
@@ -57,36 +57,36 @@ def _summed_config(
 def add_weighted_adapter(
     tuner: BaseTuner, adapters: Sequence[str], weights: Sequence[float], adapter_name: str, combination_type: str
 ) -> None:
-    """Add an adapter whose ``ΔW`` is ``sum_i weights[i] ΔW_i`` on every layer; see the tuner.
+    """Add an adapter with ``ΔW = sum_i weights[i] ΔW_i`` on every layer, see `CirculantModel.add_weighted_adapter`.
 
-    Everything is computed before the model is touched.
+    Everything is computed before the model is changed.
     """
     _check(tuner, adapters, weights, adapter_name, combination_type)
     configs = [tuner.peft_config[name] for name in adapters]
-    found = {name: layer for name, layer in tuner.model.named_modules() if isinstance(layer, CirculantLayer)}
+    layers = {name: layer for name, layer in tuner.model.named_modules() if isinstance(layer, CirculantLayer)}
     summed: dict[str, nn.Module] = {}
-    for layer_name, layer in found.items():
+    for layer_name, layer in layers.items():
         parts = [(layer.adapters[a], w) for a, w in zip(adapters, weights, strict=True) if a in layer.adapters]
         if not parts:
             continue
         first = parts[0][0]
-        build = copy(configs[0])
-        build.block_size, build.block_size_pattern = first.block_size, {}
-        build.alpha, build.alpha_pattern, build.init_weights = 1.0, {}, True
-        own = build.build(layer_name, layer.d_in, layer.d_out)
+        config = copy(configs[0])
+        config.block_size, config.block_size_pattern = first.block_size, {}
+        config.alpha, config.alpha_pattern, config.init_weights = 1.0, {}, True
+        total = config.build(layer_name, layer.d_in, layer.d_out)
         try:
-            own.set_weighted_sum([adapter for adapter, _ in parts], [weight for _, weight in parts])
+            total.set_weighted_sum([adapter for adapter, _ in parts], [weight for _, weight in parts])
         except ValueError as error:
             raise ValueError(f"layer {layer_name!r}: {error}") from error
-        summed[layer_name] = own
+        summed[layer_name] = total
     tuner.peft_config[adapter_name] = _summed_config(configs, summed, exact_targets(tuner.model, summed))
     tuner.inject_adapter(tuner.model, adapter_name)
-    for layer_name, own in summed.items():
-        found[layer_name].adapters[adapter_name].load_state_dict(own.state_dict())
+    for layer_name, total in summed.items():
+        layers[layer_name].adapters[adapter_name].load_state_dict(total.state_dict())
     source = next((name for name in adapters if tuner.peft_config[name].modules_to_save), None)
     for module in tuner.model.modules():
         if isinstance(module, ModulesToSaveWrapper) and source in module.modules_to_save:
             module.modules_to_save[adapter_name].load_state_dict(module.modules_to_save[source].state_dict())
     for name, p in tuner.model.named_parameters():
         if f".{adapter_name}." in name and (tuner.prefix in name or "modules_to_save" in name):
-            p.requires_grad_(False)  # trains only once it is made active
+            p.requires_grad_(False)  # it trains only after set_adapter

@@ -76,7 +76,7 @@ BAD = [
     ((["default", "other"], [1], "sum"), "2 adapters and 1 weights"),
     (([], [], "sum"), "0 adapters"),
     ((["default", "other"], [1, float("nan")], "sum"), "finite numbers, got nan"),
-    ((["default", "other"], [1, 1], "other"), "'other' already"),
+    ((["default", "other"], [1, 1], "other"), "already has an adapter 'other'"),
     ((["default", "other"], [1, 1], "sum", "svd"), "combination_type='svd'"),
     ((["default", "coarse"], [1, 1], "sum"), "layer '0'.*one block_size, they have (4, 2|2, 4)"),
 ]

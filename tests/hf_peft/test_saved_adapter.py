@@ -172,7 +172,7 @@ def test_settings_of_a_saved_adapter_serve_inject(saved, tiny, method):
     wider = BertForSequenceClassification(BertConfig(vocab_size=30, **{**tiny.sizes, "hidden_size": 24}))
     config = method.config.from_pretrained(saved)
     assert circpeft.inject(wider, config)(tiny.ids).logits.shape == (2, 2)
-    assert config._stored is not None  # the caller's own is left as it was
+    assert config._saved_adapter is not None  # the caller's own is left as it was
 
 
 @pytest.mark.parametrize("read_by", ["PeftConfig", "method"])
@@ -186,7 +186,7 @@ def test_every_way_to_name_the_folder_checks_it(saved, method, read_by):
         lambda: read(str(saved.parent), saved.name),
         lambda: read(str(saved.parent), subfolder=saved.name),
     ]
-    assert all(call()._stored.file == str(saved / "adapter_model.safetensors") for call in calls)
+    assert all(call()._saved_adapter.file == str(saved / "adapter_model.safetensors") for call in calls)
     (saved / "adapter_model.safetensors").write_bytes(b"")
     for call in calls:
         with pytest.raises(ValueError, match="adapter_model.safetensors.*truncated"):
@@ -198,4 +198,4 @@ def test_configs_of_other_methods_are_read_as_before(tmp_path):
 
     LoraConfig(target_modules=["0"], r=3).save_pretrained(tmp_path)
     config = PeftConfig.from_pretrained(tmp_path)
-    assert type(config) is LoraConfig and config.r == 3 and not hasattr(config, "_stored")
+    assert type(config) is LoraConfig and config.r == 3 and not hasattr(config, "_saved_adapter")
