@@ -1,7 +1,7 @@
-"""Tables of fields with separators, csv and tsv, read so that no text is changed or lost without a word.
+"""Read csv and tsv files so that no text is changed or lost silently.
 
-In csv, texts may stand between quotes. In tsv, a quotation mark is a character like any other, as in GLUE's own files,
-whose sentences have single ones: no text there holds a tab or a line end, and one that was quoted is refused.
+In csv, texts may be quoted. In tsv, a quotation mark is a character like any other, as in GLUE's own files, where
+sentences have unpaired ones. A text in tsv therefore cannot contain a tab or a line break, and a quoted one is refused.
 """
 
 import csv
@@ -14,35 +14,36 @@ from typing import BinaryIO
 from datasets import Dataset, Features, Value
 
 DIALECTS = {"csv": {"strict": True}, "tsv": {"delimiter": "\t", "quoting": csv.QUOTE_NONE}}
-# What only a writer of csv leaves: quotes around a text, and the text's own ones doubled.
-QUOTED = re.compile(r'"(?:[^"]|"")*""(?:[^"]|"")*"')
-LATE = re.compile(r'\s+"')
-WHOLE = re.compile(r"\s*[-+]?\d{1,18}\s*")  # longer ones do not fit into 64 bits, and are names
+# Only a writer of csv produces this: quotes around a text, and the quotation marks in it doubled.
+CSV_QUOTED = re.compile(r'"(?:[^"]|"")*""(?:[^"]|"")*"')
+BLANK_BEFORE_QUOTE = re.compile(r'\s+"')
+INTEGER = re.compile(r"\s*[-+]?\d{1,18}\s*")  # longer ones do not fit into 64 bits, and are names
 NUMBER = re.compile(r"\s*[-+]?(?:\d{1,18}(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?\s*")
-TRUTH = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}  # pandas' spellings
+BOOLEANS = {"True": True, "TRUE": True, "true": True, "False": False, "FALSE": False, "false": False}  # as in pandas
 HINTS = {
-    "csv": 'put texts with commas between quotes, "like, this"',
-    "tsv": "quotes are text in tsv, no tab or line end can be put between them; save it unquoted, or as .csv or .jsonl",
+    "csv": 'quote texts that contain commas, "like, this"',
+    "tsv": "in tsv, quotes are text and cannot enclose a tab or a line break; save it unquoted, or as .csv or .jsonl",
 }
 
 
 def read(
     file: BinaryIO, place: str, form: str, texts: tuple[str, ...] = (), headerless: tuple[str, ...] = ()
 ) -> Dataset:
-    """The rows of a csv or tsv file; a column other than ``texts`` has numbers or booleans if all its values are.
+    """Read the rows of a csv or tsv file.
 
-    What kind a column is of is told by all of its rows. Blank values are empty texts, those of labels are missing.
+    A column that is not one of ``texts`` holds numbers or booleans if all of its values do. Blank values are empty
+    texts; a blank label is missing.
 
     Args:
-        file: opened for its bytes, which are UTF-8 with or without a mark.
-        place: what it is called in errors.
+        file: opened in binary mode; UTF-8, with or without a byte order mark.
+        place: the file's name in errors.
         form: "csv" or "tsv".
-        texts: columns whose values are texts, also where all of them look like numbers.
+        texts: columns that hold texts, even where all values look like numbers.
         headerless: columns of a tsv file whose first line names none of ``texts``.
 
-    Raises: ValueError for a table without rows, a header with a name twice or with other separators, a first row that
-    is none, a row with more or fewer fields than there are columns, and a name or a text that is quoted in tsv, or that
-    in csv goes on behind its last quotation mark or has blanks before its first.
+    Raises: ValueError for a table without rows; a header with a repeated name, other separators or values instead of
+    names; a row with more or fewer fields than the header; a quoted name or text in tsv; and a text in csv that
+    continues after its closing quotation mark, or has blanks before its opening one.
 
     >>> read(io.BytesIO(b"sentence,label\\n007,1\\n"), "train.csv", "csv", ("sentence",)).to_list()
     [{'sentence': '007', 'label': 1}]
@@ -51,87 +52,88 @@ def read(
     number, header = next(rows, (0, []))
     if form == "tsv" and len(header) == len(headerless) and not {*texts} & {*header}:
         rows, header = chain([(number, header)], rows), [*headerless]
-    header = [name or f"Unnamed: {column}" for column, name in enumerate(header)]  # as pandas has it
+    header = [name or f"Unnamed: {column}" for column, name in enumerate(header)]  # as in pandas
     _check_header(header, place, form, texts)
-    if twice := [name for name in header if header.count(name) > 1]:
-        raise ValueError(f"the header of {place!r} has {twice[0]!r} twice; keep one")
+    if repeated := [name for name in header if header.count(name) > 1]:
+        raise ValueError(f"the header of {place!r} has {repeated[0]!r} twice; keep one")
     columns: dict[str, list] = {name: [] for name in header}
     for number, row in rows:
-        if form == "tsv" and (quoted := next(filter(QUOTED.fullmatch, row), "")):
+        if form == "tsv" and (quoted := next(filter(CSV_QUOTED.fullmatch, row), "")):
             raise ValueError(f"line {number} of {place!r} has {quoted[:80]!r}: {HINTS[form]}")
         if len(row) != len(header):
             raise ValueError(
-                f"line {number} of {place!r} has {len(row)} fields, the header {len(header)} "
+                f"line {number} of {place!r} has {len(row)} fields, but the header has {len(header)} "
                 f"({', '.join(header)}); {HINTS[form]}"
             )
         for values, value in zip(columns.values(), row, strict=True):
             values.append(value)
     if not any(columns.values()):
         raise ValueError("no data")
-    made = {
+    typed = {
         name: (values, Value("string")) if name in texts else _typed(name, values) for name, values in columns.items()
     }
-    features = Features({name: kind for name, (_, kind) in made.items()})
-    return Dataset.from_dict({name: values for name, (values, _) in made.items()}, features=features)
+    features = Features({name: kind for name, (_, kind) in typed.items()})
+    return Dataset.from_dict({name: values for name, (values, _) in typed.items()}, features=features)
 
 
 def _check_header(header: list[str], place: str, form: str, texts: tuple[str, ...]) -> None:
-    """Raise ValueError where the names stand between quotes in tsv, have another separator in them, or are values."""
+    """Raise ValueError if names in tsv are quoted, contain another separator, or are values."""
     if form == "tsv" and (quoted := [name for name in header if name[:1] == name[-1:] == '"' and name[1:-1] in texts]):
         raise ValueError(f"the header of {place!r} has {quoted[0]}: {HINTS[form]}")
     if {*texts} & {*header}:
         return
-    which, marks = ("the only", ";\t|,") if len(header) == 1 else ("a", ";\t|" if texts else "")
-    if found := next(((name, mark) for name in header for mark in marks if mark in name), None):
+    article, separators = ("the only", ";\t|,") if len(header) == 1 else ("a", ";\t|" if texts else "")
+    if wrong := next(((name, mark) for name in header for mark in separators if mark in name), None):
         raise ValueError(
-            f"{which} column of {place!r} is {found[0][:80]!r}, with {found[1]!r} in it: separate fields by commas in "
-            f".csv, by tabs in .tsv"
+            f"{article} column of {place!r} is {wrong[0][:80]!r}, which contains {wrong[1]!r}; separate fields by "
+            f"commas in .csv, by tabs in .tsv"
         )
     if texts and (value := next(filter(NUMBER.fullmatch, header), None)):
         raise ValueError(
-            f"the first line of {place!r} has {value!r} among the names of columns; expected a line of names before "
-            f"it, such as {', '.join(texts)}"
+            f"the first line of {place!r} has {value!r} among the names of columns; add a line of names before it, "
+            f"such as {', '.join(texts)}"
         )
 
 
 def _rows(file: BinaryIO, place: str, form: str) -> Iterator[tuple[int, list[str]]]:
-    """Rows that are not blank, and the line where each ends."""
-    read: list[str] = []  # the row's lines, to tell a text that begins with a quotation mark from one between them
+    """Yield the rows that are not blank, each with the number of its last line."""
+    lines_of_row: list[str] = []  # to tell a text that begins with a quotation mark from a quoted one
 
-    def kept() -> Iterator[str]:
+    def recorded() -> Iterator[str]:
         for line in io.TextIOWrapper(file, "utf-8-sig", newline=""):
-            read.append(line)
+            lines_of_row.append(line)
             yield line
 
-    lines = csv.reader(kept(), **DIALECTS[form])
+    lines = csv.reader(recorded(), **DIALECTS[form])
     limit = csv.field_size_limit(2**31 - 1)  # texts may be long
     try:
         for row in lines:
-            late = [text for text in filter(LATE.match, row) if f",{text}" in f",{''.join(read)}"]
-            if late and form == "csv":
+            source = f",{''.join(lines_of_row)}"
+            unquoted = [text for text in filter(BLANK_BEFORE_QUOTE.match, row) if f",{text}" in source]
+            if unquoted and form == "csv":
                 raise ValueError(
-                    f"line {lines.line_num} of {place!r} has {late[0][:80]!r}: quotes count where no blank is before "
-                    f"them; remove the blanks behind the commas"
+                    f"line {lines.line_num} of {place!r} has {unquoted[0][:80]!r}, with a blank before the quotation "
+                    f"mark, which makes the quotes text; remove the blanks after the commas"
                 )
-            read.clear()
+            lines_of_row.clear()
             if len(row) > 1 or row and row[0].strip():
                 yield lines.line_num, row
     except csv.Error as error:
         raise ValueError(
-            f"line {lines.line_num} of {place!r}: {error}; a text that begins with a quotation mark ends with one, and "
-            f'has its own doubled, "like ""this"" one"'
+            f"line {lines.line_num} of {place!r}: {error}; a text that begins with a quotation mark must end with one, "
+            f'and quotation marks in it must be doubled, "like ""this"" one"'
         ) from error
     finally:
         csv.field_size_limit(limit)
 
 
 def _typed(name: str, values: list[str]) -> tuple[list, Value]:
-    """A column's values as numbers or booleans if all of them are, and their kind; a text may be "NA" or "null"."""
-    there = [value for value in values if value != "" or name != "label"]
-    kinds = ((int, "int64", WHOLE), (float, "float64", NUMBER)) if there else ()
-    if there and all(value in TRUTH for value in there):
-        return [TRUTH.get(value) for value in values], Value("bool")
-    for number, kind, pattern in kinds:
-        if all(map(pattern.fullmatch, there)):
-            return [number(value) if value else None for value in values], Value(kind)
+    """Convert a column to numbers or booleans if all its values are; "NA" and "null" are texts."""
+    present = [value for value in values if value != "" or name != "label"]
+    numeric = ((int, "int64", INTEGER), (float, "float64", NUMBER)) if present else ()
+    if present and all(value in BOOLEANS for value in present):
+        return [BOOLEANS.get(value) for value in values], Value("bool")
+    for convert, dtype, pattern in numeric:
+        if all(map(pattern.fullmatch, present)):
+            return [convert(value) if value else None for value in values], Value(dtype)
     return [value if value or name != "label" else None for value in values], Value("string")

@@ -129,12 +129,8 @@ class Inventory:
 
     @property
     def tables_of_splits(self) -> list[Path]:
-        """Tables that are named after a split, and the file that marks a saved data set."""
-        return [
-            path
-            for path in self.files
-            if path.name == "dataset_dict.json" or table_format(path) and split_named(stem_and_ending(path)[0])
-        ]
+        """Tables and shards that are named after a split, and the file that marks a saved data set."""
+        return [path for path in self.files if path.name == "dataset_dict.json" or split_of_table(path)]
 
     @cached_property
     def unused_files(self) -> list[str]:

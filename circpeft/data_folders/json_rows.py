@@ -1,7 +1,7 @@
-"""Rows of json and jsonl, read so that no value is changed, whatever the others of its column look like.
+"""Read json and jsonl files so that no value is changed, whatever else is in its column.
 
-The readers of datasets and pyarrow tell what kind a column is of by the first part of a file. A text that looks like a
-date becomes one there, and a column of several kinds is spelled anew in the parts where they meet.
+The readers of datasets and pyarrow infer the type of a column from the first part of a file. There, a text that looks
+like a date becomes one, and values are rewritten where a column mixes types.
 """
 
 import json
@@ -13,24 +13,24 @@ import datasets
 from datasets import Dataset
 
 BLANK = re.compile(r"[\s\ufeff]*")
-# Kinds of values that are kept beside each other in a column of a table.
-PLAIN = ({str}, {bool}, {int}, {int, float})
-EXACT = 2**53  # integers from there on are not all floating-point numbers
-HALF = re.compile("[\ud800-\udfff]")  # of a character outside of the first 65,536, which JSON can name alone
+# Types of values that one column of a table can hold together.
+COLUMN_TYPES = ({str}, {bool}, {int}, {int, float})
+LARGEST_EXACT = 2**53  # larger integers are not all representable as floating-point numbers
+SURROGATE = re.compile("[\ud800-\udfff]")  # half of a character beyond the first 65,536; JSON can hold one by itself
 
 
 def read(file: BinaryIO, place: str) -> Dataset:
-    """The rows of a file of objects: in one list, or one behind another, as jsonl has one a line.
+    """Read the rows of a file of JSON objects: one list of them, or one after another, as jsonl has one on each line.
 
-    What a row lacks is None, and so is NaN, which Python writes for pandas' missing values. A column of several kinds
-    keeps them, for the one who knows which it should be of.
+    A value that a row lacks is None, and so is NaN, which Python writes for missing values of pandas. A column of
+    several types keeps them all: the task decides which is meant.
 
     Args:
-        file: opened for its bytes, which are UTF-8 with or without a mark.
-        place: what it is called in errors.
+        file: opened in binary mode; UTF-8, with or without a byte order mark.
+        place: the file's name in errors.
 
-    Raises: ValueError for a file without rows, what is no JSON (with its line), a row that is no object, one object
-    of lists alone, a name twice in an object, and values that a column cannot hold.
+    Raises: ValueError for a file without rows, invalid JSON (with its line), a row that is not an object, a single
+    object of columns, a name that occurs twice in an object, and values that a column cannot hold.
 
     >>> from io import BytesIO
     >>> read(BytesIO(b'{"sentence": "2024-02-01", "label": 1}\\n{"sentence": "a"}'), "train.jsonl").to_list()
@@ -41,20 +41,23 @@ def read(file: BinaryIO, place: str) -> Dataset:
         rows = rows[0]
     if not rows:
         raise ValueError("no data")
-    only = rows[0] if len(rows) == 1 else None
-    if isinstance(only, dict) and only and all(isinstance(value, (list, dict)) for value in only.values()):
+    single = rows[0] if len(rows) == 1 else None
+    if isinstance(single, dict) and single and all(isinstance(value, (list, dict)) for value in single.values()):
         raise ValueError(
             f"{place!r} is one object of lists or objects ({', '.join([*rows[0]][:8])}); expected a list of rows, "
-            f"[{{...}}, {{...}}], or a row a line"
+            f"[{{...}}, {{...}}], or one row on each line"
         )
     return _table(rows, [f"row {number} of {place!r}" for number in range(len(rows))])
 
 
 def join(files: list[tuple[str, bytes]]) -> Dataset:
-    """The rows of files that hold one object each: what each is called in errors, and its bytes.
+    """Read one row from each file.
 
-    Raises: ValueError for no file, a file that is not UTF-8 or that holds nothing or more than one value, and what
-    `read` refuses of a row.
+    Args:
+        files: the name of each file in errors, and its contents.
+
+    Raises: ValueError for no files, a file that is not UTF-8 or does not hold exactly one value, and a row that `read`
+    refuses.
 
     >>> join([("1.json", b'{"problem": "1+1"}'), ("2.json", b'{"problem": "1+2"}')])["problem"][:]
     ['1+1', '1+2']
@@ -62,19 +65,19 @@ def join(files: list[tuple[str, bytes]]) -> Dataset:
     rows = []
     for place, content in files:
         try:
-            found = list(_values(content.decode(), place))
+            values = list(_values(content.decode(), place))
         except UnicodeDecodeError as error:
             raise ValueError(f"cannot read {place!r}: it is not UTF-8 ({error})") from error
-        if len(found) != 1:
-            raise ValueError(f"{place!r} holds {len(found)} values; expected one object, {{...}}")
-        rows += found
+        if len(values) != 1:
+            raise ValueError(f"{place!r} holds {len(values)} values; expected one object, {{...}}")
+        rows += values
     if not rows:
         raise ValueError("no data")
     return _table(rows, [repr(place) for place, _ in files])
 
 
 def _table(rows: list, places: list[str]) -> Dataset:
-    """The rows as columns; ``places`` says where each stands."""
+    """Return the rows as a table; ``places`` tells where each row is, for errors."""
     for row, place in zip(rows, places, strict=True):
         if not isinstance(row, dict):
             raise ValueError(f"{place} is {repr(row)[:80]}; expected an object, {{...}}")
@@ -85,42 +88,42 @@ def _table(rows: list, places: list[str]) -> Dataset:
     for name, values in columns.items():
         _check(name, values, places)
         features = None
-        if not _plain(values) and hasattr(datasets, "Json"):  # the kind of a column of several came after 4.0
-            # As texts of JSON: of a text that looks like JSON datasets would take what it says.
+        if not _fits_column(values) and hasattr(datasets, "Json"):  # datasets has it since 4.1
+            # Encoded as JSON first: otherwise datasets would parse a text that looks like JSON.
             values = [None if value is None else json.dumps(value, ensure_ascii=False) for value in values]
             features = datasets.Features({name: datasets.Json()})
         parts.append(Dataset.from_dict({name: values}, features=features))
     return datasets.concatenate_datasets(parts, axis=1)
 
 
-def _plain(values: list) -> bool:
-    """Whether a column of a table holds these values as they are."""
-    kinds = {*map(type, values)} - {type(None)}
-    if not any(kinds <= plain for plain in PLAIN):
+def _fits_column(values: list) -> bool:
+    """Return whether a column of a table can hold these values unchanged."""
+    types = {*map(type, values)} - {type(None)}
+    if not any(types <= together for together in COLUMN_TYPES):
         return False
-    limit = EXACT if float in kinds else 2**63
-    return not kinds & {int} or all(type(value) is not int or -limit <= value < limit for value in values)
+    limit = LARGEST_EXACT if float in types else 2**63
+    return not types & {int} or all(type(value) is not int or -limit <= value < limit for value in values)
 
 
 def _values(text: str, place: str) -> Iterator[Any]:
-    """The JSON values that stand one behind another."""
+    """Yield the JSON values that follow one another in a text."""
 
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        if len(made) < len(pairs):
+    def with_unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        row = dict(pairs)
+        if len(row) < len(pairs):
             names = [name for name, _ in pairs]
-            twice = next(name for name in made if names.count(name) > 1)
-            raise ValueError(f"{place!r} has {twice!r} twice in one object, {str(made)[:80]}; keep one")
-        return made
+            repeated = next(name for name in row if names.count(name) > 1)
+            raise ValueError(f"{place!r} has {repeated!r} twice in one object, {str(row)[:80]}; keep one")
+        return row
 
     def constant(name: str) -> float | None:
         return None if name == "NaN" else float(name)
 
-    decoder = json.JSONDecoder(object_pairs_hook=once, parse_constant=constant)
-    at = BLANK.match(text).end()
-    while at < len(text):
+    decoder = json.JSONDecoder(object_pairs_hook=with_unique_names, parse_constant=constant)
+    position = BLANK.match(text).end()
+    while position < len(text):
         try:
-            value, at = decoder.raw_decode(text, at)
+            value, position = decoder.raw_decode(text, position)
         except json.JSONDecodeError as error:
             where = f"line {error.lineno}, character {error.colno}"
             raise ValueError(f"cannot read {place!r} as json: {where}: {error.msg}") from error
@@ -129,20 +132,21 @@ def _values(text: str, place: str) -> Iterator[Any]:
                 raise
             raise ValueError(f"cannot read {place!r} as json: {error}") from error
         yield value
-        at = BLANK.match(text, at).end()
+        position = BLANK.match(text, position).end()
 
 
 def _check(name: str, values: list, places: list[str]) -> None:
-    """Raise ValueError for values that no column holds: half of a character, or a number of more than 64 bits."""
+    """Raise ValueError for values that no column can hold: half of a character, or an integer of more than 64 bits."""
     for place, value in zip(places, values, strict=True):
         for leaf in _leaves(value):
-            if isinstance(leaf, str) and HALF.search(leaf):
+            if isinstance(leaf, str) and SURROGATE.search(leaf):
                 raise ValueError(f"{place} has half of a character in column {name!r}, {leaf[:80]!r}; expected a text")
             if isinstance(leaf, int) and not -(2**63) <= leaf < 2**64:
-                raise ValueError(f"{place} has {leaf} in column {name!r}, more than 64 bits; expected it as text")
+                raise ValueError(f"{place} has {leaf} in column {name!r}, more than 64 bits; write it as text")
 
 
 def _leaves(value: Any) -> Iterator[Any]:
+    """Yield the names and values in nested objects and lists."""
     if isinstance(value, dict):
         yield from value
         value = list(value.values())

@@ -1,4 +1,4 @@
-"""The cache of datasets: tables that take a while to read are kept there, and links to what datasets itself reads."""
+"""Keep slowly parsed tables in the cache of datasets, and give datasets links to the files that it reads itself."""
 
 from __future__ import annotations
 
@@ -12,46 +12,46 @@ from pathlib import Path
 import datasets
 from datasets import Dataset, load_from_disk
 
-LARGE = 2**20  # bytes, from which on a table is kept
-FORM = 1  # of what is kept; another number leaves behind what earlier versions have kept
+LARGE = 2**20  # bytes; a table of this size or more is kept
+VERSION = 1  # of the cached form; another number makes all tables be parsed again
 
 
 def cached(path: Path, how: str, read: Callable[[], Dataset]) -> Dataset:
-    """What ``read`` makes of a file, from the cache where a large one of these bytes has been read before.
+    """Return the rows of a file; those of a large file come from the cache if the same contents were read before.
 
-    It is looked up by what the file holds, and its rows lie on disk: further processes take little memory for them, and
-    find what they have been mapped to before.
+    Cached rows are on disk, so that further processes need little memory for them and find what was computed from them.
 
     Args:
         path: the file.
-        how: everything beside the file that its reading depends on.
-        read: makes the rows.
+        how: everything else that reading depends on.
+        read: parses the file.
     """
     if path.stat().st_size < LARGE:
         return read()
-    key = f"{FORM} {datasets.__version__} {how}"
-    return load_from_disk(_kept([path], key, lambda made: read().save_to_disk(made)))
+    key = f"{VERSION} {datasets.__version__} {how}"
+    return load_from_disk(_cached_folder([path], key, lambda folder: read().save_to_disk(folder)))
 
 
 def linked(path: Path, files: Iterable[Path] = ()) -> Path:
-    """A link to a file, or a folder of links to ``files`` of a folder, to be given to datasets in its place.
+    """Return a link to a file, or a folder with links to ``files`` of a folder, for datasets to read.
 
-    datasets takes a file's path for a pattern of paths, and one with the same time for the file that was there before;
-    what it makes of a saved data set it writes beside it. Here it writes into the cache, by what the files hold.
+    datasets interprets the path of a file as a pattern, mistakes a changed file with the same time for the earlier one,
+    and writes what it computes from a saved data set into its folder. With a link in the cache, whose name depends on
+    the contents, it does none of this.
     """
     places = {file.relative_to(path): file.resolve() for file in files} or {Path("file"): path.resolve()}
 
-    def link(made: str) -> None:
+    def link(target: str) -> None:
         for place, file in places.items():
-            (Path(made) / place).parent.mkdir(exist_ok=True)
-            (Path(made) / place).symlink_to(file)
+            (Path(target) / place).parent.mkdir(exist_ok=True)
+            (Path(target) / place).symlink_to(file)
 
-    folder = _kept([*places.values()], f"links {[*map(str, places.items())]}", link)
+    folder = _cached_folder([*places.values()], f"links {[*map(str, places.items())]}", link)
     return folder / "file" if path.is_file() else folder
 
 
-def _kept(files: list[Path], key: str, make: Callable[[str], None]) -> Path:
-    """The folder of the cache for files of these bytes, made where it is not there yet."""
+def _cached_folder(files: list[Path], key: str, write: Callable[[str], None]) -> Path:
+    """Return the cache's folder for files with these contents; if it does not exist, ``write`` fills it."""
     total = hashlib.sha256(key.encode())
     for path in files:
         with path.open("rb") as file:
@@ -59,13 +59,13 @@ def _kept(files: list[Path], key: str, make: Callable[[str], None]) -> Path:
     folder = Path(datasets.config.HF_DATASETS_CACHE) / "circpeft" / total.hexdigest()[:32]
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
-        made = tempfile.mkdtemp(prefix="unfinished-", dir=folder.parent)
+        unfinished = tempfile.mkdtemp(prefix="unfinished-", dir=folder.parent)
         try:
-            make(made)
-            os.rename(made, folder)
+            write(unfinished)
+            os.rename(unfinished, folder)
         except OSError:
-            if not folder.exists():  # else another process was sooner
+            if not folder.exists():  # otherwise another process was faster
                 raise
         finally:
-            shutil.rmtree(made, ignore_errors=True)
+            shutil.rmtree(unfinished, ignore_errors=True)
     return folder

@@ -1,4 +1,4 @@
-"""One table of a data folder: jsonl, json, csv, tsv or parquet, read so that no value is changed or lost unsaid."""
+"""Read a table of a data folder (jsonl, json, csv, tsv or parquet) so that no value is changed or lost silently."""
 
 import gzip
 import zlib
@@ -18,15 +18,15 @@ from .table_cache import cached, linked
 
 
 def read(paths: list[Path], texts: tuple[str, ...] = (), headerless: tuple[str, ...] = ()) -> Dataset:
-    """The rows of a file, or of the files that a split was cut into, in their order.
+    """Read the rows of a file, or of the files that a split is cut into, in their order.
 
     Args:
         paths: the files.
-        texts: columns whose values are texts in csv and tsv, also where all of them look like numbers.
+        texts: columns that hold texts in csv and tsv, even where all values look like numbers.
         headerless: columns of a tsv file whose first line names none of ``texts``.
 
-    Raises: ValueError that names the file: one without rows, one that cannot be read (with the line of text that is not
-    UTF-8; see `delimited.read` and `json_rows.read`), or files of one split with different columns; FileNotFoundError
+    Raises: ValueError, with the file, for a file without rows, a file that cannot be read (with the line that is not
+    UTF-8; see `delimited.read` and `json_rows.read`), and files of one split with different columns; FileNotFoundError
     for a link that leads nowhere.
     """
     parts = [_read(path, texts, headerless) for path in paths]
@@ -45,21 +45,22 @@ def _read(path: Path, texts: tuple[str, ...], headerless: tuple[str, ...]) -> Da
     form = TABLE_FORMATS[stem_and_ending(path)[1]]
     if path.is_symlink() and not path.exists():
         raise FileNotFoundError(
-            f"{str(path)!r} is a link to {str(path.readlink())!r}, where nothing is; put the file there or in its place"
+            f"{str(path)!r} is a link to {str(path.readlink())!r}, which does not exist; put the file there, or "
+            f"replace the link by it"
         )
     try:
         if path.stat().st_size == 0 or form == "parquet" and not pyarrow.parquet.read_metadata(path).num_rows:
             raise ValueError("no data")
         if form != "parquet":
             return cached(path, f"{form} {texts} {headerless}", lambda: _parsed(path, form, texts, headerless))
-        # Not load_dataset, which reports every load of local files to the hub, and waits seconds where there is none.
+        # Not load_dataset: it reports every load of local files to the hub, and waits seconds if that is unreachable.
         return Dataset.from_parquet(str(linked(path)))
     except (DatasetGenerationError, pyarrow.ArrowException) as error:
         raise ValueError(f"cannot read {str(path)!r} as {form}: {str(error.__cause__ or error).strip()}") from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"cannot read {str(path)!r}: it is damaged, or not what gzip writes ({error})") from error
+        raise ValueError(f"cannot read {str(path)!r}: it is damaged, or was not written by gzip ({error})") from error
     except ValueError as error:
-        if str(error) != "no data":  # as the readers say of a file without rows
+        if str(error) != "no data":  # the readers' message for a file without rows
             raise
         raise ValueError(f"empty split: {path.name} in {str(path.parent)!r} has no rows") from error
 
@@ -79,12 +80,12 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 
 
 def _check_utf8(path: Path) -> None:
-    """Raise ValueError for the first line that is not UTF-8: pyarrow reads it, and it fails where it is used."""
+    """Raise ValueError for the first line that is not UTF-8: pyarrow would read it, and fail where it is used."""
     with _opened(path) as file:
         for number, line in enumerate(file, 1):
             try:
                 line.decode()
             except UnicodeDecodeError as error:
                 raise ValueError(
-                    f"cannot read {str(path)!r}: line {number} is not UTF-8, which is expected; save it so ({error})"
+                    f"cannot read {str(path)!r}: line {number} is not UTF-8; save the file as UTF-8 ({error})"
                 ) from error

@@ -28,7 +28,9 @@ def test_mixed_formats(data_folder):
 def test_a_link_that_leads_nowhere(data_folder, form):
     folder = data_folder(form, train=GOOD)
     (folder / f"validation.{form}").symlink_to("../elsewhere")
-    with pytest.raises(FileNotFoundError, match=rf"'.*/validation\.{form}' is a link to '\.\./elsewhere', where noth"):
+    with pytest.raises(
+        FileNotFoundError, match=rf"'.*/validation\.{form}' is a link to '\.\./elsewhere', which does not exi"
+    ):
         tasks.load("sst2", folder)
 
 
@@ -53,7 +55,7 @@ def test_a_file_that_cannot_be_read_is_named(data_folder, form, content):
 def test_a_comma_too_many_in_csv(data_folder, rows, line, fields):
     folder = data_folder("csv", train=GOOD, validation=GOOD)
     (folder / "train.csv").write_text("sentence,label\n" + rows, encoding="utf-8-sig")  # with a mark, as Excel's
-    said = rf"line {line} of '.*train\.csv' has {fields} fields, the header 2 \(sentence, label\); put texts .* quotes"
+    said = rf"line {line} of '.*train\.csv' has {fields} fields, but the header has 2 \(sentence, label\); quote texts"
     with pytest.raises(ValueError, match=said):
         tasks.load("sst2", folder)
 
@@ -61,7 +63,7 @@ def test_a_comma_too_many_in_csv(data_folder, rows, line, fields):
 def test_a_comma_too_many_in_a_later_row_of_csv(data_folder):
     folder = data_folder("csv", train=GOOD, validation=GOOD)
     (folder / "train.csv").write_text("sentence,label\nhello,1\nhello, world,0\n")
-    with pytest.raises(ValueError, match=r"line 3 of '.*train\.csv' has 3 fields, the header 2 .* between quotes"):
+    with pytest.raises(ValueError, match=r"line 3 of '.*train\.csv' has 3 fields, but the header has 2 .* quote texts"):
         tasks.load("sst2", folder)
 
 
@@ -71,7 +73,9 @@ def test_a_comma_too_many_in_a_later_row_of_csv(data_folder):
 def test_a_row_of_csv_that_is_too_short(data_folder, row):
     folder = data_folder("csv", train=GOOD, validation=GOOD)
     (folder / "test.csv").write_text(f"sentence,label\n{row}\n")
-    with pytest.raises(ValueError, match=r"line \d of '.*test\.csv' has 1 fields, the header 2 \(sentence, label\)"):
+    with pytest.raises(
+        ValueError, match=r"line \d of '.*test\.csv' has 1 fields, but the header has 2 \(sentence, label\)"
+    ):
         tasks.load("sst2", folder)
 
 
@@ -79,7 +83,7 @@ def test_a_row_of_csv_that_is_too_short(data_folder, row):
 def test_quotation_marks_in_csv_that_would_be_lost(data_folder, text):
     folder = data_folder("csv", train=GOOD, validation=GOOD)
     (folder / "train.csv").write_text(f"sentence,label\na,0\n{text},1\n")
-    with pytest.raises(ValueError, match=r"line 3 of '.*train\.csv': .*ends with one, and has its own doubled"):
+    with pytest.raises(ValueError, match=r"line 3 of '.*train\.csv': .*must end with one, .* must be doubled"):
         tasks.load("sst2", folder)
 
 
@@ -103,14 +107,14 @@ def test_blanks_before_quotation_marks_in_csv(tmp_path, text, line, shown):
     """The quotes would be of the text."""
     for split in ("train", "validation"):
         (tmp_path / f"{split}.csv").write_text(f"sentence1,sentence2,label\n{text}\n")
-    with pytest.raises(ValueError, match=rf"line {line} of '.*train\.csv' has '{shown}': quotes count where no bla"):
+    with pytest.raises(ValueError, match=rf"line {line} of '.*train\.csv' has '{shown}', with a blank before the q"):
         tasks.load("mrpc", tmp_path)
 
 
 def test_blanks_before_names_between_quotation_marks(data_folder):
     folder = data_folder("csv", train=GOOD, validation=GOOD)
     (folder / "train.csv").write_text('"sentence", "label"\na,0\n')
-    with pytest.raises(ValueError, match=r"line 1 of '.*train\.csv' has ' \"label\"': .* remove the blanks behind"):
+    with pytest.raises(ValueError, match=r"line 1 of '.*train\.csv' has ' \"label\"', .* remove the blanks after"):
         tasks.load("sst2", folder)
 
 
@@ -133,7 +137,12 @@ def test_blanks_before_quotation_marks_within_others_are_kept(data_folder, text)
         ("stsb", "tsv", "main\t2012\t5.000\tA plane.\tA plane.", "the first line of '.*' has '2012' among .*sentence1"),
         ("stsb", "csv", "main\t2012\t5.000\tA plane.\tA plane.", "the only column of '.*' is 'main.*, by tabs in .tsv"),
         ("stsb", "csv", "main\t2012\t5.000\tA, b.\tA plane.", "a column of '.*' is 'main.*, by tabs in .tsv"),
-        ("sst2", "csv", "sentence;label,extra\na, b;0,1", "a column of '.*' is 'sentence;label', with ';' in it: sep"),
+        (
+            "sst2",
+            "csv",
+            "sentence;label,extra\na, b;0,1",
+            "a column of '.*' is 'sentence;label', which contains ';'",
+        ),
     ],
 )
 def test_a_header_that_is_none(tmp_path, task, form, text, said):
@@ -180,7 +189,7 @@ def test_another_encoding_is_named_with_its_file(data_folder, form, encoding):
     (folder / f"train.{form}").write_bytes(text.get(form, "\n".join(lines)).encode(encoding))
     line = 1 if form == "json" or encoding == "utf-16" else 3
     with pytest.raises(
-        ValueError, match=rf"cannot read '.*train\.{form}': line {line} is not UTF-8, which is expected"
+        ValueError, match=rf"cannot read '.*train\.{form}': line {line} is not UTF-8; save the file as UTF-8"
     ):
         tasks.load("sst2", folder)
 

@@ -103,7 +103,7 @@ def test_other_tasks_need_a_header(tmp_path):
 )
 def test_another_number_of_fields(tmp_path, row, fields):
     write(tmp_path, train=[*lines(ROWS), row], dev=lines(ROWS))
-    said = rf"line 5 of '.*train\.tsv' has {fields} fields, the header 2 \(sentence, label\); quotes are text in tsv"
+    said = rf"line 5 of '.*train\.tsv' has {fields} fields, but the header has 2 \(sentence, label\); in tsv, quotes"
     with pytest.raises(ValueError, match=said):
         tasks.load("sst2", tmp_path)
 
@@ -115,7 +115,7 @@ def test_a_tsv_that_pandas_quotes(tmp_path, text):
     write(tmp_path, dev=lines(rows), test=lines(rows))
     pd.DataFrame(rows).to_csv(tmp_path / "train.tsv", index=False, sep="\t")
     with pytest.raises(
-        ValueError, match=r"line 2 of '.*train\.tsv' has '\".*': quotes are text in tsv, .*unquoted, or"
+        ValueError, match=r"line 2 of '.*train\.tsv' has '\".*': in tsv, quotes are text .*unquoted, or"
     ):
         tasks.load("sst2", tmp_path)
     pd.DataFrame(rows).to_csv(tmp_path / "train.tsv", index=False, sep="\t", quoting=csv.QUOTE_NONE)
@@ -126,7 +126,7 @@ def test_a_tsv_that_pandas_quotes(tmp_path, text):
 def test_a_tsv_whose_names_are_quoted(tmp_path, quoting):
     write(tmp_path, dev=lines(ROWS))
     pd.DataFrame(ROWS).to_csv(tmp_path / "train.tsv", index=False, sep="\t", quoting=quoting)
-    with pytest.raises(ValueError, match=r"the header of '.*train\.tsv' has \"sentence\": quotes are text in tsv, "):
+    with pytest.raises(ValueError, match=r"the header of '.*train\.tsv' has \"sentence\": in tsv, quotes are text "):
         tasks.load("sst2", tmp_path)
 
 
@@ -139,7 +139,7 @@ def test_another_separator(data_folder, form, mark, text):
     (folder / f"train.{form}").write_text(f"sentence{mark}label\n{text}{mark}0\n")
     if form == "tsv":
         (folder / "validation.csv").rename(folder / "validation.tsv")
-    said = rf"the only column of '.*train\.{form}' is .*, with {re.escape(repr(mark))} in it: separate fields by commas"
+    said = rf"the only column of '.*train\.{form}' is .*, which contains {re.escape(repr(mark))}; separate fields by"
     with pytest.raises(ValueError, match=said):
         tasks.load("sst2", folder)
 
@@ -174,7 +174,7 @@ def test_compressed_files_are_read_as_they_are_now(data_folder, form):
 def test_a_damaged_compressed_file(data_folder, content):
     folder = data_folder("csv", validation=ROWS)
     (folder / "train.csv.gz").write_bytes(content)
-    with pytest.raises(ValueError, match=r"cannot read '.*train\.csv\.gz': it is damaged, or not what gzip writes"):
+    with pytest.raises(ValueError, match=r"cannot read '.*train\.csv\.gz': it is damaged, or was not written by gzip"):
         tasks.load("sst2", folder)
 
 
