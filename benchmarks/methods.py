@@ -22,7 +22,7 @@ RECORDS = results.ROOT / "benchmarks" / "results" / "methods"
 TABLE = RECORDS.with_suffix(".md")
 PART = Part("methods", "docs/results.md")
 # The methods that docs/results.md shows.
-SHOWN = (
+PAGE_METHODS = (
     "head",
     "full",
     "lora",
@@ -33,7 +33,8 @@ SHOWN = (
     "c3a:block_size=64:learning_rate=0.15",
     "cdvft",
 )
-COLUMNS = {
+# Name of the data -> its column head in docs/results.md.
+PAGE_COLUMNS = {
     "clothing10_112px": "clothing, small-vit",
     "sst2": "SST-2, 1,000 sentences",
     "mrpc": "MRPC",
@@ -41,12 +42,12 @@ COLUMNS = {
     "rte": "RTE, 1,000 pairs",
 }
 # Fields of a record that are too long for the repository.
-LEFT_OUT = ("losses", "spectra", "predictions", "start_predictions", "groups")
+LONG_FIELDS = ("losses", "spectra", "predictions", "start_predictions", "groups")
 
 
-def kept(result: results.Result, name: str = "") -> dict:
+def short_record(result: results.Result, name: str = "") -> dict:
     """Return a record for the repository, without its long parts, and with only the name of the data folder."""
-    row = {name: value for name, value in asdict(result).items() if name not in LEFT_OUT}
+    row = {name: value for name, value in asdict(result).items() if name not in LONG_FIELDS}
     name = name or Path(result.settings["data_dir"]).name
     return row | {"settings": {**row["settings"], "data_dir": ""}, "data_name": name}
 
@@ -96,12 +97,12 @@ def markdown(rows: list[dict]) -> str:
 def part_text(rows: list[dict]) -> str:
     """Return the short table for docs/results.md: mean of the test scores and number of seeds."""
     lines = [
-        f"| {' | '.join(['method', *COLUMNS.values(), 'parameters, MiniLM'])} |",
-        "|---|" + "---|" * (len(COLUMNS) + 1),
+        f"| {' | '.join(['method', *PAGE_COLUMNS.values(), 'parameters, MiniLM'])} |",
+        "|---|" + "---|" * (len(PAGE_COLUMNS) + 1),
     ]
-    for label in SHOWN:
+    for label in PAGE_METHODS:
         cells = []
-        for name in COLUMNS:
+        for name in PAGE_COLUMNS:
             scores = [row["test_score"] for row in rows if (row["data_name"], row["label"]) == (name, label)]
             cells.append(f"{mean(scores):.3f} ({len(scores)})" if scores else "")
         run = next(row for row in rows if (row["label"], row["settings"]["model"]) == (label, "minilm"))
@@ -124,7 +125,7 @@ def main(argv: list[str] | None = None, records: Path = RECORDS) -> Path:
     parser.add_argument("--name", default="", help="name of the data in the table (default: its folder's name)")
     arguments = parser.parse_args(argv)
     for folder in arguments.folders:
-        new_rows = [kept(result, arguments.name) for result in results.read_all(folder)]
+        new_rows = [short_record(result, arguments.name) for result in results.read_all(folder)]
         if not new_rows:
             parser.error(f"{folder} holds no records: give the output folder of a sweep, such as runs/pairs-cpu")
         for row in new_rows:

@@ -44,7 +44,7 @@ OUTCOMES = ("passed", "failed", "skipped")
 FILES = ("custom_models", "config", "decoder_models", "encoder_decoder_models", "feature_extraction_models")
 FILES += ("seq_classifier", "token_classification_qa", "quantization")
 # The first always uses LoRA. The second asks for the object in which PEFT's methods keep the quantisation of a layer.
-LEFT_OUT = ("test_add_weighted_adapter_cat_with_rank_pattern", "test_quantization_backend_is_set_and_repr")
+EXCLUDED_TESTS = ("test_add_weighted_adapter_cat_with_rank_pattern", "test_quantization_backend_is_set_and_repr")
 # Further cases, in addition to those of PEFT's C3A, by the parameter names of the test.
 BOTH = {"target_modules": ["lin0", "lin1"]}
 LIN0, LIN1 = ({"target_modules": [name], "init_weights": False} for name in ("lin0", "lin1"))
@@ -134,7 +134,9 @@ class Suite:
             marks[i] = pytest.mark.parametrize(names, cases).mark
 
     def pytest_collection_modifyitems(self, items) -> None:
-        marked = {item: item.get_closest_marker("of_method") for item in items if item.originalname not in LEFT_OUT}
+        marked = {
+            item: item.get_closest_marker("of_method") for item in items if item.originalname not in EXCLUDED_TESTS
+        }
         self.method_of = {item.nodeid: mark.args[0] for item, mark in marked.items() if mark}
         items[:] = [item for item in items if item.nodeid in self.method_of]
 
@@ -172,7 +174,7 @@ class Suite:
             "date": datetime.now(UTC).date().isoformat(),
             "versions": versions | {"python": platform.python_version()},
             **{outcome: sum(counts[outcome] for counts in by_file.values()) for outcome in OUTCOMES},
-            "left_out": list(LEFT_OUT),
+            "left_out": list(EXCLUDED_TESTS),
             "files": by_file,
             "failures": {
                 name: re.sub(folders, "", text.split("\n")[0].strip())[:300] for name, text in messages.items()

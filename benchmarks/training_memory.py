@@ -53,7 +53,7 @@ def rows_of(model: str) -> list[recipes.CellRecipe]:
     return [*rows, *peft_c3a, *(replace(rows[0], method=m, hyperparameters={}, table="", row=m) for m in others)]
 
 
-def built(model: str, layers: int, device: torch.device) -> nn.Module:
+def random_model(model: str, layers: int, device: torch.device) -> nn.Module:
     """Return a model of the published size, or with fewer layers, with random weights."""
     _, auto, _, _, dtype = MODELS[model]
     kind, fields = costs.models.MODELS[model]
@@ -71,7 +71,7 @@ def inputs_of(model: str, batch: int, tokens: int, device: torch.device) -> dict
     return {"input_ids": ids, "labels": ids if model == "llama2-7b" else labels}
 
 
-def measured(row: dict, cell: recipes.CellRecipe, sizes: argparse.Namespace, device: torch.device) -> dict:
+def measure(row: dict, cell: recipes.CellRecipe, sizes: argparse.Namespace, device: torch.device) -> dict:
     """Train some steps; return the row with the peak memory, and the speed after the warm-up steps.
 
     If training fails (too little memory, or BOFT's factors without PEFT's extension), the row has the error instead.
@@ -81,7 +81,10 @@ def measured(row: dict, cell: recipes.CellRecipe, sizes: argparse.Namespace, dev
     model, batch, tokens = row["model"], row["batch"], row["tokens"]
     try:
         adapted = methods.apply(
-            built(model, sizes.layers, device), cell.method, target_modules=cell.target_modules or None, **cell.options
+            random_model(model, sizes.layers, device),
+            cell.method,
+            target_modules=cell.target_modules or None,
+            **cell.options,
         ).train()
         trained = [p for p in adapted.parameters() if p.requires_grad]
         with use_backend(row["backend"]):
@@ -211,7 +214,7 @@ def main(argv: list[str] | None = None, folder: Path | None = None) -> Path:
             continue
         # A failed row is measured again: there may be more memory now, or another library.
         rows = [known for known in rows if not is_same(row, known)]
-        rows.append(measured(row, cell, sizes, device) | results.environment(device_name()))
+        rows.append(measure(row, cell, sizes, device) | results.environment(device_name()))
         summary = f"{rows[-1].get('peak_bytes', 0) / 1e9:.2f} GB, {rows[-1].get('tokens_per_second', 0):,.0f} tokens/s"
         tqdm.write(f"{row['model']} | {row['row']} | {row['backend']} | {rows[-1].get('error', summary)}")
         files.write_atomically(path, json.dumps({"rows": rows}, indent=1) + "\n")

@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 from .. import costs
-from .claims import AT_LEAST_AS_GOOD, claim, columns_at_least_as_good, printed_table, verdict_of
+from .claims import AT_LEAST_AS_GOOD, claim, columns_at_least_as_good, printed_table, verdict_if
 from .numbers import number
 from .printed import cells
 
@@ -36,7 +36,7 @@ def _half(place: str, name: str, model: str, r: int, b: int, printed: str) -> di
     is_true = share < 0.5 if printed == "less than half" else share == 0.5
     note = f"it is {'exactly half' if share == 0.5 else f'{share:.3f}'}"
     subject, formula = "C3A's parameters against LoRA's", "b and r of the table"
-    return claim("c3a", place, subject, name, printed, share, formula, verdict_of(is_true), note)
+    return claim("c3a", place, subject, name, printed, share, formula, verdict_if(is_true), note)
 
 
 def _memory(size: str) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def _memory(size: str) -> dict[str, Any]:
     memory = {row: number(two[row, c]) for row, c in two if c == "Memory Cost (GB)" and row.startswith(size)}
     ours = max(value for row, value in memory.items() if "C3A" in row)
     lower = [row for row, value in memory.items() if value < ours and "C3A" not in row]
-    verdict = verdict_of(lower == [f"{size} BitFit"])
+    verdict = verdict_if(lower == [f"{size} BitFit"])
     formula = "number of methods with less printed memory than C3A"
     subject = "less memory than C3A"
     return claim("c3a", "section 4.2", subject, size, "only BitFit", float(len(lower)), formula, verdict)
@@ -63,14 +63,14 @@ def _comparisons_with_lora() -> list[dict[str, Any]]:
         _half("section 4.4", "ViT base", "vit-base", 16, 64, "only half"),
         _half("section 4.4", "ViT large", "vit-large", 16, 64, "only half"),
         claim("c3a", "section 4.3", "C3A ahead of LoRA", "all models", "generally", float(ahead_all),
-              f"{ahead}, of {scores_all}", verdict_of(ahead_all > scores_all / 2)),
+              f"{ahead}, of {scores_all}", verdict_if(ahead_all > scores_all / 2)),
         claim("c3a", "section 4.3", "C3A ahead of LoRA", "LLaMA2-13B", "generally", float(ahead_13b),
-              f"{ahead}, of {scores_13b}", verdict_of(ahead_13b > scores_13b / 2),
+              f"{ahead}, of {scores_13b}", verdict_if(ahead_13b > scores_13b / 2),
               "for this model LoRA is ahead on three of four tasks"),
         _memory("base"),
         _memory("large"),
         claim("c3a", "section 4.1", "equal parameters", "LoRA r=1, C3A b=128/2", "same number", float(c3a),
-              "2 d r = d² / b at d = 128", verdict_of(lora == c3a)),
+              "2 d r = d² / b at d = 128", verdict_if(lora == c3a)),
         claim("c3a", "section 4.1", "learning curves", "Figure 3", "perfect classification", None, "", "measured",
               "repeated in notebook 06, which also shows the effect of a frozen middle layer"),
         claim("c3a", "section 4.2", "full rank", "learnt matrices", "nearly all", None, "", "measured",
@@ -94,25 +94,25 @@ def _comparisons_of_scores() -> list[dict[str, Any]]:
     with_gcd = sum(blocks == "1" for _, _, blocks in (name.partition("/") for name in names))
     return [
         claim("c3a", "Table 1, caption", "max(d1, d2) / b <= r", "all experiments", "holds", within,
-              "pairs of C3A and LoRA in Tables 2 to 4 for which it holds, of 6", verdict_of(within == len(SIZES))),
+              "pairs of C3A and LoRA in Tables 2 to 4 for which it holds, of 6", verdict_if(within == len(SIZES))),
         claim("c3a", "section 3.5", "VeRA's rank exceeds the layer", "RoBERTa base", "can exceed", 1024 / 768,
-              "r / d of Table 2", verdict_of(1024 > 768)),
+              "r / d of Table 2", verdict_if(1024 > 768)),
         claim("c3a", "section 4.2", "parameters against (IA)3, LoRA, VeRA, BOFT", "base b=768/6", "similar or more",
-              float(larger), "methods of the four with more parameters than C3A", verdict_of(larger == 0),
+              float(larger), "methods of the four with more parameters than C3A", verdict_if(larger == 0),
               "LoRA and BOFT have more parameters than C3A"),
         claim("c3a", "section 4.2", "ahead of every adapter", "base b=768/6", "significantly outperform", lead,
-              "its printed average minus the best of five baselines'", verdict_of(lead > 0)),
+              "its printed average minus the best of five baselines'", verdict_if(lead > 0)),
         claim("c3a", "section 4.2", "ahead of every adapter on each task", "base b=768/6", "significantly outperform",
-              as_good, f"{AT_LEAST_AS_GOOD} as the best of five baselines, of 6", verdict_of(as_good == 6),
+              as_good, f"{AT_LEAST_AS_GOOD} as the best of five baselines, of 6", verdict_if(as_good == 6),
               "baselines are ahead on single tasks"),
         claim("c3a", "section 4.2", "better or on par", "base b=768/1", "in general", lead_small,
-              "its printed average minus the median of five baselines'", verdict_of(lead_small > 0)),
+              "its printed average minus the median of five baselines'", verdict_if(lead_small > 0)),
         claim("c3a", "abstract", "ahead of LoRA", "Table 4, ViT base", "consistently", vit["base"],
-              f"{AT_LEAST_AS_GOOD} as LoRA, of 6", verdict_of(vit["base"] == 6), "LoRA is ahead on two data sets"),
+              f"{AT_LEAST_AS_GOOD} as LoRA, of 6", verdict_if(vit["base"] == 6), "LoRA is ahead on two data sets"),
         claim("c3a", "abstract", "ahead of LoRA", "Table 4, ViT large", "consistently", vit["large"],
-              f"{AT_LEAST_AS_GOOD} as LoRA, of 6", verdict_of(vit["large"] == 6), "LoRA is ahead on four data sets"),
+              f"{AT_LEAST_AS_GOOD} as LoRA, of 6", verdict_if(vit["large"] == 6), "LoRA is ahead on four data sets"),
         claim("c3a", "section 3.5", "b is the greatest common divisor", "all experiments", "in practical scenarios",
-              float(with_gcd), "rows of C3A in Tables 2 to 4 with b = gcd(d1, d2), of 9", verdict_of(with_gcd == 9),
+              float(with_gcd), "rows of C3A in Tables 2 to 4 with b = gcd(d1, d2), of 9", verdict_if(with_gcd == 9),
               "true only for the two rows with b = d / 1: the other rows divide d by 6 to 32"),
     ]  # fmt: skip
 

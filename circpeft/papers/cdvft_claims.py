@@ -8,7 +8,7 @@ import torch
 
 from .. import costs
 from ..profiling import FlopCounter
-from .claims import AT_LEAST_AS_GOOD, claim, columns_at_least_as_good, printed_table, ratio, verdict_of
+from .claims import AT_LEAST_AS_GOOD, claim, columns_at_least_as_good, printed_table, ratio, verdict_if
 from .numbers import number
 
 QUERY_VALUE = ["query", "value"]
@@ -73,20 +73,20 @@ def _comparisons_of_costs() -> list[dict[str, Any]]:
         ratio("cdvft", "section 4.1", "parameters against LoRA", "RoBERTa base, r=8", "5.33x", saved[8], "2 r / 3"),
         ratio("cdvft", "section 4.2", "parameters against LoRA", "ViT base, r=16", "10.7x", saved[16], "2 r / 3"),
         claim("cdvft", "section 4.2", "parameters against VeRA", "ViT base", "fewer", vera["Param."],
-              "Param.(CDVFT) / Param.(VeRA), printed", verdict_of(vera["Param."] < 1), opposite),
+              "Param.(CDVFT) / Param.(VeRA), printed", verdict_if(vera["Param."] < 1), opposite),
         claim("cdvft", "section 4.2", "FLOPs against VeRA", "ViT base", "higher", vera["FLOPs"],
-              "FLOPs(CDVFT) / FLOPs(VeRA), printed", verdict_of(vera["FLOPs"] > 1), opposite),
+              "FLOPs(CDVFT) / FLOPs(VeRA), printed", verdict_if(vera["FLOPs"] > 1), opposite),
         claim("cdvft", "section 4.3", "larger p", "parameters and FLOPs", "decrease", max(larger_p),
-              "largest of p=4096 over p=2048, printed", verdict_of(max(larger_p) < 1)),
+              "largest of p=4096 over p=2048, printed", verdict_if(max(larger_p) < 1)),
         claim("cdvft", "section 3.4", "parameters", "square layer, m=2", "(2m-1)dL", float(square),
-              "(2 m - 1) d L", verdict_of(_total("parameters", "cdvft") == square)),
+              "(2 m - 1) d L", verdict_if(_total("parameters", "cdvft") == square)),
         claim("cdvft", "section 3.4", "parameters", "all models", "LoRA the most", most["LoRA"],
-              "columns of Tables 2 and 3 in which LoRA has the most, of 3", verdict_of(most["LoRA"] == 3)),
+              "columns of Tables 2 and 3 in which LoRA has the most, of 3", verdict_if(most["LoRA"] == 3)),
         claim("cdvft", "section 3.4", "FLOPs", "all models", "FourierFT the most", most["FourierFT"],
-              "columns of Tables 2 and 3 in which FourierFT has the most, of 2", verdict_of(most["FourierFT"] == 2)),
+              "columns of Tables 2 and 3 in which FourierFT has the most, of 2", verdict_if(most["FourierFT"] == 2)),
         *[
             claim("cdvft", "section 3.4", "parameters", name, printed, _total("parameters", name, **options), words,
-                  verdict_of(_total("parameters", name, **options) == by_hand))
+                  verdict_if(_total("parameters", name, **options) == by_hand))
             for name, options, printed, words, by_hand in [
                 ("lora", {"r": 16}, "2drL", "2 d r L at r = 16", 24 * 2 * 768 * 16),
                 ("vera", {"r": 256}, "(r+d)L", "(r + d) L at r = 256", 24 * (256 + 768)),
@@ -94,9 +94,9 @@ def _comparisons_of_costs() -> list[dict[str, Any]]:
             ]
         ],
         claim("cdvft", "section 3.2", "transforms", "forward", "2 FFT and 1 IFFT", _transforms("forward"),
-              "transforms of Eq. 8, counted", verdict_of(_transforms("forward") == 3)),
+              "transforms of Eq. 8, counted", verdict_if(_transforms("forward") == 3)),
         claim("cdvft", "section 3.2", "transforms", "backward", "2 IFFT and 1 FFT", _transforms("backward"),
-              "transforms of Eq. 11, counted", verdict_of(_transforms("backward") == 3)),
+              "transforms of Eq. 11, counted", verdict_if(_transforms("backward") == 3)),
         claim("cdvft", "section 1", "factors of any n x n matrix", "number", "2n-1", None, "", "not_derivable",
               "a cited upper bound for generic complex matrices; degrees of freedom only show: more than n"),
     ]  # fmt: skip
@@ -112,14 +112,14 @@ def _comparisons_of_scores() -> list[dict[str, Any]]:
     lead = number(two["CDVFT p=768", "Avg."]) - number(two["VeRA", "Avg."])
     return [
         claim("cdvft", "section 4.3", "larger p", "score", "does not always fall", float(rising),
-              "columns of Table 3 in which p = 4096 is ahead of p = 2048, of 2", verdict_of(rising > 0)),
+              "columns of Table 3 in which p = 4096 is ahead of p = 2048, of 2", verdict_if(rising > 0)),
         claim("cdvft", "section 4.2", "against LoRA and FourierFT", "two image sets", "similar or better", images,
               f"{AT_LEAST_AS_GOOD} as both, of 2", "match" if images == 2 else "not_derivable",
               "below LoRA on both, by 0.7 and 0.9; the paper does not say which difference is similar"),
         claim("cdvft", "section 4.1", "against LoRA and FourierFT", "GLUE", "comparable or better", glue,
-              f"{AT_LEAST_AS_GOOD} as both, of 6", verdict_of(glue > 0)),
+              f"{AT_LEAST_AS_GOOD} as both, of 6", verdict_if(glue > 0)),
         claim("cdvft", "section 4.2", "accuracy against VeRA", "two image sets", "higher", lead,
-              "difference of the printed averages", verdict_of(lead > 0)),
+              "difference of the printed averages", verdict_if(lead > 0)),
     ]  # fmt: skip
 
 

@@ -31,7 +31,7 @@ def ratio(
     return claim(paper, place, subject, quantity, printed, value, formula, verdict, note, value)
 
 
-def verdict_of(is_true: bool) -> str:
+def verdict_if(is_true: bool) -> str:
     """Return the verdict on a comparison that the text makes."""
     return "match" if is_true else "contradicts_text"
 

@@ -9,11 +9,13 @@ from .compared import compared
 from .exports import FORMATS, export
 from .figures import AXES, scatter, spectra
 from .filters import choices, filtered
-from .formatting import shown, wide
+from .formatting import wide, with_cell_text
 from .page import page
 from .reading import scan
 from .records import Cell, FailedRun, Found, Problem, Run, Sweep, empty
 from .runs import failures_table, problems_table, runs_table, sweeps_table
+
+shown = with_cell_text  # the former name
 
 __all__ = [
     "AXES",
@@ -39,4 +41,5 @@ __all__ = [
     "spectra",
     "sweeps_table",
     "wide",
+    "with_cell_text",
 ]

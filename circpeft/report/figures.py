@@ -39,7 +39,7 @@ class Group:
 
     @property
     def scores(self) -> list[float]:
-        """The test scores of the runs."""
+        """Return the test scores of the runs."""
         return [run.result.test_score for run in self.runs]
 
 
@@ -83,8 +83,8 @@ def scatter(found: Found, x: str = "parameters") -> list[go.Figure]:
     """Draw test score against cost: one figure per task and model, one point per method.
 
     A point is the mean over the seeds, with their standard deviation as error bar. The axes of parameters and FLOPs are
-    logarithmic; a method that costs nothing there (``head`` adds no parameters to the head) is a dotted line at its
-    score. A figure shows its 14 best methods at most, and its title says if there are more. A method has the same
+    logarithmic; a method that costs nothing there (``head`` trains only the head) is a dotted line at its score. A
+    figure shows at most its 14 best methods, and its title says if there are more. A method has the same
     colour in all figures.
 
     Args:
@@ -120,15 +120,15 @@ def _scatter(
         trace.update(marker={"color": color, "symbol": symbol}, error_y={"color": color})
     low, high = (min(drawn.values()), max(drawn.values())) if drawn else (1.0, 10.0)
     for group in (group for group, cost in costs.items() if cost == 0 and log_x):
-        y, line = (
-            statistics.fmean(group.scores),
-            {"dash": "dot", "color": _color_and_marker(group.name, order)[0], "width": 2},
-        )
+        y, color = statistics.fmean(group.scores), _color_and_marker(group.name, order)[0]
+        line = {"dash": "dot", "color": color, "width": 2}
         figure.add_scatter(x=[low / 1.4, high * 1.4], y=[y, y], mode="lines", line=line, name=f"{group.name}: 0")
     if log_x:
         ticks = _ticks(low / 1.4, high * 1.4)
         figure.layout.xaxis.update(
-            range=[math.log10(low / 1.4), math.log10(high * 1.4)], tickvals=ticks, ticktext=[_short(t) for t in ticks]
+            range=[math.log10(low / 1.4), math.log10(high * 1.4)],
+            tickvals=ticks,
+            ticktext=[_tick_text(t) for t in ticks],
         )
     figure.layout.showlegend = True
     figure.layout.margin.r = 90 + 7 * max(len(trace.name) for trace in figure.data)
@@ -142,8 +142,8 @@ def _order(found: Found) -> list[str]:
 
 def _color_and_marker(name: str, order: list[str]) -> tuple[str, str]:
     """Return the colour and the marker of a group."""
-    at = order.index(name)
-    return COLORS[at % len(COLORS)], MARKERS[(at + at // len(COLORS)) % len(MARKERS)]
+    index = order.index(name)
+    return COLORS[index % len(COLORS)], MARKERS[(index + index // len(COLORS)) % len(MARKERS)]
 
 
 def _ticks(low: float, high: float) -> list[float]:
@@ -156,10 +156,10 @@ def _ticks(low: float, high: float) -> list[float]:
     return ticks
 
 
-def _short(value: float) -> str:
-    words = compact(value)
-    digits = words.rstrip("KMG")
-    return f"{float(digits):g}{words[len(digits) :]}"
+def _tick_text(value: float) -> str:
+    text = compact(value)
+    digits = text.rstrip("KMG")
+    return f"{float(digits):g}{text[len(digits) :]}"
 
 
 def _deviation(scores: list[float]) -> float:

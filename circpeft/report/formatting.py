@@ -50,7 +50,7 @@ def _ours(line) -> str:
     return words + (f" [{line.finished} of {total}; {missing}]" if missing else "")
 
 
-def shown(frame: pd.DataFrame) -> pd.DataFrame:
+def with_cell_text(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the table of `compared` with two more columns of text for display.
 
     ``ours_shown`` is our side of a cell; ``cell`` is "printed | ours", or only ours in an unprinted column.
@@ -70,6 +70,6 @@ def wide(frame: pd.DataFrame) -> pd.DataFrame:
     '85.2 | -'
     """
     rows, columns = list(dict.fromkeys(frame.row)), list(dict.fromkeys(frame.column))
-    cells = {(line.row, line.column): line.cell for line in shown(frame).itertuples()}
+    cells = {(line.row, line.column): line.cell for line in with_cell_text(frame).itertuples()}
     texts = [[cells.get((row, column), "") for column in columns] for row in rows]
     return pd.DataFrame(texts, index=pd.Index(rows, name="row"), columns=columns)

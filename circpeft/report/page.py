@@ -15,7 +15,7 @@ from markupsafe import Markup
 from .. import plots
 from .compared import compared
 from .figures import AXES, scatter, spectra
-from .formatting import shown
+from .formatting import with_cell_text
 from .records import Found, Sweep
 from .runs import failures_table, problems_table, runs_table
 from .template import PAGE, SCRIPT, STYLE
@@ -99,7 +99,7 @@ def _tables(found: Found, table: str | None) -> list[dict]:
 
 
 def _table(found: Found, name: str, sweep: Sweep | None, number: int) -> dict:
-    frame = shown(compared(found, name, sweep))
+    frame = with_cell_text(compared(found, name, sweep))
     columns = list(dict.fromkeys(frame.column))
     cells = {(line.row, line.column): _cell(line) for line in frame.itertuples()}
     in_print = set(frame.column[frame.printed != ""])

@@ -37,7 +37,7 @@ def test_a_record_is_kept_without_its_long_parts_and_its_data_folder(benchmark, 
     assert path.name == "held_out-lora-s0.json" and "somebody" not in text
     row = json.loads(text)
     assert row["data_name"] == "held_out" and row["test_score"] == run.test_score and row["epochs"] == run.epochs
-    assert not row.keys() & set(benchmark.LEFT_OUT)
+    assert not row.keys() & set(benchmark.LONG_FIELDS)
 
 
 def test_a_run_replaces_the_one_of_the_same_method_and_seed(benchmark, run, tmp_path):
