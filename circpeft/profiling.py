@@ -18,7 +18,7 @@ from .ops.operator import IMPLEMENTATIONS
 aten = torch.ops.aten
 ADDITIONS = {aten.add, aten.add_, aten.sub, aten.sub_, aten.rsub}
 PRODUCTS = {aten.mul, aten.mul_, aten.div, aten.div_}
-FUSED = {aten.addcmul, aten.addcmul_}
+MULTIPLY_ADDS = {aten.addcmul, aten.addcmul_}
 SUMS = {aten.sum, aten.mean}
 SCATTERS = {aten.scatter_add, aten.scatter_add_, aten.index_add, aten.index_add_}
 TRANSFORMS = {aten._fft_r2c: 2.5, aten._fft_c2r: 2.5, aten._fft_c2c: 5.0}
@@ -57,7 +57,7 @@ def _flops(packet: Any, args: tuple, kwargs: dict, out: Any) -> float:
         return 0.0
     if packet in ADDITIONS | PRODUCTS:
         return _pointwise(packet, args, out)
-    if packet in FUSED:
+    if packet in MULTIPLY_ADDS:
         return out.numel() * (8 if out.is_complex() else 2)
     if packet in SUMS:
         return args[0].numel() * (2 if out.is_complex() else 1)
@@ -146,6 +146,8 @@ def count_flops(model: nn.Module, *inputs: Any, backward: bool = True, **named: 
         backward: False counts only the forward pass, without gradients.
 
     Returns: the total as an int, with ``.forward``, ``.backward`` and ``.by_operator``.
+
+    Raises: the errors that the model raises.
 
     >>> count = count_flops(nn.Linear(4, 5, bias=False), torch.randn(3, 4))
     >>> int(count), count.forward, count.backward
