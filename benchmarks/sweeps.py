@@ -53,7 +53,7 @@ def run_and_count(folder: Path, seeds: int, kill, **options) -> tuple[dict, dict
         if sum(ends.values()) in MEMORY_AFTER:
             memory[sum(ends.values())] = resident_mib()
 
-    outcome = sweeps.run_sweep(plan, told=on_end, **options)
+    outcome = sweeps.run_sweep(plan, on_end=on_end, **options)
     records = results.read_all(folder)
     scores = {f"{r.label} {r.seed}": (r.score, r.test_score) for r in records}
     row = {

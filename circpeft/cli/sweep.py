@@ -79,7 +79,7 @@ def execute(options: argparse.Namespace) -> int:
             ray=options.ray,
             gpus=options.gpus,
             progress=not options.quiet,
-            told=_print_run if options.json else None,
+            on_end=_print_run if options.json else None,
         )
     except sweeps.SweepError as error:
         raise RequestError(str(error)) from error

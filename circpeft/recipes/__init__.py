@@ -1,4 +1,4 @@
-"""What is to be run: one recipe a run, and the recipes of the papers' tables."""
+"""Recipes: the settings of runs, and plans of whole sweeps (a table of a paper, or a file of your own)."""
 
 from ..defaults import PROFILES
 from ..method_specs import LEARNING_RATES

@@ -1,4 +1,4 @@
-"""A sweep of one's own, from a TOML file."""
+"""Sweeps described in a TOML file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STATISTICS = ("mean", "median")
 def plan_file(
     path: str | Path, profile: str = "", seeds: int = 0, data: str | Path = "", output_dir: str | Path = "", **settings
 ) -> Plan:
-    """The plan of a file such as this one, a row a method and a column a task::
+    """Return the plan of a file such as this one, with a row for each method and a column for each task::
 
         profile = "cpu"
         tasks = ["rte", "mrpc"]
@@ -30,10 +30,14 @@ def plan_file(
         [settings]             # fields of `Recipe`, for every run
         epochs = 4
 
-    Args: ``profile``, ``seeds``, ``data``, ``output_dir``, ``settings``: in place of the file's own.
+    Args:
+        path: the file.
+        profile, seeds, data: used instead of the file's own, if given.
+        output_dir: where records go; "" is ``runs/<file>-<profile>`` beside the package.
+        settings: fields of `Recipe`, used instead of the file's own.
 
-    Raises: FileNotFoundError for an absent file; ValueError, naming the file, for one that is no TOML, an unknown key
-    (with the nearest one), a value of another type, a missing ``tasks`` or ``methods``, and whatever `Recipe` raises.
+    Raises: FileNotFoundError if there is no such file; ValueError, naming the file, if it is not TOML, for an unknown
+    key (with the nearest one), a value of a wrong type, missing ``tasks`` or ``methods``, or whatever `Recipe` raises.
     """
     from .. import tasks
 
@@ -41,43 +45,56 @@ def plan_file(
     if not path.is_file():
         raise FileNotFoundError(f"there is no recipe file {str(path)!r}")
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no TOML: {error}") from error
-    _check(path, given)
-    profile = profile or given.get("profile", "cpu")
-    seeds = seeds or given.get("seeds", 1)
-    own = {**given.get("settings", {}), **settings}
-    folder = Path(data) if data else path.parent / given["data"] if "data" in given else None
+        raise ValueError(f"{path} is not TOML: {error}") from error
+    _check(path, content)
+    profile = profile or content.get("profile", "cpu")
+    seeds = seeds or content.get("seeds", 1)
+    settings = {**content.get("settings", {}), **settings}
+    folder = Path(data) if data else path.parent / content["data"] if "data" in content else None
     output = str(Path(output_dir or default_folder(f"{path.stem}-{profile}")).resolve())
     cells = []
     for seed in seeds_of(seeds):
-        for method in given["methods"]:
+        for method in content["methods"]:
             name, hyperparameters = parse_method(method)
-            for task in given["tasks"]:
+            for task in content["tasks"]:
                 try:
-                    common = settings_of(profile, tasks.get(task).kind, own)
+                    common = settings_of(profile, tasks.get(task).kind, settings)
                     common |= {"data_dir": str((folder / task).resolve())} if folder else {}
                     run = {"hyperparameters": hyperparameters, "seed": seed, "output_dir": output, **common}
                     cells.append(CellRecipe(task, name, **run, row=method, column=task))
                 except ValueError as error:
                     raise ValueError(f"{path}: {error}") from error
-    return Plan(path.stem, "", profile, seeds, given.get("statistic", "mean"), False, tuple(cells), (), tuple(cells))
+    return Plan(
+        name=path.stem,
+        table="",
+        profile=profile,
+        seeds=seeds,
+        statistic=content.get("statistic", "mean"),
+        printed_model=False,
+        cells=tuple(cells),
+        listed=tuple(cells),
+    )
 
 
-def _check(path: Path, given: dict[str, Any]) -> None:
-    for key, value in given.items():
+def _check(path: Path, content: dict[str, Any]) -> None:
+    for key, value in content.items():
         if key not in KEYS:
             raise ValueError(f"{path}: unknown key {key!r}; {nearest(key, KEYS)}")
         if type(value) is not KEYS[key]:
             raise ValueError(f"{path}: {key} must be of type {KEYS[key].__name__}, got {value!r}")
     for key in ("tasks", "methods"):
-        if not given.get(key) or not all(isinstance(value, str) for value in given[key]):
-            raise ValueError(f'{path}: {key} must be a list of names, such as {key} = ["..."], got {given.get(key)!r}')
-        twice = [value for value in given[key] if given[key].count(value) > 1]
-        if twice:
-            raise ValueError(f"{path}: {twice[0]!r} is listed twice in {key}; for more runs of it raise seeds")
+        names = content.get(key)
+        if not names or not all(isinstance(name, str) for name in names):
+            raise ValueError(f'{path}: {key} must be a list of names, such as {key} = ["..."], got {names!r}')
+        repeated = [name for name in names if names.count(name) > 1]
+        if repeated:
+            raise ValueError(f"{path}: {repeated[0]!r} is listed twice in {key}; for more runs of it raise seeds")
     if path.stem in TABLES:
-        raise ValueError(f"{path} has the name of a printed table, and would be taken for it; call it something else")
-    if given.get("statistic", "mean") not in STATISTICS:
-        raise ValueError(f"{path}: unknown statistic {given['statistic']!r}; {nearest(given['statistic'], STATISTICS)}")
+        raise ValueError(
+            f"{path} has the name of a printed table; rename the file, so that it is not taken for that table"
+        )
+    statistic = content.get("statistic", "mean")
+    if statistic not in STATISTICS:
+        raise ValueError(f"{path}: unknown statistic {statistic!r}; {nearest(statistic, STATISTICS)}")

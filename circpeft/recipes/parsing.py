@@ -1,4 +1,4 @@
-"""Settings and methods from the texts that people type."""
+"""Settings and methods, read from what people type."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from ..suggest import nearest
 
 
 def profile(name: str, kind: str = "text") -> dict:
-    """Settings of a profile for a kind of tasks.
+    """Return the settings of a profile for a kind of tasks.
 
-    Raises: ValueError for an unknown name, with the nearest.
+    Args:
+        name: "smoke", "cpu" or "paper".
+        kind: "text", "images" or "instructions".
+
+    Raises: ValueError for an unknown name or kind, with the nearest one.
 
     >>> profile("paper")["model"], profile("cpu", "images")["model"]
     ('FacebookAI/roberta-base', 'small-vit')
@@ -25,7 +29,7 @@ def profile(name: str, kind: str = "text") -> dict:
 
 
 def targets(text: str) -> tuple[str, ...] | str:
-    """Target modules from a text: names with commas between them, one regex, or "all-linear".
+    """Return target modules from text: names separated by commas, one regular expression, or "all-linear".
 
     >>> targets("query, value"), targets("all-linear"), targets(r".*q_proj")
     (('query', 'value'), 'all-linear', '.*q_proj')
@@ -37,7 +41,7 @@ def targets(text: str) -> tuple[str, ...] | str:
 
 
 def parse_method(text: str) -> tuple[str, dict]:
-    """A method's name and hyperparameters from "name" or "name:key=value:key=value".
+    """Return a method's name and hyperparameters, from "name" or "name:key=value:key=value".
 
     Raises: ValueError for a part that is not key=value.
 
@@ -54,12 +58,14 @@ def parse_method(text: str) -> tuple[str, dict]:
         try:
             hyperparameters[key] = ast.literal_eval(value)
         except (ValueError, SyntaxError):
-            hyperparameters[key] = value  # a plain word, such as init_weights=gaussian
+            hyperparameters[key] = value  # a word, such as init_weights=gaussian
     return name, hyperparameters
 
 
 def parse_methods(text: str) -> list[tuple[str, dict]]:
-    """A comma-separated list of methods; "all" is every method with its defaults.
+    """Return the methods of a comma-separated list. "all" is every method with its defaults.
+
+    Raises: ValueError for an empty list, or a part that is not key=value.
 
     >>> [name for name, _ in parse_methods("lora, cdvft:num_factors=5")]
     ['lora', 'cdvft']

@@ -1,4 +1,4 @@
-"""From a printed table, or a file of one's own, to the recipes of its cells under a profile."""
+"""Plans of sweeps: the recipes of a printed table's cells under a profile."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .parsing import targets as parsed_targets
 from .recipe import CellRecipe, Recipe
 from .tables import MODELS, STAND_INS, TABLES, Row, Table
 
-# Fields of a recipe that a plan sets by itself.
-OWN = {"task", "method", "hyperparameters", "seed", "output_dir"}
-SETTINGS = sorted(f.name for f in fields(Recipe) if f.name not in OWN)
+# Fields of a recipe that a plan sets; the others are settings.
+SET_BY_PLAN = {"task", "method", "hyperparameters", "seed", "output_dir"}
+SETTINGS = sorted(f.name for f in fields(Recipe) if f.name not in SET_BY_PLAN)
 
 
 @dataclass(frozen=True)
@@ -24,15 +24,15 @@ class Plan:
     """The runs of a sweep.
 
     Args:
-        name: of the sweep: the table's name, or that of one's own file.
-        table: the printed table that it stands for, or "".
-        profile: where the settings come from.
-        seeds: how many.
-        statistic: how the seeds of a cell are summed up: "mean" or "median".
-        printed_model: whether the models are the paper's.
-        cells: the recipes, seed by seed. Two cells may be the same run, and it then runs once.
-        left_out: row, column and reason of the cells that nobody can run so.
-        listed: all cells of the table under these settings, also those that are not to be run now.
+        name: name of the sweep: the table's name, or that of the file.
+        table: name of the printed table, or "" for a file.
+        profile: name of the profile that the settings come from.
+        seeds: number of seeds.
+        statistic: how the seeds of a cell are summarised: "mean" or "median".
+        printed_model: whether the models are those of the paper.
+        cells: the recipes, seed by seed. If two cells are the same run, it runs once.
+        left_out: row, column and reason of the cells that cannot be run with these settings.
+        listed: all cells of the table under these settings, including those that are not run now.
     """
 
     name: str
@@ -47,12 +47,12 @@ class Plan:
 
     @property
     def printed_columns(self) -> set[str]:
-        """The columns that the paper prints; a stand-in's is none of them."""
+        """The columns that the paper prints. That of a stand-in task is not one of them."""
         return set(TABLES[self.table].columns) if self.table else set()
 
 
 def table(name: str, profile: str = "paper", seeds: int = 1, **options: Any) -> list[CellRecipe]:
-    """The recipes of one printed table, each with its ``row`` and ``column``.
+    """Return the recipes of one printed table, each with its ``row`` and ``column``.
 
     Args: see `plan_table`.
 
@@ -78,52 +78,53 @@ def plan_table(
     output_dir: str | Path = "",
     **settings: Any,
 ) -> Plan:
-    """The plan of one printed table under a profile.
+    """Return the plan of one printed table under a profile.
 
-    In the profile ``paper`` the tasks and models are the paper's own. In the others a small model stands for the
-    table's first one (rows of its larger models are left out), its block sizes keep the number of blocks, and an
-    embedded task stands for all columns.
+    In the profile ``paper`` the tasks and models are those of the paper. In the others a small model replaces the
+    table's first one. Rows of larger models are left out, and block sizes keep the number of blocks. An embedded task
+    replaces all columns.
 
     Args:
         name: "c3a-2" to "c3a-4" or "cdvft-1" to "cdvft-3".
         profile: "smoke", "cpu" or "paper".
-        seeds: runs a cell, with seeds 0, 1, ...; or the seeds themselves.
-        data: a folder with a folder of data for each task (``data/rte``, ...): the columns are then those that it has.
-        rows, columns: some of the printed ones; () takes all.
+        seeds: number of runs for each cell, with seeds 0, 1, ...; or the seeds themselves.
+        data: a folder with a data folder for each task (``data/rte``, ...). The columns are then those that it has.
+        rows, columns: names of printed rows and columns to run; () takes all.
         output_dir: where records go; "" is ``runs/<name>-<profile>`` beside the package.
         settings: other fields of `Recipe` for every run, such as ``model`` or ``epochs``.
 
-    Raises: ValueError for a name, profile, row, column or setting that does not exist, with the nearest one, or a
-    folder without data of any column.
+    Raises: ValueError for a name, profile, row, column or setting that does not exist, with the nearest one; for a
+    ``data`` folder without a folder for any column; if no cell is left to run.
     """
     if name not in TABLES:
         raise ValueError(f"unknown table {name!r}; {nearest(name, TABLES)}")
     printed = TABLES[name]
     if "data_dir" in settings:
-        raise ValueError("data_dir is that of one task; of a table give data, a folder with a folder for each task")
+        raise ValueError("data_dir holds one task; for a table give data, a folder with a folder for each task")
     common = settings_of(profile, printed.kind, settings)
     seeds = seeds_of(seeds)
-    chosen = _chosen("row", list(rows), list(dict.fromkeys(row.name for row in printed.rows)))
-    tasks, asked, left_out = _tasks(printed, profile, data, list(columns))
-    own_model = profile == "paper" and "model" not in settings
+    chosen_rows = _chosen("row", list(rows), list(dict.fromkeys(row.name for row in printed.rows)))
+    tasks, chosen_columns, left_out = _tasks(printed, profile, data, list(columns))
+    printed_model = profile == "paper" and "model" not in settings
     first = printed.rows[0].model
     left_out += [{"row": row, "column": "", "reason": reason} for row, reason in printed.left_out.items()]
     folder = str(Path(output_dir or default_folder(f"{name}-{profile}")).resolve())
     cells = []
     for seed in seeds:
         for row in printed.rows:
-            if not own_model and row.model != first:
-                reason = f"{common['model']} stands for {first} alone"
+            if not printed_model and row.model != first:
+                reason = f"{common['model']} replaces only {first}"
                 left_out += [{"row": row.name, "column": "", "reason": reason}] if seed == seeds[0] else []
                 continue
-            for column, (task, data_dir, stands_for) in tasks.items():
-                if row.columns and not set(row.columns) & set(stands_for):
+            row_settings = _row_settings(row, profile, printed_model, common, settings)
+            for column, (task, data_dir, printed_columns) in tasks.items():
+                if row.columns and not set(row.columns) & set(printed_columns):
                     continue
                 cells.append(
                     CellRecipe(
                         task,
                         row.method,
-                        **{**common, **_of_row(row, profile, own_model, common, settings), "data_dir": data_dir},
+                        **{**common, **row_settings, "data_dir": data_dir},
                         seed=seed,
                         output_dir=folder,
                         table=name,
@@ -131,34 +132,41 @@ def plan_table(
                         column=column,
                     )
                 )
-    wanted = tuple(cell for cell in cells if cell.row in chosen and cell.column in asked)
-    if not wanted:
-        why = "; ".join(f"{e['row'] or e['column']}: {e['reason']}" for e in left_out)
-        raise ValueError(
-            f"nothing to run of {name}" + (f": {why}" if why else ": this row has no score in this column")
-        )
-    about = (name, name, profile, len(seeds), printed.statistic, own_model)
-    return Plan(*about, wanted, tuple(left_out), tuple(cells))
+    chosen = tuple(cell for cell in cells if cell.row in chosen_rows and cell.column in chosen_columns)
+    if not chosen:
+        reasons = "; ".join(f"{entry['row'] or entry['column']}: {entry['reason']}" for entry in left_out)
+        raise ValueError(f"nothing to run of {name}: {reasons or 'this row has no score in this column'}")
+    return Plan(
+        name=name,
+        table=name,
+        profile=profile,
+        seeds=len(seeds),
+        statistic=printed.statistic,
+        printed_model=printed_model,
+        cells=chosen,
+        left_out=tuple(left_out),
+        listed=tuple(cells),
+    )
 
 
 def settings_of(profile: str, kind: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """A profile's settings with those given in their place.
+    """Return a profile's settings, replaced by the given ones where there are any.
 
-    Raises: ValueError for a setting that no recipe has, with the nearest.
+    Raises: ValueError for a setting that no recipe has, with the nearest one.
     """
     for setting in settings:
         if setting not in SETTINGS:
             raise ValueError(f"unknown setting {setting!r}; {nearest(setting, SETTINGS)}")
-    made = {**profile_settings(profile, kind), **settings}
-    if isinstance(made.get("target_modules"), str):
-        made["target_modules"] = parsed_targets(made["target_modules"])
-    return made
+    merged = {**profile_settings(profile, kind), **settings}
+    if isinstance(merged.get("target_modules"), str):
+        merged["target_modules"] = parsed_targets(merged["target_modules"])
+    return merged
 
 
 def seeds_of(seeds: Any) -> list[int]:
-    """The seeds: so many from 0 on, or those that are named.
+    """Return the seeds: 0, 1, ... for a number of seeds, or those of a list.
 
-    Raises: ValueError for none, or something else.
+    Raises: ValueError for an empty list, a number below 1, or a value of another type.
     """
     if isinstance(seeds, Sequence) and not isinstance(seeds, str) and seeds:
         return list(seeds)
@@ -167,56 +175,60 @@ def seeds_of(seeds: Any) -> list[int]:
     return list(range(seeds))
 
 
-def _chosen(what: str, asked: list[str], known: list[str]) -> list[str]:
-    for name in asked:
+def _chosen(what: str, names: list[str], known: list[str]) -> list[str]:
+    for name in names:
         if name not in known:
             raise ValueError(f"unknown {what} {name!r}; {nearest(name, known)}")
-    return asked or known
+    return names or known
 
 
-def _tasks(printed: Table, profile: str, data: str | Path, asked: list[str]) -> tuple[dict, list[str], list[dict]]:
-    """Column -> (task, data folder, printed columns that it stands for); the columns that are asked for; those that
-    are left out."""
+def _tasks(printed: Table, profile: str, data: str | Path, names: list[str]) -> tuple[dict, list[str], list[dict]]:
+    """Return the columns, those of them that are to be run, and those that are left out (with reasons).
+
+    Each column has its task, its data folder, and the printed columns that it replaces.
+    """
     columns, left_out = printed.columns, []
     if not data and profile != "paper":
         task = STAND_INS[printed.kind]
-        if any(row.columns for row in printed.rows):  # the rows differ from column to column
-            found = {f"{task} for {column}": (task, "", (column,)) for column in columns}
+        if any(row.columns for row in printed.rows):  # such rows are for some columns only
+            available = {f"{task} for {column}": (task, "", (column,)) for column in columns}
         else:
-            found = {task: (task, "", tuple(columns))}
-        return found, _chosen("column", asked, list(found)), []
-    chosen = _chosen("column", asked, list(columns))
+            available = {task: (task, "", tuple(columns))}
+        return available, _chosen("column", names, list(available)), []
+    chosen = _chosen("column", names, list(columns))
     if not data:
         return {column: (task, "", (column,)) for column, task in columns.items()}, chosen, []
     folders = {column: Path(data) / task for column, task in columns.items()}
-    found = {c: (columns[c], str(folder.resolve()), (c,)) for c, folder in folders.items() if folder.is_dir()}
-    if not set(found) & set(chosen):
+    available = {c: (columns[c], str(folder.resolve()), (c,)) for c, folder in folders.items() if folder.is_dir()}
+    if not set(available) & set(chosen):
         raise ValueError(
             f"data folder {str(data)!r} has no folder for any column; expected one of: "
             f"{', '.join(columns[column] for column in chosen)}"
         )
     for column in columns:
-        if column not in found:
+        if column not in available:
             reason = f"the data folder has no {columns[column]}"
             left_out.append({"row": "", "column": column, "reason": reason})
-    return found, chosen, left_out
+    return available, chosen, left_out
 
 
-def _of_row(row: Row, profile: str, own_model: bool, common: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """What a row says of its own: model, hyperparameters, layers."""
+def _row_settings(
+    row: Row, profile: str, printed_model: bool, common: dict[str, Any], given: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the settings that a row brings: model, hyperparameters and target modules."""
     hub, hidden = MODELS[row.model]
-    made: dict[str, Any] = {"hyperparameters": dict(row.options)}
+    settings: dict[str, Any] = {"hyperparameters": dict(row.options)}
     if profile == "paper" and row.targets and "target_modules" not in given:
-        made["target_modules"] = row.targets
-    if own_model:
-        made["model"] = hub
+        settings["target_modules"] = row.targets
+    if printed_model:
+        settings["model"] = hub
     else:
         hidden = _hidden_size(common["model"])
     if row.blocks:
         from ..ops.block_size import block_size_of  # loads torch, which `circpeft --help` must not
 
-        made["hyperparameters"]["block_size"] = block_size_of(hidden, row.blocks)
-    return made
+        settings["hyperparameters"]["block_size"] = block_size_of(hidden, row.blocks)
+    return settings
 
 
 def _hidden_size(model: str) -> int:

@@ -1,4 +1,4 @@
-"""What a run is: task, model, method and settings, as one frozen value."""
+"""The recipe of a run: task, model, method and settings, as one frozen value."""
 
 from __future__ import annotations
 
@@ -15,47 +15,51 @@ CHOICES = {
     "base_dtype": ("float32", "bfloat16", "float16"),
     "quantization": ("", "4bit", "8bit"),
 }
-# Fields that decide nothing about the outcome: they are no part of a recipe's identity.
-OUTSIDE = {"output_dir", "report_to", "save_model", "table", "row", "column"}
-# What a method's text may say beside its hyperparameters.
+# Fields that do not influence the outcome; they are not part of a recipe's identity.
+NOT_IDENTITY = {"output_dir", "report_to", "save_model", "table", "row", "column"}
+# Settings that may be given among the hyperparameters.
 RATES = {"learning_rate", "head_learning_rate"}
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of one training run.
+    """The settings of one training run.
+
+    ``save_model``, ``report_to`` and ``output_dir`` do not influence the outcome. The other fields are the recipe's
+    identity: two recipes with the same values are the same run.
 
     Args:
         task: name of a task.
         method: name of a method, see `circpeft.methods`.
-        model: hub id, local folder, or "minilm".
-        hyperparameters: of the method (block_size, r, ...), without its targets; ``learning_rate`` and
-            ``head_learning_rate`` may be among them, so that a method's text can name its own.
-        target_modules: names of the layers to adapt, a regex, or "all-linear".
+        model: hub id, local folder, or an embedded model: "minilm", "small-vit" or "small-llama".
+        hyperparameters: hyperparameters of the method (block_size, r, ...), without its targets. ``learning_rate`` and
+            ``head_learning_rate`` may be among them, as in "c3a:learning_rate=0.1".
+        target_modules: names of the layers to adapt, a regular expression, or "all-linear".
         data_dir: local data folder; "" takes the embedded data or the hub.
-        epochs, batch_size, max_length: as usual; sequences are padded to the longest of their batch, and a batch is
-            that of all processes together.
-        max_train, max_eval: rows used of train, and of validation and test; 0 takes all.
-        learning_rate, head_learning_rate: peak rates of AdamW for the method's parameters and for the head; 0 takes the
-            method's default.
-        warmup: share of the steps with a rising rate; it falls linearly to zero afterwards.
-        weight_decay: of AdamW.
-        base_dropout: dropout probability of the base model, everywhere; None keeps the model's own.
-        gradient_accumulation: batches that are summed for one step.
-        gradient_checkpointing: compute activations again in the backward pass instead of keeping them.
-        precision: of the computation: "float32", or "bf16" or "fp16" by autocast.
-        base_dtype: of the base model's weights, which ``full`` and ``bitfit`` train in it; adapters and a new head stay
-            in float32.
+        epochs: number of passes over the training rows.
+        batch_size: rows of a batch, over all processes together.
+        max_length: tokens of the longest sequence. Sequences are padded to the longest of their batch.
+        max_train: number of training rows used; 0 takes all.
+        max_eval: number of rows used of validation and of test; 0 takes all.
+        learning_rate: peak rate of AdamW for the method's parameters; 0 takes the method's default.
+        head_learning_rate: the same for the head.
+        warmup: share of the steps in which the rate rises; it falls linearly to zero afterwards.
+        weight_decay: weight decay of AdamW.
+        base_dropout: probability of all dropouts in the base model; None keeps the model's own.
+        gradient_accumulation: number of batches for one step.
+        gradient_checkpointing: whether to recompute activations in the backward pass instead of keeping them.
+        precision: number format of the computation: "float32", or "bf16" or "fp16" by autocast.
+        base_dtype: number format of the base model's weights. ``full`` and ``bitfit`` train the weights in this format;
+            adapters and a new head stay in float32.
         quantization: "4bit" or "8bit" base weights (bitsandbytes), or "" for none.
-        deterministic: refuse operators whose result depends on the order in which a GPU adds up.
-        max_new_tokens: longest answer that is generated for instructions; 0 takes the task's.
-        seed: of the head's start, the dropout and the order of the data.
-        save_model: keep the whole model of ``full``, ``head`` and ``bitfit`` (adapters are always kept); not part of
-            the recipe's identity.
-        report_to: a logger of transformers, such as "tensorboard", or "" for none; not part of the recipe's identity.
-        output_dir: where the record, the adapter and the checkpoints go; not part of the recipe's identity.
+        deterministic: whether to refuse operators with a result that depends on the order of sums on a GPU.
+        max_new_tokens: length of the longest generated answer to an instruction; 0 takes the task's.
+        seed: seed of the new head, the dropout and the order of the rows.
+        save_model: whether to keep the whole model of ``full``, ``head`` and ``bitfit``. Adapters are always kept.
+        report_to: a logger of transformers, such as "tensorboard", or "" for none.
+        output_dir: folder of the record, the trained weights and the checkpoints.
 
-    Raises: ValueError for a count or a rate that is out of range.
+    Raises: ValueError for a value of a wrong type or out of range.
 
     >>> Recipe("entailment", "c3a", hyperparameters={"block_size": 64}).label
     'c3a:block_size=64'
@@ -91,17 +95,17 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if not isinstance(self.target_modules, (str, list, tuple, set, frozenset)):
-            raise ValueError(f"target_modules must be a text or a list of names, got {self.target_modules!r}")
+            raise ValueError(f"target_modules must be a string or a list of names, got {self.target_modules!r}")
         if not isinstance(self.target_modules, str):
             object.__setattr__(self, "target_modules", tuple(self.target_modules))
-        least_of = {"epochs": 1, "batch_size": 1, "max_length": 8, "max_train": 0, "max_eval": 0, "seed": 0}
-        least_of |= {"gradient_accumulation": 1, "max_new_tokens": 0}
-        for name, least in least_of.items():
-            if type(getattr(self, name)) is not int or getattr(self, name) < least:
-                raise ValueError(f"{name} must be an integer of at least {least}, got {getattr(self, name)!r}")
+        minimum_of = {"epochs": 1, "batch_size": 1, "max_length": 8, "max_train": 0, "max_eval": 0, "seed": 0}
+        minimum_of |= {"gradient_accumulation": 1, "max_new_tokens": 0}
+        for name, minimum in minimum_of.items():
+            if type(getattr(self, name)) is not int or getattr(self, name) < minimum:
+                raise ValueError(f"{name} must be an integer of at least {minimum}, got {getattr(self, name)!r}")
         for name in ("task", "method", "model", "data_dir", "report_to", "output_dir"):
             if not isinstance(getattr(self, name), str):
-                raise ValueError(f"{name} must be a text, got {getattr(self, name)!r}")
+                raise ValueError(f"{name} must be a string, got {getattr(self, name)!r}")
         for name in ("gradient_checkpointing", "deterministic", "save_model"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}")
@@ -117,7 +121,7 @@ class Recipe:
         if self.base_dropout is not None and not 0 <= self.base_dropout < 1:
             raise ValueError(f"base_dropout must be in [0, 1) or None, got {self.base_dropout!r}")
         if not 0 <= self.warmup < 1:
-            raise ValueError(f"warmup is a share of the steps in [0, 1), got {self.warmup!r}")
+            raise ValueError(f"warmup must be a share of the steps in [0, 1), got {self.warmup!r}")
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}; {nearest(getattr(self, name), choices)}")
@@ -128,21 +132,24 @@ class Recipe:
 
     @property
     def rates(self) -> tuple[float, float]:
-        """Peak learning rates of the method's parameters and of the head."""
-        own = self.hyperparameters
+        """Peak learning rates of the method's parameters and of the head.
+
+        Raises: ValueError for a method without a default rate, if none is given.
+        """
+        given = self.hyperparameters
         spec = SPECS.get(self.method)
         default_rate, default_head_rate = spec.rates_for(self.model) if spec else (0.0, HEAD_LEARNING_RATE)
-        rate = own.get("learning_rate") or self.learning_rate or default_rate
+        rate = given.get("learning_rate") or self.learning_rate or default_rate
         if not rate:
             raise ValueError(f"no learning_rate for method {self.method!r}; {nearest(self.method, SPECS)}")
-        head_rate = own.get("head_learning_rate") or self.head_learning_rate
-        if spec and spec.trains == "head":  # its only rate is the head's, under whichever name it is given
+        head_rate = given.get("head_learning_rate") or self.head_learning_rate
+        if spec and spec.trains == "head":  # only the head trains, so either of the two is its rate
             return (head_rate or rate,) * 2
         return rate, head_rate or default_head_rate
 
     @property
     def options(self) -> dict:
-        """The hyperparameters that the method itself takes: without the learning rates."""
+        """The hyperparameters of the method itself, without learning rates."""
         return {name: value for name, value in self.hyperparameters.items() if name not in RATES}
 
     @property
@@ -152,31 +159,31 @@ class Recipe:
 
     @property
     def settings(self) -> dict:
-        """Everything that decides the outcome, as plain values."""
-        settings = {name: value for name, value in asdict(self).items() if name not in OUTSIDE}
+        """All fields that influence the outcome, as plain values."""
+        settings = {name: value for name, value in asdict(self).items() if name not in NOT_IDENTITY}
         settings["learning_rate"], settings["head_learning_rate"] = self.rates
         return json.loads(json.dumps(settings))
 
     @property
     def name(self) -> str:
-        """File name of the run: task, method, seed, and a fingerprint of all settings."""
+        """Name of the run, also of its files: task, method, seed, and a hash of all settings."""
         fingerprint = hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:10]
         label = "".join(c if c.isalnum() else "-" for c in self.label)
         return f"{self.task}-{label}-s{self.seed}-{fingerprint}"
 
     def with_seed(self, seed: int) -> Recipe:
-        """The same recipe with another seed."""
+        """Return the same recipe with another seed."""
         return replace(self, seed=seed)
 
 
 @dataclass(frozen=True)
 class CellRecipe(Recipe):
-    """A recipe that stands for one cell of a table: a row and a column of it.
+    """The recipe of one cell of a table.
 
     Args:
-        table: the table's name, such as "cdvft-1"; "" in a sweep of one's own.
+        table: name of the table, such as "cdvft-1"; "" for a sweep from a file.
         row: the row as it is printed, such as "CDVFT p=768".
-        column: the column as it is printed, or the task that stands in for it.
+        column: the column as it is printed, or the task that replaces it.
     """
 
     table: str = ""

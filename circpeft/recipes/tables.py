@@ -1,8 +1,8 @@
-"""The rows of CDVFT Tables 1 to 3 and C3A Tables 2 to 4 as they are to be run.
+"""The rows and columns of CDVFT Tables 1 to 3 and C3A Tables 2 to 4, as runs.
 
-Neither paper prints learning rates or batch sizes: those are `circpeft.defaults`. Ranks and block sizes are printed in
-the tables or the text; where the text contradicts the table's own parameter count, the rank is what gives the count
-(CDVFT Table 3: LoRA 64 and 16, where the text says 8 and 64).
+Neither paper prints learning rates or batch sizes; those are in `circpeft.defaults`. Ranks and block sizes are printed
+in the tables or the text. Where the text contradicts the table's parameter count, the rank is the one that gives the
+count (CDVFT Table 3: LoRA 64 and 16, where the text says 8 and 64).
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Row:
-    """One printed row: the method, and its hyperparameters on the paper's model.
+    """One printed row: a method, and its hyperparameters on the paper's model.
 
     Args:
         name: the row as it is printed.
         method: name of the method.
         options: its hyperparameters, without a block size.
-        blocks: blocks along one side of the model's hidden size, ``d / b``; 0 for methods without blocks.
+        blocks: number of blocks along the model's hidden size, ``d / b``; 0 for methods without blocks.
         model: key of `MODELS`.
         targets: the adapted layers; () takes the profile's (query and value).
-        columns: the columns that this row has scores in; () takes all.
+        columns: the columns in which this row has scores; () takes all.
     """
 
     name: str
@@ -36,9 +36,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """One printed table: its kind of tasks, the columns with scores and their tasks, its rows, how seeds are summed up.
+    """One printed table.
 
-    ``left_out`` names rows that nobody can run from the paper alone, and why.
+    Args:
+        kind: the kind of its tasks: "text", "images" or "instructions".
+        statistic: how the paper summarises seeds: "mean" or "median".
+        columns: the columns with scores, and their tasks.
+        rows: the rows.
+        left_out: rows that the paper does not describe well enough to run, each with the reason.
     """
 
     kind: str
@@ -58,14 +63,14 @@ MODELS = {
     "llama2-13b": ("meta-llama/Llama-2-13b-hf", 5120),
     "llama3-8b": ("meta-llama/Meta-Llama-3-8B", 4096),
 }
-# What stands for the papers' data where neither a hub nor a folder is at hand.
+# Embedded tasks that replace the papers' data if there is neither a hub nor a folder.
 STAND_INS = {"text": "entailment", "images": "digits", "instructions": "word_problems"}
 
 _GLUE = {"SST-2": "sst2", "MRPC": "mrpc", "CoLA": "cola", "QNLI": "qnli", "RTE": "rte", "STS-B": "stsb"}
 _IMAGES = {"Pets": "pets", "Cars": "cars", "DTD": "dtd", "EuroSAT": "eurosat", "FGVC": "fgvc", "RESISC": "resisc45"}
 _NO_GATE = ("q_proj", "k_proj", "v_proj", "up_proj", "down_proj")
 _NO_OUTPUT = ("q_proj", "k_proj", "v_proj", "gate_proj", "up_proj", "down_proj")
-# What gives C3A's count for (IA)3: every linear layer of a block.
+# Every linear layer of a block: these give C3A's printed count for (IA)3.
 _EVERY_LINEAR = r".*(query|key|value|attention\.output\.dense|intermediate\.dense|layer\.\d+\.output\.dense)"
 
 

@@ -1,4 +1,4 @@
-"""Runs on a Ray cluster: a task a run, with its share of a GPU, tried again where a worker is lost."""
+"""Runs on a Ray cluster: each run is a task with its share of a GPU, and is tried again if its worker is lost."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from urllib.parse import urlsplit
 
 from .. import results
 from ..recipes import Recipe
-from .local import ATTEMPTS, TICK
+from .local import ATTEMPTS, POLL_SECONDS
 from .record import SweepError
 from .work import Done, work
 
-PATIENCE = 5.0  # seconds that an address has to take a connection in
+CONNECT_SECONDS = 5.0  # time that an address has to accept a connection
 
 
-def work_far_away(recipe: Recipe, code: str) -> Done:
-    """A run on a worker that may not share the folder of the one who asked: its record comes back with its end.
+def work_remotely(recipe: Recipe, code: str) -> Done:
+    """Run a recipe on a worker that may not share the output folder. The text of the record comes back with the end.
 
-    Raises: RuntimeError where the worker has other code: its record would be taken for one of ours.
+    Raises: RuntimeError if the worker has other code, since its record would be taken for one of the present code.
     """
     if results.code_version() != code:
         raise RuntimeError(
-            f"node {socket.gethostname()} has circpeft of code version {results.code_version()}, expected {code}: "
+            f"node {socket.gethostname()} has circpeft of code version {results.code_version()}, expected {code}; "
             f"install the same commit on every node"
         )
     done = work(recipe)
@@ -40,32 +40,34 @@ def work_far_away(recipe: Recipe, code: str) -> Done:
 
 @contextmanager
 def connected(address: str, gpus: float | None) -> Iterator[Callable[[list[Recipe]], Iterator[Done | list[Recipe]]]]:
-    """A connection to a cluster; yields the function that runs recipes there.
+    """Connect to a cluster, and yield the function that runs recipes there.
 
     Args:
-        address: "auto" (the cluster of this machine), "local" (a new one, of this machine alone), "host:port" of a
-            cluster's head, or "ray://host:port" of its client server.
-        gpus: share of a GPU for each run; None is one where the cluster has any.
+        address: "auto" (the cluster of this machine), "local" (a new one on this machine), "host:port" of a cluster's
+            head, or "ray://host:port" of its client server.
+        gpus: share of a GPU for each run; None takes one if the cluster has any.
 
-    Raises: SweepError for an address that does not answer, a share that no node of the cluster has, or where Ray is not
+    Raises: SweepError for an address that does not answer, a share that no node of the cluster has, or if Ray is not
     installed.
     """
     if gpus is not None and (not 0 <= gpus < math.inf or (gpus > 1 and gpus != int(gpus))):
         raise SweepError(
-            f"gpus={gpus:g} is no share of GPUs for a run; expected 0 to 1, such as 0.5, or a whole number"
+            f"gpus={gpus:g} is not a share of GPUs for a run; expected 0 to 1, such as 0.5, or a whole number"
         )
     ray = _ray()
     _connect(ray, address)
     try:
-        share = _share(ray, address, gpus)
+        share = _gpu_share(ray, address, gpus)
         yield partial(_run, ray, share)
     finally:
         ray.shutdown()
 
 
-def _share(ray: Any, address: str, gpus: float | None) -> float:
-    """GPUs for each run: one where the cluster has any, unless told. A run has to fit on one node, or it would wait
-    for ever."""
+def _gpu_share(ray: Any, address: str, gpus: float | None) -> float:
+    """Return the GPUs for each run: ``gpus``, or one if the cluster has any.
+
+    A run has to fit on one node; otherwise it would wait for ever.
+    """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     most = max((node.get("GPU", 0.0) for node in nodes), default=0.0)
     share = float(min(most, 1)) if gpus is None else gpus
@@ -78,12 +80,12 @@ def _share(ray: Any, address: str, gpus: float | None) -> float:
 
 
 def _run(ray: Any, share: float, recipes: list[Recipe]) -> Iterator[Done | list[Recipe]]:
-    """Run recipes, and yield each end as it comes; in between, about once a second, what is not ended."""
-    far = ray.remote(num_cpus=1, num_gpus=share, max_retries=ATTEMPTS)(work_far_away)
+    """Run recipes. Yield the end of each, and about once a second the recipes that have not ended."""
+    remote = ray.remote(num_cpus=1, num_gpus=share, max_retries=ATTEMPTS)(work_remotely)
     code = results.code_version()
-    waiting = {far.remote(recipe, code): recipe for recipe in recipes}
+    waiting = {remote.remote(recipe, code): recipe for recipe in recipes}
     while waiting:
-        ended, _ = ray.wait(list(waiting), timeout=TICK)
+        ended, _ = ray.wait(list(waiting), timeout=POLL_SECONDS)
         for reference in ended:
             yield _end_of(ray, reference, waiting.pop(reference))
         yield list(waiting.values())
@@ -93,38 +95,38 @@ def _ray() -> Any:
     try:
         import ray
     except ImportError:
-        raise SweepError("--ray needs Ray, which is not installed: pip install 'circpeft[cluster]'") from None
+        raise SweepError("--ray needs Ray, which is not installed; pip install 'circpeft[cluster]'") from None
     return ray
 
 
 def _connect(ray: Any, address: str) -> None:
     if address not in ("auto", "local"):
-        _answers(address)
-    # Workers are to find this very package, installed or not.
+        _check_answer(address)
+    # Workers import this very package, whether it is installed or not.
     paths = os.pathsep.join(filter(None, [str(results.ROOT), os.environ.get("PYTHONPATH", "")]))
     options = {"runtime_env": {"env_vars": {"PYTHONPATH": paths}}, "log_to_driver": False, "configure_logging": False}
     try:
         ray.init(address=address, **options)
     except ConnectionError as error:
         raise SweepError(
-            f"no Ray cluster answers at {address!r} ({error}): start one with `ray start --head`, or give --ray local"
+            f"no Ray cluster answers at {address!r} ({error}); start one with `ray start --head`, or give --ray local"
         ) from error
 
 
-def _answers(address: str) -> None:
-    """Raise SweepError unless something takes connections at an address: Ray itself would try for a minute."""
+def _check_answer(address: str) -> None:
+    """Raise SweepError unless something accepts connections at an address. Ray itself would try for a minute."""
     parts = urlsplit(address if "//" in address else f"//{address}")
     try:
         host, port = parts.hostname, parts.port
     except ValueError:
         host = port = None
     if not host or not port:
-        raise SweepError(f"Ray address {address!r} is no host:port; expected such as 10.0.0.1:6379, auto or local")
+        raise SweepError(f"Ray address {address!r} is not host:port; expected auto, local or one such as 10.0.0.1:6379")
     try:
-        socket.create_connection((host, port), timeout=PATIENCE).close()
+        socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
     except OSError as error:
         raise SweepError(
-            f"no Ray cluster answers at {address!r} ({error}): start one there with `ray start --head --port {port}`, "
+            f"no Ray cluster answers at {address!r} ({error}); start one there with `ray start --head --port {port}`, "
             f"or look for it with `ray status`"
         ) from error
 
@@ -132,7 +134,7 @@ def _answers(address: str) -> None:
 def _end_of(ray: Any, reference: Any, recipe: Recipe) -> Done:
     try:
         return ray.get(reference)
-    except ray.exceptions.RayError as error:  # lost more often than it may be, or an error of the worker itself
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except ray.exceptions.RayError as error:  # lost too often, or an error of the worker itself
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         cause = getattr(error, "cause", None)
-        return Done(recipe.name, "failed", error=str(cause or first), traceback=str(error))
+        return Done(recipe.name, "failed", error=str(cause or first_line), traceback=str(error))

@@ -1,4 +1,4 @@
-"""Runs in processes of this machine, one after the other or some at a time."""
+"""Runs in worker processes of this machine."""
 
 from __future__ import annotations
 
@@ -11,57 +11,62 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from ..recipes import Recipe
-from .work import Done, start, work
+from .work import Done, start_worker, work
 
-ATTEMPTS = 3  # of a run whose process dies, of memory or by a kill
-# Workers are replaced after so many runs each: what libraries do not give back cannot pile up. Not by the pool's own
-# max_tasks_per_child, with which Python 3.11's hangs when the last worker has had its share.
-RUNS_A_WORKER = 25
-TICK = 1.0
+ATTEMPTS = 3  # of a run with a process that dies, out of memory or killed
+# A worker is replaced after this many runs, so that memory which libraries do not release cannot pile up. The option
+# max_tasks_per_child of the pool is not used: with it, Python 3.11 hangs when the last worker has had its runs.
+RUNS_PER_WORKER = 25
+POLL_SECONDS = 1.0
 GIVEN_UP = (
-    f"its process died {ATTEMPTS} times, killed or out of memory: give it more memory, a smaller batch_size, or fewer "
+    f"its process died {ATTEMPTS} times, killed or out of memory; give it more memory, a smaller batch_size, or fewer "
     f'workers (in a script of your own, call run_sweep below `if __name__ == "__main__":`)'
 )
 
 
 def run_locally(recipes: Iterable[Recipe], workers: int, log: Path) -> Iterator[Done | list[Recipe]]:
-    """Run recipes in ``workers`` processes, and yield each end as it comes; in between, about once a second, what runs.
+    """Run recipes in worker processes. Yield the end of each, and about once a second the recipes that are running.
 
-    One run has all the machine's threads, several share them. Workers write what they would say into ``log``. They are
-    ended when this generator is closed. Where a process dies, what ran beside it is run again one by one: only a run
-    that dies alone is to blame for it.
+    A single worker uses all threads of the machine; several share them. When this generator is closed, the workers end.
+    If a process dies, the runs that were active are repeated one by one: only a run that dies with nothing beside it
+    counts as its cause.
+
+    Args:
+        recipes: the recipes.
+        workers: number of processes.
+        log: file for the workers' output.
     """
-    left, suspects, tries = deque(recipes), deque(), {}
+    waiting, suspects, deaths = deque(recipes), deque(), {}
     pool, running = None, {}
     try:
-        while left or suspects or running:
-            if pool is not None and pool.begun >= RUNS_A_WORKER * workers and not running:
+        while waiting or suspects or running:
+            if pool is not None and pool.submitted >= RUNS_PER_WORKER * workers and not running:
                 pool.shutdown()
                 pool = None
             pool = pool or _Pool(workers, log)
             broken = False
-            source, places = (suspects, 1) if suspects or _alone(running, tries) else (left, workers)
-            while source and len(running) < places and pool.begun < RUNS_A_WORKER * workers and not broken:
+            source, places = (suspects, 1) if suspects or _has_suspect(running, deaths) else (waiting, workers)
+            while source and len(running) < places and pool.submitted < RUNS_PER_WORKER * workers and not broken:
                 try:
                     running[pool.submit(work, source[0])] = source[0]
-                except BrokenProcessPool:  # a worker died while it had nothing to do
+                except BrokenProcessPool:  # a worker died between two runs
                     broken = True
                 else:
                     source.popleft()
-            at_once = len(running)
+            active = len(running)
             lost = []
-            for future in wait(running, timeout=TICK, return_when=FIRST_COMPLETED)[0] if running else ():
+            for future in wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)[0] if running else ():
                 recipe = running.pop(future)
-                if _lost(future):
+                if isinstance(future.exception(), BrokenProcessPool):
                     lost.append(recipe)
                 else:
                     yield future.result()
-            if broken or lost:  # the pool is of no use any more, and fails all that it had
+            if broken or lost:  # a broken pool fails all its runs
                 lost += running.values()
                 running.clear()
                 for recipe in lost:
-                    tries[recipe.name] = tries.get(recipe.name, 0) + (at_once == 1)
-                    if tries[recipe.name] >= ATTEMPTS:
+                    deaths[recipe.name] = deaths.get(recipe.name, 0) + (active == 1)
+                    if deaths[recipe.name] >= ATTEMPTS:
                         yield Done(recipe.name, "failed", error=GIVEN_UP)
                     else:
                         suspects.append(recipe)
@@ -74,31 +79,27 @@ def run_locally(recipes: Iterable[Recipe], workers: int, log: Path) -> Iterator[
 
 
 class _Pool(ProcessPoolExecutor):
-    """A pool that counts what it has begun, and can be ended at once."""
+    """A process pool that counts what was submitted, and that can be ended at once."""
 
     def __init__(self, workers: int, log: Path) -> None:
-        self.begun, self.others = 0, set(multiprocessing.active_children())
+        self.submitted, self.other_children = 0, set(multiprocessing.active_children())
         threads = max(1, (os.cpu_count() or 1) // workers) if workers > 1 else 0
-        spawn = multiprocessing.get_context("spawn")  # a forked torch has no threads of its own left
-        super().__init__(workers, mp_context=spawn, initializer=start, initargs=(os.getpid(), threads, log))
+        spawn = multiprocessing.get_context("spawn")  # after a fork, torch would have no threads
+        super().__init__(workers, mp_context=spawn, initializer=start_worker, initargs=(os.getpid(), threads, log))
 
     def submit(self, *arguments, **options) -> Future:
-        """As the executor's, counted."""
+        """Submit as the executor does, and count."""
         future = super().submit(*arguments, **options)
-        self.begun += 1
+        self.submitted += 1
         return future
 
     def end(self, kill: bool) -> None:
-        """Shut down, and kill what runs."""
-        for child in set(multiprocessing.active_children()) - self.others if kill else ():
+        """Shut down; with ``kill``, without waiting for running work."""
+        for child in set(multiprocessing.active_children()) - self.other_children if kill else ():
             child.kill()
         self.shutdown(wait=True, cancel_futures=True)
 
 
-def _alone(running: dict[Future, Recipe], tries: dict[str, int]) -> bool:
-    """Whether what runs is a suspect: nothing is to run beside it."""
-    return any(recipe.name in tries for recipe in running.values())
-
-
-def _lost(future: Future) -> bool:
-    return isinstance(future.exception(), BrokenProcessPool)
+def _has_suspect(running: dict[Future, Recipe], deaths: dict[str, int]) -> bool:
+    """Return whether a suspect is running. Then nothing may run beside it."""
+    return any(recipe.name in deaths for recipe in running.values())

@@ -1,4 +1,4 @@
-"""What a sweep leaves on disk beside its records: its plan, what runs now, and why a run failed."""
+"""The files of a sweep beside its records: its plan, the progress of runs, and why a run failed."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ SCHEMA = 1
 
 
 class SweepError(ValueError):
-    """What a sweep cannot begin with; nothing has run."""
+    """A reason why a sweep cannot begin. Nothing has run."""
 
 
 class Stopped(OSError):
-    """A sweep cannot go on, because it cannot write; what is finished stays."""
+    """A sweep cannot continue, because it cannot write. What is finished stays."""
 
 
 def write_plan(plan: Plan, folder: Path) -> Path:
-    """Write which run stands for which cell: what tables are made from, also of cells that are not run this time.
+    """Write which run belongs to which cell, also for cells that are not run this time. Tables are made from this file.
 
-    Further seeds of an earlier plan stay in it where that had the same settings; any other earlier plan goes.
+    Further seeds of an earlier plan are kept if it has the same settings. Any other earlier plan is replaced.
     """
     path = folder / "sweeps" / f"{plan.name}.json"
     cells = [
@@ -44,33 +44,33 @@ def write_plan(plan: Plan, folder: Path) -> Path:
         }
         for cell in plan.listed
     ]
-    further = _further(path, cells)
-    row = {
+    earlier_cells = _further_seeds(path, cells)
+    content = {
         "schema": SCHEMA,
         "name": plan.name,
         "table": plan.table,
         "profile": plan.profile,
-        "seeds": len({cell["seed"] for cell in cells + further}),
+        "seeds": len({cell["seed"] for cell in cells + earlier_cells}),
         "statistic": plan.statistic,
         "printed_model": plan.printed_model,
         "started": now(),
         "commit": results.commit(),
         "code": results.code_version(),
-        "cells": cells + further,
+        "cells": cells + earlier_cells,
         "left_out": list(plan.left_out),
     }
-    files.write_atomically(path, json.dumps(row, indent=1) + "\n")
+    files.write_atomically(path, json.dumps(content, indent=1) + "\n")
     return path
 
 
-def _further(path: Path, cells: list[dict]) -> list[dict]:
-    """Cells of an earlier plan with seeds that the new one has not, if all that both have are the same runs."""
+def _further_seeds(path: Path, cells: list[dict]) -> list[dict]:
+    """Return cells of an earlier plan with seeds that the new one lacks, if all shared cells are the same runs."""
     if not path.exists():
         return []
     try:
         earlier = json.loads(path.read_text(encoding="utf-8"))["cells"]
         old = {(cell["row"], cell["column"], cell["seed"]): cell for cell in earlier}
-    except (ValueError, KeyError, TypeError):  # a damaged plan, which the new one replaces
+    except (ValueError, KeyError, TypeError):  # a damaged plan is replaced
         return []
     new = {(cell["row"], cell["column"], cell["seed"]): cell for cell in cells}
     if any(old[key]["run"] != new[key]["run"] for key in old.keys() & new.keys()) or not old.keys() & new.keys():
@@ -79,10 +79,10 @@ def _further(path: Path, cells: list[dict]) -> list[dict]:
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Hold an output folder for one sweep at a time; the lock ends with the process.
+def hold(folder: Path) -> Iterator[None]:
+    """Hold an output folder for one sweep at a time. The lock ends with the process.
 
-    Raises: SweepError where another sweep is at work in it, or it cannot be written to.
+    Raises: SweepError if another sweep uses the folder, or if it cannot be written to.
     """
     with ExitStack() as stack:
         try:
@@ -90,7 +90,7 @@ def alone(folder: Path) -> Iterator[None]:
             stack.enter_context(files.locked(folder / ".sweep.lock"))
         except BlockingIOError:
             raise SweepError(
-                f"another sweep is at work in {folder}: wait for its end, or give another output folder"
+                f"another sweep is running in {folder}; wait for its end, or give another output folder"
             ) from None
         except OSError as error:
             raise SweepError(f"cannot write in {folder}: {error}; give another output folder") from error
@@ -111,49 +111,54 @@ def write_failure(recipe: Recipe, error: str, traceback: str, device: str) -> Pa
 
 
 def forget_failure(recipe: Recipe) -> None:
-    """A run that succeeded has not failed."""
+    """Delete the failure record of a run that has succeeded, if there is one."""
     results.failure_path(recipe.name, recipe.output_dir).unlink(missing_ok=True)
 
 
 def set_aside(recipe: Recipe) -> Path:
-    """Move what lies in a record's place and is none out of the way, and keep it."""
+    """Move an unreadable record aside instead of deleting it, and return its new path."""
     path = results.path_of(recipe.name, recipe.output_dir)
     target = Path(recipe.output_dir) / "unreadable" / f"{time.time_ns()}-{path.name}"
     target.parent.mkdir(parents=True, exist_ok=True)
     return path.rename(target)
 
 
-def running_path(recipe: Recipe) -> Path:
-    """Where a run tells how far it is."""
+def progress_path(recipe: Recipe) -> Path:
+    """Return the path of the file in which a run reports its progress."""
     return Path(recipe.output_dir) / "running" / f"{recipe.name}.json"
 
 
-class Steps(TrainerCallback):
-    """Tells how far a run is, in a small file that goes when the run ends."""
+class ProgressFile(TrainerCallback):
+    """Reports the progress of a run in a small file, which is removed when the run ends.
+
+    Args:
+        recipe: the run.
+        every: least number of seconds between two reports.
+    """
 
     def __init__(self, recipe: Recipe, every: float = 1.0) -> None:
-        self.path, self.every, self.told = running_path(recipe), every, 0.0
+        self.path, self.every, self.written = progress_path(recipe), every, 0.0
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if time.monotonic() - self.told >= self.every and state.is_world_process_zero:
-            self.told = time.monotonic()
+        """Write the number of steps, at most once in ``every`` seconds."""
+        if time.monotonic() - self.written >= self.every and state.is_world_process_zero:
+            self.written = time.monotonic()
             files.write_atomically(self.path, json.dumps({"step": state.global_step, "of": state.max_steps}))
 
-    def gone(self) -> None:
-        """The run has ended."""
+    def remove(self) -> None:
+        """Remove the file."""
         self.path.unlink(missing_ok=True)
 
 
-def share_done(recipe: Recipe) -> float:
-    """How much of a run is done, from 0 to 1."""
-    path = running_path(recipe)
+def fraction_done(recipe: Recipe) -> float:
+    """Return how much of a run is done, from 0 to 1."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        progress = json.loads(progress_path(recipe).read_text(encoding="utf-8"))
     except FileNotFoundError:  # not begun, or just ended
         return 0.0
-    return min(1.0, told["step"] / max(1, told["of"]))
+    return min(1.0, progress["step"] / max(1, progress["of"]))
 
 
 def now() -> str:
-    """The time, in UTC, to the second."""
+    """Return the time in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

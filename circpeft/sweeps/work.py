@@ -1,4 +1,4 @@
-"""One run in a process of its own: what a local worker, or a worker of a cluster, does."""
+"""One run in a process of its own: what a worker does, on this machine or on a cluster."""
 
 from __future__ import annotations
 
@@ -17,9 +17,16 @@ from ..recipes import Recipe
 
 @dataclass(frozen=True)
 class Done:
-    """The end of a run: its scores, or its error; ``record`` is the text of its record where the folder is not shared.
+    """The end of a run.
 
-    ``state`` is "finished" or "failed"; ``full`` tells that the disk was full; ``device`` is where it ran.
+    Attributes:
+        name: name of the run.
+        state: "finished" or "failed".
+        metric, score, test_score, seconds: as in its record, if it finished.
+        error, traceback: if it failed.
+        record: text of its record, from a machine that does not share the output folder.
+        disk_full: whether it failed because the disk is full.
+        device: the device on which it failed.
     """
 
     name: str
@@ -31,35 +38,47 @@ class Done:
     error: str = ""
     traceback: str = ""
     record: str = ""
-    full: bool = False
+    disk_full: bool = False
     device: str = ""
 
 
 def work(recipe: Recipe) -> Done:
-    """Run a recipe; an error is the run's outcome, not the worker's."""
+    """Run a recipe, and return its end. An error is the outcome of the run; the worker continues."""
     from .. import training
     from ..training.logging_filters import quiet
-    from .record import Steps
+    from .record import ProgressFile
 
     quiet()
-    steps = Steps(recipe)
+    progress = ProgressFile(recipe)
     try:
-        result = training.run(recipe, callbacks=[steps])
-    except Exception as error:  # whatever a run fails of is recorded, and the next run begins
-        said = str(error) or type(error).__name__
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        full = full or os.strerror(errno.ENOSPC) in said  # safetensors says it in an error of its own
-        where = {"full": full, "device": training.device_name()}
-        return Done(recipe.name, "failed", error=said, traceback=traceback.format_exc(), **where)
+        result = training.run(recipe, callbacks=[progress])
+    except Exception as error:
+        message = str(error) or type(error).__name__
+        disk_full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        disk_full = disk_full or os.strerror(errno.ENOSPC) in message  # safetensors raises an error of its own
+        return Done(
+            recipe.name,
+            "failed",
+            error=message,
+            traceback=traceback.format_exc(),
+            disk_full=disk_full,
+            device=training.device_name(),
+        )
     finally:
-        steps.gone()
+        progress.remove()
     return Done(recipe.name, "finished", result.metric, result.score, result.test_score, result.seconds)
 
 
-def start(parent: int, threads: int, log: Path) -> None:
-    """What a local worker does first: write into a log, leave Ctrl-C to its parent, and end with it."""
+def start_worker(parent: int, threads: int, log: Path) -> None:
+    """Set up a local worker: it writes into a log, ignores Ctrl-C, and ends with its parent.
+
+    Args:
+        parent: ID of the process that started it. That one handles Ctrl-C.
+        threads: threads of torch; 0 keeps torch's default.
+        log: file for all output.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
-    stream = open(log, "a", buffering=1, encoding="utf-8", errors="replace")  # for as long as the process lives
+    stream = open(log, "a", buffering=1, encoding="utf-8", errors="replace")  # open as long as the process lives
     os.dup2(stream.fileno(), sys.stdout.fileno())
     os.dup2(stream.fileno(), sys.stderr.fileno())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -71,7 +90,7 @@ def start(parent: int, threads: int, log: Path) -> None:
 
 
 def _end_with(parent: int) -> None:
-    # A parent that was killed can tell nobody: its worker would go on, beside that of the next start.
+    # A parent that is killed cannot tell its workers. They would continue beside those of the next sweep.
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)

@@ -32,7 +32,7 @@ def test_what_is_given_goes_before_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("tasks = [", "is no TOML"),
+        ("tasks = [", "is not TOML"),
         (GOOD + "seed = 3\n", "unknown key 'seed'; did you mean 'seeds'?"),
         (GOOD.replace("seeds = 2", 'seeds = "2"'), "seeds must be of type int, got '2'"),
         ('tasks = ["rte"]\n', "methods must be a list of names"),

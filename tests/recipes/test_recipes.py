@@ -118,7 +118,7 @@ def test_dropout_is_a_probability_below_one(value):
 
 @pytest.mark.parametrize("value", [-0.1, 1.0, 6])
 def test_warmup_is_a_share(value):
-    with pytest.raises(ValueError, match=rf"warmup is a share .*, got {value!r}"):
+    with pytest.raises(ValueError, match=rf"warmup must be a share .*, got {value!r}"):
         dataclasses.replace(BASE, warmup=value)
 
 

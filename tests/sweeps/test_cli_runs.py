@@ -77,7 +77,7 @@ def test_train_takes_a_cell_of_a_table(monkeypatch, capsys, tmp_path):
         (["sweep", "cdvft-1", "--set", "deterministic", "maybe"], "deterministic must be True or False, got 'maybe'"),
         (["sweep", "cdvft-1", "--set", "learning_rate", "fast"], "learning_rate must be a number, got 'fast'"),
         (["sweep", "cdvft-1", "--set", "seeds", "3"], "unknown setting 'seeds'"),
-        (["sweep", "cdvft-1", "--set", "data_dir", "x"], "data_dir is that of one task"),
+        (["sweep", "cdvft-1", "--set", "data_dir", "x"], "data_dir holds one task"),
         (["sweep", "cdvft-1", "--seeds", "0"], "seeds must be an integer of at least 1, got 0"),
         (["train", "c3a", "--row", "LoRA"], "--row and --column choose a cell of a table"),
         (["report", "nowhere"], "there is no folder 'nowhere'"),

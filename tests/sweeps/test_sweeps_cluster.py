@@ -28,12 +28,12 @@ def test_a_lost_node_costs_no_run_and_the_scores_are_those_of_this_machine(plan,
     methods, settings = ["c3a", "lora:r=4", "head"], {"seeds": 2, "epochs": 3}
     planned, ends = plan(methods, **settings), []
 
-    def told(done, recipe):
+    def on_end(done, recipe):
         ends.append(done.name)
         if len(ends) == 1:
             two_nodes.remove_node(two_nodes.second, allow_graceful=False)
 
-    outcome = sweeps.run_sweep(planned, ray=two_nodes.address, told=told)
+    outcome = sweeps.run_sweep(planned, ray=two_nodes.address, on_end=on_end)
     assert sorted(ends) == sorted(outcome.finished) == sorted(cell.name for cell in planned.cells)
     assert not outcome.failed and len(set(ends)) == 6
 
@@ -48,7 +48,7 @@ def test_a_lost_node_costs_no_run_and_the_scores_are_those_of_this_machine(plan,
 
 @pytest.mark.parametrize("gpus", [-1.0, 1.5, float("nan")])
 def test_a_share_that_is_none(plan, gpus):
-    with pytest.raises(sweeps.SweepError, match="is no share of GPUs for a run; expected 0 to 1"):
+    with pytest.raises(sweeps.SweepError, match="is not a share of GPUs for a run; expected 0 to 1"):
         sweeps.run_sweep(plan(["c3a"]), ray="auto", gpus=gpus)
 
 
@@ -59,27 +59,27 @@ def test_a_run_has_to_fit_on_one_node():
             one = {"Alive": True, "Resources": {"CPU": 4.0, "GPU": 1.0}}
             return [one, one, {"Alive": False, "Resources": {"CPU": 4.0, "GPU": 8.0}}]
 
-    assert cluster._share(Cluster, "auto", None) == 1.0 and cluster._share(Cluster, "auto", 0.5) == 0.5
+    assert cluster._gpu_share(Cluster, "auto", None) == 1.0 and cluster._gpu_share(Cluster, "auto", 0.5) == 0.5
     with pytest.raises(sweeps.SweepError, match="gpus=2 on one node, .* most GPUs of a node: 1"):
-        cluster._share(Cluster, "auto", 2.0)
+        cluster._gpu_share(Cluster, "auto", 2.0)
 
 
 def test_a_worker_with_other_code_is_refused(plan):
     [cell] = plan(["c3a"]).cells
-    with pytest.raises(RuntimeError, match="expected other: install the same commit on every node"):
-        cluster.work_far_away(cell, "other")
+    with pytest.raises(RuntimeError, match="expected other; install the same commit on every node"):
+        cluster.work_remotely(cell, "other")
     assert not Path(cell.output_dir).exists()
 
 
 def test_the_record_comes_back_with_the_end(plan, tmp_path):
     [cell] = plan(["head"], epochs=1).cells
-    done = cluster.work_far_away(cell, results.code_version())
+    done = cluster.work_remotely(cell, results.code_version())
     assert done.record == results.path_of(cell.name, cell.output_dir).read_text()
 
 
 @pytest.mark.parametrize("address", ["10.0.0.1", "nonsense:port", "ray://"])
 def test_an_address_that_is_none(plan, address):
-    with pytest.raises(ValueError, match="is no host:port; expected such as 10.0.0.1:6379, auto or local"):
+    with pytest.raises(ValueError, match="is not host:port; expected auto, local or one such as 10.0.0.1:6379"):
         sweeps.run_sweep(plan(["c3a"]), ray=address)
 
 

@@ -39,7 +39,7 @@ def processes_of(folder: Path) -> list[int]:
 def test_runs_fails_skips_and_goes_on(plan, capsys):
     planned = plan(["c3a", "lora:r=4", "c3a:block_size=7"], seeds=2)
     folder, ends = Path(planned.cells[0].output_dir), []
-    outcome = sweeps.run_sweep(planned, told=lambda done, recipe: ends.append((done.name, done.state)))
+    outcome = sweeps.run_sweep(planned, on_end=lambda done, recipe: ends.append((done.name, done.state)))
     assert (len(outcome.finished), outcome.skipped, len(outcome.failed)) == (4, [], 2)
     assert sorted(ends) == sorted([(n, "finished") for n in outcome.finished] + [(n, "failed") for n in outcome.failed])
     assert "block_size=7 does not divide" in capsys.readouterr().err
@@ -80,9 +80,9 @@ def test_a_folder_takes_one_sweep_at_a_time(plan):
     folder.mkdir(parents=True)
     with open(folder / ".sweep.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(ValueError, match="another sweep is at work in"):
+        with pytest.raises(ValueError, match="another sweep is running in"):
             sweeps.run_sweep(planned)
-    with record.alone(folder):  # the lock ended with its holder
+    with record.hold(folder):  # the lock ended with its holder
         pass
 
 
@@ -110,10 +110,10 @@ def test_a_worker_that_is_killed_costs_no_run(plan):
 def test_workers_are_replaced_and_one_may_die_idle(plan, monkeypatch):
     """Two runs a worker; the second worker is killed between two runs."""
     planned = plan(["head"], seeds=5, epochs=1)
-    monkeypatch.setattr(sweeps.local, "RUNS_A_WORKER", 2)
+    monkeypatch.setattr(sweeps.local, "RUNS_PER_WORKER", 2)
     workers, ends = [], []
 
-    def told(done, recipe):
+    def on_end(done, recipe):
         [child] = multiprocessing.active_children()
         workers.append(child.pid)
         ends.append(done.name)
@@ -121,7 +121,7 @@ def test_workers_are_replaced_and_one_may_die_idle(plan, monkeypatch):
             child.kill()
             child.join()
 
-    outcome = sweeps.run_sweep(planned, told=told)
+    outcome = sweeps.run_sweep(planned, on_end=on_end)
     assert sorted(ends) == sorted(outcome.finished) and len(set(ends)) == 5
     first, again, second, third, _ = workers
     assert first == again and len({first, second, third}) == 3
@@ -140,7 +140,7 @@ def test_a_run_that_dies_each_time_is_given_up_and_costs_no_other(plan, monkeypa
     planned = plan(["head", "lora:r=4", "c3a", "cdvft"])
     fork = multiprocessing.get_context("fork")
     monkeypatch.setattr(sweeps.local, "work", die_or_end)
-    monkeypatch.setattr(sweeps.local, "start", lambda *arguments: None)
+    monkeypatch.setattr(sweeps.local, "start_worker", lambda *arguments: None)
     monkeypatch.setattr(sweeps.local.multiprocessing, "get_context", lambda kind: fork)
     outcome = sweeps.run_sweep(planned, workers=workers)
     [(name, error)] = outcome.failed.items()
@@ -154,11 +154,11 @@ def test_a_full_disk_stops_the_sweep_and_says_what_to_do(plan, monkeypatch):
 
     def runs(recipes, *arguments):
         yield Done(recipes[0].name, "finished", "accuracy", 0.5, 0.5, 1.0)
-        yield Done(recipes[1].name, "failed", error=str(full), full=True)
+        yield Done(recipes[1].name, "failed", error=str(full), disk_full=True)
         raise AssertionError("went on")
 
     monkeypatch.setattr(sweeps, "run_locally", runs)
-    with pytest.raises(sweeps.Stopped, match="any more .*No space left.* what is finished stays; make room"):
+    with pytest.raises(sweeps.Stopped, match="can no longer write .*No space left.* What is finished stays; make room"):
         sweeps.run_sweep(planned)
     assert not (Path(planned.cells[0].output_dir) / "failed").exists()
 
@@ -174,7 +174,7 @@ def test_a_folder_that_cannot_be_written_to(plan, tmp_path, below):
 def test_options_that_do_not_go_together(plan):
     with pytest.raises(sweeps.SweepError, match="gpus=0.5 is the share of a run on a cluster"):
         sweeps.run_sweep(plan(["c3a"]), gpus=0.5)
-    with pytest.raises(sweeps.SweepError, match="workers=2 are of this machine"):
+    with pytest.raises(sweeps.SweepError, match="workers=2 is for this machine"):
         sweeps.run_sweep(plan(["c3a"]), workers=2, ray="auto")
 
 
