@@ -1,4 +1,4 @@
-"""The first notebook and the dashboard in JupyterLab, driven as a learner would, in headless Chromium."""
+"""The first notebook and the dashboard in JupyterLab, used as a learner would, in headless Chromium."""
 
 import os
 import re
@@ -17,8 +17,8 @@ from circpeft import recipes, training
 from circpeft.course.parameters import repository
 
 CHROMIUM = shutil.which("chromium")
-PATIENCE = 180_000  # milliseconds for anything to appear
-# A minute is the promise on an idle machine; a build machine may be doing something else beside.
+TIMEOUT_MS = 180_000  # for anything to appear
+# The course promises a minute on an idle machine; a build machine may be busy.
 LIMIT = 180 if os.environ.get("CI") else 60
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None and not os.environ.get("CIRCPEFT_REQUIRE_BROWSER"),
@@ -34,7 +34,7 @@ def free_port() -> int:
 
 @pytest.fixture
 def lab(tmp_path: Path):
-    """A JupyterLab over an empty folder; yields the folder, and what makes the address of a notebook in it."""
+    """Start JupyterLab on an empty folder; yield the folder and a function that returns a notebook's address."""
     folder = tmp_path / "lab"
     folder.mkdir()
     port, token = free_port(), secrets.token_hex(16)
@@ -57,15 +57,15 @@ def lab(tmp_path: Path):
 
 @pytest.fixture
 def page():
-    """A page of headless Chromium that answers JupyterLab's questions."""
+    """Yield a page of headless Chromium that accepts JupyterLab's dialogs."""
     from playwright.sync_api import sync_playwright
 
     assert CHROMIUM, "CIRCPEFT_REQUIRE_BROWSER is set and there is no chromium on the PATH"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1300, "height": 1000})
-        # A question that JupyterLab may put in between (which kernel, say) is answered with what it offers. The answer
-        # is lost where the page still starts: not to wait for the dialog to go means to answer it again.
+        # Accept any dialog, such as the choice of a kernel. While the page starts, a click can be lost, so do not wait
+        # for the dialog to close: the handler then runs again.
         page.add_locator_handler(
             page.locator(".jp-Dialog").first,
             lambda dialog: dialog.locator("button.jp-mod-accept").first.click(),
@@ -76,18 +76,18 @@ def page():
 
 
 def run_all(page, address: str, wanted: str) -> float:
-    """Open a notebook, run all of its cells, and wait for what is wanted; the seconds that took."""
+    """Open a notebook, run all cells, wait for the selector `wanted`, and return the seconds until it appears."""
     from playwright.sync_api import TimeoutError
 
     started = time.monotonic()
     page.goto(address)
-    page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=PATIENCE)
-    for patience in (15_000, 15_000, 30_000, PATIENCE):
-        # Asked for before the kernel is connected, Run All Cells is lost without a word: ask again, as one would.
-        try:  # a dialog that appears between the two closes the menu
+    page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=TIMEOUT_MS)
+    for timeout in (15_000, 15_000, 30_000, TIMEOUT_MS):
+        # Before the kernel is connected, Run All Cells does nothing, so try again.
+        try:  # a dialog that appears between the two clicks closes the menu
             page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click(timeout=10_000)
             page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Run All Cells$")).click(timeout=10_000)
-            page.locator(wanted).first.wait_for(timeout=patience)
+            page.locator(wanted).first.wait_for(timeout=timeout)
             break
         except TimeoutError:
             continue
@@ -95,26 +95,26 @@ def run_all(page, address: str, wanted: str) -> float:
     return time.monotonic() - started
 
 
-def test_first_moving_picture_within_a_minute(lab, page, tmp_path):
+def test_the_first_animation_appears_within_a_minute(lab, page, tmp_path):
     folder, address = lab
     shutil.copy(repository() / "notebooks" / "00_start.ipynb", folder)
-    picture = '.jp-OutputArea-output img[src^="data:image/gif"]'
-    seconds = run_all(page, address("00_start.ipynb"), picture)
-    assert page.locator(picture).first.evaluate("image => image.naturalWidth") > 200
-    assert seconds < LIMIT, f"{seconds:.0f} s from opening the notebook to its first moving picture"
-    page.locator(".jp-OutputArea-output", has_text="no check failed").first.wait_for(timeout=PATIENCE)
+    animation = '.jp-OutputArea-output img[src^="data:image/gif"]'
+    seconds = run_all(page, address("00_start.ipynb"), animation)
+    assert page.locator(animation).first.evaluate("image => image.naturalWidth") > 200
+    assert seconds < LIMIT, f"{seconds:.0f} s from opening the notebook to its first animation"
+    page.locator(".jp-OutputArea-output", has_text="no check failed").first.wait_for(timeout=TIMEOUT_MS)
     page.screenshot(path=os.environ.get("CIRCPEFT_SCREENSHOT", tmp_path / "lab.png"))
     assert page.locator(".jp-OutputArea-output", has_text="Traceback").count() == 0
-    print(f"{seconds:.1f} s to the first moving picture")
+    print(f"{seconds:.1f} s to the first animation")
 
 
 def test_the_dashboard_follows_its_controls(lab, page, tmp_path):
-    """Real records of three short runs: a table, all runs, another axis."""
+    """Two short runs are trained first, so that the dashboard shows real records."""
     folder, address = lab
     few = {"max_train": 16, "max_eval": 16}
-    cells = recipes.table("cdvft-1", "smoke", rows=["LoRA", "CDVFT p=768"], output_dir=tmp_path / "runs", **few)
-    for cell in cells:
-        training.run(cell)
+    planned = recipes.table("cdvft-1", "smoke", rows=["LoRA", "CDVFT p=768"], output_dir=tmp_path / "runs", **few)
+    for recipe in planned:
+        training.run(recipe)
     code = f"""
 from circpeft import report
 from circpeft.course.dashboard import Dashboard
@@ -123,12 +123,12 @@ dashboard"""
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
     nbformat.write(notebook, folder / "dashboard.ipynb")
     run_all(page, address("dashboard.ipynb"), ".jp-OutputArea-output .js-plotly-plot .main-svg")
-    page.locator(".widget-html", has_text="2 of 2 runs").first.wait_for(timeout=PATIENCE)
+    page.locator(".widget-html", has_text="2 of 2 runs").first.wait_for(timeout=TIMEOUT_MS)
     title = page.locator(".js-plotly-plot .xtitle").first
     assert "parameters" in title.text_content()
     page.locator(".widget-dropdown", has_text="x axis").locator("select").select_option("seconds")
-    page.locator(".js-plotly-plot .xtitle", has_text="seconds").first.wait_for(timeout=PATIENCE)
+    page.locator(".js-plotly-plot .xtitle", has_text="seconds").first.wait_for(timeout=TIMEOUT_MS)
     page.locator(".widget-select-multiple", has_text="method").locator("select").select_option("lora")
-    page.locator(".widget-html", has_text="1 of 2 runs").first.wait_for(timeout=PATIENCE)
+    page.locator(".widget-html", has_text="1 of 2 runs").first.wait_for(timeout=TIMEOUT_MS)
     page.screenshot(path=os.environ.get("CIRCPEFT_SCREENSHOT", tmp_path / "dashboard.png"))
     assert page.locator(".jp-OutputArea-output", has_text="Traceback").count() == 0

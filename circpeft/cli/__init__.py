@@ -20,7 +20,7 @@ EXIT_CODES = "exit codes: 0 success, 1 a notebook, run or check failed, 2 wrong 
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Return the parser, with an example for each command. Its `commands` lists their names."""
+    """Return the parser. Its `commands` are the parsers of the commands by name."""
     parser = argparse.ArgumentParser(
         prog="circpeft",
         description="Fine-tune large models with circulant matrices (C3A and CDVFT): follow the\n"
@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     for module in (doctor, notebooks, train, sweep, report, lab):
         module.add(add_command)
-    parser.commands = list(subparsers.choices)
+    parser.commands = subparsers.choices
     return parser
 
 
@@ -59,7 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"unknown command {argv[0]!r}; {nearest(argv[0], parser.commands)}")
     options, options.unparsed = parser.parse_known_args(argv)
     if options.unparsed and options.command != "lab":
-        parser.error(f"unknown arguments: {' '.join(options.unparsed)}{hint(options.command, options.unparsed)}")
+        arguments = " ".join(options.unparsed)
+        parser.commands[options.command].error(
+            f"unknown arguments: {arguments}{hint(options.command, options.unparsed)}"
+        )
     try:
         return options.execute(options)
     except RequestError as error:

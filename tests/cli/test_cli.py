@@ -1,4 +1,4 @@
-"""The command: exit codes, messages, and what each command calls."""
+"""The `circpeft` command: exit codes, messages, and the functions that each command calls."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ def notebook(path, source):
     return str(path)
 
 
-def test_a_failed_notebook_makes_the_exit_code_1_and_is_reported(tmp_path, capsys):
+def test_a_failed_notebook_is_reported_with_exit_code_1(tmp_path, capsys):
     good, bad = (
         notebook(tmp_path / "00_a.ipynb", "1"),
         notebook(tmp_path / "01_b.ipynb", "x = 1\nraise ValueError('no')"),
@@ -32,18 +32,18 @@ def test_a_failed_notebook_makes_the_exit_code_1_and_is_reported(tmp_path, capsy
     assert "1 of 2 notebooks finished: " in out and "index.html" in out
 
 
-def test_one_notebook_with_parameters_runs_through(tmp_path, capsys):
+def test_run_passes_parameters_to_the_notebook(tmp_path, capsys):
     path = notebook(tmp_path / "00_a.ipynb", "assert (profile, seeds) == ('smoke', 3)")
     arguments = ["run", path, "-p", "profile", "smoke", "-p", "seeds", "3", "--output-dir", str(tmp_path / "runs")]
     assert cli.main([*arguments, "--json"]) == 0
     (folder,) = (tmp_path / "runs").iterdir()
     assert "-smoke-" in folder.name
-    told = json.loads(capsys.readouterr().out)
-    assert told["folder"] == str(folder) and [entry["status"] for entry in told["notebooks"]] == ["ok"]
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["folder"] == str(folder) and [entry["status"] for entry in printed["notebooks"]] == ["ok"]
 
 
 def test_papermill_reads_every_parameter_of_the_course():
-    """What `papermill --help-notebook` lists: it leaves out a default with a second equals sign, and warns."""
+    """papermill's own list of parameters omits one if its default contains a second equals sign."""
     for path in sorted((repository() / "notebooks").glob("*.ipynb")):
         assert list(papermill.inspect_notebook(str(path))) == list(declared(path)), path.name
 
@@ -58,7 +58,7 @@ def test_papermill_reads_every_parameter_of_the_course():
         (["--cell-timeout", "0"], "cell timeout 0.0"),
     ],
 )
-def test_wrong_usage_of_run_is_exit_code_2(tmp_path, capsys, arguments, message):
+def test_wrong_parameters_of_run_are_exit_code_2(tmp_path, capsys, arguments, message):
     path = notebook(tmp_path / "00_a.ipynb", "1")
     assert cli.main(["run", path, *arguments, "--output-dir", str(tmp_path / "runs")]) == 2
     assert message in capsys.readouterr().err
@@ -104,11 +104,11 @@ def test_an_interruption_is_exit_code_130(monkeypatch):
 
 
 @pytest.mark.parametrize("ready", [True, False])
-def test_doctor_passes_its_verdict_on(monkeypatch, ready):
-    asked = []
-    monkeypatch.setattr(doctor, "print_report", lambda hub: asked.append(hub) or ready)
+def test_the_exit_code_of_doctor_is_its_result(monkeypatch, ready):
+    hub_values = []
+    monkeypatch.setattr(doctor, "print_report", lambda hub: hub_values.append(hub) or ready)
     assert cli.main(["doctor", "--hub"]) == (0 if ready else 1)
-    assert asked == [True]
+    assert hub_values == [True]
 
 
 def test_every_command_has_help_with_an_example(capsys):
@@ -119,7 +119,7 @@ def test_every_command_has_help_with_an_example(capsys):
         assert f"example:\n  circpeft {name}" in capsys.readouterr().out
 
 
-def test_lab_becomes_jupyterlab_on_the_first_notebook(monkeypatch, tmp_path, capsys):
+def test_lab_starts_jupyterlab_on_the_first_notebook(monkeypatch, tmp_path, capsys):
     called = []
     monkeypatch.setattr(cli.lab.os, "execv", lambda program, arguments: called.append((program, arguments)))
     monkeypatch.setattr(cli.lab, "repository", lambda: tmp_path)
@@ -135,7 +135,7 @@ def test_lab_becomes_jupyterlab_on_the_first_notebook(monkeypatch, tmp_path, cap
     assert arguments[-3:] == ["--port", "8890", "--no-browser"]
 
 
-def test_lab_starts_the_installed_jupyterlab():
+def test_lab_runs_the_installed_jupyterlab():
     done = subprocess.run([sys.executable, "-m", "circpeft.cli", "lab", "--version"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()[0].isdigit()
