@@ -154,7 +154,7 @@ def _answer(
                 f"for the answer",
                 stacklevel=3,
             )
-            first = ids[:1] if ids[0] == tokenizer.bos_token_id else []  # models rely on this token
+            first = ids[:1] if ids[0] == tokenizer.bos_token_id else []  # models rely on the BOS token
             ids = first + ids[len(ids) - room + len(first) :]
         prompt = torch.tensor([ids], device=model.device)
         output = model.generate(
@@ -178,7 +178,7 @@ def _tokens(
     if template is None:
         chat = [{"role": role, "content": text} for role, text in messages]
         text = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
-        return tokenizer(text, add_special_tokens=False)["input_ids"]  # the template has added them
+        return tokenizer(text, add_special_tokens=False)["input_ids"]  # the template adds them
     ids = tokenizer(template(messages))["input_ids"]
     return ids[:-1] if ids[-1] == tokenizer.eos_token_id else ids  # some tokenizers add an end token to every text
 

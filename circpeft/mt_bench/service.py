@@ -62,9 +62,7 @@ class Service:
         import httpx
 
         body = {"model": self.judge_model, "messages": [{"role": "user", "content": prompt}]}
-        content = json.dumps(
-            body | {"temperature": 0, "max_tokens": MAX_TOKENS}
-        )  # dumps escapes all other characters: pure ASCII
+        content = json.dumps(body | {"temperature": 0, "max_tokens": MAX_TOKENS})  # ASCII: dumps escapes the rest
         text, problem, wait = "", "", 0.0
         for attempt in range(self.retries + 1):
             time.sleep(wait)
@@ -101,11 +99,11 @@ class Service:
                 body += part
                 if time.monotonic() > deadline:
                     raise httpx.ReadTimeout(f"no complete reply within {self.timeout:g} seconds")
-        kept = {name: value for name, value in response.headers.items() if name in ("content-type", "retry-after")}
-        return httpx.Response(response.status_code, headers=kept, content=bytes(body))
+        headers = {name: value for name, value in response.headers.items() if name in ("content-type", "retry-after")}
+        return httpx.Response(response.status_code, headers=headers, content=bytes(body))
 
     def _read(self, response: httpx.Response) -> tuple[str, float | None, str]:
-        """Return (reply, score, problem): a score of None comes with a problem."""
+        """Return (reply, score, problem); there is a problem if the score is None."""
         try:
             text = response.json()["choices"][0]["message"]["content"]
         except (ValueError, KeyError, IndexError, TypeError):

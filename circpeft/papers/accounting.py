@@ -55,7 +55,7 @@ class Entry:
     """One printed count: the counts that reproduce it, and those with the hyperparameters that the text states."""
 
     formula: str
-    reproduces: tuple[Count, ...] = ()  # empty: nothing reproduces the print
+    reproduces: tuple[Count, ...] = ()  # empty: nothing reproduces the printed figure
     stated: tuple[Count, ...] | None = None  # None: the same as ``reproduces``
     note: str = ""
 
@@ -76,8 +76,8 @@ def _glue(size: str, d: int, rank: int, blocks: int) -> dict[str, Entry]:
     scaled = (Count("ia3", model, outputs), Count("ia3", model, inputs, {"feedforward": True}))
     stated = (Count("ia3", model, r".*(key|value)"), Count("ia3", model, inputs, {"feedforward": True}))
     note = (
-        "the print scales q, k, v, both attention outputs and both feed-forward layers; the text takes hyperparameters "
-        "from the methods' own papers, and (IA)3's paper scales k, v and the feed-forward layer"
+        "the printed figure scales q, k, v, both attention outputs and both feed-forward layers; the text takes "
+        "hyperparameters from the methods' own papers, and (IA)3's scales k, v and the feed-forward layer"
     )
     entries = {
         "BitFit": _entry("11 d per block, plus d: every bias, including those of layer norms", "bitfit", model, None),
@@ -144,9 +144,11 @@ def _cdvft_2() -> dict[tuple[str, str], Entry]:
 
 def _cdvft_3() -> dict[tuple[str, str], Entry]:
     llama, entries = "llama2-7b", {}
-    rank = "the print follows from rank {}, the text says {}"
+    rank = "the printed figure follows from rank {}; the text says {}"
     five = "the text says MHSA and FFN layers, following another paper: that paper's five kinds of layers are assumed"
-    no_output = "the print leaves out the attention's output projection; the text says all layers in MHSA and MLP"
+    no_output = (
+        "the printed figure leaves out the attention output projection; the text says all layers in MHSA and MLP"
+    )
     for column, lora in (("FLOPs", "sum of r (d_in + d_out) + d_out"), ("Param.", "sum of r (d_in + d_out)")):
         mt, gsm = f"MT-Bench {column}", f"GSM8K {column}"
         entries["LoRA", mt] = _differs(
@@ -189,14 +191,15 @@ def _cdvft_3() -> dict[tuple[str, str], Entry]:
                     f"{flops}, over q, k, v, up, down",
                     (Count("cdvft", llama, NO_GATE, options),),
                     (RoundedUp("cdvft", llama, NO_GATE, options),),
-                    f"section 3.3 rounds the number of blocks up, the print does not; {five}",
+                    f"section 3.3 rounds the number of blocks up, the printed figure does not; {five}",
                 )
             else:
                 entries[row, gsm] = Entry(
                     "sum of d_in + d_out + ceil(max / p)² p over q, k, v, up, down",
                     (Count("cdvft", llama, NO_GATE, options),),
                     (Count("cdvft", llama, NO_GATE, options, "exact"),),
-                    f"the print pads circulants to squares; Eq. 12 has ceil(d_out / p) ceil(d_in / p) blocks; {five}",
+                    "the printed figure pads circulants to squares; Eq. 12 has ceil(d_out / p) ceil(d_in / p) blocks; "
+                    f"{five}",
                 )
     entries["LaMDA++", "GSM8K Param."] = Entry("", note="its ranks differ between layers and are not printed")
     return entries

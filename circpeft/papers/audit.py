@@ -23,7 +23,7 @@ class Row:
         printed: the printed text; "-" for an empty cell.
         stated: the value that the hyperparameters in the text give, unrounded, in base units; None if the text states
             none.
-        computed: the value of the formula that reproduces the print, unrounded, in base units; None if no formula does.
+        computed: the value of the formula that reproduces it, unrounded, in base units; None if no formula does.
         formula: that formula in words.
         verdict: one of `VERDICTS` (see `audit`).
         note: what differs, or what is missing.

@@ -63,7 +63,7 @@ def number_of_factors() -> dict[str, float]:
 
 
 def _reproduced_and_stated(*cells: str) -> dict[str, tuple[float, float]]:
-    """Return (value that reproduces the print, value that the text's settings give) for cells of CDVFT Table 3.
+    """Return (value that reproduces the printed one, value that the text's settings give) for cells of CDVFT Table 3.
 
     A cell is named "row: column"; the keys of the result are the columns.
     """

@@ -94,7 +94,7 @@ def compared(found: Found, table: str, sweep: Sweep | None = None) -> pd.DataFra
     - ``finished``, ``failed``, ``pending``, ``unreadable``: the number of the cell's runs in each state.
     - ``reason``: why a cell is left out or has no difference.
 
-    Units are those of the print. Scores are in percent, except a negative loss, which keeps its value. Parameters are
+    Units are as printed. Scores are in percent, except a negative loss, which keeps its value. Parameters are
     counts, memory is in GB (10⁹ bytes), and FLOPs are those that the adapter adds per token. An average is filled in
     only if all its columns are.
 

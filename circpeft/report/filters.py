@@ -45,9 +45,9 @@ def _wanted(found: Found, filters: dict[str, Any]) -> dict[str, set]:
             continue
         values = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
         allowed = [*known[name], *(PRINTED if name == "table" else ())]
-        for one in values:
-            if one not in allowed:
-                raise ValueError(f"unknown {name} {one!r}; {nearest(one, dict.fromkeys(allowed))}")
+        for choice in values:
+            if choice not in allowed:
+                raise ValueError(f"unknown {name} {choice!r}; {nearest(choice, dict.fromkeys(allowed))}")
         wanted[name] = set(values)
     return wanted
 
@@ -73,8 +73,8 @@ def filtered(
     ...
     ValueError: unknown task 'sst2'; choices: none
     """
-    given = dict(zip(NAMES, (task, method, model, profile, seed, table), strict=True))
-    wanted = _wanted(found, given)
+    filters = dict(zip(NAMES, (task, method, model, profile, seed, table), strict=True))
+    wanted = _wanted(found, filters)
 
     def fits(values: dict[str, tuple]) -> bool:
         return all(name not in values or not chosen.isdisjoint(values[name]) for name, chosen in wanted.items())

@@ -43,11 +43,11 @@ def _ours(line) -> str:
     if line.kind == "memory":
         return f"{line.ours:.2f}"
     places = 3 if line.metric == "negative_loss" else _places(line.printed)
-    words = f"{line.ours:.{places}f}"
-    words += "" if math.isnan(line.spread) else f"±{line.spread:.{places}f}"
-    words += "" if math.isnan(line.difference) else f" ({round(line.difference, places) + 0.0:+.{places}f})"
-    words += " negative loss" if line.metric == "negative_loss" else ""
-    return words + (f" [{line.finished} of {total}; {missing}]" if missing else "")
+    text = f"{line.ours:.{places}f}"
+    text += "" if math.isnan(line.spread) else f"±{line.spread:.{places}f}"
+    text += "" if math.isnan(line.difference) else f" ({round(line.difference, places) + 0.0:+.{places}f})"
+    text += " negative loss" if line.metric == "negative_loss" else ""
+    return text + (f" [{line.finished} of {total}; {missing}]" if missing else "")
 
 
 def with_cell_text(frame: pd.DataFrame) -> pd.DataFrame:

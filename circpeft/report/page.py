@@ -106,19 +106,21 @@ def _table(found: Found, name: str, sweep: Sweep | None, number: int) -> dict:
     for (_, column), cell in cells.items():
         cell["beside_print"] = column in in_print
     lines, long = _cells(frame[[*LONG_COLUMNS, "reason"]], reason="text")
-    title, about = name, "No sweep of this table was found: only the printed values are shown."
+    title, description = name, "No sweep of this table was found: only the printed values are shown."
     if sweep:
         where = str(sweep.folder.relative_to(found.folder))
         title = ", ".join([name, sweep.profile, *([where] if where != "." else [])])
-        about = f"{sweep.statistic.capitalize()} over {sweep.seeds} seeds ± standard deviation. Commit {sweep.commit}, "
-        about += f"started {sweep.started}."
-        about += (
+        description = (
+            f"{sweep.statistic.capitalize()} over {sweep.seeds} seeds ± standard deviation. Commit {sweep.commit}, "
+        )
+        description += f"started {sweep.started}."
+        description += (
             " A cell shows the printed value, below it ours, and the difference in brackets." if sweep.table else ""
         )
     return {
         "title": title,
         "anchor": f"table-{number}",
-        "about": about,
+        "description": description,
         "columns": columns,
         "rows": [(row, [cells[row, column] for column in columns]) for row in dict.fromkeys(frame.row)],
         "long": long,

@@ -83,7 +83,7 @@ Page written {{ written }}.</p>
 {%- endmacro %}
 {% for table in tables %}
 <h2 id="{{ table.anchor }}">{{ table.title }}</h2>
-<p class="quiet">{{ table.about }}</p>
+<p class="quiet">{{ table.description }}</p>
 <div class="wide"><table><thead><tr><th>row</th>{% for name in table.columns %}<th>{{ name }}</th>{% endfor %}</tr>
 </thead><tbody>{% for name, cells in table.rows %}<tr><th>{{ name }}</th>
 {%- for cell in cells %}<td{% if cell.value is not none %} data-v="{{ cell.value }}"{% endif %}
