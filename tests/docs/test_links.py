@@ -101,3 +101,12 @@ def test_the_reader_of_bare_modules_reads():
 def test_a_module_without_a_folder_is_beside_the_path_before_it(page):
     for folder, name in bare_modules(text_of(page)):
         assert (ROOT / folder / name).is_file(), f"{page} names {name} after {folder}"
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_a_name_in_a_module_is_defined_there(page):
+    """Of "`Backend` in `circpeft/ops/backends/protocol.py`", the module defines the name."""
+    named = re.findall(r"`(\w+)` in\s+`([\w/]+/\w+\.py)`", text_of(page))
+    assert named
+    for name, path in named:
+        assert re.search(rf"^(class )?{name}\b", text_of(path), re.MULTILINE), f"{page}: {name} in {path}"
