@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from circpeft import C3AConfig, inject, use_backend
-from circpeft.benchmarking import turns
+from circpeft.benchmarking import time_calls
 
 WIDTHS = {"cpu": (384, 768, 2048), "cuda": (1024, 4096)}
 SHARES = (0.05, 0.1, 0.2, 0.35, 0.5, 0.8, 1.6)  # number of tokens divided by the number of rows of the weight
@@ -31,7 +31,7 @@ def _compare(layer: nn.Module, backends: tuple[str, str], x: Tensor) -> float:
         with use_backend(backend):
             layer(x).backward(g)
 
-    times = turns({backend: lambda backend=backend: step(backend) for backend in backends}, ROUNDS, x.device)
+    times = time_calls({backend: lambda backend=backend: step(backend) for backend in backends}, ROUNDS, x.device)
     return statistics.median(a / b for a, b in zip(times[backends[0]], times[backends[1]], strict=True))
 
 

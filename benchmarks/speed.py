@@ -21,7 +21,7 @@ from steps import merging, whole_steps
 from tqdm.auto import tqdm
 
 from circpeft import files, results
-from circpeft.benchmarking import beyond, in_turn, layer_cases, memory_of, quartiles, turns
+from circpeft.benchmarking import added_times, layer_cases, memory_of, quartiles, time_calls, time_cases
 from circpeft.course.reference_answers import least_bytes
 from circpeft.ops import dispatch
 
@@ -57,7 +57,7 @@ def bandwidth(device: torch.device) -> float:
     """Return the bytes per second that a copy of 256 MB reads and writes."""
     source = torch.ones(64 * 1024 * 1024, device=device)
     target = torch.empty_like(source)
-    milliseconds = turns({"copy": lambda: target.copy_(source)}, 10, device)["copy"]
+    milliseconds = time_calls({"copy": lambda: target.copy_(source)}, 10, device)["copy"]
     return 2 * source.nbytes / min(milliseconds) * 1000
 
 
@@ -68,13 +68,13 @@ def layer_row(tokens, d_in, d_out, b, rounds, dtype, device, bytes_per_second) -
     for name in slow:  # their dense matrices would take most of the time
         del cases[name]
     g = torch.randn(tokens, d_out, dtype=dtype, device=device)
-    in_turn(cases, g, rounds)
+    time_cases(cases, g, rounds)
     frozen = cases["frozen"]
     return {
         "tokens": tokens, "d_in": d_in, "d_out": d_out, "block_size": b, "dtype": str(dtype), "rounds": rounds,
         "floor_ms": 1000 * least_bytes(tokens, d_in, d_out, dtype.itemsize) / bytes_per_second,
         "frozen_ms": {part: quartiles(times) for part, times in frozen.times.items()},
-        "beyond_frozen_ms": {name: beyond(case, frozen) for name, case in cases.items() if name != "frozen"},
+        "beyond_frozen_ms": {name: added_times(case, frozen) for name, case in cases.items() if name != "frozen"},
         "bytes": {name: memory_of(case, g) for name, case in cases.items()},
     }  # fmt: skip
 

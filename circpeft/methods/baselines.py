@@ -1,4 +1,4 @@
-"""The methods that the papers compare with, as PEFT has them."""
+"""The methods that the papers compare with, from PEFT."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from .model import Targets, adapted, checked_targets, target_sizes
 
 
 def ia3(model: nn.Module, target_modules: Targets = None) -> nn.Module:
-    """(IA)³ (Liu et al. 2022) through PEFT: every target's output is scaled by a learnt vector.
+    """Apply (IA)³ (Liu et al. 2022) through PEFT: a learnt vector scales the output of each target.
 
-    A target that is wider than its output (the second layer of a feed-forward block) has its input scaled instead,
-    which is where the paper puts its third vector.
+    A target with more inputs than outputs (the second layer of a feed-forward block) has its input scaled instead. That
+    is the paper's third vector.
     """
     config = peft.IA3Config(target_modules=checked_targets(model, target_modules), feedforward_modules=[])
     if config.target_modules is not None:
         sizes = target_sizes(model, config)
-        # By their full names: PEFT's own suffix "output.dense" also meets the attention's output.
+        # Full names, because PEFT's suffix "output.dense" also matches the output layer of the attention.
         config.target_modules = set(sizes)
         config.feedforward_modules = {name for name, (d_in, d_out) in sizes.items() if d_in > d_out}
     else:
-        config.feedforward_modules = None  # PEFT's own for this architecture
+        config.feedforward_modules = None  # PEFT's default for this architecture
     return adapted(model, config)
 
 
 def lora(
     model: nn.Module, target_modules: Targets = None, r: int = 8, alpha: float = 8, dropout: float = 0.0
 ) -> nn.Module:
-    """LoRA (Hu et al. 2021) through PEFT: ``ΔW = (alpha / r) B A``."""
+    """Apply LoRA (Hu et al. 2021) through PEFT: ``ΔW = (alpha / r) B A``."""
     targets = checked_targets(model, target_modules)
     return adapted(model, peft.LoraConfig(r=r, lora_alpha=alpha, lora_dropout=dropout, target_modules=targets))
 
@@ -39,7 +39,7 @@ def lora(
 def dora(
     model: nn.Module, target_modules: Targets = None, r: int = 8, alpha: float = 8, dropout: float = 0.0
 ) -> nn.Module:
-    """DoRA (Liu et al. 2024) through PEFT: LoRA on the direction of each row of the weight, and a learnt length."""
+    """Apply DoRA (Liu et al. 2024) through PEFT: LoRA on the direction of each weight row, and a learnt length."""
     targets = checked_targets(model, target_modules)
     fields = {"r": r, "lora_alpha": alpha, "lora_dropout": dropout, "use_dora": True}
     return adapted(model, peft.LoraConfig(target_modules=targets, **fields))
@@ -53,8 +53,9 @@ def vera(
     dropout: float = 0.0,
     projection_prng_key: int = 0,
 ) -> nn.Module:
-    """VeRA (Kopiczko et al. 2024) through PEFT: frozen random projections that all layers share, and two learnt vectors
-    a layer.
+    """Apply VeRA (Kopiczko et al. 2024) through PEFT.
+
+    All layers share frozen random projections. Each layer has two learnt vectors.
     """
     targets = checked_targets(model, target_modules)
     fields = {"r": r, "d_initial": d_initial, "vera_dropout": dropout, "projection_prng_key": projection_prng_key}
@@ -68,10 +69,10 @@ def boft(
     n_butterfly_factor: int = 1,
     dropout: float = 0.0,
 ) -> nn.Module:
-    """BOFT (Liu et al. 2024) through PEFT: the weight is multiplied by an orthogonal butterfly product.
+    """Apply BOFT (Liu et al. 2024) through PEFT: an orthogonal butterfly product multiplies the weight.
 
-    Raises: ValueError where PEFT would quietly take one factor instead of several, as it does without its compiled
-    CUDA extension.
+    Raises: ValueError if PEFT silently uses one factor instead of several, as it does without its compiled CUDA
+    extension.
     """
     targets = checked_targets(model, target_modules)
     with warnings.catch_warnings():
@@ -83,11 +84,11 @@ def boft(
             boft_dropout=dropout,
         )
         model = adapted(model, config)
-    made = {len(value) for name, value in model.named_parameters() if ".boft_R." in name}
-    if made - {n_butterfly_factor}:
+    factors = {len(value) for name, value in model.named_parameters() if ".boft_R." in name}
+    if factors - {n_butterfly_factor}:
         raise ValueError(
-            f"boft: n_butterfly_factor={n_butterfly_factor} needs PEFT's compiled CUDA extension, which is not here: "
-            f"PEFT made {max(made)} factor instead; nearest: {max(made)}"
+            f"boft: n_butterfly_factor={n_butterfly_factor} needs PEFT's compiled CUDA extension, which is not "
+            f"installed: PEFT made {max(factors)} factor instead; nearest: {max(factors)}"
         )
     return model
 
@@ -99,9 +100,9 @@ def fourierft(
     scaling: float = 150.0,
     random_loc_seed: int = 777,
 ) -> nn.Module:
-    """FourierFT (Gao et al. 2024) through PEFT: ``ΔW`` has ``n_frequency`` learnt entries in its 2-D spectrum."""
+    """Apply FourierFT (Gao et al. 2024) through PEFT: ``ΔW`` has ``n_frequency`` learnt entries in its 2-D spectrum."""
     targets = checked_targets(model, target_modules)
-    # A random start (PEFT's default for it) changes the model before the first step; zero is what the others start at.
+    # PEFT's default is a random start, which changes the model before the first step. The other methods start at zero.
     fields = {"scaling": scaling, "random_loc_seed": random_loc_seed, "init_weights": True}
     return adapted(model, peft.FourierFTConfig(n_frequency=n_frequency, target_modules=targets, **fields))
 
@@ -112,16 +113,16 @@ def c3a_peft(
     block_size: int | str = "auto",
     init_weights: bool | str = True,
 ) -> nn.Module:
-    """PEFT's own C3A, whose gradient for the input is wrong: to see what that costs, beside `c3a`.
+    """Apply PEFT's own C3A, for comparison with `c3a`. Its gradient for the input is wrong.
 
-    Starts at ``ΔW = 0`` as ours does, which PEFT's default does not.
+    It starts at ``ΔW = 0`` like `c3a`, unlike PEFT's default.
 
-    Raises: ValueError without targets: whether a block size divides is checked for each of them.
+    Raises: ValueError without targets, because the block size has to divide the dimensions of each target.
     """
     if not target_modules:
         raise ValueError("c3a-peft needs target_modules, such as ['query', 'value'] or 'all-linear'")
     config = peft.C3AConfig(target_modules=checked_targets(model, target_modules), init_weights=init_weights)
     sizes = {name: dividing_block_size(block_size, *size) for name, size in target_sizes(model, config).items()}
-    # Longest names first: a key of PEFT's pattern also matches the end of a longer name.
+    # The longest names come first, because a key of PEFT's pattern also matches the end of a longer name.
     config.block_size_pattern = {name: sizes[name] for name in sorted(sizes, key=len, reverse=True)}
     return adapted(model, config)

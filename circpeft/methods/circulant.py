@@ -1,4 +1,4 @@
-"""The methods of this package: C3A and CDVFT."""
+"""C3A and CDVFT, the methods of this package."""
 
 from torch import nn
 
@@ -15,7 +15,7 @@ def c3a(
     init_weights: bool | str = True,
     layout: str = "row",
 ) -> nn.Module:
-    """C3A, see `circpeft.C3A`."""
+    """Apply C3A, see `circpeft.C3A`."""
     targets = checked_targets(model, target_modules)
     fields = {"block_size": block_size, "alpha": alpha, "dropout": dropout, "init_weights": init_weights}
     return adapted(model, C3AConfig(target_modules=targets, layout=layout, **fields))
@@ -30,7 +30,7 @@ def cdvft(
     dropout: float = 0.0,
     init_weights: bool | str = True,
 ) -> nn.Module:
-    """CDVFT, see `circpeft.CDVFT`."""
+    """Apply CDVFT, see `circpeft.CDVFT`."""
     targets = checked_targets(model, target_modules)
     fields = {"block_size": block_size, "alpha": alpha, "dropout": dropout, "init_weights": init_weights}
     return adapted(model, CDVFTConfig(target_modules=targets, num_factors=num_factors, **fields))

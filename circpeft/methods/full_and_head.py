@@ -1,4 +1,4 @@
-"""Methods that train parameters of the model itself."""
+"""The methods that train the model's own parameters: full fine-tuning, the head only, and BitFit."""
 
 from torch import nn
 
@@ -6,13 +6,13 @@ from .model import Targets, checked_targets, head_names, new_head_names
 
 
 def full(model: nn.Module, target_modules: Targets = None) -> nn.Module:
-    """Full fine-tuning: every parameter trains; the targets are checked, and do not matter."""
+    """Make every parameter trainable. The targets are checked, but have no effect."""
     checked_targets(model, target_modules)
     return model.requires_grad_(True)
 
 
 def head(model: nn.Module, target_modules: Targets = None) -> nn.Module:
-    """The head alone: the base model is frozen; the targets are checked, and do not matter."""
+    """Make only the head trainable. The targets are checked, but have no effect."""
     checked_targets(model, target_modules)
     model.requires_grad_(False)
     for name in head_names(model):
@@ -21,9 +21,9 @@ def head(model: nn.Module, target_modules: Targets = None) -> nn.Module:
 
 
 def bitfit(model: nn.Module, target_modules: Targets = None) -> nn.Module:
-    """BitFit (Ben Zaken et al. 2022): every bias trains, those of layer norms too; the targets do not matter.
+    """Apply BitFit (Ben Zaken et al. 2022): every bias trains, also in layer norms. The targets have no effect.
 
-    Raises: ValueError for a model without biases, such as LLaMA's.
+    Raises: ValueError for a model without biases, such as LLaMA.
     """
     checked_targets(model, target_modules)
     model.requires_grad_(False)

@@ -1,4 +1,4 @@
-"""What the methods share: a model's head, its target layers, and what of it trains."""
+"""A model's head, its target layers and its trainable parameters, for all methods."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from transformers.pytorch_utils import Conv1D
 from ..hf_peft import unmatched_targets
 
 Targets = str | Iterable[str] | None
-# What PEFT calls the tasks, by the end of a transformers class's name.
+# End of a transformers class's name -> PEFT's name of the task.
 TASK_TYPES = {"ForSequenceClassification": "SEQ_CLS", "ForCausalLM": "CAUSAL_LM", "LMHeadModel": "CAUSAL_LM"}
 
-# A class for a task, which has a head, not PoolFormerModel.
-HEADED = re.compile("For[A-Z]")
+# A class for a task, such as BertForMaskedLM, has a head. PoolFormerModel has none.
+CLASS_WITH_HEAD = re.compile("For[A-Z]")
 
 
 def task_type(model: nn.Module) -> str | None:
-    """PEFT's name for what a transformers model is for, or None where it has none (images).
+    """Return PEFT's name for the task of a transformers model, or None if it has none (images).
 
     >>> task_type(nn.Linear(2, 2)) is None
     True
@@ -31,10 +31,10 @@ def task_type(model: nn.Module) -> str | None:
 
 
 def head_names(model: nn.Module) -> list[str]:
-    """Names of a transformers model's head: its children with parameters beside the base model.
+    """Return the names of a transformers model's head: its children with parameters, except the base model.
 
-    A norm whose name ends those of layers in the base model counts as the base model's, because PEFT, too, takes a name
-    for the end of a longer one.
+    A norm counts as part of the base model if layers of the base model have names that end with its name. PEFT, too,
+    accepts a name as the end of a longer one.
 
     >>> from transformers import BertConfig, BertForSequenceClassification
     >>> sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
@@ -44,25 +44,25 @@ def head_names(model: nn.Module) -> list[str]:
     base = getattr(model, "base_model_prefix", "")
     sizes = {name: sum(p.numel() for p in child.parameters()) for name, child in model.named_children()}
     if not (base and hasattr(model, base)):
-        if not base or not HEADED.search(type(model).__name__):
-            return []  # a base model, or no transformers model at all: nothing is beside it
-        # CLIP's, and others': their base model goes by another name, and the head lies behind it.
+        if not base or not CLASS_WITH_HEAD.search(type(model).__name__):
+            return []  # a base model, or not a transformers model: it has no head
+        # In CLIP and others the base model has another name, and the head comes after it.
         children = dict(model.named_children())
         base = next((name for name, child in children.items() if isinstance(child, PreTrainedModel)), "") or max(
             (name for name, child in children.items() if not isinstance(child, nn.Linear)), key=sizes.get
         )
         sizes = dict(list(sizes.items())[list(sizes).index(base) :])
     inner = [name for name, _ in model.named_modules() if "." in name]
-    return [name for name, size in sizes.items() if size and name != base and not _shared_norm(model, name, inner)]
+    return [name for name, size in sizes.items() if size and name != base and not _is_shared_norm(model, name, inner)]
 
 
-def _shared_norm(model: nn.Module, name: str, inner: list[str]) -> bool:
+def _is_shared_norm(model: nn.Module, name: str, inner: list[str]) -> bool:
     linear = any(isinstance(layer, nn.Linear) for layer in model.get_submodule(name).modules())
     return not linear and any(other.endswith(name) for other in inner)
 
 
 def new_head_names(model: nn.Module) -> list[str]:
-    """The head's names where it starts from nothing and has to train under every method: not a language model's.
+    """Return the names of a new head, which has to train under every method. A language model's head is not new.
 
     >>> from transformers import LlamaConfig, LlamaForCausalLM
     >>> sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
@@ -74,7 +74,9 @@ def new_head_names(model: nn.Module) -> list[str]:
 
 
 def trainable_parameters(model: nn.Module, head: Iterable[str] = ()) -> int:
-    """Number of trainable parameters outside of the named head modules; one that is tied to a head is the head's.
+    """Return the number of trainable parameters outside the named head modules.
+
+    A parameter that is tied to a head counts as the head's.
 
     >>> from transformers import GPT2Config, GPT2LMHeadModel
     >>> model = GPT2LMHeadModel(GPT2Config(n_embd=8, n_layer=1, n_head=1, vocab_size=9, n_positions=4))
@@ -82,19 +84,19 @@ def trainable_parameters(model: nn.Module, head: Iterable[str] = ()) -> int:
     (992, 920)
     """
     heads, named = set(head), list(model.named_parameters(remove_duplicate=False))
-    of_head = {id(p) for n, p in named if heads & set(n.split("."))}
-    return sum({id(p): p.numel() for _, p in named if p.requires_grad and id(p) not in of_head}.values())
+    head_parameters = {id(p) for n, p in named if heads & set(n.split("."))}
+    return sum({id(p): p.numel() for _, p in named if p.requires_grad and id(p) not in head_parameters}.values())
 
 
 def adapted(model: nn.Module, config: PeftConfig) -> nn.Module:
-    """The model wrapped by PEFT, its new head trained and saved with the adapter."""
+    """Return the model wrapped by PEFT. A new head is trained and saved with the adapter."""
     config.modules_to_save = new_head_names(model) or None
     config.task_type = task_type(model)
     return get_peft_model(model, config)
 
 
 def checked_targets(model: nn.Module, targets: Targets) -> list[str] | str | None:
-    """Target names as PEFT takes them. Stricter than PEFT: every name, and a regex, must match.
+    """Return target names for PEFT. Unlike in PEFT, every name must match a layer, and so must a regex.
 
     Raises: ValueError that names a target without a layer, and the nearest name.
     """
@@ -102,7 +104,9 @@ def checked_targets(model: nn.Module, targets: Targets) -> list[str] | str | Non
         return targets or None
     if isinstance(targets, str):
         if not any(re.fullmatch(targets, name) for name, _ in model.named_modules()):
-            hint = unmatched_targets(model, [targets]).get(targets, f"for layers named so, give the list [{targets!r}]")
+            hint = unmatched_targets(model, [targets]).get(
+                targets, f"for layers with this name, give the list [{targets!r}]"
+            )
             raise ValueError(f"the regex {targets!r} in target_modules matches no layer's full name: {hint}")
         return targets
     names = list(targets)
@@ -112,17 +116,17 @@ def checked_targets(model: nn.Module, targets: Targets) -> list[str] | str | Non
 
 
 def target_sizes(model: nn.Module, config: PeftConfig) -> dict[str, tuple[int, int]]:
-    """``(d_in, d_out)`` of the linear layers that a config names, by their full names; the head is no target.
+    """Return ``(d_in, d_out)`` of the linear layers that a config names, by full name. A new head is not a target.
 
-    A language model's own is one where it is named, and none of "all-linear", as PEFT has it.
+    As in PEFT, a language model's head is a target if it is named, but not of "all-linear".
     """
-    heads, found, every = set(new_head_names(model)), {}, config.target_modules == "all-linear"
-    last = model.get_output_embeddings() if every and isinstance(model, PreTrainedModel) else None
+    heads, sizes, all_linear = set(new_head_names(model)), {}, config.target_modules == "all-linear"
+    output_layer = model.get_output_embeddings() if all_linear and isinstance(model, PreTrainedModel) else None
     for name, layer in model.named_modules():
-        if heads & set(name.split(".")) or layer is last or not isinstance(layer, (nn.Linear, Conv1D)):
+        if heads & set(name.split(".")) or layer is output_layer or not isinstance(layer, (nn.Linear, Conv1D)):
             continue
-        if every or check_target_module_exists(config, name):
-            # Not the weight's shape for a linear layer: four bits are packed two to a byte.
+        if all_linear or check_target_module_exists(config, name):
+            # Not the shape of a linear layer's weight, because 4-bit weights are packed, two in a byte.
             linear = isinstance(layer, nn.Linear)
-            found[name] = (layer.in_features, layer.out_features) if linear else tuple(layer.weight.shape)
-    return found
+            sizes[name] = (layer.in_features, layer.out_features) if linear else tuple(layer.weight.shape)
+    return sizes

@@ -81,6 +81,6 @@ def test_data_sets_are_read_as_they_are_published(read):
     assert read["acme/script"] == {"train": [9, nothing]}
     names = [None, ["b", "a"]]
     assert read["acme/scripts/variant"] == {"train": [5, names], "validation": [3, names], "test": [2, names]}
-    assert read["acme/old"].startswith("data set 'acme/old' is published as a script, which is no longer run")
+    assert read["acme/old"].startswith("data set 'acme/old' is published as a script, and scripts are no longer run")
     assert read["acme/closed"].startswith("data set 'acme/closed' is gated: accept its licence on its page")
-    assert read["acme/none"].startswith("data set 'acme/none' is not on the hub, or private")
+    assert read["acme/none"].startswith("data set 'acme/none' is not on the hub, or is private")

@@ -11,7 +11,7 @@ import circpeft
 from circpeft import costs, method_specs, methods, recipes, results
 from circpeft.method_specs import SPECS, MethodSpec, get_spec
 from circpeft.recipes import Recipe
-from circpeft.training import base_model, distributed
+from circpeft.training import base_model, distributed, saving
 
 PACKAGE = Path(circpeft.__file__).parent
 
@@ -88,8 +88,8 @@ def test_recipes_know_a_new_method_and_its_rates(toy):
 
 def test_training_decides_by_the_spec_of_a_new_method(toy, monkeypatch):
     recipe = Recipe("entailment", "toy", output_dir="runs")
-    assert base_model.weights_of(recipe).parent == Path("runs/adapters")
-    with pytest.raises(ValueError, match="method 'toy' does not go with the rounded weights.*it has no adapter"):
+    assert saving.weights_of(recipe).parent == Path("runs/adapters")
+    with pytest.raises(ValueError, match="method 'toy' cannot use the rounded weights.*it has no adapter"):
         base_model.check(Recipe("entailment", "toy", quantization="8bit"))
     with pytest.raises(ValueError, match="choose one of: ia3, lora, dora, .*cdvft, toy"):
         base_model.check(Recipe("entailment", "head", quantization="4bit"))
@@ -98,7 +98,7 @@ def test_training_decides_by_the_spec_of_a_new_method(toy, monkeypatch):
     assert type(callback).__name__ == "Callback" and callback.model is model and SPECS["lora"].callbacks(model) == []
     assert method_specs.reads_targets("toy") and not method_specs.reads_targets("head")
     monkeypatch.setattr(distributed, "sharded", lambda: True)
-    monkeypatch.setattr(distributed, "shared", lambda: True)
+    monkeypatch.setattr(distributed, "is_shared", lambda: True)
     monkeypatch.setenv("FSDP_VERSION", "2")
     with pytest.raises(ValueError, match="method 'toy' is a toy; launch without FSDP"):
         distributed.check(recipe)
