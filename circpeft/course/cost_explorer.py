@@ -124,8 +124,8 @@ def traces(d_in: int, d_out: int, tokens: int, r: int, b: int, methods: tuple[st
                 point_style = {"mode": "markers", "marker": {"color": color, "size": 11}, "showlegend": False}
                 result.append({**common, "x": point[:1], "y": point[1:], **point_style})
     for column, line in enumerate(lines, 1):
-        meeting = [p for one, two in combinations(line, 2) for p in crossings(line[one], line[two])]
-        x, y = zip(*meeting, strict=True) if meeting else ((), ())
+        crossing_points = [p for one, two in combinations(line, 2) for p in crossings(line[one], line[two])]
+        x, y = zip(*crossing_points, strict=True) if crossing_points else ((), ())
         cross_style = {"mode": "markers", "marker": {"symbol": "x", "color": "black", "size": 6}}
         name = "two methods cost the same"
         result.append({"name": name, "column": column, "x": x, "y": y, **cross_style, "showlegend": column == 1})
@@ -171,16 +171,17 @@ def explorer(d: tuple[int, ...] = (256, 384, 768, 1024, 3072, 4096, 11008)):
     """
     import ipywidgets as widgets
 
-    def slider(name: str, options: tuple, value: int):
-        return widgets.SelectionSlider(description=name, options=options, value=value, continuous_update=True)
+    def slider(label: str, options: tuple, value: int):
+        style = {"description_width": "110px"}
+        return widgets.SelectionSlider(description=label, options=options, value=value, style=style)
 
     powers = tuple(2**k for k in range(13))
     controls = {
         "d_in": slider("d_in", d, 768),
         "d_out": slider("d_out", d, 768),
-        "tokens": slider("tokens", powers, 1024),
-        "r": slider("r", RANKS, 8),
-        "b": slider("b", powers[:13], 128),
+        "tokens": slider("tokens per step", powers, 1024),
+        "r": slider("rank r", RANKS, 8),
+        "b": slider("block size b", powers[:13], 128),
         "methods": widgets.SelectMultiple(description="methods", options=COMPARED, value=COMPARED, rows=len(COMPARED)),
     }
     shown = go.FigureWidget(figure(768, 768, 1024, 8, 128))

@@ -47,14 +47,19 @@ class Dashboard:
         if table:
             found.sweeps_of(table)
         self.found, self._updating = found, False
-        dropdown, multiple = widgets.Dropdown, widgets.SelectMultiple
+        dropdown = widgets.Dropdown
+
+        def multiple(name: str):
+            tooltip = "Ctrl or Shift selects several; no selection means all"
+            return widgets.SelectMultiple(description=name, options=[], rows=7, tooltip=tooltip)
+
         self.controls = {
             "table": dropdown(description="table", options=[RUNS, *([table] if table else [])], value=table or RUNS),
             "x": dropdown(description="x axis", options=list(report.AXES), value="parameters"),
             "panel": dropdown(description="figure", options=[]),
             "reload": widgets.Button(description="read again", icon="refresh", tooltip="read the folder again"),
-            "task": multiple(description="task", options=[], rows=7),
-            "method": multiple(description="method", options=[], rows=7),
+            "task": multiple("task"),
+            "method": multiple("method"),
         }
         self.figure, self.rows, self.counts = go.FigureWidget(), widgets.HTML(), widgets.HTML()
         left = widgets.VBox([self.controls[name] for name in ("table", "x", "panel", "reload")])

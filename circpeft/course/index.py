@@ -44,7 +44,9 @@ PAGE = """<!DOCTYPE html>
 <h1>circpeft: course run</h1>
 <p class="quiet">Profile <b>{{ run.profile }}</b>. Status: {{ run.status }}. Started {{ run.started | utc }}
 {%- if run.finished %}, ended {{ run.finished | utc }}{% endif %}.
-{%- for name, value in run.parameters.items() if name != "profile" %} {{ name }} = {{ value }}.{% endfor %}</p>
+{%- for name, value in run.parameters.items() if name != "profile" %}
+{%- if loop.first %} Parameters: {% else %}; {% endif %}{{ name }} = {{ value }}{% if loop.last %}.{% endif %}
+{%- endfor %}</p>
 <h2>Notebooks</h2>
 <div class="wide"><table><thead>
 <tr><th>Notebook</th><th>Status</th><th class="n">Seconds</th><th>File</th></tr></thead>
@@ -71,7 +73,7 @@ src="data:image/png;base64,{{ picture }}"></p>{% endif %}
 <tr>{% for name in columns %}<td{% if name not in text_columns %} class="n"{% endif %}>{{ row[name] }}</td>
 {%- endfor %}</tr>
 {%- endfor %}</table></div>
-<p class="quiet">Scores are means over the seeds, with [lowest, highest]. Whiskers show half of that range.</p>
+<p class="quiet">Scores are means over the seeds, with [lowest, highest]. A whisker is half of that range.</p>
 {%- endif %}
 {% for problem in problems %}
 {%- if loop.first %}<h2>Unusable files in results/</h2>{% endif %}<p>{{ problem }}</p>{% endfor %}

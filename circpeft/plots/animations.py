@@ -50,17 +50,17 @@ def _controls(names, fps, space_below, width):
         {"label": "Pause", "method": "animate", "args": [[None], stop]},
     ]
     steps = [{"label": name, "method": "animate", "args": [[name], stop]} for name in names]
-    place = {"x": 0, "y": 0, "xanchor": "left", "yanchor": "top"}
+    position = {"x": 0, "y": 0, "xanchor": "left", "yanchor": "top"}
     menu = {
         "type": "buttons",
         "direction": "left",
         "showactive": False,
         "buttons": buttons,
         "pad": {"t": space_below + 10},
-        **place,
+        **position,
     }
     left = min(0.5, 140 / width)  # to the right of the buttons
-    look = {
+    style = {
         "x": left,
         "len": 1 - left,
         "y": 0,
@@ -68,7 +68,7 @@ def _controls(names, fps, space_below, width):
         "pad": {"t": space_below},
         "currentvalue": {"visible": False},
     }
-    return [menu], [{"steps": steps, "active": 0, "font": {"size": 10}, **look}]
+    return [menu], [{"steps": steps, "active": 0, "font": {"size": 10}, **style}]
 
 
 def animation(frames, names=None, title=None, fps=3):
@@ -165,13 +165,13 @@ def _outline(row, first, last, axis, visible):
     x, y = zip(*((column, row + offset) for column, offset in corners), strict=True)
     blank = [None] * len(x)
     line = {"color": INK, "width": 3}
-    look = {"mode": "lines", "line": line, "hoverinfo": "skip", "cliponaxis": False}
-    return go.Scatter(x=x if visible else blank, y=y if visible else blank, xaxis=f"x{axis}", yaxis=f"y{axis}", **look)
+    style = {"mode": "lines", "line": line, "hoverinfo": "skip", "cliponaxis": False}
+    return go.Scatter(x=x if visible else blank, y=y if visible else blank, xaxis=f"x{axis}", yaxis=f"y{axis}", **style)
 
 
 def _label(text, x, y, **kwargs):
     """Return an annotation above a point of the plot area, in shares of its width and height."""
-    look = {
+    style = {
         "xref": "paper",
         "yref": "paper",
         "showarrow": False,
@@ -179,7 +179,7 @@ def _label(text, x, y, **kwargs):
         "yshift": 3,
         "font": {"size": 14},
     }
-    return {"text": text, "x": x, "y": y, "xanchor": "center", **look, **kwargs}
+    return {"text": text, "x": x, "y": y, "xanchor": "center", **style, **kwargs}
 
 
 def circulant_animation(c, x, layout="column", fps=2):

@@ -106,7 +106,7 @@ def test_the_index_links_existing_pages_and_names_files_that_are_not_records(fol
     assert "half.json: " in page and "other.json: has no method, metric, score" in page
     assert (
         "Started 2026-01-02 03:04 UTC." in page
-        and "seeds = 3." in page
+        and "UTC. Parameters: seeds = 3.</p>" in page
         and "CPU, 2 threads; commit abc; torch 2.13.0" in page
     )
 
