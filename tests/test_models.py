@@ -1,4 +1,4 @@
-"""Which models are taken, and what is said of those that are not."""
+"""The models that are accepted, and the errors for others."""
 
 import json
 from importlib import import_module
@@ -33,12 +33,12 @@ def test_every_form_of_weights_passes(folder, weights):
 
 
 @pytest.mark.parametrize(
-    ("missing", "said"),
+    ("missing", "message"),
     [("config.json", "no config.json"), ("model.safetensors", "no weights; expected one of: .*safetensors")],
 )
-def test_an_incomplete_folder(folder, missing, said):
+def test_an_incomplete_folder_raises_with_what_is_missing(folder, missing, message):
     (folder / missing).unlink()
-    with pytest.raises(FileNotFoundError, match=f"'{folder}' has {said}"):
+    with pytest.raises(FileNotFoundError, match=f"'{folder}' has {message}"):
         models.resolve(str(folder))
 
 
@@ -63,7 +63,7 @@ def test_an_embedded_model_that_is_not_installed_says_how_to_get_it(monkeypatch)
 
 
 @pytest.mark.parametrize("name", models.SHIPPED)
-def test_a_shipped_model_is_looked_for_in_the_clone_and_checked(monkeypatch, tmp_path, folder, name):
+def test_a_shipped_model_is_read_from_the_repository_and_checked(monkeypatch, tmp_path, folder, name):
     monkeypatch.setattr(models, "DATA", tmp_path)
     with pytest.raises(
         FileNotFoundError, match=f"'{name}' is not at .*{models.SHIPPED[name]}.* is part of the repository; clone it"
@@ -77,7 +77,7 @@ def test_a_shipped_model_is_looked_for_in_the_clone_and_checked(monkeypatch, tmp
 
 
 def refusal(kind: type[Exception], status: int) -> Exception:
-    """What huggingface_hub raises of an answer of its server."""
+    """Return the error that huggingface_hub raises for an answer of its server."""
     http = import_module(errors.Response.__module__.partition(".")[0])
     return kind("refused", response=http.Response(status, request=http.Request("GET", "https://hub.example/a/b")))
 
@@ -104,8 +104,8 @@ HUB = {
 @pytest.mark.parametrize("wrapped", [True, False], ids=["as transformers passes it on", "bare"])
 @pytest.mark.parametrize("case", HUB)
 def test_an_error_of_the_hub_says_what_to_do(case, wrapped):
-    error, said = HUB[case]
-    with pytest.raises(FileNotFoundError, match=said) as caught, models.hub_errors("a/b"):
+    error, message = HUB[case]
+    with pytest.raises(FileNotFoundError, match=message) as caught, models.hub_errors("a/b"):
         if wrapped:
             raise OSError("We could not load it") from error
         raise error
@@ -124,7 +124,7 @@ OTHER = [
 
 
 @pytest.mark.parametrize("error", OTHER, ids=lambda error: type(error).__name__)
-def test_every_other_error_passes_as_it_is(error):
+def test_every_other_error_passes_unchanged(error):
     with pytest.raises(type(error)) as caught, models.hub_errors("a/b"):
         raise error
     assert caught.value is error
@@ -133,7 +133,7 @@ def test_every_other_error_passes_as_it_is(error):
 
 
 def test_a_model_of_the_hub_without_network_or_cache(monkeypatch, tmp_path):
-    """The real path through transformers, told to stay offline."""
+    """transformers itself, in its offline mode."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(FileNotFoundError, match="'no-one/no-model' is not in the cache and the hub cannot be reached"):
         with models.hub_errors("no-one/no-model"):
@@ -141,7 +141,7 @@ def test_a_model_of_the_hub_without_network_or_cache(monkeypatch, tmp_path):
 
 
 def test_a_data_set_of_the_hub_without_network_or_cache(monkeypatch, tmp_path):
-    """The real path through datasets, told to stay offline."""
+    """datasets itself, in its offline mode."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)

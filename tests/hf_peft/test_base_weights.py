@@ -1,4 +1,4 @@
-"""Base weights as each kind of layer stores them: read, stored again, and the former one put back."""
+"""Base weights of each kind of layer: read, replaced, and restored."""
 
 import copy
 import sys
@@ -19,7 +19,7 @@ from circpeft.hf_peft.base_weights import (
     stored_weight,
 )
 
-D_IN, D_OUT = 128, 64  # bitsandbytes' 4-bit kernels for the CPU are right for multiples of 64 and 32 only
+D_IN, D_OUT = 128, 64  # the 4-bit CPU kernels of bitsandbytes are right only for multiples of 64 and 32
 
 
 def plain(dtype: torch.dtype) -> nn.Linear:
@@ -71,7 +71,7 @@ def cases(table):
 
 
 def outputs(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """In training and in evaluation: bitsandbytes has a path for each. Packing for one CPU type has its own test."""
+    """The outputs in training and in evaluation, because bitsandbytes has a path for each."""
     layer.support_avx512bf16_for_cpu = False
     with torch.no_grad():
         return torch.stack([layer.train(training)(x) for training in (True, False)])
@@ -96,7 +96,7 @@ def test_the_float_weight_is_the_one_that_the_layer_multiplies_by(build, toleran
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @cases(STORABLE)
-def test_a_changed_weight_is_stored_alike_and_the_former_one_comes_back_bit_for_bit(build, tolerance, dtype, error):
+def test_a_new_weight_keeps_the_format_and_the_earlier_one_returns_bit_for_bit(build, tolerance, dtype, error):
     layer, x = build(dtype), torch.randn(4, D_IN).to(dtype)
     before, former, weight = outputs(layer, x), layer.weight, float_weight(layer).clone()
     merged = weight.float() + 0.05 * torch.randn(weight.shape)
@@ -125,7 +125,7 @@ def test_four_bits_keep_their_settings(name):
         assert getattr(new.quant_state, key) == getattr(old.quant_state, key)
     for key in ("quant_type", "blocksize", "quant_storage", "compress_statistics", "bnb_quantized"):
         assert getattr(new, key) == getattr(old, key)
-    layer.weight = bare = nn.Parameter(old.data, requires_grad=False)  # as sharded training puts it together again
+    layer.weight = bare = nn.Parameter(old.data, requires_grad=False)  # as sharded training gathers it
     again = stored_weight(layer, weight.float(), "x")
     assert torch.equal(again.data.view(torch.uint8), new.data.view(torch.uint8))
     set_weight(layer, new)
@@ -134,7 +134,7 @@ def test_four_bits_keep_their_settings(name):
 
 
 @pytest.mark.parametrize("name", FOUR_BIT)
-def test_a_weight_that_an_evaluation_packed_for_the_cpu_is_read_right(name, error):
+def test_a_weight_that_an_evaluation_packed_for_the_cpu_is_read_correctly(name, error):
     functional = pytest.importorskip("bitsandbytes", "0.50").functional  # earlier ones may not pack
     layer = BITSANDBYTES[name][0](torch.float32)
     weight, former = float_weight(layer), layer.weight
@@ -148,17 +148,17 @@ def test_a_weight_that_an_evaluation_packed_for_the_cpu_is_read_right(name, erro
 
 
 @cases({**BITSANDBYTES, **TORCHAO})
-def test_gradients_flow_through_the_layer_to_those_below(build, tolerance):
+def test_gradients_flow_through_the_layer_to_earlier_layers(build, tolerance):
     layer, x = build(torch.float32), torch.randn(4, D_IN, requires_grad=True)
     y = layer(x)
     (y + 0 * x[:, :1]).square().sum().backward()
-    # torchao passes none through an input that it rounds.
+    # torchao passes no gradient through an input that it rounds.
     truth = 2 * y.detach() @ float_weight(layer) * (getattr(layer.weight, "act_quant_kwargs", None) is None)
     assert (x.grad - truth).norm() < 1e-3 * y.norm()
 
 
 @cases(BITSANDBYTES)
-def test_subclasses_and_copies_of_quantised_layers_count(build, tolerance):
+def test_subclasses_and_copies_of_quantised_layers_are_supported(build, tolerance):
     layer, x = build(torch.float32), torch.randn(4, D_IN)
     layer.__class__ = type("Own", (type(layer),), {})
     before, other = outputs(layer, x), copy.deepcopy(layer)
@@ -192,16 +192,16 @@ def test_plain_weights_are_read_without_a_copy_and_need_neither_package(build, t
 
 
 @pytest.mark.parametrize("cls", ["Linear8bitLt", "Linear4bit"])
-def test_a_layer_that_holds_floats_goes_on_doing_so(cls, error):
+def test_a_layer_with_float_weights_keeps_them(cls, error):
     layer, x = getattr(pytest.importorskip("bitsandbytes").nn, cls)(D_IN, D_OUT), torch.randn(4, D_IN)
     if cls == "Linear8bitLt":
-        layer.eval().requires_grad_(False)(x)  # this one quantises in the forward, and keeps the result
+        layer.eval().requires_grad_(False)(x)  # this layer quantises in the forward pass and keeps the result
     set_weight(layer, stored_weight(layer, torch.ones(D_OUT, D_IN), "x"))
     assert float_weight(layer).eq(1).all() and type(layer.weight) is not nn.Parameter
     assert cls == "Linear4bit" or error(layer(x), product(layer, x)) < 0.02
 
 
-def test_quantised_weights_that_cannot_be_read_or_stored_are_refused():
+def test_quantised_weights_that_cannot_be_read_or_stored_raise():
     layer = BITSANDBYTES["8bit"][0](torch.float32)
     layer.weight.SCB = None
     with pytest.raises(ValueError, match="lost the scales"):
@@ -213,7 +213,7 @@ def test_quantised_weights_that_cannot_be_read_or_stored_are_refused():
     layer.weight.act_pre_scale = torch.ones(D_IN)
     with pytest.raises(ValueError, match="torchao to Int8Tensor scales its input"):
         float_weight(layer)
-    # Stands for the 4-bit tensors, which torchao makes on accelerators only.
+    # A stand-in for 4-bit tensors, which torchao makes only on accelerators.
     layer.weight = nn.Parameter(torch.zeros(2, 2).as_subclass(type("Int4", (torch.Tensor,), {"__module__": "torchao"})))
     with pytest.raises(ValueError, match="torchao to Int4 cannot be dequantised"):
         float_weight(layer)
@@ -228,7 +228,7 @@ def test_quantised_weights_that_cannot_be_read_or_stored_are_refused():
         (plain(torch.float8_e4m3fn), "Linear with torch.float8_e4m3fn weights"),
     ],
 )
-def test_other_layers_are_refused_with_their_type(layer, text):
+def test_unsupported_layers_raise_with_their_type(layer, text):
     with pytest.raises(TypeError, match=f"layer 'a' is a {text}.*nn.Linear.*exclude_modules"):
         linear_shape(layer, "a")
     with pytest.raises(TypeError, match=type(layer).__name__):

@@ -1,4 +1,4 @@
-"""The configs: defaults, the file they are saved to, patterns, and errors before any model is touched."""
+"""The configs: defaults, saving, patterns, and errors before any model is changed."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ def test_defaults(method):
     assert config.peft_type == config.peft_type.value == method.name
 
 
-def test_survives_its_file(method, tmp_path):
+def test_a_saved_config_is_read_back_equal(method, tmp_path):
     config = method(
         target_modules=("query", "value"),
         block_size=8,
@@ -40,7 +40,7 @@ def test_patterns_choose_by_the_end_of_a_name_or_a_regex(method):
     assert config.for_layer("encoder.layer.1.not_a_query") == (8, 1.0)
 
 
-def test_draws_no_random_numbers(method):
+def test_building_a_config_draws_no_random_numbers(method):
     state = torch.get_rng_state()
     method()
     assert torch.equal(torch.get_rng_state(), state)
@@ -72,7 +72,7 @@ def test_bad_fields_are_named(method, options, words):
         assert word in str(raised.value)
 
 
-def test_biases_are_refused_where_peft_would_not_save_them(method, monkeypatch):
+def test_biases_raise_if_peft_would_not_save_them(method, monkeypatch):
     monkeypatch.setattr("circpeft.hf_peft.configs.SAVES_BIASES", False)
     with pytest.raises(ValueError, match="bias='all' needs a newer peft"):
         method(bias="all")
@@ -84,7 +84,7 @@ def test_a_misspelt_field_is_named(method):
         method(blok_size=4)
 
 
-def test_fields_of_one_method():
+def test_fields_of_only_one_method_are_checked():
     with pytest.raises(ValueError, match="'rwo'; did you mean 'row'"):
         C3AConfig(layout="rwo")
     with pytest.raises(ValueError, match="odd.*got 4"):

@@ -18,7 +18,7 @@ def no_adapters(model, like, by_us=True):
     return True
 
 
-def test_inject_works_in_place_and_merge_takes_it_back(method, tiny):
+def test_inject_works_in_place_and_merge_restores_the_modules(method, tiny):
     x, base = torch.randn(5, 8), tiny.mlp()
     model = inject(base, method(target_modules=["0", "2"]))
     assert model is base and [type(m).__mro__[1] for m in (model[0], model[2])] == [CirculantLayer] * 2
@@ -29,7 +29,7 @@ def test_inject_works_in_place_and_merge_takes_it_back(method, tiny):
     torch.testing.assert_close(merged(x), before)
 
 
-def test_a_training_loop_of_ones_own(method, tiny):
+def test_a_hand_written_training_loop(method, tiny):
     x, y = torch.randn(64, 8), torch.randn(64, 6)
     model = inject(tiny.mlp(), method.config(target_modules=["0", "2"], block_size=2))
     trainable = [p for p in model.parameters() if p.requires_grad]
@@ -75,7 +75,7 @@ def test_two_adapters_by_inject_act_by_name(method, tiny):
     assert torch.equal(model(x), one)
 
 
-def test_one_method_on_top_of_the_other_merges_whole(methods, tiny):
+def test_one_method_on_top_of_the_other_merges_completely(methods, tiny):
     x = torch.randn(5, 8)
     model = inject(tiny.mlp(), methods[0](target_modules=["0"]))
     inject(model, methods[1](target_modules=["0"]), "other")
@@ -84,12 +84,12 @@ def test_one_method_on_top_of_the_other_merges_whole(methods, tiny):
     assert no_adapters(model, tiny.mlp())
 
 
-def test_merge_without_adapters_is_refused():
+def test_merge_without_adapters_raises():
     with pytest.raises(ValueError, match="nothing to merge"):
         merge(nn.Sequential(nn.Linear(4, 4)))
 
 
-def test_merge_takes_a_peft_model_of_another_method(tiny):
+def test_merge_accepts_a_peft_model_of_another_method(tiny):
     x = torch.randn(5, 8)
     model = get_peft_model(tiny.mlp(), LoraConfig(target_modules=["0"], init_lora_weights=False))
     before = model(x)
@@ -108,7 +108,7 @@ def test_merge_in_bfloat16_warns(method, tiny):
     "other", [LoraConfig(target_modules=["0"], init_lora_weights=False), "ia3"], ids=["lora", "ia3"]
 )
 @pytest.mark.parametrize("within", [False, True])
-def test_on_top_of_a_method_of_pefts_merges_whole(method, tiny, other, within):
+def test_an_adapter_on_top_of_one_of_peft_merges_completely(method, tiny, other, within):
     if other == "ia3":
         other = IA3Config(target_modules=["0"], feedforward_modules=[], init_ia3_weights=False)
     x = torch.randn(5, 8)
@@ -121,7 +121,7 @@ def test_on_top_of_a_method_of_pefts_merges_whole(method, tiny, other, within):
     torch.testing.assert_close(merged(x), before)
 
 
-def test_what_was_merged_in_bfloat16_is_merged_anew_in_float32(method, tiny, error):
+def test_an_adapter_merged_in_bfloat16_is_merged_again_in_float32(method, tiny, error):
     base, x = tiny.mlp(torch.bfloat16), torch.randn(5, 8)
     model = get_peft_model(base, method(target_modules=["0"], alpha=1e-2))
     delta = model.base_model.model[0].get_delta_weight("default").detach().clone()
@@ -133,7 +133,7 @@ def test_what_was_merged_in_bfloat16_is_merged_anew_in_float32(method, tiny, err
 
 
 @pytest.mark.parametrize("how", ["merge", "merge_and_unload", "merge_adapter"])
-def test_a_broken_adapter_in_the_last_layer_leaves_the_first_one_alone(method, tiny, how):
+def test_a_broken_adapter_in_the_last_layer_leaves_the_first_layer_unmerged(method, tiny, how):
     model = get_peft_model(tiny.mlp(), method(target_modules=["0", "2"]))
     inner = model.base_model.model
     with torch.no_grad():

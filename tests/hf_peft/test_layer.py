@@ -1,4 +1,4 @@
-"""The adapted layer: merge and unmerge, several adapters, dtypes, devices, and the layers that it takes."""
+"""The adapted layer: merge and unmerge, several adapters, dtypes, devices, and the supported base layers."""
 
 import copy
 import pickle
@@ -43,7 +43,7 @@ def test_merge_adapter_changes_nothing_and_unmerge_restores_every_bit(tiny, meth
 
 
 @models
-def test_disabled_adapters_are_the_base_model_to_the_bit(tiny, method, name):
+def test_with_disabled_adapters_the_output_is_the_base_models_bit_for_bit(tiny, method, name):
     model, base = adapted(tiny, method, name), getattr(tiny, name)()
     with model.disable_adapter():
         assert torch.equal(tiny.logits(model), tiny.logits(base))
@@ -54,7 +54,7 @@ def test_disabled_adapters_are_the_base_model_to_the_bit(tiny, method, name):
         assert torch.equal(tiny.logits(model), tiny.logits(base))
 
 
-def test_two_active_adapters_are_the_sum(method, tiny):
+def test_two_active_adapters_are_summed(method, tiny):
     x = torch.randn(5, 8)
     base = tiny.mlp()
     model = get_peft_model(tiny.mlp(), method(target_modules=["0"]))
@@ -112,7 +112,7 @@ def test_bfloat16_merge_tells_the_share_that_it_keeps(method, tiny):
     assert f"keeps {kept:.1%} of" in str(caught[0].message) and kept < 0.9
 
 
-def test_float32_merge_and_a_zero_start_warn_of_nothing(method, tiny):
+def test_a_float32_merge_and_a_zero_start_do_not_warn(method, tiny):
     for dtype, options in [(torch.float32, {"alpha": 1e-3}), (torch.bfloat16, {"init_weights": True})]:
         model = get_peft_model(tiny.mlp(dtype), method(target_modules=["0"], **options))
         with warnings.catch_warnings():
@@ -130,7 +130,7 @@ def test_float64_weights_lose_nothing_in_a_merge(method, tiny):
     assert equal(base_weights(model), weights)
 
 
-def test_kernels_are_float32_under_a_bfloat16_model(method, tiny):
+def test_kernels_are_float32_in_a_bfloat16_model(method, tiny):
     model = get_peft_model(tiny.bert(torch.bfloat16), method(target_modules=["value"]))
     assert {p.dtype for n, p in model.named_parameters() if method.prefix in n} == {torch.float32}
     assert tiny.logits(model).dtype == torch.bfloat16
@@ -139,7 +139,7 @@ def test_kernels_are_float32_under_a_bfloat16_model(method, tiny):
     assert all(g.dtype == torch.float32 and g.count_nonzero() for g in grads)
 
 
-def test_safe_merge_refuses_what_is_not_finite(method, tiny):
+def test_safe_merge_raises_for_values_that_are_not_finite(method, tiny):
     model = get_peft_model(tiny.mlp(), method(target_modules=["0"]))
     weights = base_weights(model)
     with torch.no_grad():
@@ -172,7 +172,7 @@ def test_unsupported_layers_are_named_with_their_type(method, layer, kind):
         inject(nn.Sequential(nn.Linear(8, 8), layer), method(target_modules=["0", "1"]))
 
 
-def test_the_projection_inside_multihead_attention_is_refused(method):
+def test_the_projection_inside_multihead_attention_raises(method):
     with pytest.raises(TypeError, match="MultiheadAttention reads the weight of layer 'out_proj'.*exclude_modules"):
         inject(nn.MultiheadAttention(8, 2), method(target_modules=["out_proj"]))
 
@@ -196,7 +196,7 @@ def test_a_missing_adapter_is_named(method, tiny):
 
 @pytest.mark.parametrize("config", [C3AConfig, CDVFTConfig])
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
-def test_without_gradients_nothing_is_kept(config, mode):
+def test_without_gradients_no_activation_is_saved(config, mode):
     layer = inject(nn.Sequential(nn.Linear(12, 12)), config(target_modules=["0"], init_weights=False))[0]
     x = torch.randn(3, 12)
     true, kept = layer(x), []

@@ -1,4 +1,4 @@
-"""The adapted layer that folds: the outputs and gradients of one that does not, and when it leaves it."""
+"""Folding in the adapted layer: it changes no output or gradient, and it is not used in some cases."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def outputs(adapted, backend, x=X):
 
 @pytest.fixture
 def folded(monkeypatch):
-    """How often an adapter has folded."""
+    """Count how often an adapter has folded."""
     calls, forward = [], inject.__globals__["C3AModel"].tuner_layer_cls._foldable
     layer = inject.__globals__["C3AModel"].tuner_layer_cls
     monkeypatch.setattr(layer, "_foldable", lambda self, x: calls.append(forward(self, x)) or calls[-1])
@@ -34,7 +34,7 @@ def folded(monkeypatch):
 
 @pytest.mark.parametrize("layout", ["row", "column"])
 @pytest.mark.parametrize("bias", [False, True])
-def test_the_same_outputs_and_gradients(folded, error, layout, bias):
+def test_folding_gives_the_same_outputs_and_gradients(folded, error, layout, bias):
     adapted = model(layout=layout)
     adapted[0].base_layer.bias.requires_grad_(bias)
     apart = outputs(adapted, "rfft")
@@ -69,14 +69,14 @@ def test_two_adapters_dropout_and_a_disabled_one_do_not_fold(folded, error):
     assert folded() == 2
 
 
-def test_a_base_layer_that_is_watched_is_called(folded):
+def test_a_base_layer_with_hooks_is_called(folded):
     adapted, seen = model(), []
     adapted[0].base_layer.register_forward_hook(lambda module, args, output: seen.append(output))
     adapted(X)
     assert folded() == 0 and len(seen) == 1
 
 
-def test_merged_it_is_the_base_layer_alone(folded):
+def test_a_merged_layer_is_only_the_base_layer(folded):
     adapted = model()
     before = adapted(X)
     adapted[0].merge()
@@ -84,6 +84,6 @@ def test_merged_it_is_the_base_layer_alone(folded):
     assert folded() == 1
 
 
-def test_started_at_zero_the_output_has_the_frozen_layers_bits(folded):
+def test_at_a_zero_start_the_output_is_the_frozen_layers_bit_for_bit(folded):
     adapted = model(init_weights=True)
     assert torch.equal(adapted(X), adapted[0].base_layer(X)) and folded() == 1

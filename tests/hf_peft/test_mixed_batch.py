@@ -1,4 +1,4 @@
-"""Batches that mix adapters: each sample gets what its adapter alone would give it."""
+"""Batches that mix adapters: each sample gets the output of its own adapter."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ def model_with_two(tiny, method, name="bert", **options):
 
 
 def alone(model, ids, names):
-    """Row by row, with the one adapter that is named."""
+    """Compute row by row, with the named adapter."""
     rows = []
     for row, name in zip(ids, names, strict=True):
         if name == "__base__":
@@ -44,7 +44,7 @@ def test_every_sample_gets_its_own_adapter(tiny, method, options, error):
 
 @torch.no_grad()
 @pytest.mark.parametrize("options", [{}, {"num_beams": 3}, {"do_sample": True, "num_return_sequences": 2}], ids=str)
-def test_generation(tiny, method, options):
+def test_generation_uses_the_named_adapter_for_every_sample(tiny, method, options):
     model = model_with_two(tiny, method, "gpt2")
     ids = torch.randint(1, 30, (5, 4))
     settings = {"max_new_tokens": 4, "pad_token_id": 0, "attention_mask": torch.ones_like(ids), **options}
@@ -59,7 +59,7 @@ def test_generation(tiny, method, options):
             assert torch.equal(mixed[i, : expected.shape[1]], expected[0])
 
 
-def test_bad_names_are_refused_before_anything_is_computed(tiny, method):
+def test_bad_names_raise_before_anything_is_computed(tiny, method):
     model = model_with_two(tiny, method)
     with pytest.raises(ValueError, match=r"non-existing adapter\(s\): othr; did you mean 'other'"):
         model(tiny.ids, adapter_names=["default", "othr"])

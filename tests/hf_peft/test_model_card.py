@@ -1,4 +1,4 @@
-"""The model card of a saved adapter says what its user must do, and other people's files are left alone."""
+"""The model card of a saved adapter tells how to load it. Other files are unchanged."""
 
 import re
 
@@ -22,7 +22,7 @@ def test_card_tells_how_to_load_and_what_it_is(method, tiny, tmp_path):
     assert "### Framework versions" in card.text, "PEFT's own part stays"
 
 
-def test_its_code_is_what_loads_the_adapter(method, tiny, tmp_path, run_python):
+def test_the_code_in_the_card_loads_the_adapter(method, tiny, tmp_path, run_python):
     base = tiny.bert()
     base.save_pretrained(tmp_path / "base")
     base.name_or_path = str(tmp_path / "base")
@@ -36,7 +36,7 @@ def test_its_code_is_what_loads_the_adapter(method, tiny, tmp_path, run_python):
 
 
 @pytest.mark.parametrize("content", ["# My project\n", "---\nlibrary_name: transformers\n---\n# A model\n"])
-def test_any_other_readme_is_left_alone(method, tmp_path, content):
+def test_any_other_readme_is_unchanged(method, tmp_path, content):
     (tmp_path / "README.md").write_text(content)
     method(target_modules=["value"]).save_pretrained(str(tmp_path))
     method(target_modules=["value"]).save_pretrained(str(tmp_path / "adapter"))

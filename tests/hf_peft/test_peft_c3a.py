@@ -27,7 +27,7 @@ def theirs(tiny, **options):
 
 
 @pytest.mark.parametrize("options", SETTINGS, ids=str)
-def test_their_adapter_loads_as_ours_and_back(tiny, tmp_path, options, error):
+def test_an_adapter_of_peft_loads_as_circpefts_and_back(tiny, tmp_path, options, error):
     model = theirs(tiny, **options)
     with torch.no_grad():
         for n, p in model.named_parameters():
@@ -61,7 +61,7 @@ print("same")
 
 
 @pytest.mark.parametrize("layout", ["row", "column"])
-def test_ours_with_alpha_pattern_and_layout_loads_in_peft_alone(tiny, tmp_path, layout, run_python):
+def test_an_adapter_with_alpha_pattern_and_layout_loads_in_peft_without_circpeft(tiny, tmp_path, layout, run_python):
     tiny.bert().save_pretrained(tmp_path / "base")
     config = C3AConfig(
         target_modules=["query", "dense"],
@@ -81,14 +81,14 @@ def test_ours_with_alpha_pattern_and_layout_loads_in_peft_alone(tiny, tmp_path, 
     ]
 
 
-def test_a_model_from_inject_is_written_too(tiny, tmp_path, error):
+def test_a_model_from_inject_can_be_saved_for_peft(tiny, tmp_path, error):
     model = inject(tiny.bert(), C3AConfig(target_modules=["value"], init_weights="gaussian", alpha=9.0))
     save_peft_c3a(model, tmp_path)
     assert error(tiny.logits(PeftModel.from_pretrained(tiny.bert(), tmp_path)), tiny.logits(model)) < 1e-5
 
 
 def test_a_block_circulant_adapter_without_diagonals_is_c3a_in_the_column_layout(error):
-    """BCA (block-circulant adapters): first-column blocks, no scale; alpha takes the division by d_in back."""
+    """BCA (block-circulant adapters): first-column blocks, no scale; alpha cancels the division by d_in."""
     from circpeft import block_circulant
 
     kernel, x = torch.randn(3, 2, 4), torch.randn(5, 8)
@@ -99,7 +99,7 @@ def test_a_block_circulant_adapter_without_diagonals_is_c3a_in_the_column_layout
     assert error(model(x) - model[0].base_layer(x), x @ block_circulant(kernel, layout="column").T) < 1e-5
 
 
-def test_what_is_no_adapter_of_theirs_is_named(tiny, tmp_path):
+def test_a_folder_without_an_adapter_of_pefts_c3a_raises(tiny, tmp_path):
     get_peft_model(tiny.bert(), peft.LoraConfig(target_modules=["value"])).save_pretrained(tmp_path / "lora")
     base = tiny.bert()
     modules = list(base.named_modules())
@@ -122,7 +122,7 @@ def test_what_is_no_adapter_of_theirs_is_named(tiny, tmp_path):
     assert list(base.named_modules()) == modules
 
 
-def test_what_peft_cannot_hold_is_refused_and_nothing_is_written(tiny, tmp_path):
+def test_an_adapter_that_peft_cannot_hold_raises_and_nothing_is_written(tiny, tmp_path):
     other = get_peft_model(tiny.bert(), CDVFTConfig(target_modules=["value"]))
     with pytest.raises(ValueError, match="no C3A adapter 'default'"):
         save_peft_c3a(other, tmp_path / "a")
@@ -137,7 +137,7 @@ def test_what_peft_cannot_hold_is_refused_and_nothing_is_written(tiny, tmp_path)
     assert not (tmp_path / "a").exists()
 
 
-def test_a_failed_write_leaves_the_adapter_that_was_there(tiny, tmp_path, monkeypatch):
+def test_a_failed_write_leaves_the_earlier_adapter(tiny, tmp_path, monkeypatch):
     model = get_peft_model(tiny.bert(), C3AConfig(target_modules=["value"], init_weights="gaussian"))
     save_peft_c3a(model, tmp_path)
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
@@ -154,8 +154,8 @@ def test_a_failed_write_leaves_the_adapter_that_was_there(tiny, tmp_path, monkey
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
-def test_the_loaded_adapter_has_the_right_gradient_where_theirs_is_wrong(tiny, tmp_path):
-    """If PEFT mends its own C3A, both gradients agree: the first assertion then says so."""
+def test_the_loaded_adapter_has_the_right_gradient_and_pefts_has_not(tiny, tmp_path):
+    """The first assertion fails once PEFT repairs its C3A, because both gradients then agree."""
     model = get_peft_model(tiny.mlp(), peft.C3AConfig(target_modules=["0"], block_size=4, init_weights="gaussian"))
     model.save_pretrained(tmp_path)
     with warnings.catch_warnings():
@@ -170,7 +170,7 @@ def test_the_loaded_adapter_has_the_right_gradient_where_theirs_is_wrong(tiny, t
 
 
 class Nested(torch.nn.Module):
-    """Two layers of which one's name is the end of the other's."""
+    """Two layers. The name of one is the end of the other's."""
 
     def __init__(self):
         super().__init__()
@@ -181,7 +181,7 @@ class Nested(torch.nn.Module):
         return self.block["fc"](self.fc(x))
 
 
-def test_a_layer_whose_name_ends_like_an_adapted_one_stays_as_it_is(tmp_path, error):
+def test_a_layer_with_a_name_that_ends_like_an_adapted_one_is_unchanged(tmp_path, error):
     torch.manual_seed(0)
     base = Nested()
     state, x = {k: v.clone() for k, v in base.state_dict().items()}, torch.randn(3, 8)
@@ -196,7 +196,7 @@ def test_a_layer_whose_name_ends_like_an_adapted_one_stays_as_it_is(tmp_path, er
     assert error(PeftModel.from_pretrained(other, tmp_path)(x), before) < 1e-5
 
 
-def test_a_field_of_theirs_that_is_not_known_is_named(tiny, tmp_path):
+def test_an_unknown_field_of_pefts_config_is_named(tiny, tmp_path):
     theirs(tiny, target_modules=["query"], block_size=8).save_pretrained(tmp_path)
     file = tmp_path / "adapter_config.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "use_flip": True}))

@@ -1,4 +1,4 @@
-"""Adapters on quantised base layers: the base untouched, gradients, merging with its share, and merging into floats."""
+"""Adapters on quantised base layers: an unchanged base, gradients, merges with their share, and merges into floats."""
 
 import copy
 import warnings
@@ -41,7 +41,7 @@ kinds = pytest.mark.parametrize("kind", [*BNB, *TORCHAO])
 
 
 @kinds
-def test_adds_delta_to_an_untouched_base_and_trains(method, kind, error):
+def test_the_adapter_adds_delta_to_an_unchanged_base_and_trains(method, kind, error):
     base, model = quantized(kind), adapted(kind, method)
     x = torch.randn(5, WIDTH)
     delta = model[0].get_delta_weight("default")
@@ -62,7 +62,7 @@ def test_adds_delta_to_an_untouched_base_and_trains(method, kind, error):
 
 
 @pytest.mark.parametrize("kind", [*BNB, *TORCHAO])
-def test_merges_with_its_share_and_unmerges_bit_for_bit(method, kind, error):
+def test_a_merge_reports_its_share_and_is_undone_bit_for_bit(method, kind, error):
     model, x = adapted(kind, method, "peft"), torch.randn(5, WIDTH)
     layer = model.base_model.model[0]
     with torch.no_grad():
@@ -71,7 +71,7 @@ def test_merges_with_its_share_and_unmerges_bit_for_bit(method, kind, error):
             warnings.simplefilter("always")
             model.merge_adapter()
         merged = layer(x)
-        # What was stored is the sum, up to the steps of the format.
+        # The stored weight is the sum, up to the steps of the format.
         assert error(merged, before) < {"8bit": 0.05, "int8": 0.05, "float8": 0.08}.get(kind, 0.25)
         assert error(merged, base) > 0.2
         assert all("keeps" in str(w.message) for w in caught if "of ΔW" in str(w.message))
@@ -80,7 +80,7 @@ def test_merges_with_its_share_and_unmerges_bit_for_bit(method, kind, error):
 
 
 @pytest.mark.parametrize("kind", ["8bit", "nf4"])
-def test_a_small_delta_that_the_format_swallows_is_warned_of(method, kind):
+def test_a_small_delta_that_the_format_loses_warns(method, kind):
     model = adapted(kind, method, alpha=1e-3)
     with pytest.warns(UserWarning, match=r"keeps -?[\d.]+% of ΔW in layer '0'.*merge\(model, dtype=torch.float32\)"):
         model[0].merge()
@@ -88,7 +88,7 @@ def test_a_small_delta_that_the_format_swallows_is_warned_of(method, kind):
 
 @kinds
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_merging_into_floats_gives_plain_layers_that_lose_nothing(method, kind, dtype, error):
+def test_merging_into_floats_gives_plain_layers_without_loss(method, kind, dtype, error):
     from circpeft.hf_peft.base_weights import float_weight
 
     model, plain = adapted(kind, method), quantized(kind)
@@ -101,7 +101,7 @@ def test_merging_into_floats_gives_plain_layers_that_lose_nothing(method, kind, 
     copy.deepcopy(merged)
 
 
-def test_a_scheme_that_cannot_be_repeated_is_refused_and_nothing_changes(method, monkeypatch):
+def test_a_scheme_that_cannot_be_repeated_raises_and_nothing_changes(method, monkeypatch):
     model = adapted("int8", method)
     weight = model[0].weight
     monkeypatch.setattr("circpeft.hf_peft.base_weights.TORCHAO_SCHEMES", {})
@@ -122,7 +122,7 @@ def test_several_adapters_on_one_quantised_layer(method, kind, error):
 
 
 @pytest.mark.parametrize("kind", ["nf4", "fp4"])
-def test_training_goes_on_after_an_evaluation(method, kind):
+def test_training_continues_after_an_evaluation(method, kind):
     model, x = adapted(kind, method), torch.randn(2, WIDTH, requires_grad=True)
     with torch.no_grad():
         before = model.eval()(x)
@@ -130,9 +130,9 @@ def test_training_goes_on_after_an_evaluation(method, kind):
     assert x.grad.count_nonzero() and torch.equal(model.eval()(x), before)
 
 
-def test_a_layer_that_passes_no_gradient_is_warned_of(method):
+def test_a_layer_that_passes_no_gradient_warns(method):
     torchao = pytest.importorskip("torchao.quantization")
     model = nn.Sequential(nn.Linear(WIDTH, WIDTH))
     torchao.quantize_(model[0], torchao.Int8DynamicActivationInt8WeightConfig())
-    with pytest.warns(UserWarning, match="layer '0' is quantised with its input.*no gradient"):
+    with pytest.warns(UserWarning, match="layer '0' is quantised together with its input.*no gradient"):
         inject(model, method(target_modules=["0"]))

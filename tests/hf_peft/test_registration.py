@@ -1,4 +1,4 @@
-"""PEFT knows the methods, and everything that it knew before is as it was."""
+"""PEFT knows the methods, and nothing else in PEFT has changed."""
 
 import copy
 import pickle
@@ -10,7 +10,7 @@ from peft.utils import PeftType
 from circpeft.hf_peft.registration import peft_type
 
 
-def test_is_a_member_of_the_enum_like_any_other(method):
+def test_the_method_is_a_member_of_the_enum_like_any_other(method):
     member = PeftType[method.name]
     assert member is PeftType(method.name) is peft_type(method.name) is getattr(PeftType, method.name)
     assert isinstance(member, PeftType) and member in list(PeftType) and member == method.name
@@ -25,7 +25,7 @@ def test_prefix_is_the_one_that_transformers_derives_and_no_other_method_contain
     assert not any(method.prefix in other or other in method.prefix for other in prefixes.values())
 
 
-def test_is_refused_by_name_where_peft_cannot_mix_methods(method, tiny):
+def test_a_mixed_model_of_peft_raises_with_the_methods_name(method, tiny):
     with pytest.raises(ValueError, match=method.name):
         peft.get_peft_model(tiny.bert(), method(target_modules=["query"]), mixed=True)
 
@@ -72,11 +72,11 @@ def test_importing_circpeft_leaves_pefts_own_methods_as_they_were(run_python):
 
 
 def test_a_peft_that_is_too_old_is_named(run_python):
-    said = run_python(
+    message = run_python(
         "import peft\npeft.__version__ = '0.17.1'\n"
         "try:\n    import circpeft\nexcept ImportError as error:\n    print(error)"
     )
-    assert "circpeft needs peft >= 0.18.0, found 0.17.1" in said and "pip install" in said
+    assert "circpeft needs peft >= 0.18.0, found 0.17.1" in message and "pip install" in message
 
 
 READ_CONFIGS = """

@@ -1,4 +1,4 @@
-"""The repair of PEFT's own C3A: right gradients of every order, summed adapters, and everything undone afterwards."""
+"""The repair of PEFT's own C3A: right gradients of every order, summed adapters, and a complete undo."""
 
 import logging
 
@@ -32,20 +32,20 @@ def originals():
     return dict(BlockCircularConvolution.__dict__), dict(C3ALinear.__dict__)
 
 
-def test_peft_is_wrong_without_it():
-    """Would pass no more if PEFT mended itself; then the repair does nothing, and 02 and 07 say so."""
+def test_without_the_repair_peft_is_wrong():
+    """It fails once PEFT repairs its C3A. Then the repair changes nothing, and notebooks 02 and 07 say so."""
     assert wrong_gradient() and chained_adapters()
     assert not gradcheck(BlockCircularConvolution.apply, inputs(), raise_exception=False)
 
 
-def test_within_it_gradients_of_both_orders_are_right_and_adapters_add_up(error):
+def test_with_the_repair_gradients_of_both_orders_are_right_and_adapters_are_summed(error):
     before = originals()
     with repair_peft_c3a() as repair:
         assert repair.active and not wrong_gradient() and not chained_adapters()
         for sizes in ((1, 1, 1), (2, 3, 5), (3, 1, 4), (1, 2, 7)):
             assert gradcheck(BlockCircularConvolution.apply, inputs(*sizes))
             assert gradgradcheck(BlockCircularConvolution.apply, inputs(*sizes))
-        for d_in, d_out in ((8, 8), (8, 6), (6, 8)):  # rectangular: chained adapters would not even run
+        for d_in, d_out in ((8, 8), (8, 6), (6, 8)):  # rectangular, because chained adapters would fail there
             model, x = theirs(d_in, d_out), torch.randn(3, d_in)
             layer = model.base_model.model[0]
             kernels = sum(block_circulant(layer.c3a_kernel[n], layout="row") for n in ("default", "other")) / d_in
@@ -58,14 +58,14 @@ def test_within_it_gradients_of_both_orders_are_right_and_adapters_add_up(error)
     assert originals() == before and not repair.active
 
 
-def test_called_it_stays_until_undone_and_says_so_once(caplog):
+def test_a_called_repair_lasts_until_undo_and_is_logged_once(caplog):
     before = originals()
     with caplog.at_level(logging.WARNING, logger="circpeft"):
         repair = repair_peft_c3a()
         try:
             again = repair_peft_c3a()
             assert not again.active
-            again.undo()  # undoes nothing: the first one did the work
+            again.undo()  # changes nothing: the first call did the repair
             assert not wrong_gradient()
         finally:
             repair.undo()
@@ -76,14 +76,14 @@ def test_called_it_stays_until_undone_and_says_so_once(caplog):
     assert "nothing to repair" in second
 
 
-def test_an_error_inside_undoes_it():
+def test_an_error_inside_the_with_block_undoes_the_repair():
     before = originals()
     with pytest.raises(RuntimeError, match="inside"), repair_peft_c3a():
         raise RuntimeError("inside")
     assert originals() == before
 
 
-def test_one_adapter_gives_what_peft_gave(error):
+def test_the_output_of_one_adapter_does_not_change(error):
     model, x = theirs(8, 6), torch.randn(3, 8)
     model.base_model.set_adapter("other")
     before = model(x)
@@ -102,7 +102,7 @@ print(found, torch.equal(a, b))
     assert run_python(script).split() == ["True", "True"]
 
 
-def test_entered_again_it_repairs_again():
+def test_a_second_with_block_repairs_again():
     repair = repair_peft_c3a()
     repair.undo()
     with repair:

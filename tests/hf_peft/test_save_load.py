@@ -10,7 +10,7 @@ from peft import PeftModel, get_peft_model, get_peft_model_state_dict
 from circpeft import merge
 from circpeft.hf_peft.configs import SAVES_BIASES
 
-# What an older PEFT, or transformers with it, cannot do.
+# An older PEFT, or transformers with it, lacks these features.
 needs_saved_biases = pytest.mark.skipif(not SAVES_BIASES, reason=f"peft {peft.__version__} saves no biases")
 needs_new_peft = pytest.mark.skipif(
     Version(peft.__version__) < Version("0.20") and Version(transformers.__version__) >= Version("5"),
@@ -26,7 +26,7 @@ from transformers import AutoModelForSequenceClassification
 
 folder, methods, ids = Path(sys.argv[1]), sys.argv[2:], torch.arange(12).view(2, 6)
 
-# Another process need not round its products the same way, so only parameters are compared bit for bit.
+# Products may be rounded differently in another process, so only parameters are compared bit for bit.
 @torch.no_grad()
 def check(model, name):
     torch.testing.assert_close(model.eval()(ids).logits, torch.load(folder / f"{name}.pt")["logits"])
@@ -44,8 +44,8 @@ for name in methods:
     base = AutoModelForSequenceClassification.from_pretrained(folder / "base")
     model = PeftModel.from_pretrained(base, folder / name)
     check(model, name)
-    back, there = get_peft_model_state_dict(model), torch.load(folder / f"{name}.pt")["adapter"]
-    assert back.keys() == there.keys() and all(torch.equal(back[key], there[key]) for key in there)
+    loaded_state, saved = get_peft_model_state_dict(model), torch.load(folder / f"{name}.pt")["adapter"]
+    assert loaded_state.keys() == saved.keys() and all(torch.equal(loaded_state[key], saved[key]) for key in saved)
 print("reloaded")
 """
 
@@ -64,7 +64,7 @@ def test_in_a_new_process_a_merged_model_needs_no_circpeft_and_an_adapter_reload
     assert run_python(FRESH, tmp_path, *methods).split() == ["merged", "reloaded"]
 
 
-# Names that are also names of parameters, of list entries and of PEFT's own attributes.
+# These are also names of parameters, of list entries and of PEFT's attributes.
 @pytest.mark.filterwarnings("error:Found missing adapter keys")
 @pytest.mark.parametrize("saved_as", ["default", "0", "kernel", "kernel_0"])
 @pytest.mark.parametrize("loaded_as", ["default", "diagonal_0"])
@@ -84,7 +84,7 @@ def test_keys_of_a_checkpoint(method, tiny):
     assert list(keys) == [f"base_model.model.0.{method.prefix}adapters.{name}" for name in names]
 
 
-def test_two_adapters_are_saved_apart(method, tiny, tmp_path):
+def test_two_adapters_are_saved_separately(method, tiny, tmp_path):
     model = get_peft_model(tiny.bert(), method(target_modules=["value"]))
     model.add_adapter("other", method(target_modules=["key", "value"], block_size=4))
     outputs = {}
@@ -100,18 +100,18 @@ def test_two_adapters_are_saved_apart(method, tiny, tmp_path):
 
 
 @pytest.mark.parametrize("low_cpu_mem_usage", [False, True])
-def test_float32_kernels_come_back_bit_for_bit_on_a_bfloat16_model(method, tiny, tmp_path, low_cpu_mem_usage):
+def test_float32_kernels_are_loaded_bit_for_bit_onto_a_bfloat16_model(method, tiny, tmp_path, low_cpu_mem_usage):
     model = get_peft_model(tiny.bert(torch.bfloat16), method(target_modules=["value"]))
     model.save_pretrained(tmp_path)
     loaded = PeftModel.from_pretrained(tiny.bert(torch.bfloat16), tmp_path, low_cpu_mem_usage=low_cpu_mem_usage)
-    there, back = get_peft_model_state_dict(model), get_peft_model_state_dict(loaded)
-    assert there.keys() == back.keys()
-    assert all(back[key].dtype == torch.float32 and torch.equal(there[key], back[key]) for key in there)
+    saved, loaded_state = get_peft_model_state_dict(model), get_peft_model_state_dict(loaded)
+    assert saved.keys() == loaded_state.keys()
+    assert all(loaded_state[key].dtype == torch.float32 and torch.equal(saved[key], loaded_state[key]) for key in saved)
 
 
 @needs_saved_biases
 @pytest.mark.parametrize("bias", ["all", "only"])
-def test_trained_biases_and_saved_modules_come_back(method, tiny, tmp_path, bias):
+def test_trained_biases_and_saved_modules_are_loaded(method, tiny, tmp_path, bias):
     bias = bias if bias == "all" else f"{method.prefix}only"
     config = method(target_modules=["value"], bias=bias, modules_to_save=["classifier"])
     model = get_peft_model(tiny.bert(), config)
@@ -124,7 +124,7 @@ def test_trained_biases_and_saved_modules_come_back(method, tiny, tmp_path, bias
     assert torch.equal(tiny.logits(PeftModel.from_pretrained(tiny.bert(), tmp_path)), before)
 
 
-def test_training_goes_on_after_loading(method, tiny, tmp_path):
+def test_a_loaded_adapter_trains_on_demand(method, tiny, tmp_path):
     get_peft_model(tiny.mlp(), method(target_modules=["0"])).save_pretrained(tmp_path)
     for trains in (False, True):
         model = PeftModel.from_pretrained(tiny.mlp(), tmp_path, is_trainable=trains)

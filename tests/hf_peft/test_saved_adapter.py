@@ -1,4 +1,4 @@
-"""Bad adapter files: the error names the file and the key, and the model is as it was before the call."""
+"""Bad adapter files: the error names the file and the key, and the model is unchanged."""
 
 import json
 import shutil
@@ -85,7 +85,7 @@ def unchanged(model, before):
 
 
 def check_refused(tiny, method, folder, words):
-    """Onto a bare model, and beside an adapter that is there already."""
+    """Check the error on a model without adapters, by PEFT and by transformers, and on one that has an adapter."""
     bare = tiny.bert()
     before = snapshot(bare)
     with pytest.raises(ValueError) as raised:
@@ -93,7 +93,7 @@ def check_refused(tiny, method, folder, words):
     for word in words:
         assert word in str(raised.value), raised.value
     assert unchanged(bare, before) and not hasattr(bare, "peft_config")
-    with pytest.raises(ValueError) as raised:  # transformers' own way in
+    with pytest.raises(ValueError) as raised:  # loading by transformers
         bare.load_adapter(str(folder))
     for word in words:
         assert word in str(raised.value), raised.value
@@ -154,7 +154,7 @@ def test_an_adapter_of_another_base_model(saved, tiny, method):
     assert unchanged(wider, before)
 
 
-def test_good_adapters_load_and_their_settings_serve_another_model(saved, tiny, method):
+def test_good_adapters_load_and_their_settings_fit_another_model(saved, tiny, method):
     PeftModel.from_pretrained(tiny.bert(), saved)
     config = method.config.from_pretrained(saved)
     from transformers import BertConfig, BertForSequenceClassification
@@ -162,17 +162,17 @@ def test_good_adapters_load_and_their_settings_serve_another_model(saved, tiny, 
     wider = BertForSequenceClassification(BertConfig(vocab_size=30, **{**tiny.sizes, "hidden_size": 24}))
     model = get_peft_model(wider, config)
     assert model(tiny.ids).logits.shape == (2, 2)
-    shutil.copy(saved / "adapter_config.json", saved.parent)  # a config alone
+    shutil.copy(saved / "adapter_config.json", saved.parent)  # only a config
     assert method.config.from_pretrained(saved.parent).block_size == config.block_size
 
 
-def test_settings_of_a_saved_adapter_serve_inject(saved, tiny, method):
+def test_inject_accepts_the_settings_of_a_saved_adapter(saved, tiny, method):
     from transformers import BertConfig, BertForSequenceClassification
 
     wider = BertForSequenceClassification(BertConfig(vocab_size=30, **{**tiny.sizes, "hidden_size": 24}))
     config = method.config.from_pretrained(saved)
     assert circpeft.inject(wider, config)(tiny.ids).logits.shape == (2, 2)
-    assert config._saved_adapter is not None  # the caller's own is left as it was
+    assert config._saved_adapter is not None  # the caller's config is unchanged
 
 
 @pytest.mark.parametrize("read_by", ["PeftConfig", "method"])
@@ -193,7 +193,7 @@ def test_every_way_to_name_the_folder_checks_it(saved, method, read_by):
             call()
 
 
-def test_configs_of_other_methods_are_read_as_before(tmp_path):
+def test_configs_of_other_methods_are_not_checked(tmp_path):
     from peft import LoraConfig, PeftConfig
 
     LoraConfig(target_modules=["0"], r=3).save_pretrained(tmp_path)

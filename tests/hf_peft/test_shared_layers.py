@@ -54,8 +54,8 @@ def test_a_shared_layer_is_saved_and_loaded(method, base, tmp_path):
     assert torch.equal(PeftModel.from_pretrained(other, tmp_path)(x), model(x))
 
 
-def test_merging_one_of_two_tied_layers_leaves_the_other(method):
-    """The weights part at the merge and are one again after unmerge."""
+def test_merging_one_of_two_tied_layers_leaves_the_other_unchanged(method):
+    """The merge separates the weights, and unmerge ties them again."""
     model = nn.Sequential(nn.Linear(8, 8, bias=False), nn.Linear(8, 8, bias=False))
     model[1].weight = model[0].weight
     tied, x = model[0].weight, torch.randn(3, 8)
@@ -96,7 +96,7 @@ def test_a_tied_output_layer_is_untied_by_the_merge_also_in_the_saved_model(meth
     assert run_python(LOADED, tmp_path).split() == ["same"]
 
 
-def test_tied_weights_stay_tied_where_nothing_is_merged_into_them(method, tiny):
+def test_tied_weights_stay_tied_if_nothing_is_merged_into_them(method, tiny):
     model = get_peft_model(tiny.gpt2(), method(target_modules=["c_attn"]))
     merged = merge(model)
     assert merged.config.tie_word_embeddings and merged.lm_head.weight is merged.transformer.wte.weight

@@ -1,4 +1,4 @@
-"""merge(model, dtype=...): the base model in another type first, so that nothing of ΔW is rounded away."""
+"""merge(model, dtype=...): the base model is converted first, so that no part of ΔW is lost."""
 
 import warnings
 
@@ -28,7 +28,7 @@ def test_float32_keeps_all_of_a_small_delta_that_half_precision_loses(method, ti
     assert merged(tiny.ids).logits.dtype == torch.float32
 
 
-def test_the_adapters_are_not_rounded_on_the_way(method, tiny):
+def test_the_adapters_are_not_rounded_before_the_merge(method, tiny):
     """Merging into bfloat16 on demand rounds the sum once, not the kernels before."""
     model = inject(tiny.mlp(), method(target_modules=["0"]))
     exact = (model[0].base_layer.weight.bfloat16().float() + model[0].get_delta_weight("default")).detach()
@@ -37,7 +37,7 @@ def test_the_adapters_are_not_rounded_on_the_way(method, tiny):
     assert torch.equal(merged[0].weight, exact.bfloat16())
 
 
-def test_a_type_that_holds_no_fractions_is_refused(method, tiny):
+def test_an_integer_type_raises(method, tiny):
     model = inject(tiny.mlp(), method(target_modules=["0"]))
     modules = list(model.named_modules())
     with pytest.raises(ValueError, match="floating-point type such as torch.float32, got torch.int8"):

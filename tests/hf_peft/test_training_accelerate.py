@@ -1,4 +1,4 @@
-"""accelerate: a prepared and accumulated loop is the plain loop, and goes on from a saved state."""
+"""accelerate: a prepared loop with accumulation equals the plain loop, and it resumes from a saved state."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ def fresh_accelerator():
 
 
 def setup(tiny, method, seed=0):
-    """Model, optimizer and data; the adapter starts elsewhere for another seed."""
+    """Return model, optimizer and data. Another seed gives another start of the adapter."""
     generator = torch.Generator().manual_seed(1)
     data = TensorDataset(*(torch.randn(2 * BATCHES, width, generator=generator) for width in (8, 6)))
     torch.manual_seed(seed)
@@ -51,7 +51,7 @@ def same(a, b):
     return [n for n in a if torch.equal(a[n], b[n])]
 
 
-def test_accumulated_steps_are_those_of_a_plain_loop(tiny, method):
+def test_accumulated_steps_equal_those_of_a_plain_loop(tiny, method):
     model, optimizer, loader = setup(tiny, method)
     start = parameters(model)
     for i, (x, y) in enumerate(loader, start=1):
@@ -66,7 +66,7 @@ def test_accumulated_steps_are_those_of_a_plain_loop(tiny, method):
     assert all(p.requires_grad == (n not in same(start, parameters(model))) for n, p in model.named_parameters())
 
 
-def test_a_saved_state_goes_on_like_the_whole_run(tiny, method, tmp_path):
+def test_a_run_resumed_from_a_saved_state_ends_like_an_uninterrupted_one(tiny, method, tmp_path):
     accelerator, model, optimizer, loader = accelerated(tiny, method)
     run(accelerator, model, optimizer, skip_first_batches(loader, BATCHES // 2))
     accelerator.save_state(str(tmp_path))

@@ -33,11 +33,11 @@ def test_recomputed_activations_give_the_same_gradients(tiny, method, name, use_
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": use_reentrant})
     if use_reentrant:
         model.enable_input_require_grads()
-    found = gradients(model, tiny.ids, autocast)
+    actual = gradients(model, tiny.ids, autocast)
     inside = [name for name in calls[:kept] if "layer." in name or "h." in name]
     assert len(calls) - kept == kept + len(inside), "every layer inside a block must run twice"
     assert all(g.count_nonzero() for g in expected.values())
     if autocast and use_reentrant:  # torch adds a block's input gradients in another order, rounded to bfloat16
-        assert all(error(found[n], expected[n]) < 5e-2 for n in expected)
+        assert all(error(actual[n], expected[n]) < 5e-2 for n in expected)
     else:
-        torch.testing.assert_close(found, expected, rtol=0, atol=0)
+        torch.testing.assert_close(actual, expected, rtol=0, atol=0)

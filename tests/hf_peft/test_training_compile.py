@@ -26,7 +26,7 @@ def inputs(tiny, name, rows=2):
 
 
 def result(model, x):
-    """The output and the gradient of every parameter that trains."""
+    """Return the output and the gradient of every trainable parameter."""
     model.zero_grad()
     y = model(x)
     y = y if isinstance(y, torch.Tensor) else y.logits
@@ -36,12 +36,12 @@ def result(model, x):
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_dynamo_sees_one_graph_without_a_break(tiny, method):
-    found = torch._dynamo.explain(adapted(tiny, method, "bert"))(inputs(tiny, "bert"))
-    assert (found.graph_count, found.graph_break_count) == (1, 0), found.break_reasons
+    explanation = torch._dynamo.explain(adapted(tiny, method, "bert"))(inputs(tiny, "bert"))
+    assert (explanation.graph_count, explanation.graph_break_count) == (1, 0), explanation.break_reasons
 
 
 @pytest.mark.parametrize(("name", "autocast"), [("mlp", True), ("bert", False), ("gpt2", True)])
-def test_compiled_whole_gives_eagers_output_and_gradients(tiny, method, name, autocast):
+def test_a_compiled_model_gives_eagers_output_and_gradients(tiny, method, name, autocast):
     model, x = adapted(tiny, method, name), inputs(tiny, name)
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
         eager = result(model, x)
@@ -66,7 +66,7 @@ def test_two_active_adapters_and_dropout_in_one_graph(tiny, method):
 
 
 def test_training_at_many_batch_sizes_compiles_twice(tiny, method):
-    """Once for the first size and once for all the others; a step of the optimizer compiles nothing."""
+    """One compilation for the first size and one for all others. A step of the optimizer adds none."""
     model, counter = adapted(tiny, method, "mlp"), CompileCounterWithBackend("aot_eager")
     compiled = torch.compile(model, fullgraph=True, backend=counter)
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1e-3)
@@ -77,7 +77,7 @@ def test_training_at_many_batch_sizes_compiles_twice(tiny, method):
     assert counter.frame_count <= 2
 
 
-def test_a_size_that_is_marked_dynamic_compiles_once(tiny, method):
+def test_a_size_marked_as_dynamic_compiles_once(tiny, method):
     model, counter = adapted(tiny, method, "mlp"), CompileCounterWithBackend("aot_eager")
     compiled = torch.compile(model, fullgraph=True, backend=counter)
     for rows in (2, 3, 7):

@@ -1,4 +1,4 @@
-"""Double backward through adapted layers, and copies of adapted models: the same outputs, and independent."""
+"""Double backward through adapted layers, and independent copies of adapted models."""
 
 import copy
 import pickle
@@ -55,27 +55,27 @@ def step(model, ids):
 
 
 @pytest.mark.parametrize("kind", COPIES)
-def test_a_copy_gives_the_same_and_goes_its_own_way(tiny, model, tmp_path, kind):
+def test_a_copy_gives_the_same_output_and_trains_independently(tiny, model, tmp_path, kind):
     before = tiny.logits(model)
     other = COPIES[kind](model, tmp_path)
     assert torch.equal(tiny.logits(other), before)
     assert {n: p.requires_grad for n, p in other.named_parameters()} == {
         n: p.requires_grad for n, p in model.named_parameters()
     }
-    own = {p.untyped_storage().data_ptr() for p in model.parameters()}
-    assert not own & {p.untyped_storage().data_ptr() for p in other.parameters()}
+    storages = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    assert not storages & {p.untyped_storage().data_ptr() for p in other.parameters()}
     step(other, tiny.ids)
     after = tiny.logits(other)
     assert torch.equal(tiny.logits(model), before) and not torch.allclose(after, before)
     step(model, tiny.ids)
-    torch.testing.assert_close(tiny.logits(model), after)  # the same step from the same place
+    torch.testing.assert_close(tiny.logits(model), after)  # the same step from the same start
     model.set_adapter("other")
     model.delete_adapter("default")
     assert torch.equal(tiny.logits(other), after) and list(other.peft_config) == ["default", "other"]
     assert other.active_adapter == "default"
 
 
-def test_a_state_dict_is_loaded_as_weights_only(tiny, method, model, tmp_path):
+def test_a_state_dict_loads_with_weights_only(tiny, method, model, tmp_path):
     torch.save(model.state_dict(), tmp_path / "state.pt")
     state = torch.load(tmp_path / "state.pt", weights_only=True)
     other = get_peft_model(tiny.bert(), method(target_modules=TARGETS, modules_to_save=["classifier"]))
@@ -97,7 +97,7 @@ for path in sys.argv[1:]:
 """
 
 
-def test_a_whole_model_is_loaded_where_circpeft_was_not_imported(tiny, methods, tmp_path, run_python):
+def test_a_pickled_model_loads_in_a_process_that_did_not_import_circpeft(tiny, methods, tmp_path, run_python):
     models = {f"{tmp_path}/{method}": get_peft_model(tiny.bert(), method(target_modules=TARGETS)) for method in methods}
     for path, model in models.items():
         torch.save(model, path)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(not dist.is_available() or not dist.is_gloo_avai
 SECONDS = 120
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 KINDS = ("ddp", "fsdp")
-# Relative L2 error. In bfloat16 a row's rounding depends on how many rows there are.
+# Relative L2 error. In bfloat16 the rounding of a row depends on the number of rows.
 TOLERANCE = {"float32": 1e-6, "bfloat16": 1e-2}
 
 TRAIN = """
@@ -68,14 +68,14 @@ for job in jobs:
     torch.save((*outcome, local), folder / f"{job}.{rank}")
 dist.barrier()
 dist.destroy_process_group()
-# FSDP's caches keep gloo's threads, and these at times abort a Python that ends (pytorch issue 190489).
+# FSDP's caches keep threads of gloo, which sometimes abort Python when it exits (pytorch issue 190489).
 os._exit(0)
 """
 )
 
 
 def launch(folder, jobs):
-    """Both processes, to the end; fails with what they printed."""
+    """Run both processes to the end. Fail with their output."""
     environment = {
         **os.environ,
         "OMP_NUM_THREADS": "1",
@@ -90,7 +90,7 @@ def launch(folder, jobs):
     try:
         while any(worker.poll() is None for worker in workers) and time.monotonic() < end:
             if any(worker.poll() for worker in workers):
-                time.sleep(2)  # the other one is left to say what it saw
+                time.sleep(2)  # the other process may still print its error
                 break
             time.sleep(0.1)
         codes = [worker.poll() for worker in workers]
@@ -98,12 +98,12 @@ def launch(folder, jobs):
         for worker in workers:
             worker.kill()
             worker.wait()
-    said = "\n".join(f"--- process {rank}:\n{log.read_text()[-3000:]}" for rank, log in enumerate(logs))
-    assert codes == [0, 0], f"exit codes {codes} (None: not done in {SECONDS} s)\n{said}"
+    output = "\n".join(f"--- process {rank}:\n{log.read_text()[-3000:]}" for rank, log in enumerate(logs))
+    assert codes == [0, 0], f"exit codes {codes} (None: not done in {SECONDS} s)\n{output}"
 
 
 def network(dtype):
-    """Four layers, one of which stays as it is."""
+    """Four layers. One of them is not adapted."""
     torch.manual_seed(1)
     sizes = [(16, 16), (16, 24), (24, 16), (16, 12)]
     return nn.Sequential(*(layer for size in sizes for layer in (nn.Linear(*size), nn.Tanh()))).to(dtype)
@@ -111,7 +111,7 @@ def network(dtype):
 
 @pytest.fixture(scope="module")
 def runs(methods, tmp_path_factory):
-    """By job: what both processes found, what one process finds, and where; all jobs share the two processes."""
+    """Results of two processes and of one process, by job, and their folder. All jobs share the two processes."""
     folder, scope, alone, jobs = tmp_path_factory.mktemp("distributed"), {}, {}, []
     exec(TRAIN, scope)
     for method in methods:
@@ -133,7 +133,7 @@ def dtype(request):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_gradients_and_steps_are_those_of_one_process(runs, method, kind, dtype, error):
+def test_gradients_and_steps_equal_those_of_one_process(runs, method, kind, dtype, error):
     found, (gradients, parameters), _ = runs[f"{kind}-{method}-{dtype}"]
     assert len(gradients) >= 3 and all(g.count_nonzero() and g.dtype == torch.float32 for g in gradients.values())
     for other_gradients, other_parameters, _ in found:

@@ -1,4 +1,4 @@
-"""Half precision: under autocast and on half-precision weights kernels and their gradients stay float32 and right."""
+"""Half precision: kernels and gradients stay in float32 and right, under autocast and on half-precision weights."""
 
 import pytest
 import torch
@@ -6,14 +6,14 @@ import torch
 from circpeft import inject
 
 TARGETS = {"bert": ["query", "value", "dense"], "gpt2": ["c_attn", "c_proj", "c_fc"]}
-# Relative L2 error of all gradients together, against a float32 model: rounding of the activations, some units of it.
+# Relative L2 error of all gradients together, compared with a float32 model: a few roundings of the activations.
 TOLERANCE = {torch.bfloat16: 5e-2, torch.float16: 5e-3}
 every = pytest.mark.parametrize("name", TARGETS)
 halves = pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 
 
 def adapted(tiny, method, name, dtype=torch.float32):
-    torch.manual_seed(5)  # the same adapter whatever the base's dtype
+    torch.manual_seed(5)  # the same adapter for every dtype of the base
     config = method(target_modules=TARGETS[name])
     return inject(getattr(tiny, name)(dtype), config)  # get_peft_model casts to float32 by itself
 
@@ -57,7 +57,7 @@ def test_float32_kernels_on_half_precision_weights(tiny, method, name, dtype, er
     base = {n: p.detach().clone() for n, p in half.named_parameters() if not p.requires_grad}
     assert {p.dtype for p in base.values()} == {dtype}
     assert 0 < error(flat(backward(half, loss(half, tiny.ids))), flat(expected)) < TOLERANCE[dtype]
-    # The first step of Adam moves every kernel by the rate, here one that half-precision kernels would lose.
+    # The first step of Adam changes every kernel by the rate, here one that half-precision kernels would lose.
     start = {n: p.detach().clone() for n, p in kernels(half).items()}
     torch.optim.Adam(kernels(half).values(), lr=1e-5).step()
     moved = torch.cat([(p - start[n]).flatten() for n, p in kernels(half).items()])
@@ -67,8 +67,8 @@ def test_float32_kernels_on_half_precision_weights(tiny, method, name, dtype, er
 
 
 @halves
-def test_no_gradient_scaler_is_needed_and_one_does_no_harm(tiny, method, dtype, error):
-    """The scaler refuses float16 gradients; ours are float32 on float16 weights too."""
+def test_a_gradient_scaler_is_not_needed_and_does_not_change_the_result(tiny, method, dtype, error):
+    """The scaler rejects float16 gradients. These gradients are float32, also on float16 weights."""
     model = adapted(tiny, method, "bert", dtype)
     expected = backward(model, loss(model, tiny.ids))
     optimizer, scaler = torch.optim.SGD(kernels(model).values(), lr=1e-2), torch.amp.GradScaler("cpu", init_scale=64.0)

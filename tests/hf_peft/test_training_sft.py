@@ -1,4 +1,4 @@
-"""TRL's SFTTrainer with our configs as its peft_config: it trains, changes the adapter alone, saves and reloads."""
+"""TRL's SFTTrainer with circpeft's configs as its peft_config: it trains only the adapter, saves and reloads."""
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ def tokenizer():
 
 
 def base(tiny, name):
-    """The same weights at every call."""
+    """Return a model with the same weights at every call."""
     if name == "gpt2":
         return tiny.gpt2()
     torch.manual_seed(1)
@@ -44,7 +44,7 @@ def base(tiny, name):
     ],
     ids=["llama", "llama-bf16-packed", "gpt2"],
 )
-def test_sft(tiny, method, tokenizer, tmp_path, name, options):
+def test_sft_trains_only_the_adapter_and_its_result_reloads(tiny, method, tokenizer, tmp_path, name, options):
     rows = datasets.Dataset.from_dict({"text": [" ".join(WORDS[3 + i : 9 + i]) for i in range(8)] * 4})
     arguments = trl.SFTConfig(
         output_dir=str(tmp_path),

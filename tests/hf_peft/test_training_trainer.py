@@ -1,4 +1,4 @@
-"""transformers' Trainer on a PeftModel: checkpoints hold the adapter alone, and a resumed run ends like a whole one."""
+"""The Trainer on a PeftModel: checkpoints hold only the adapter, and resumed runs end like uninterrupted ones."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ STEPS, HALF = 8, 4
 
 @pytest.fixture
 def trainer(tiny, method, tmp_path):
-    """A function that makes a Trainer on a new model; the base has dropout, the adapter too."""
+    """A function that makes a Trainer for a new model. The base and the adapter have dropout."""
 
     def make(folder, seed=0, model=None, compute_metrics=None, **options):
         torch.manual_seed(seed)
@@ -48,20 +48,20 @@ def trained(model):
     return {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
 
 
-def test_a_resumed_run_has_the_losses_and_parameters_of_a_whole_one(trainer):
-    whole = trainer("out")
-    start = trained(whole.model)
-    whole.train()
-    resumed = trainer("again", seed=1)  # other start values, all of which the checkpoint has to replace
+def test_a_resumed_run_has_the_losses_and_parameters_of_an_uninterrupted_one(trainer):
+    uninterrupted = trainer("out")
+    start = trained(uninterrupted.model)
+    uninterrupted.train()
+    resumed = trainer("again", seed=1)  # other start values, which the checkpoint has to replace
     assert any(not torch.equal(p, start[n]) for n, p in trained(resumed.model).items())
-    resumed.train(resume_from_checkpoint=f"{whole.args.output_dir}/checkpoint-{HALF}")
-    assert len(losses(whole)) == STEPS and len(set(losses(whole))) > HALF
-    assert losses(resumed) == losses(whole)
-    ends = trained(whole.model)
+    resumed.train(resume_from_checkpoint=f"{uninterrupted.args.output_dir}/checkpoint-{HALF}")
+    assert len(losses(uninterrupted)) == STEPS and len(set(losses(uninterrupted))) > HALF
+    assert losses(resumed) == losses(uninterrupted)
+    ends = trained(uninterrupted.model)
     assert all(torch.equal(p, ends[n]) and not torch.equal(p, start[n]) for n, p in trained(resumed.model).items())
 
 
-def test_a_checkpoint_holds_the_adapter_and_the_head_alone(trainer, method, tmp_path):
+def test_a_checkpoint_holds_only_the_adapter_and_the_head(trainer, method, tmp_path):
     run = trainer("out")
     run.train()
     folder = tmp_path / "out" / f"checkpoint-{STEPS}"
@@ -83,11 +83,11 @@ def test_the_best_checkpoint_is_loaded_at_the_end(trainer, tmp_path):
     )
     run.train()
     assert run.state.best_model_checkpoint == str(tmp_path / "out" / f"checkpoint-{HALF}")
-    found = {n.replace(".default", ""): p for n, p in trained(run.model).items()}
+    loaded = {n.replace(".default", ""): p for n, p in trained(run.model).items()}
     best, last = (load_file(tmp_path / "out" / f"checkpoint-{s}" / "adapter_model.safetensors") for s in (HALF, STEPS))
-    found = {n.replace(".modules_to_save", ""): p for n, p in found.items()}
-    assert found.keys() == best.keys()
-    assert all(torch.equal(p, best[n]) and not torch.equal(p, last[n]) for n, p in found.items())
+    loaded = {n.replace(".modules_to_save", ""): p for n, p in loaded.items()}
+    assert loaded.keys() == best.keys()
+    assert all(torch.equal(p, best[n]) and not torch.equal(p, last[n]) for n, p in loaded.items())
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_the_best_checkpoint_is_loaded_at_the_end(trainer, tmp_path):
     ids=lambda options: next(iter(options)),
 )
 @pytest.mark.filterwarnings("ignore::FutureWarning")
-def test_options_train_the_adapter_and_leave_the_base_alone(trainer, options):
+def test_options_train_the_adapter_and_leave_the_base_unchanged(trainer, options):
     run = trainer("out", save_strategy="no", **options)
     start = {n: p.detach().clone() for n, p in run.model.named_parameters()}
     trains = set(trained(run.model))

@@ -1,4 +1,4 @@
-"""Which layers are adapted, and that a config which cannot be satisfied changes nothing."""
+"""The layers that a config adapts. A config that cannot be satisfied changes nothing."""
 
 import pytest
 import torch
@@ -37,10 +37,10 @@ LINEAR += ["attention.output.dense", "intermediate.dense", "output.dense"]
     ],
     ids=str,
 )
-def test_targets(method, tiny, options, expected):
+def test_targets_choose_the_layers(method, tiny, options, expected):
     model = get_peft_model(tiny.bert(), method(task_type="SEQ_CLS", **options))
-    found = [name for name in adapted_names(model) if name != "bert.pooler.dense"]
-    assert sorted(found) == sorted(expected)
+    names = [name for name in adapted_names(model) if name != "bert.pooler.dense"]
+    assert sorted(names) == sorted(expected)
     assert ("bert.pooler.dense" in adapted_names(model)) == (options.get("target_modules") == "all-linear")
 
 
@@ -52,7 +52,7 @@ def test_only_adapters_and_saved_modules_train(method, tiny):
 
 @pytest.mark.skipif(not SAVES_BIASES, reason="this version of PEFT does not save trained biases")
 @pytest.mark.parametrize("bias", ["all", "only"])
-def test_biases_train_on_demand(method, tiny, bias):
+def test_biases_train_if_the_config_says_so(method, tiny, bias):
     bias = bias if bias == "all" else f"{method.prefix}only"
     model = get_peft_model(tiny.bert(), method(target_modules=["query"], bias=bias))
     biases = {n: p.requires_grad for n, p in model.named_parameters() if n.endswith("bias")}
@@ -70,12 +70,12 @@ def test_block_size_and_alpha_patterns(method, tiny):
             alpha_pattern={r"layer\.0.*": 3.0},
         ),
     )
-    found = {
+    values = {
         n: (m.adapters["default"].block_size, m.adapters["default"].alpha)
         for n, m in model.named_modules()
         if isinstance(m, CirculantLayer)
     }
-    assert {n.removeprefix("base_model.model."): v for n, v in found.items()} == {
+    assert {n.removeprefix("base_model.model."): v for n, v in values.items()} == {
         LAYER.format(0, "query"): (8, 3.0),
         LAYER.format(0, "value"): (4, 3.0),
         LAYER.format(1, "query"): (2, 1.0),
@@ -92,7 +92,7 @@ def test_a_second_adapter_finds_all_linear_layers_again(method, tiny):
 
 
 class Two(nn.Module):
-    """Two linear layers that share no block size but 1 and 2, behind an embedding."""
+    """An embedding and two linear layers. Only the block sizes 1 and 2 suit both."""
 
     def __init__(self):
         super().__init__()
@@ -148,7 +148,7 @@ def test_a_block_size_that_divides_only_the_first_layer_changes_nothing(methods,
     assert list(model.named_modules()) == modules
 
 
-def test_a_bad_further_adapter_leaves_the_first_at_work(methods):
+def test_a_second_adapter_that_raises_leaves_the_first_active(methods):
     model = get_peft_model(Two(), methods[0](target_modules=["first"]))
     modules = list(model.named_modules())
     with pytest.raises(ValueError, match="does not divide"):
@@ -156,12 +156,12 @@ def test_a_bad_further_adapter_leaves_the_first_at_work(methods):
     assert list(model.named_modules()) == modules and list(model.peft_config) == ["default"]
 
 
-def test_layers_that_do_not_exist_are_named(method, tiny):
+def test_layer_indices_that_do_not_exist_are_named(method, tiny):
     with pytest.raises(ValueError, match="query.*'layers_to_transform': 7"):
         get_peft_model(tiny.bert(), method(target_modules=["query"], layers_to_transform=7))
 
 
-def test_one_unmatched_name_among_others_is_warned_of(method):
+def test_one_unmatched_name_among_others_warns(method):
     with pytest.warns(UserWarning, match="'scond' matches no layer: did you mean 'second'"):
         inject(Two(), method(target_modules=["first", "scond"]))
 
@@ -172,7 +172,7 @@ def test_unmatched_targets():
 
 
 @pytest.mark.parametrize("name", ["half", "train", "a.b", ""])
-def test_an_adapter_name_that_pytorch_cannot_hold_changes_nothing(method, tiny, name):
+def test_an_invalid_adapter_name_changes_nothing(method, tiny, name):
     model = get_peft_model(tiny.mlp(), method(target_modules=["0"]))
     modules = list(model.named_modules())
     with pytest.raises(ValueError, match=f"adapter name '{name}'"):
@@ -182,13 +182,13 @@ def test_an_adapter_name_that_pytorch_cannot_hold_changes_nothing(method, tiny, 
         inject(tiny.mlp(), method(target_modules=["0"]), name)
 
 
-def test_adapters_take_the_base_precision_where_the_user_says_so(method, tiny):
+def test_adapters_take_the_base_precision_on_demand(method, tiny):
     config = method(target_modules=["value"])
     model = get_peft_model(tiny.bert(torch.bfloat16), config, autocast_adapter_dtype=False)
     assert {p.dtype for n, p in model.named_parameters() if method.prefix in n} == {torch.bfloat16}
     assert tiny.logits(model).dtype == torch.bfloat16
 
 
-def test_a_pattern_may_name_a_layer_that_trains_whole(method, tiny):
+def test_a_pattern_may_name_a_layer_of_modules_to_save(method, tiny):
     config = method(target_modules=["value"], modules_to_save=["classifier"], block_size_pattern={"classifier": 2})
     assert get_peft_model(tiny.bert(), config).active_adapters == ["default"]

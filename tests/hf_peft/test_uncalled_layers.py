@@ -1,4 +1,4 @@
-"""Layers that a model reads without calling them get no adapter that would do nothing."""
+"""Layers that a model reads without calling them get no adapter, because it would have no effect."""
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ def adapted(model: nn.Module) -> set[str]:
     return {name.split(".")[-1] for name, layer in model.named_modules() if hasattr(layer, "base_layer")}
 
 
-def test_all_linear_leaves_them_out(method):
+def test_all_linear_leaves_out_uncalled_layers(method):
     with pytest.warns(
         UserWarning, match=r"all-linear leaves out 6 layers, backbone\.layers\.0\.mixer\.dt_proj, .*, \.\.\.: "
     ):
@@ -47,18 +47,18 @@ def test_all_linear_leaves_them_out(method):
 
 
 @pytest.mark.parametrize("name", ["x_proj", "dt_proj", "out_proj"])
-def test_named_they_are_refused(method, name):
+def test_an_uncalled_layer_that_is_named_raises(method, name):
     with pytest.raises(TypeError, match=rf"the fused kernel of mamba reads the weight of layer '.*\.{name}' without"):
         inject(mamba(), method(target_modules=[name]))
 
 
-def test_the_same_name_elsewhere_is_no_reason(method):
+def test_a_layer_of_the_same_name_in_another_model_is_adapted(method):
     inject(siglip(), method(target_modules=[r"self_attn.out_proj"]))
     assert {name.rsplit(".", 1)[-1] for name in uncalled_layers(mamba())} == {"x_proj", "dt_proj", "out_proj"}
     assert list(uncalled_layers(siglip())) == ["vision_model.head.attention.out_proj"]
 
 
-def test_all_linear_of_a_model_without_linear_layers_says_so(method):
+def test_all_linear_raises_for_a_model_without_linear_layers(method):
     from transformers import ResNetConfig, ResNetForImageClassification
 
     sizes = {"embedding_size": 8, "hidden_sizes": [8], "depths": [1], "num_labels": 3}
@@ -72,7 +72,7 @@ def test_all_linear_of_a_model_without_linear_layers_says_so(method):
     assert config.target_modules == "all-linear"
 
 
-def test_what_is_excluded_is_not_warned_of(method, recwarn):
+def test_an_excluded_layer_does_not_warn(method, recwarn):
     inject(siglip(), method(target_modules="all-linear", exclude_modules=r".*head.*|classifier"))
     assert not [w for w in recwarn if "leaves out" in str(w.message)]
 
@@ -92,6 +92,6 @@ def test_wavlms_attention_calls_none_of_its_layers():
     for name, layer in model.named_modules():
         layer.register_forward_hook(lambda *_, name=name: called.append(name))
     model(torch.randn(1, 400))
-    found = uncalled_layers(model)
-    assert len(found) == 4 and not {*found} & {*called}
+    uncalled = uncalled_layers(model)
+    assert len(uncalled) == 4 and not {*uncalled} & {*called}
     assert {"encoder.layers.0.feed_forward.output_dense"} <= {*called}

@@ -39,7 +39,7 @@ def test_sum_of_c3a_over_different_targets_alphas_and_layouts(tiny, tmp_path, er
     assert torch.equal(tiny.logits(PeftModel.from_pretrained(tiny.bert(), tmp_path / "sum")), before)
 
 
-def test_one_adapter_scaled_and_its_head_comes_along(method, tiny, error):
+def test_one_adapter_is_scaled_and_keeps_its_head(method, tiny, error):
     config = method(target_modules=["value"], task_type="SEQ_CLS")
     model = get_peft_model(tiny.bert(), config)
     with torch.no_grad():
@@ -54,7 +54,7 @@ def test_one_adapter_scaled_and_its_head_comes_along(method, tiny, error):
     assert torch.equal(head.modules_to_save["weaker"].weight, head.modules_to_save["default"].weight)
 
 
-def test_cdvft_that_differ_in_one_factor_add_up_and_others_are_refused(methods, tiny, error):
+def test_cdvft_adapters_that_differ_in_one_factor_are_summed_and_others_raise(methods, tiny, error):
     config = methods[1](target_modules=["0"])
     model = get_peft_model(tiny.mlp(), config)
     model.add_adapter("other", copy.deepcopy(config))
@@ -83,7 +83,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("arguments", "message"), BAD, ids=[message for _, message in BAD])
-def test_what_cannot_be_summed_leaves_the_model_as_it_was(methods, tiny, arguments, message):
+def test_a_sum_that_raises_leaves_the_model_unchanged(methods, tiny, arguments, message):
     c3a = methods[0]
     model = get_peft_model(tiny.mlp(), c3a(target_modules=["0"], block_size=4))
     model.add_adapter("other", c3a(target_modules=["0"], block_size=4))

@@ -1,4 +1,4 @@
-"""The head of every kind of transformers model: found, or known to be nowhere."""
+"""The head of each kind of transformers model, and models without a head."""
 
 import pytest
 import torch
@@ -21,12 +21,12 @@ TEXTS = {
 }
 IMAGES = {
     "vit": ({**SIZES, "image_size": 16, "patch_size": 8}, ["classifier"]),
-    # The attribute that their prefix names is not there.
+    # They lack the attribute that their prefix names.
     "clip": (VISION, ["classifier"]),
     "siglip": (VISION, ["classifier"]),
     "hgnet_v2": ({}, ["fc"]),
     "pp_lcnet": ({"scale": 0.25}, ["last_convolution", "head"]),
-    # Their last norm has the name of those within, which PEFT would train as well.
+    # Their last norm has the same name as inner norms, which PEFT would train, too.
     "poolformer": (STAGES, ["classifier"]),
     "swiftformer": ({"embed_dims": [16] * 4, "depths": [1] * 4}, ["head", "dist_head"]),
 }
@@ -44,12 +44,12 @@ CASES += [(AutoModelForImageClassification, kind, *case) for kind, case in IMAGE
 
 
 @pytest.mark.parametrize(("auto", "kind", "sizes", "head"), CASES, ids=[case[1] for case in CASES])
-def test_the_head_is_what_trains_beside_an_adapter(auto, kind, sizes, head):
+def test_the_head_trains_beside_an_adapter(auto, kind, sizes, head):
     model = made(auto, kind, sizes)
     assert head_names(model) == head == head_names(made(auto, kind, sizes, classes=30_000))
     size = sum(p.numel() for name in head for p in model.get_submodule(name).parameters())
     assert methods.trainable_parameters(methods.apply(model, "head")) == size
-    if kind in ("hgnet_v2", "pp_lcnet", "poolformer"):  # convolutions alone
+    if kind in ("hgnet_v2", "pp_lcnet", "poolformer"):  # only convolutions
         return
     model = made(auto, kind, sizes)
     adapted = methods.apply(model, "lora", target_modules="all-linear", r=1)
@@ -60,13 +60,13 @@ def test_the_head_is_what_trains_beside_an_adapter(auto, kind, sizes, head):
 
 
 @pytest.mark.parametrize("auto", [AutoModelForSequenceClassification, AutoModelForImageClassification])
-def test_a_base_model_and_one_that_keeps_its_head_inside_have_none(auto):
+def test_a_base_model_and_a_model_with_an_inner_head_have_no_head(auto):
     perceiver = {"num_latents": 2, "d_latents": 8, "d_model": 8, "num_blocks": 1, "num_self_attends_per_block": 1}
     model = made(auto, "perceiver", perceiver)
     assert head_names(model) == head_names(model.perceiver) == []
 
 
-def test_base_models_have_none():
+def test_base_models_have_no_head():
     clip = made(AutoModelForImageClassification, "clip", VISION)
     assert head_names(clip.vision_model) == [] == head_names(nn.Sequential(nn.Linear(2, 2)))
     assert head_names(made(AutoModelForImageClassification, "poolformer", STAGES).poolformer) == []

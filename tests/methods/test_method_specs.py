@@ -1,4 +1,4 @@
-"""One `MethodSpec` a method: a new method needs nothing else, and no module decides by a method's name."""
+"""One `MethodSpec` per method: a new method needs nothing else, and no module decides by a method's name."""
 
 import ast
 from pathlib import Path

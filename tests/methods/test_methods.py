@@ -1,4 +1,4 @@
-"""What every method trains: counted against its formula, head in, base frozen."""
+"""The trainable parameters of each method: their number by its formula, the head trains, the base is frozen."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ from circpeft.methods.lamda import FreezeSecondProjections, SquareCore
 D, INNER, LAYERS = 32, 64, 2
 SIZES = {"hidden_size": D, "num_hidden_layers": LAYERS, "intermediate_size": INNER, "num_attention_heads": 2}
 SQUARE, UP, DOWN = (D, D), (D, INNER), (INNER, D)
-# The layers of the stack that each set of targets names, as (d_in, d_out).
+# Targets -> the layers of the stack that they name, as (d_in, d_out).
 TARGETS = {
     ("query", "value"): [SQUARE] * 2 * LAYERS,
     ("intermediate.dense",): [UP] * LAYERS,
@@ -51,7 +51,7 @@ def cdvft(d_in: int, d_out: int, block_size: int = D, num_factors: int = 3) -> i
 
 
 def ia3(d_in: int, d_out: int) -> int:
-    return d_in if d_in > d_out else d_out  # a layer that narrows is scaled at its input
+    return d_in if d_in > d_out else d_out  # the input is scaled if the output is smaller
 
 
 def by_costs(method: str):
@@ -89,7 +89,7 @@ def test_parameters_follow_the_formula(method, hyperparameters, formula, targets
     assert methods.trainable_parameters(model) == expected + 3 * D + 3
 
 
-def test_full_is_everything_but_the_head_and_head_is_nothing_else():
+def test_full_trains_everything_and_head_only_the_head():
     whole = sum(p.numel() for p in bert().parameters())
     assert methods.trainable_parameters(methods.apply(bert(), "full"), ["classifier"]) == whole - (3 * D + 3)
     assert methods.trainable_parameters(methods.apply(bert(), "head"), ["classifier"]) == 0
@@ -112,14 +112,14 @@ def llama() -> nn.Module:
 
 @pytest.mark.parametrize("method", [*ADAPTERS, "full", "head"])
 def test_a_language_models_head_is_not_new(method):
-    """It was pre-trained with the rest: an adapter leaves it alone, and "head" is the method that trains it."""
+    """The head was pre-trained with the model. Adapters leave it frozen; the method "head" trains it."""
     model = methods.apply(llama(), method, target_modules=("q_proj", "down_proj"))
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
     assert any("lm_head" in name for name in trained) == (method in ("full", "head"))
     assert method != "head" or trained == {"lm_head.weight"}
 
 
-def test_bitfit_without_biases_says_so():
+def test_bitfit_raises_for_a_model_without_biases():
     with pytest.raises(ValueError, match="bitfit trains biases, and LlamaForCausalLM has none"):
         methods.apply(llama(), "bitfit")
 
@@ -132,12 +132,12 @@ def test_ia3_scales_the_input_where_the_layer_narrows():
     assert sum("attention" not in name and shape == (INNER, 1) for name, shape in shapes.items()) == LAYERS
 
 
-def test_boft_with_more_factors_than_peft_can_make_is_refused():
+def test_boft_raises_for_more_factors_than_peft_can_make():
     with pytest.raises(ValueError, match="n_butterfly_factor=2 needs PEFT's compiled CUDA extension.*nearest: 1"):
         methods.apply(bert(), "boft", target_modules=["query"], n_butterfly_factor=2)
 
 
-def test_lamda_is_its_formula_and_ends_as_a_lora(tmp_path):
+def test_lamda_computes_its_formula_and_becomes_a_lora(tmp_path):
     model = methods.apply(bert(), "lamda", target_modules=["query"], r=4, alpha=6).eval()
     layer = model.get_base_model().bert.encoder.layer[0].attention.self.query
     core, second = layer.lora_A["default"], layer.lora_B["default"]
@@ -165,17 +165,17 @@ def test_lamda_freezes_its_second_projections_one_after_the_other():
     for state.global_step in range(16):
         freezing.on_step_begin(None, state, None)
         second = [p.requires_grad for name, p in model.named_parameters() if "lora_B" in name]
-        assert second == sorted(second)  # those that are frozen come first
+        assert second == sorted(second)  # the frozen ones come first
         counts.append(sum(second))
     assert counts == [4, 4, 4, 3, 3, 2, 2, 1] + 8 * [0]
     assert all(p.requires_grad for name, p in model.named_parameters() if name.endswith("core"))
-    state.global_step = 0  # and back: a run that goes on from a checkpoint is at its own step
+    state.global_step = 0  # back again: a run that resumes from a checkpoint is at that step
     freezing.on_step_begin(None, state, None)
     assert all(p.requires_grad for name, p in model.named_parameters() if "lora_B" in name)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_one_step_moves_the_head_and_not_the_frozen_base(method):
+def test_one_step_changes_the_head_and_not_the_frozen_base(method):
     model = methods.apply(bert(), method, target_modules=("query", "value"))
     trained = {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
     frozen = {name: p.detach().clone() for name, p in model.named_parameters() if not p.requires_grad}
@@ -194,10 +194,10 @@ def test_one_step_moves_the_head_and_not_the_frozen_base(method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_an_adapted_model_starts_as_the_base(method):
+def test_an_adapted_model_starts_with_the_outputs_of_the_base_model(method):
     base = bert().eval()
     tokens = torch.arange(24).reshape(4, 6)
     before = base(input_ids=tokens).logits.detach()
     after = methods.apply(base, method, target_modules=("query", "dense")).eval()(input_ids=tokens).logits
-    # BOFT multiplies the weight by a rotation and DoRA divides by a norm: one, but for rounding.
+    # BOFT multiplies the weight by a rotation and DoRA divides by a norm. Both are one, except for rounding.
     torch.testing.assert_close(after, before, rtol=0, atol=1e-6 if method in ("boft", "dora") else 0)

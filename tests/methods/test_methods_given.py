@@ -1,4 +1,4 @@
-"""What a method is given: the layers that targets name, the head that they leave alone, and values that are refused."""
+"""The arguments of methods: targets, the head that they leave out, and values that raise."""
 
 import pytest
 import torch
@@ -28,8 +28,8 @@ def bert() -> BertForSequenceClassification:
 
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("method", ADAPTERS)
-def test_a_language_models_own_head_is_none_of_all_linear(method, tied):
-    """Of 47 words, which no block size divides."""
+def test_all_linear_leaves_out_a_language_models_head(method, tied):
+    """The vocabulary has 47 words, which no block size divides."""
     model = LlamaForCausalLM(LlamaConfig(vocab_size=47, tie_word_embeddings=tied, **SIZES))
     given = {} if method in ("ia3", "lora", "dora", "vera", "fourierft", "lamda") else {"block_size": 16}
     adapted = methods.apply(model, method, target_modules="all-linear", **given)
@@ -44,7 +44,7 @@ def test_a_language_models_own_head_is_none_of_all_linear(method, tied):
 @pytest.mark.parametrize("method", ADAPTERS)
 def test_layers_inside_the_head_are_not_adapted(method, targets):
     torch.manual_seed(0)
-    model = Roberta(RobertaConfig(vocab_size=50, **SIZES))  # its head has a layer of the name dense
+    model = Roberta(RobertaConfig(vocab_size=50, **SIZES))  # its head has a layer named dense
     assert methods.head_names(model) == ["classifier"]
     adapted = methods.apply(model, method, target_modules=targets)
     trained = [n for n, p in adapted.named_parameters() if p.requires_grad and "classifier" in n.split(".")]
@@ -53,7 +53,7 @@ def test_layers_inside_the_head_are_not_adapted(method, targets):
     ]  # fmt: skip
 
 
-def test_a_model_without_a_head_has_none():
+def test_a_model_without_a_head_has_no_head_names():
     assert methods.head_names(BertModel(BertConfig(vocab_size=50, **SIZES))) == []
     assert methods.head_names(nn.Sequential(nn.Linear(4, 4))) == []
 
@@ -82,7 +82,7 @@ def test_a_target_that_matches_nothing_names_the_nearest(method):
         methods.apply(bert(), method, target_modules="qvery")
 
 
-def test_misspelt_names():
+def test_misspelt_names_come_with_the_nearest():
     with pytest.raises(ValueError, match="unknown method 'lorra'; did you mean 'lora'"):
         methods.apply(bert(), "lorra")
     with pytest.raises(ValueError, match="'cdvft' has no hyperparameter 'factors'; .*num_factors"):
@@ -92,7 +92,7 @@ def test_misspelt_names():
 
 
 @pytest.mark.parametrize(
-    ("method", "given", "said"),
+    ("method", "given", "message"),
     [
         ("lora", {"r": "x"}, "r must be a whole number of at least 1, got 'x'"),
         ("lamda", {"r": 2.0}, "r must be a whole number of at least 1, got 2.0"),
@@ -102,6 +102,6 @@ def test_misspelt_names():
         ("c3a-peft", {}, "c3a-peft needs target_modules"),
     ],
 )
-def test_a_value_of_another_kind_is_refused(method, given, said):
-    with pytest.raises(ValueError, match=said):
+def test_a_value_of_the_wrong_kind_raises(method, given, message):
+    with pytest.raises(ValueError, match=message):
         methods.apply(bert(), method, **given)
