@@ -1,4 +1,4 @@
-"""Tasks by name: columns, labels, metric and data."""
+"""Tasks by name, and their data."""
 
 from pathlib import Path
 
@@ -15,9 +15,9 @@ TASKS: dict[str, AnyTask] = {**embedded.TASKS, **glue.TASKS, **images.TASKS, **i
 
 
 def get(name: str) -> AnyTask:
-    """The task of this name.
+    """Return the task of this name.
 
-    Raises: ValueError with the nearest names.
+    Raises: ValueError for an unknown name, with the nearest one.
 
     >>> get("stsb").metric
     'pearson'
@@ -32,14 +32,14 @@ def get(name: str) -> AnyTask:
 
 
 def load(name: str, data_dir: str | Path = "", max_train: int = 0) -> tuple[DatasetDict, str]:
-    """Checked and labelled train, validation and test of a task, and a line that says how they were split.
+    """Return a task's checked and labelled train, validation and test splits, and a line that says how they were made.
 
     Args:
         name: the task.
-        data_dir: a local folder in the task's schema; "" takes the embedded data or the hub.
-        max_train: training rows, drawn by a fixed seed; 0 takes all.
+        data_dir: a data folder with the task's columns; "" means the embedded data or the hub.
+        max_train: how many training rows to draw, with a fixed seed; 0 means all.
 
-    Raises: ValueError or FileNotFoundError: see `data_folders.read_folder`, `Task.prepare` and `models.hub_errors`.
+    Raises: ValueError or FileNotFoundError; see `data_folders.read_folder`, `Task.prepare` and `models.hub_errors`.
 
     >>> data, how = load("entailment", max_train=10)
     >>> len(data["train"]), how
@@ -49,7 +49,7 @@ def load(name: str, data_dir: str | Path = "", max_train: int = 0) -> tuple[Data
     if data_dir:
         raw, unused = task.read_with_unused(data_dir)
     elif task.hub:
-        raw = instructions.used(task, hub.load_published(*task.hub))
+        raw = instructions.published_share(task, hub.load_published(*task.hub))
     else:
         raw = embedded.load(name)
     ready = task.prepare(raw)
@@ -57,10 +57,10 @@ def load(name: str, data_dir: str | Path = "", max_train: int = 0) -> tuple[Data
     if "test" in raw and "test" not in ready:
         how += "; the published test split has no labels"
     if not data_dir and (share := getattr(task, "share", 1.0)) < 1:
-        how += f"; of the published rows {share:.1%} are used, drawn at random"
-    left_out = [split for split in raw if split not in splits.SPLITS]
-    if left_out or unused:
-        how += f"; not used: {', '.join([*left_out, *unused])}"
+        how += f"; {share:.1%} of the published rows are used, drawn at random"
+    unused = [*(split for split in raw if split not in splits.SPLITS), *unused]
+    if unused:
+        how += f"; not used: {', '.join(unused)}"
     data["train"] = splits.first_rows(data["train"], max_train)
     return data, how
 

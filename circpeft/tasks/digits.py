@@ -1,7 +1,7 @@
-"""Handwritten digits in colour: scikit-learn's 8 x 8 digits, turned, moved, tinted and put on noise.
+"""Handwritten digits in colour: scikit-learn's 8 x 8 digits, rotated, shifted, tinted and put on noise.
 
-0 to 4 are what the small vision transformer is pre-trained on, 5 to 9 are the task that it is fine-tuned to. A test
-image shows a handwriting that neither training nor validation has.
+The small vision transformer is pre-trained on 0 to 4; the task is to fine-tune it on 5 to 9. Each test image shows a
+handwritten digit that is in neither train nor validation.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from sklearn.datasets import load_digits
 
 SIDE = 32  # pixels of an image
 SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}  # of the handwritten digits
-COPIES = {"train": 3, "validation": 3, "test": 3}  # images made of each
+COPIES = {"train": 3, "validation": 3, "test": 3}  # images drawn from each handwritten digit
 
 
 def render(ink: np.ndarray, random: np.random.Generator) -> Pillow.Image:
-    """A digit of 8 x 8 grey values (0 to 16) as a picture of 32 x 32 in colour: turned, moved and tinted at random.
+    """Return a digit of 8 x 8 grey values (0 to 16) as a 32 x 32 colour image, randomly rotated, shifted and tinted.
 
     >>> render(np.full((8, 8), 16.0), np.random.default_rng(0)).size
     (32, 32)
@@ -35,27 +35,28 @@ def render(ink: np.ndarray, random: np.random.Generator) -> Pillow.Image:
 
 
 def handwriting(classes: range) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """The 8 x 8 digits of some classes, ``(images, classes)`` for train, validation and test, drawn by a fixed seed."""
+    """Return the 8 x 8 digits of some classes: ``(images, classes)`` of each split, drawn with a fixed seed."""
     digits = load_digits()
-    at = np.flatnonzero(np.isin(digits.target, list(classes)))
-    at = np.random.default_rng(0).permutation(at)
-    ends = (np.cumsum(list(SHARES.values()))[:-1] * len(at)).astype(int)
-    return {n: (digits.images[part], digits.target[part]) for n, part in zip(SHARES, np.split(at, ends), strict=True)}
+    indices = np.flatnonzero(np.isin(digits.target, list(classes)))
+    indices = np.random.default_rng(0).permutation(indices)
+    ends = (np.cumsum(list(SHARES.values()))[:-1] * len(indices)).astype(int)
+    parts = zip(SHARES, np.split(indices, ends), strict=True)
+    return {split: (digits.images[part], digits.target[part]) for split, part in parts}
 
 
 @lru_cache(maxsize=2)
 def load(first: int = 5, last: int = 9) -> DatasetDict:
-    """Train, validation and test of the digits from ``first`` to ``last``, the same pictures at every call.
+    """Return train, validation and test splits of the digits from ``first`` to ``last``; always the same images.
 
     >>> {name: len(rows) for name, rows in load().items()}
     {'train': 1611, 'validation': 537, 'test': 540}
     """
-    classes, made = range(first, last + 1), {}
+    classes, data = range(first, last + 1), DatasetDict()
     features = Features(image=Image(), label=ClassLabel(names=[str(c) for c in classes]))
     for number, (split, (inks, labels)) in enumerate(handwriting(classes).items()):
         random = np.random.default_rng([number, first, last])
         rows = [(ink, label) for ink, label in zip(inks, labels, strict=True) for _ in range(COPIES[split])]
         pictures = [render(ink, random) for ink, _ in rows]
         columns = {"image": pictures, "label": [int(label) - first for _, label in rows]}
-        made[split] = Dataset.from_dict(columns, features=features)
-    return DatasetDict(made)
+        data[split] = Dataset.from_dict(columns, features=features)
+    return data

@@ -1,4 +1,4 @@
-"""Tasks whose data the project makes itself: written into its data folder, or drawn when they are asked for."""
+"""Tasks with data that comes with the project: files in its data folder, or images that are drawn on request."""
 
 from pathlib import Path
 
@@ -18,26 +18,26 @@ TASKS = {
 
 
 def folder(name: str) -> Path:
-    """Folder of an embedded task's data.
+    """Return the folder of an embedded task's data.
 
-    Raises: FileNotFoundError where circpeft was installed without its data folder (from a wheel).
+    Raises: FileNotFoundError if circpeft was installed without its data folder (from a wheel).
     """
     path = DATA / name
     if not path.is_dir():
         raise FileNotFoundError(
-            f"the embedded data of {name!r} is not at {path}: it comes with a clone of the repository; "
-            f"clone it and install with pip install -e, or give data_dir"
+            f"the embedded data of {name!r} is not at {path}: it comes only with a clone of the repository; clone it "
+            f"and install with pip install -e, or give data_dir"
         )
     return path
 
 
 def load(name: str) -> DatasetDict:
-    """The data of an embedded task.
+    """Return the data of an embedded task.
 
-    Raises: FileNotFoundError, see `folder`; ValueError for a task that has no data of its own.
+    Raises: FileNotFoundError, see `folder`; ValueError for a task without embedded data.
     """
     if name == "digits":
         return digits.load()
     if name == "images":
-        raise ValueError("task 'images' takes its images from a folder: give data_dir; the embedded one is 'digits'")
+        raise ValueError("task 'images' reads its images from a folder: give data_dir; the embedded task is 'digits'")
     return read_folder(folder(name))

@@ -3,7 +3,7 @@
 from .text import Task
 
 HUB = "nyu-mll/glue"
-# GLUE's own files are tab separated and name some columns otherwise than the hub; train and dev of CoLA name none.
+# GLUE's own files are tab-separated. Some columns have other names than on the hub; CoLA's train and dev have none.
 COLA = ("source", "label", "star", "sentence")
 MRPC = (("Quality", "label"), ("#1 String", "sentence1"), ("#2 String", "sentence2"))
 STSB = (("score", "label"),)
@@ -19,7 +19,7 @@ TASKS = {
             ("not_equivalent", "equivalent"),
             "accuracy",
             (HUB, "mrpc"),
-            own_names=MRPC,
+            publisher_names=MRPC,
         ),
         Task("qnli", ("question", "sentence"), ("entailment", "not_entailment"), "accuracy", (HUB, "qnli")),
         Task("rte", ("sentence1", "sentence2"), ("entailment", "not_entailment"), "accuracy", (HUB, "rte")),
@@ -30,7 +30,7 @@ TASKS = {
             "pearson",
             (HUB, "stsb"),
             label_range=(0.0, 5.0),
-            own_names=STSB,
+            publisher_names=STSB,
         ),
     )
 }

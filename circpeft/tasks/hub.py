@@ -1,4 +1,4 @@
-"""Data sets as the Hugging Face hub publishes them."""
+"""Data sets from the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from datasets import DatasetDict, load_dataset
 
 from ..models import hub_errors
 
-# Where the hub itself keeps what became of a data set that is a script: FOLDER/SPLIT/0000.parquet, a folder a
-# configuration.
+# The branch in which the hub keeps its conversion of a data set: CONFIGURATION/SPLIT/0000.parquet.
 CONVERTED = "refs/convert/parquet"
 
 
 def load_published(name: str, configuration: str | None = None) -> DatasetDict:
-    """A data set of the hub; one that is published as a script, which nobody runs any more, as the hub converted it.
+    """Load a data set from the hub. One that is published as a script, which datasets no longer runs, is loaded from
+    the hub's conversion.
 
-    Raises: FileNotFoundError, see `models.hub_errors`; that of a script names the branch to download from by hand.
+    Raises: FileNotFoundError, see `models.hub_errors`; for a script, it names the branch to download by hand.
     """
     with hub_errors(name, "data set"):
         try:

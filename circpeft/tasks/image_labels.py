@@ -1,4 +1,4 @@
-"""Labels of images as numbers of train's classes, by the classes' names."""
+"""Convert the labels of images to class numbers, by the names of the classes."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ from difflib import get_close_matches
 
 from datasets import ClassLabel, Dataset
 
-MOST = 1000  # classes, if there are more of them than rows
+MOST_CLASSES = 1000  # unless there are as many rows
 
 
 def numbered(task: str, split: str, rows: Dataset, classes: list[str] | None) -> Dataset:
-    """The rows with the column "label" as class numbers; ``classes`` is None for train itself, whose are found.
+    """Return the rows with class numbers in the column "label".
 
-    Class numbers without names are named by themselves, from 0 or, where train has all from 1 to its last, from 1;
-    whole numbers such as 1.0 (pandas writes them so where some are missing) are class numbers.
+    Classes without names are named by their numbers. These start at 0, or at 1 if train has every number from 1 to its
+    largest. A number such as 1.0 is a class number too: pandas writes these if some labels are missing.
 
-    Raises: ValueError for labels that are not all numbers or all names, for numbers that would make more than 1,000
-    classes of fewer rows, as ids do, for one class alone, for two whose names differ by blanks around them alone, or
-    for a class that train has not.
+    Args:
+        task, split: names, for errors.
+        rows: the rows of the split.
+        classes: names of the classes in train; None for train itself.
+
+    Raises: ValueError for labels that are not all numbers or all names; for numbers that would make 1,000 classes or
+    more, and more than there are rows (IDs, for example); for a single class in train; for two names that differ only
+    by surrounding blanks; and for a class that train does not have.
     """
     feature, labels = rows.features["label"], rows["label"][:]
     if isinstance(feature, ClassLabel):
@@ -32,48 +37,48 @@ def numbered(task: str, split: str, rows: Dataset, classes: list[str] | None) ->
             raise ValueError(f"train of task {task!r} has one class, {named[0]!r}; at least two are needed")
         if same := [name for name in own if name != name.strip() and name.strip() in own]:
             raise ValueError(
-                f"train of task {task!r} has classes {same[0]!r} and {same[0].strip()!r}, which differ by blanks alone"
+                f"train of task {task!r} has classes {same[0]!r} and {same[0].strip()!r}, which differ only by blanks"
             )
         classes = own
     if other := sorted(set(named) - set(classes)):
-        close = get_close_matches(other[0], classes, 3, 0)  # not all: they may be hundreds
+        close = get_close_matches(other[0], classes, 3, 0)  # not all classes: there may be hundreds
         raise ValueError(
-            f"split {split} of task {task!r} has other classes than train: {other[:5]}; train's nearest: {close}"
+            f"split {split} of task {task!r} has classes that train lacks: {other[:5]}; the nearest in train: {close}"
         )
     if isinstance(feature, ClassLabel) and own == classes:
         return rows
     numbers = {name: number for number, name in enumerate(classes)}
-    made = [numbers[name] for name in named]
-    return rows.remove_columns("label").add_column("label", made, feature=ClassLabel(names=classes))
+    values = [numbers[name] for name in named]
+    return rows.remove_columns("label").add_column("label", values, feature=ClassLabel(names=classes))
 
 
 def _names(task: str, split: str, labels: list, known: list[str] | None) -> tuple[list[str], list[str]]:
-    """The classes that labels without a list of names speak of, where none are known yet, and each label's name."""
-    first, found = None, []
+    """Return the classes (found in the labels, unless known) and the name of each label's class."""
+    first_type, values = None, []
     for row, label in enumerate(labels):
         if isinstance(label, float) and label.is_integer():
             label = int(label)
         if not isinstance(label, (int, str)) or isinstance(label, str) and not label.strip():
             raise ValueError(f"{_has(task, split, row, label)}; expected class numbers or class names")
-        first = first or type(label)
-        if not isinstance(label, first):
-            raise ValueError(f"{_has(task, split, row, label)} and row 0 {labels[0]!r}; expected one kind of labels")
-        if first is not str and label < 0:
+        first_type = first_type or type(label)
+        if not isinstance(label, first_type):
+            raise ValueError(f"{_has(task, split, row, label)}, but row 0 has {labels[0]!r}; use one type of labels")
+        if first_type is not str and label < 0:
             raise ValueError(f"{_has(task, split, row, label)}; expected numbers from 0")
-        found.append(label if first is str else int(label))
+        values.append(label if first_type is str else int(label))
     if known is not None:
-        return known, [str(label) for label in found]
-    if first is not str and max(found) >= max(MOST, len(found)):
-        row = found.index(max(found))
+        return known, [str(value) for value in values]
+    if first_type is not str and max(values) >= max(MOST_CLASSES, len(values)):
+        row = values.index(max(values))
         raise ValueError(
-            f"{_has(task, split, row, labels[row])}, which makes {max(found) + 1} classes of {len(found)} rows; "
-            f"expected numbers from 0 on, or names, such as 'id {max(found)}'"
+            f"{_has(task, split, row, labels[row])}, which makes {max(values) + 1} classes of {len(values)} rows; "
+            f"expected numbers from 0, or names such as 'id {max(values)}'"
         )
-    # A number that train lacks may be a class of test's, but 0 where they are counted from 1 without a gap.
-    own = sorted(set(found))
-    if first is not str and own != [*range(1, len(own) + 1)]:
-        own = range(max(found) + 1)
-    return [str(name) for name in own], [str(label) for label in found]
+    # A number that train lacks may be a class in test; but 0 is not, where train counts from 1 without a gap.
+    classes = sorted(set(values))
+    if first_type is not str and classes != [*range(1, len(classes) + 1)]:
+        classes = range(max(values) + 1)
+    return [str(name) for name in classes], [str(value) for value in values]
 
 
 def _has(task: str, split: str, row: int, label: object) -> str:

@@ -1,4 +1,4 @@
-"""Image classification: the papers' data sets (CDVFT Table 2, C3A Table 4), any folder of images, and the digits."""
+"""Image classification: the papers' data sets (CDVFT Table 2, C3A Table 4), embedded digits, and folders of images."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import pyarrow
 from datasets import Dataset, DatasetDict, Image, Value
 
 from ..data_folders import TaskOptions, read_with_unused
-from . import image_labels, pictures, splits, text_labels
+from ..data_folders.split_names import SPLITS
+from . import image_labels, pictures, text_labels
+from .columns import check_column
 from .folder_names import folder_names, names_of_others
 from .text import METRICS
 
-SHOWN = 1000  # characters of an error
-KIND = 80  # of a value, and of what kind it is
+ERROR_CHARACTERS = 1000
+VALUE_CHARACTERS = 80  # of a value, and of its type, in an error
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,8 @@ class ImageTask:
 
     Args:
         name: the task's name.
-        hub: data set id (and configuration) on the Hugging Face hub, or None for embedded or local data.
-        columns: names of the image's and the label's column in the published data; read as "image" and "label".
+        hub: data set ID (and configuration) on the Hugging Face hub, or None for embedded or local data.
+        columns: names of the image column and the label column in the published data; read as "image" and "label".
         labels: the class names in the order of their numbers; filled in from the data.
     """
 
@@ -37,19 +39,19 @@ class ImageTask:
 
     kind = "images"
     metric = "accuracy"
-    group = "label"  # the score is broken down by class
+    group = "label"  # the score is also broken down by class
 
     @property
     def num_labels(self) -> int:
-        """Number of classes."""
+        """The number of classes."""
         return len(self.labels)
 
     def predictions(self, logits: np.ndarray) -> np.ndarray:
-        """Class numbers ``(rows,)`` from logits ``(rows, num_labels)``."""
+        """Return class numbers ``(rows,)`` from logits ``(rows, num_labels)``."""
         return logits.argmax(-1)
 
     def score(self, labels: Sequence, predictions: Sequence) -> float:
-        """Accuracy.
+        """Return the accuracy.
 
         >>> ImageTask("t").score([0, 1], [0, 0])
         0.5
@@ -76,18 +78,18 @@ class ImageTask:
         return read_with_unused(folder, options)
 
     def prepare(self, data: DatasetDict) -> DatasetDict:
-        """The data with the columns "image" and "label", checked; without a test split that has no labels.
+        """Check the images and labels, and return them as the columns "image" and "label".
 
-        Where a split has its classes in another order than train, its numbers become train's.
+        A test split without labels is left out. A split that numbers its classes differently gets train's numbers.
 
-        Raises: ValueError for a missing split or column (with the nearest name), an empty split, labels that are not
-        class numbers or names, a single class, splits with classes that train has not, or a file that is no image, is
-        cut off, or whose values have no known range.
+        Raises: ValueError for a missing train split or column (with the nearest name), an empty split, labels that are
+        not class numbers or names, a single class, a class that train does not have, and a file that is not an image,
+        is truncated, or has pixel values without a known range.
         """
         if "train" not in data:
             raise ValueError(f"task {self.name!r} needs a train split; the data has: {', '.join(data)}")
         ready, classes = DatasetDict(), None
-        for split in splits.SPLITS:
+        for split in SPLITS:
             if split not in data:
                 continue
             if len(data[split]) == 0:
@@ -100,7 +102,7 @@ class ImageTask:
         return ready
 
     def with_labels_of(self, data: DatasetDict) -> ImageTask:
-        """The task with the class names that prepared data has."""
+        """Return the task with the class names of prepared data."""
         return replace(self, labels=tuple(data["train"].features["label"].names))
 
     def _columns(self, split: str, rows: Dataset) -> Dataset:
@@ -108,24 +110,25 @@ class ImageTask:
             if published in rows.column_names and published != name:
                 rows = rows.select_columns([column for column in rows.column_names if column != name])
                 rows = rows.rename_column(published, name)
-            splits.check_column(self.name, split, rows, name, ("image", "label"))
+            check_column(self.name, split, rows, name, ("image", "label"))
         rows = rows.select_columns(["image", "label"])
-        kind = rows.features["image"]
+        feature = rows.features["image"]
         try:
-            if not isinstance(kind, Image | Value | dict):  # as JSON's text, a list of pixels would be taken for a path
+            if not isinstance(feature, Image | Value | dict):  # cast to text, a list of pixels would become a path
                 raise TypeError
             rows = rows.cast_column("image", Image())
         except (pyarrow.ArrowException, TypeError) as error:
-            first = repr(rows[0]["image"])[:KIND]
+            first = repr(rows[0]["image"])[:VALUE_CHARACTERS]
             raise ValueError(
-                f"column 'image' in split {split} of task {self.name!r} has no images: {first} of kind "
-                f"{str(kind)[:KIND]}; expected the contents of image files, or their paths"
+                f"column 'image' in split {split} of task {self.name!r} has no images: {first} of type "
+                f"{str(feature)[:VALUE_CHARACTERS]}; expected the contents of image files, or their paths"
             ) from error
         _check_images(self.name, split, rows)
         return rows
 
 
 def _check_images(task: str, split: str, rows: Dataset) -> None:
+    """Raise ValueError for the first row without an image, or with an unreadable one."""
     for row, picture in enumerate(rows.cast_column("image", Image(decode=False))["image"]):
         where = f"row {row} of split {split} of task {task!r}"
         if picture is None or not (picture["bytes"] or picture["path"]):
@@ -134,15 +137,16 @@ def _check_images(task: str, split: str, rows: Dataset) -> None:
             pictures.check(picture)
         except ValueError as error:
             file = f" ({picture['path']})" if picture["path"] and picture["path"] not in str(error) else ""
-            said = f"{where}{file} is no image that can be read: {error}"
-            # What stands for a path may be an image written as text.
-            raise ValueError(said if len(said) <= SHOWN else f"{said[:SHOWN]}...") from error
+            message = f"{where}{file} is not a readable image: {error}"
+            # The path may be an image written as text.
+            shortened = message if len(message) <= ERROR_CHARACTERS else f"{message[:ERROR_CHARACTERS]}..."
+            raise ValueError(shortened) from error
 
 
 TASKS = {
     task.name: task
     for task in (
-        ImageTask("images"),  # a folder of one's own
+        ImageTask("images"),  # any folder of images
         ImageTask("digits"),
         ImageTask("pets", ("timm/oxford-iiit-pet",)),
         ImageTask("cars", ("tanganke/stanford_cars",)),

@@ -1,7 +1,7 @@
-"""Instruction tuning: a prompt, an answer, and how an answer that a model wrote is compared with it.
+"""Instruction tuning: prompts, reference answers, and how a model's answer is compared with the reference.
 
-The papers' data sets (CDVFT Table 3: Alpaca and GSM8K; C3A Table 3: GSM8K, MATH, ViGGO and SQL), and word problems that
-the project generates.
+The tasks are the papers' (CDVFT Table 3: Alpaca and GSM8K; C3A Table 3: GSM8K, MATH, ViGGO and SQL), and word problems
+that the project generates.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from typing import Any
 from datasets import Dataset, DatasetDict, Value
 
 from ..data_folders import TaskOptions, read_with_unused
-from . import splits
+from ..data_folders.split_names import SPLITS
+from .columns import check_column, check_texts, rename_columns
 from .folder_names import folder_names, names_of_others
 from .scoring import answers, comparisons, formulas
+from .splits import first_rows
 
-SHOWN = 120  # characters of a reference in an error, from its end
-NUMBER = "'#### NUMBER' at the end, or the number alone"
-FORMULA = r"a closed '\boxed{...}', 'The answer is ...', or the formula alone"
+REFERENCE_CHARACTERS = 120  # of the end of a reference, in an error
+NUMBER = "'#### NUMBER' at the end, or only the number"
+FORMULA = r"a closed '\boxed{...}', 'The answer is ...', or only the formula"
 PROMPT = "### Instruction:\n{instruction}\n\n### Response:\n"
 
 
@@ -30,22 +32,22 @@ def _alpaca(row: dict) -> str:
 
 @dataclass(frozen=True)
 class InstructionTask:
-    """A prompt made of columns, answered by a language model.
+    """A task in which a language model answers a prompt made of columns.
 
     Args:
         name: the task's name.
-        columns: the text columns that a row needs: those of the instruction, then the answer's.
-        instruction: makes the instruction of a row.
-        same: whether an answer is right, given the reference; None where only the loss is measured (Alpaca).
-        hub: data set id and configuration on the Hugging Face hub, or None for embedded data.
-        has_answer: whether a reference has something to compare with; None takes every text.
+        columns: the text columns that a row needs: those of the instruction, then that of the answer.
+        instruction: returns the instruction of a row.
+        same: returns whether an answer is right, given the reference first; None if only the loss is measured (Alpaca).
+        hub: data set ID and configuration on the Hugging Face hub, or None for embedded data.
+        has_answer: returns whether a reference contains an answer to compare with; None accepts every text.
         expected: what such a reference looks like, for the error.
-        optional: a text column that may be missing or have empty rows; a split without it has empty ones.
-        max_new_tokens: the longest answer that is generated.
-        share: of the published rows that is used, see `used` (C3A section 4.3 takes 12.5% of SQL).
-        template: of the prompt, with ``{instruction}`` in it.
-        group: a column by which the score is broken down, where the data has it.
-        own_names: columns that the publisher's own files name otherwise, as pairs of that name and the task's.
+        optional: a text column that may be missing or have empty rows; a split without it gets an empty column.
+        max_new_tokens: the largest number of tokens generated for an answer.
+        share: the share of the published rows that is used, see `published_share` (C3A section 4.3: 12.5% of SQL).
+        template: the prompt's template, with ``{instruction}`` in it.
+        group: a column by which the score is also broken down, if the data has it.
+        publisher_names: columns with other names in the publisher's files, as pairs of that name and the task's name.
     """
 
     name: str
@@ -60,23 +62,23 @@ class InstructionTask:
     share: float = 1.0
     template: str = PROMPT
     group: str | None = None
-    own_names: tuple[tuple[str, str], ...] = ()
+    publisher_names: tuple[tuple[str, str], ...] = ()
 
     kind = "instructions"
     labels = ()
 
     @property
     def metric(self) -> str:
-        """ "exact_match", or "negative_loss" where answers are not compared."""
+        """ "exact_match", or "negative_loss" if answers are not compared."""
         return "exact_match" if self.same else "negative_loss"
 
     @property
     def answer_column(self) -> str:
-        """The column of the answers."""
+        """The column of the reference answers."""
         return self.columns[-1]
 
     def prompt(self, row: dict[str, Any]) -> str:
-        """What the model is given, up to where its answer begins.
+        """Return the prompt of a row, up to where the answer begins.
 
         >>> TASKS["gsm8k"].prompt({"question": "1 + 1?", "answer": "#### 2"})
         '### Instruction:\\n1 + 1?\\n\\n### Response:\\n'
@@ -84,15 +86,19 @@ class InstructionTask:
         return self.template.format(instruction=self.instruction(row).strip())
 
     def score(self, references: Sequence[str], written: Sequence[str]) -> float:
-        """Share of answers that are right.
+        """Return the share of right answers.
 
-        Raises: ValueError for a task whose answers are not compared.
+        Args:
+            references: the reference of each row.
+            written: the model's answer to each row.
+
+        Raises: ValueError for a task that does not compare answers.
 
         >>> TASKS["gsm8k"].score(["#### 1,000", "#### 2"], ["so 1000", "I would say 3"])
         0.5
         """
         if self.same is None:
-            raise ValueError(f"task {self.name!r} has no right answers to compare with; its loss is its metric")
+            raise ValueError(f"task {self.name!r} does not compare answers; its metric is the loss")
         right = [self.same(reference, answer) for reference, answer in zip(references, written, strict=True)]
         return sum(right) / len(right)
 
@@ -109,56 +115,59 @@ class InstructionTask:
             kind=self.kind,
             names=folder_names(self.name, self.hub),
             other_tasks=names_of_others(self.name),
-            text_columns=(*self.columns, *filter(None, [self.optional]), *(own for own, _ in self.own_names)),
+            text_columns=(*self.columns, *filter(None, [self.optional]), *(old for old, _ in self.publisher_names)),
         )
         data, unused = read_with_unused(folder, options)
-        return splits.renamed(data, self.own_names), unused
+        return rename_columns(data, self.publisher_names), unused
 
     def with_labels_of(self, data: DatasetDict) -> InstructionTask:
-        """The task itself: it has no classes."""
+        """Return the task itself: it has no classes."""
         return self
 
     def prepare(self, data: DatasetDict) -> DatasetDict:
-        """The data's text columns, checked.
+        """Check the text columns, and return only these.
 
-        Raises: ValueError for a missing train split or column (with the nearest name), an optional column under a name
-        that differs by capital letters or blanks, an empty split, a text that is missing or no text, or a reference
-        without an answer that others can be compared with.
+        Raises: ValueError for a missing train split or column (with the nearest name), an optional column with a name
+        that differs by capital letters or blanks, an empty split, a value that is missing or not a text, and a
+        reference without an answer to compare with.
         """
         if "train" not in data:
             raise ValueError(f"task {self.name!r} needs a train split; the data has: {', '.join(data)}")
-        there = [name for name in splits.SPLITS if name in data]
-        data = self._with_optional(DatasetDict({name: data[name] for name in there}))
-        # A group that only some splits have is left out: the splits go through the same steps.
-        optional = [c for c in (self.optional, self.group) if all(c in data[name].column_names for name in there)]
-        return DatasetDict({name: self._columns(name, data[name], optional) for name in there})
+        names = [name for name in SPLITS if name in data]
+        data = self._with_optional(DatasetDict({name: data[name] for name in names}))
+        # A group that only some splits have is left out, so that all splits have the same columns.
+        optional = [c for c in (self.optional, self.group) if all(c in data[name].column_names for name in names)]
+        return DatasetDict({name: self._columns(name, data[name], optional) for name in names})
 
     def _with_optional(self, data: DatasetDict) -> DatasetDict:
-        """With the optional column in all splits if it is in one: without it, prompts would lose what it says."""
+        """Add an empty optional column to the splits that lack it, if one has it: dropping it would lose its texts."""
         if not self.optional:
             return data
         for split, rows in data.items():
-            if any(name.strip().lower() == self.optional for name in rows.column_names):  # also "Input", which is none
-                splits.check_column(self.name, split, rows, self.optional)
+            if any(name.strip().lower() == self.optional for name in rows.column_names):  # "Input" raises an error
+                check_column(self.name, split, rows, self.optional)
         if not any(self.optional in rows.column_names for rows in data.values()):
             return data
-        nothing = {split: [None] * len(rows) for split, rows in data.items() if self.optional not in rows.column_names}
-        made = {s: data[s].add_column(self.optional, none, feature=Value("string")) for s, none in nothing.items()}
-        return DatasetDict({**data, **made})
+        completed = DatasetDict()
+        for split, rows in data.items():
+            if self.optional not in rows.column_names:
+                rows = rows.add_column(self.optional, [None] * len(rows), feature=Value("string"))
+            completed[split] = rows
+        return completed
 
     def _columns(self, split: str, rows: Dataset, optional: list[str]) -> Dataset:
         if len(rows) == 0:
             raise ValueError(f"empty split: {split} of task {self.name!r} has no rows")
         for column in self.columns:
-            splits.check_column(self.name, split, rows, column, self.columns)
-            numbers = column == self.answer_column and self.has_answer is not None
-            splits.check_texts(self.name, split, rows, column, numbers)
-            rows = _as_texts(rows, column) if numbers else rows
+            check_column(self.name, split, rows, column, self.columns)
+            integers = column == self.answer_column and self.has_answer is not None
+            check_texts(self.name, split, rows, column, integers)
+            rows = _as_texts(rows, column) if integers else rows
         for row, text in enumerate(rows[self.optional] if self.optional in optional else ()):
             if not isinstance(text, str | None):
                 raise ValueError(
                     f"row {row} of split {split} of task {self.name!r} has {text!r} in column {self.optional!r}; "
-                    f"expected a text, or nothing"
+                    f"expected a text, or no value"
                 )
         if self.same is not None:
             self._check_references(split, rows)
@@ -171,28 +180,28 @@ class InstructionTask:
             if not text.strip():
                 raise ValueError(f"{place} has an empty {column!r}")
             if self.has_answer and not self.has_answer(text):
-                end = text if len(text) <= SHOWN else "..." + text[-SHOWN:]
+                end = text if len(text) <= REFERENCE_CHARACTERS else "..." + text[-REFERENCE_CHARACTERS:]
                 raise ValueError(
                     f"{place} has no answer to compare with in {column!r}: {end!r}; expected {self.expected}"
                 )
 
 
 def _as_texts(rows: Dataset, column: str) -> Dataset:
-    """The rows with whole numbers of a column as texts, which they are in csv."""
+    """Return the rows with the integers of a column as texts: csv files read as numbers become texts again."""
     if rows.features[column] == Value("string"):
         return rows
     return rows.remove_columns(column).add_column(column, [*map(str, rows[column])], feature=Value("string"))
 
 
-def used(task: Any, data: DatasetDict) -> DatasetDict:
-    """The rows of a task's published data that it uses: its share of each split, drawn by a fixed seed.
+def published_share(task: Any, data: DatasetDict) -> DatasetDict:
+    """Return the share of each published split that a task uses, drawn with a fixed seed.
 
-    Data of one's own are used whole.
+    Data from a data folder is always used completely.
     """
     share = getattr(task, "share", 1.0)
     if share == 1.0:
         return data
-    return DatasetDict({n: splits.first_rows(rows, max(1, int(len(rows) * share))) for n, rows in data.items()})
+    return DatasetDict({n: first_rows(rows, max(1, int(len(rows) * share))) for n, rows in data.items()})
 
 
 TASKS = {
@@ -234,7 +243,7 @@ TASKS = {
             comparisons.same_meaning,
             ("GEM/viggo",),
             max_new_tokens=128,
-            own_names=(("mr", "meaning_representation"), ("ref", "target")),
+            publisher_names=(("mr", "meaning_representation"), ("ref", "target")),
         ),
         InstructionTask(
             "sql",

@@ -1,4 +1,4 @@
-"""What a task is: columns, labels, metric, and where its data comes from."""
+"""Classification and regression tasks on one or two texts."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from scipy.stats import pearsonr
 from sklearn.metrics import accuracy_score, matthews_corrcoef
 
 from ..data_folders import TaskOptions, read_with_unused
-from . import splits, text_labels
+from ..data_folders.split_names import SPLITS
+from . import text_labels
+from .columns import check_column, check_texts, rename_columns
 from .folder_names import folder_names, names_of_others
 
 
 def _pearson(labels: Sequence, predictions: Sequence) -> float:
-    # Undefined for constant values; 0 as in Matthews' coefficient, since NaN is neither better nor worse.
+    # Undefined for constant values; 0, as in Matthews' coefficient, because NaN cannot be compared.
     return pearsonr(labels, predictions).statistic if min(np.ptp(labels), np.ptp(predictions)) > 0 else 0.0
 
 
@@ -37,11 +39,11 @@ class Task:
         columns: the text columns, one or two.
         labels: the class names in the order of their numbers; empty for regression.
         metric: "accuracy", "matthews" or "pearson" (GLUE's choices).
-        hub: data set id and configuration on the Hugging Face hub, or None for embedded data.
-        group: a column by which the score is broken down, if there is one.
+        hub: data set ID and configuration on the Hugging Face hub, or None for embedded data.
+        group: a column by which the score is also broken down, if any.
         label_range: for regression, the smallest and largest label.
-        own_names: columns that the publisher's own files name otherwise, as pairs of that name and the task's.
-        headerless: columns of the publisher's own tsv files that have no header.
+        publisher_names: columns with other names in the publisher's files, as pairs of that name and the task's name.
+        headerless: columns of the publisher's tsv files that have no header.
     """
 
     name: str
@@ -51,7 +53,7 @@ class Task:
     hub: tuple[str, str] | None = None
     group: str | None = None
     label_range: tuple[float, float] | None = None
-    own_names: tuple[tuple[str, str], ...] = ()
+    publisher_names: tuple[tuple[str, str], ...] = ()
     headerless: tuple[str, ...] = ()
 
     kind = "text"
@@ -62,11 +64,11 @@ class Task:
         return len(self.labels) or 1
 
     def predictions(self, logits: np.ndarray) -> np.ndarray:
-        """Class numbers ``(rows,)`` from logits ``(rows, num_labels)``, or the values themselves for regression."""
+        """Return class numbers ``(rows,)`` from logits ``(rows, num_labels)``, or the values for regression."""
         return logits.argmax(-1) if self.labels else logits.reshape(-1)
 
     def score(self, labels: Sequence, predictions: Sequence) -> float:
-        """The task's metric; higher is better.
+        """Return the task's metric; higher is better.
 
         >>> Task("t", ("sentence",), ("no", "yes"), "accuracy").score([0, 1, 1, 1], [0, 1, 1, 0])
         0.75
@@ -74,17 +76,18 @@ class Task:
         return float(METRICS[self.metric](labels, predictions))
 
     def prepare(self, data: DatasetDict) -> DatasetDict:
-        """The data after a look at everything in it, with labels as the task's numbers.
+        """Check all of the data, and convert its labels to the task's numbers.
 
-        A test split that has no labels, as GLUE's, is left out.
+        A test split without labels, as in GLUE, is left out.
 
         Raises: ValueError for a missing train split or column (with the nearest name), an empty split, a text that is
-        missing or not a string, a label outside the task's (see `text_labels.numbered`), or a single class in train.
+        missing or not a string, a label that the task does not have (see `text_labels.numbered`), and a single class
+        in train.
         """
         if "train" not in data:
             raise ValueError(f"task {self.name!r} needs a train split; the data has: {', '.join(data)}")
         ready = DatasetDict()
-        for split, rows in ((split, data[split]) for split in splits.SPLITS if split in data):
+        for split, rows in ((split, data[split]) for split in SPLITS if split in data):
             if len(rows) == 0:
                 raise ValueError(f"empty split: {split} of task {self.name!r} has no rows")
             if split == "test" and text_labels.hidden(rows, data["train"]):
@@ -97,9 +100,9 @@ class Task:
     def _check_columns(self, split: str, rows: Dataset) -> None:
         needed = [*self.columns, "label", *([self.group] if self.group else [])]
         for column in needed:
-            splits.check_column(self.name, split, rows, column, needed)
+            check_column(self.name, split, rows, column, needed)
         for column in self.columns:
-            splits.check_texts(self.name, split, rows, column)
+            check_texts(self.name, split, rows, column)
 
     def read_folder(self, folder: str | Path) -> DatasetDict:
         """Read the splits in a local folder, see `read_with_unused`."""
@@ -114,12 +117,12 @@ class Task:
             kind=self.kind,
             names=folder_names(self.name, self.hub),
             other_tasks=names_of_others(self.name),
-            text_columns=(*self.columns, *(own for own, name in self.own_names if name in self.columns)),
+            text_columns=(*self.columns, *(old for old, new in self.publisher_names if new in self.columns)),
             headerless_columns=self.headerless,
         )
         data, unused = read_with_unused(folder, options)
-        return splits.renamed(data, self.own_names), unused
+        return rename_columns(data, self.publisher_names), unused
 
     def with_labels_of(self, data: DatasetDict) -> Task:
-        """The task itself: its classes are known."""
+        """Return the task itself: its classes are known."""
         return self

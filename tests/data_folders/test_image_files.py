@@ -67,7 +67,7 @@ def test_a_blank_path_is_no_image(image_folder, data_folder, form, blank):
 
 
 def test_an_image_as_text_is_not_shown_whole(data_folder):
-    with pytest.raises(ValueError, match="row 0 of split train .* is no image that can be read") as caught:
+    with pytest.raises(ValueError, match="row 0 of split train .* is not a readable image") as caught:
         tasks.load("images", data_folder(train=[{"image": "A" * 100_000, "label": i % 2} for i in range(2)]))
     assert len(str(caught.value)) < 1100
 

@@ -57,7 +57,7 @@ def test_a_class_that_test_has_no_image_of_keeps_its_number(image_folder):
 
 
 def test_another_class_folder_in_test(image_folder):
-    with pytest.raises(ValueError, match=r"split test of task 'images' has other classes than train: \['fox'\]"):
+    with pytest.raises(ValueError, match=r"split test of task 'images' has classes that train lacks: \['fox'\]"):
         tasks.load("images", image_folder(train={"cat": 2, "dog": 2}, test={"cat": 1, "fox": 1}))
 
 
@@ -161,7 +161,7 @@ def test_a_cut_off_picture_is_named_by_its_path(image_folder):
     folder = image_folder(train={"cat": 20, "dog": 20})
     damaged = folder / "train" / "dog" / "7.png"
     damaged.write_bytes(damaged.read_bytes()[:45])
-    with pytest.raises(ValueError, match=rf"row 37 of split train of task 'images' \({damaged}\) is no image"):
+    with pytest.raises(ValueError, match=rf"row 37 of split train of task 'images' \({damaged}\) is not a readable"):
         tasks.load("images", folder)
 
 
@@ -171,7 +171,7 @@ def test_a_cut_off_picture_in_a_table_is_named_by_its_row(image_folder):
     content = (folder / "pictures" / "own" / "1.png").read_bytes()
     images = [content] * 7 + [content[:45]] + [content] * 12
     pd.DataFrame({"image": images, "label": [0, 1] * 10}).to_parquet(folder / "train.parquet")
-    with pytest.raises(ValueError, match="row 7 of split train of task 'images' is no image"):
+    with pytest.raises(ValueError, match="row 7 of split train of task 'images' is not a readable image"):
         tasks.load("images", folder)
 
 

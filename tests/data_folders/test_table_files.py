@@ -7,7 +7,7 @@ import pytest
 from datasets import Dataset, concatenate_datasets
 
 from circpeft import tasks
-from circpeft.tasks import splits
+from circpeft.tasks import columns
 
 GOOD = [{"sentence": "a b", "label": 0}, {"sentence": "b a", "label": 1}]
 
@@ -203,6 +203,6 @@ def test_a_text_column_of_several_kinds(data_folder):
 
 def test_a_missing_text_counts_only_where_its_row_is_used():
     rows = Dataset.from_dict({"a": ["x", None, "y"]})
-    splits.check_texts("t", "train", rows.select([2, 0]), "a")
+    columns.check_texts("t", "train", rows.select([2, 0]), "a")
     with pytest.raises(ValueError, match="row 0 of split train of task 't' has None in column 'a'"):
-        splits.check_texts("t", "train", concatenate_datasets([rows.select([1]), rows]), "a")
+        columns.check_texts("t", "train", concatenate_datasets([rows.select([1]), rows]), "a")

@@ -82,9 +82,9 @@ def test_one_class_in_train_is_too_few(data_folder):
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
-        ([0, "cat"], r"label 'cat' in split train \(row 1\) of task 'sst2' is of another kind than 0 in row 0"),
-        ([None, 1, "cat"], r"label 'cat' in split train \(row 2\) of task 'sst2' is of another kind than 1 in row 1"),
-        ([0, "1"], r"label '1' in split train \(row 1\) of task 'sst2' is of another kind than 0 in row 0"),
+        ([0, "cat"], r"label 'cat' in split train \(row 1\) of task 'sst2' has another type than 0 in row 0"),
+        ([None, 1, "cat"], r"label 'cat' in split train \(row 2\) of task 'sst2' has another type than 1 in row 1"),
+        ([0, "1"], r"label '1' in split train \(row 1\) of task 'sst2' has another type than 0 in row 0"),
         ([[0], [1]], r"label \[0\] in split train \(row 0\) .* 0 \(negative\), 1 \(positive\)"),
         ([{"a": 1}, {"a": 0}], r"label \{'a': 1\} in split train \(row 0\)"),
     ],

@@ -94,7 +94,7 @@ def test_numbers_without_a_range_are_refused():
     with pytest.raises(ValueError, match="mode 'F' has no known range"):
         pictures.rgb(Pillow.new("F", (4, 4)))
     for value in (-1, 65536):
-        with pytest.raises(ValueError, match=f"mode 'I' has no known range .*go from {value} to {value}"):
+        with pytest.raises(ValueError, match=f"mode 'I' has no known range .*values are from {value} to {value}"):
             pictures.rgb(Pillow.new("I", (4, 4), value))
 
 
@@ -111,7 +111,7 @@ FORMS = ["png", "jpeg", "gif", "webp", "tiff", "bmp"]
 def test_a_picture_that_is_cut_off_is_named_by_prepare(form, kept):
     whole = written(Pillow.fromarray(NOISE[..., :3]).resize((640, 480)), form)
     end = len(whole) - 30 if isinstance(kept, str) else int(len(whole) * kept)
-    with pytest.raises(ValueError, match="row 3 of split train of task 'images' is no image that can be read: ."):
+    with pytest.raises(ValueError, match="row 3 of split train of task 'images' is not a readable image: ."):
         prepared(whole, whole, whole, whole[:end])
 
 

@@ -81,7 +81,7 @@ def test_an_empty_or_a_missing_split():
 def test_a_file_that_is_no_image_is_named(image_folder):
     folder = image_folder(train={"cat": 2, "dog": 2})
     (folder / "train" / "dog" / "0.png").write_text("no image")
-    with pytest.raises(ValueError, match=r"row 2 of split train of task 'images' is no image .*dog/0\.png"):
+    with pytest.raises(ValueError, match=r"row 2 of split train of task 'images' is not a readable image.*dog/0\.png"):
         tasks.load("images", folder)
 
 
@@ -89,14 +89,14 @@ def test_an_image_that_is_missing_is_named():
     with pytest.raises(ValueError, match="row 1 of split train of task 'images' has no image"):
         TASK.prepare(DatasetDict(train=rows([0, 1], image=[picture(), None])))
     nowhere = Dataset.from_dict({"image": ["/nowhere/a.png"], "label": [0]})
-    with pytest.raises(ValueError, match="row 0 of split train .*is no image that can be read: .*/nowhere/a.png"):
+    with pytest.raises(ValueError, match="row 0 of split train .*is not a readable image: .*/nowhere/a.png"):
         TASK.prepare(DatasetDict(train=nowhere))
     with pytest.raises(ValueError, match="column 'image' in split train of task 'images' has no images: .*int64"):
         TASK.prepare(DatasetDict(train=Dataset.from_dict({"image": [1], "label": [0]})))
 
 
 def test_images_without_a_folder_says_what_to_do():
-    with pytest.raises(ValueError, match="'images' takes its images from a folder: give data_dir; .*'digits'"):
+    with pytest.raises(ValueError, match="'images' reads its images from a folder: give data_dir; .*'digits'"):
         tasks.load("images")
 
 

@@ -72,7 +72,7 @@ def test_names_in_files(data_folder, form):
         ),
         (["entailed", "not_entailment"], [0, 1], "named entailed, not_entailment; .* did you mean 'entailment'"),
         (["entailment", "neutral", "not_entailment"], [0, 2], "named entailment, neutral, not_entailment; expected"),
-        (["0", "1", "2"], [0, 2], r"label 2 in split train \(row 1\) is outside of task 'rte'"),
+        (["0", "1", "2"], [0, 2], r"label 2 in split train \(row 1\) is not one of the labels of task 'rte'"),
     ],
 )
 def test_names_that_are_not_the_tasks(names, labels, said):
@@ -120,7 +120,7 @@ def test_values_as_text(labels, kind):
         (["0", "high"], TEXT, r"label 'high' in split train \(row 1\) .* numbers from 0\.0 to 5\.0"),
         (["5.1"], TEXT, r"label '5\.1' in split train"),
         (["nan"], TEXT, "label 'nan' in split train"),
-        ([0, 1], ClassLabel(names=["0", "high"]), "named 0, high; expected numbers, as task 'stsb' has"),
+        ([0, 1], ClassLabel(names=["0", "high"]), "named 0, high; expected numbers, as in task 'stsb'"),
     ],
 )
 def test_values_that_are_none(labels, kind, said):
@@ -134,7 +134,7 @@ def test_true_and_false_that_would_say_the_contrary(data_folder, name, form):
     """To Python true is 1, which here is the class that is not entailment."""
     task = tasks.get(name)
     rows = [dict.fromkeys(task.columns, "a") | {"label": label} for label in (True, False)]
-    with pytest.raises(ValueError, match=rf"label True in split train \(row 0\) is outside of task '{name}'.* labels"):
+    with pytest.raises(ValueError, match=rf"label True in split train \(row 0\) is not one of the .* task '{name}': "):
         tasks.load(name, data_folder(form, train=rows, validation=rows))
 
 

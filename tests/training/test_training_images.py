@@ -170,7 +170,7 @@ def test_a_damaged_image_is_named_before_training(image_recipe, tmp_path, steps,
     damaged = Path(folder) / "train" / "blue" / "1.png"
     damaged.write_bytes(damaged.read_bytes()[:bytes_kept])
     for start in (training.run, lambda recipe: training.check([recipe])):  # `circpeft train` checks first
-        with pytest.raises(ValueError, match="row 1 of split train .* is no image that can be read") as raised:
+        with pytest.raises(ValueError, match="row 1 of split train .* is not a readable image") as raised:
             start(image_recipe("head", data_dir=folder))
         assert str(damaged) in str(raised.value)
     assert steps == []

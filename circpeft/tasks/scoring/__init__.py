@@ -1,1 +1,1 @@
-"""Extract answers from what a language model wrote, and compare them with references."""
+"""Extract answers from generated text, and compare them with references."""

@@ -134,7 +134,7 @@ def rows(name: str, *texts: str) -> Dataset:
             "word_problems",
             "5",
             "twelve",
-            "in 'answer': 'twelve'; expected '#### NUMBER' at the end, or the number alone",
+            "in 'answer': 'twelve'; expected '#### NUMBER' at the end, or only the number",
         ),
         (
             "math",
@@ -181,7 +181,7 @@ def test_an_input_that_is_no_text_is_refused(wrong):
     with pytest.raises(ValueError) as refused:
         tasks.get("alpaca").prepare(data)
     where = f"row 1 of split train of task 'alpaca' has {wrong!r} in column 'input'"
-    assert str(refused.value) == f"{where}; expected a text, or nothing"
+    assert str(refused.value) == f"{where}; expected a text, or no value"
 
 
 def test_inputs_of_mixed_types_in_a_file(tmp_path):
