@@ -26,7 +26,7 @@ def fingerprint(package: Path = PACKAGE, start: str = START) -> str:
 
     Args:
         package: the folder of the package.
-        start: the module whose imports are followed.
+        start: name of the module from which imports are followed.
 
     >>> len(fingerprint())
     12

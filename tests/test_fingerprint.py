@@ -1,4 +1,4 @@
-"""The fingerprint of the code: prose leaves it as it is, and whatever can change a result changes it."""
+"""The fingerprint of the code: prose does not change it, and whatever can change a result does."""
 
 import ast
 import json
@@ -23,7 +23,7 @@ def shown(x):
 def rate(step, warmup=4):
     """Return a rate."""
     if step < 0:
-        raise ValueError(f"step must be at least 0, got {step}")  # told
+        raise ValueError(f"step must be at least 0, got {step}")  # a remark
     if step > 100:
         warnings.warn("a long warmup", stacklevel=2)
     return 0.5 * step / warmup
@@ -48,7 +48,7 @@ FILES = {
 
 @pytest.fixture
 def package(tmp_path):
-    """A function that writes a small package and returns its folder; arguments replace files."""
+    """Return a function that writes a small package and returns its folder. Arguments replace files."""
 
     def write(**changed: str) -> Path:
         folder = tmp_path / "small"
@@ -60,7 +60,7 @@ def package(tmp_path):
     return write
 
 
-def of(folder: Path) -> str:
+def fingerprint_of(folder: Path) -> str:
     return fingerprint(folder, "small.training")
 
 
@@ -70,7 +70,7 @@ def of(folder: Path) -> str:
         ('"""A module."""', '"""Another text."""'),
         ('"""A module."""', ""),
         ('"""Return a rate."""', '"""Return the rate of a step."""\n    "more"'),
-        ("# told", "# a comment"),
+        ("# a remark", "# a comment"),
         ("\n\n\nUNIT", "\n\n\n\n\nUNIT"),
         ('f"step must be at least 0, got {step}"', 'f"got {step!r}; " "expected at least 0"'),
         ('f"step must be at least 0, got {step}"', '"bad step: " + str(step)'),
@@ -80,9 +80,9 @@ def of(folder: Path) -> str:
     ],
 )
 def test_prose_and_formatting_leave_it_as_it_is(package, old, new):
-    before = of(package())
+    before = fingerprint_of(package())
     assert old in SOURCE
-    assert of(package(rates=SOURCE.replace(old, new))) == before
+    assert fingerprint_of(package(rates=SOURCE.replace(old, new))) == before
 
 
 @pytest.mark.parametrize(
@@ -105,27 +105,27 @@ def test_prose_and_formatting_leave_it_as_it_is(package, old, new):
     ],
 )
 def test_what_can_change_a_result_changes_it(package, old, new):
-    before = of(package())
+    before = fingerprint_of(package())
     assert old in SOURCE
-    assert of(package(rates=SOURCE.replace(old, new))) != before
+    assert fingerprint_of(package(rates=SOURCE.replace(old, new))) != before
 
 
 def test_only_what_training_executes_is_in_it(package):
     folder = package()
     names = {"small", "small.training", "small.rates", "small.tasks", "small.tasks.hidden", "small.shared"}
     assert set(executed(folder, "small.training")) == names
-    before = of(folder)
+    before = fingerprint_of(folder)
     for name in ("plots/__init__", "report", "backends/fast", "costs"):
-        assert of(package(**{name: "changed = True\n"})) == before
-    assert of(package(**{"tasks/hidden": "changed = True\n"})) != before
-    assert of(package(shared="ONE = 2\n")) != before
+        assert fingerprint_of(package(**{name: "changed = True\n"})) == before
+    assert fingerprint_of(package(**{"tasks/hidden": "changed = True\n"})) != before
+    assert fingerprint_of(package(shared="ONE = 2\n")) != before
 
 
 def test_a_new_import_brings_its_module_in(package):
     inside = SOURCE.replace("    return x", "    from . import report\n    return x")
     assert {"small.report", "small.plots"} <= set(executed(package(rates=inside), "small.training"))
-    before = of(package(rates=inside))
-    assert of(package(rates=inside, report=FILES["report.py"] + "shown = 1\n")) != before
+    before = fingerprint_of(package(rates=inside))
+    assert fingerprint_of(package(rates=inside, report=FILES["report.py"] + "shown = 1\n")) != before
 
 
 @pytest.mark.parametrize("text", ["small.backends.fast", "small.backends.fast:matmul", ".backends.fast", "small.costs"])

@@ -1,4 +1,4 @@
-"""Records: written whole or not at all, read back equal, and refused with a reason."""
+"""Records: written completely or not at all, read back equal, and the errors for damaged ones."""
 
 import dataclasses
 import json
@@ -50,7 +50,7 @@ def test_written_and_read_back(tmp_path):
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
-def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch, step):
+def test_a_failed_write_leaves_the_old_record(tmp_path, monkeypatch, step):
     def full_disk(*arguments):
         raise OSError("no space left")
 
@@ -65,7 +65,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch, step):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b'{"task": "entail', "is not a record"),
         (b"", "is not a record"),
@@ -75,11 +75,11 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch, step):
         (b'{"schema": 3, "task": "rte"}', "lacks method, label, seed"),
     ],
 )
-def test_a_damaged_record_is_named(tmp_path, content, said):
+def test_a_damaged_record_is_named(tmp_path, content, message):
     path = tmp_path / "results" / "run.json"
     path.parent.mkdir()
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=rf"run\.json {said}.*delete it to run again"):
+    with pytest.raises(ValueError, match=rf"run\.json {message}.*delete it to run again"):
         results.read(path)
     with pytest.raises(ValueError, match=r"run\.json"):
         results.read_all(tmp_path)
@@ -89,7 +89,7 @@ def test_read_all_of_an_empty_folder(tmp_path):
     assert results.read_all(tmp_path) == []
 
 
-def test_the_environment_is_this_one():
+def test_the_environment_is_that_of_this_process():
     import torch
 
     found = results.environment("a device")
@@ -99,7 +99,7 @@ def test_the_environment_is_this_one():
     assert found["commit"] == "unknown" or len(found["commit"].rstrip("+")) == 12
 
 
-def test_the_table_has_a_row_a_method_with_its_spread():
+def test_the_table_has_a_row_for_each_method_with_its_spread():
     other = dataclasses.replace(RECORD, seed=1, score=0.25, test_score=0.9, seconds=2.5, peak_bytes=2**21)
     full = dataclasses.replace(RECORD, method="full", label="full", trainable_parameters=9)
     wider = dataclasses.replace(RECORD, settings=RECORD.settings | {"target_modules": ["query", "value"]})

@@ -92,9 +92,7 @@ def _check(path: Path, content: dict[str, Any]) -> None:
         if repeated:
             raise ValueError(f"{path}: {repeated[0]!r} is listed twice in {key}; for more runs of it raise seeds")
     if path.stem in TABLES:
-        raise ValueError(
-            f"{path} has the name of a printed table; rename the file, so that it is not taken for that table"
-        )
+        raise ValueError(f"{path} has the name of a printed table and would be taken for it; rename the file")
     statistic = content.get("statistic", "mean")
     if statistic not in STATISTICS:
         raise ValueError(f"{path}: unknown statistic {statistic!r}; {nearest(statistic, STATISTICS)}")

@@ -47,7 +47,7 @@ class Plan:
 
     @property
     def printed_columns(self) -> set[str]:
-        """The columns that the paper prints. That of a stand-in task is not one of them."""
+        """The columns that the paper prints, without those of tasks that replace the paper's."""
         return set(TABLES[self.table].columns) if self.table else set()
 
 

@@ -1,4 +1,4 @@
-"""A Trainer whose losses, steps and scores are those of one process, however many processes share the work."""
+"""A Trainer with the losses, steps and scores of one process, however many processes share the work."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ExactTrainer(Trainer):
             self._choose_sharded_blocks()
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """Return the run's optimizer. It is made late, because FSDP takes none from before the Trainer."""
+        """Return the run's optimizer. It is made late, because FSDP cannot use one from before the Trainer."""
         if self.optimizer is None:
             self.optimizer = self.make_optimizer()
         return self.optimizer

@@ -33,7 +33,7 @@ class Rows(NamedTuple):
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run whose settings are checked and whose data is loaded. Only the model's weights are missing.
+    """A run with checked settings and loaded data. Only the model's weights are missing.
 
     Attributes:
         recipe: the settings.

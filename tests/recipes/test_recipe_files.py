@@ -1,4 +1,4 @@
-"""Sweep files: read as they are meant, and refused with the reason."""
+"""Sweep files: what a valid one describes, and the error for an invalid one."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from circpeft import recipes
 GOOD = 'profile = "smoke"\ntasks = ["entailment", "cola"]\nmethods = ["c3a:block_size=64", "lora"]\nseeds = 2\n'
 
 
-def test_rows_are_methods_and_columns_tasks(tmp_path):
+def test_rows_are_methods_and_columns_are_tasks(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(GOOD + 'data = "sets"\nstatistic = "median"\n[settings]\nepochs = 4\nmax_train = 10\n')
     plan = recipes.plan_file(path, output_dir=tmp_path / "out")
@@ -22,7 +22,7 @@ def test_rows_are_methods_and_columns_tasks(tmp_path):
     assert {c.output_dir for c in plan.cells} == {str(tmp_path / "out")} and not plan.printed_columns
 
 
-def test_what_is_given_goes_before_the_file(tmp_path):
+def test_arguments_replace_values_of_the_file(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(GOOD + "[settings]\nepochs = 4\n")
     plan = recipes.plan_file(path, "cpu", 1, epochs=9)
@@ -30,7 +30,7 @@ def test_what_is_given_goes_before_the_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("tasks = [", "is not TOML"),
         (GOOD + "seed = 3\n", "unknown key 'seed'; did you mean 'seeds'?"),
@@ -49,20 +49,20 @@ def test_what_is_given_goes_before_the_file(tmp_path):
         (GOOD.replace("seeds = 2", "seeds = -1"), "seeds must be an integer of at least 1, got -1"),
     ],
 )
-def test_a_wrong_file_is_named_with_what_is_wrong(tmp_path, text, said):
+def test_the_error_for_an_invalid_file_names_it_and_the_value(tmp_path, text, message):
     path = tmp_path / "mine.toml"
     path.write_text(text)
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         recipes.plan_file(path)
 
 
-def test_a_file_with_the_name_of_a_table(tmp_path):
+def test_a_file_must_not_have_the_name_of_a_table(tmp_path):
     path = tmp_path / "cdvft-1.toml"
     path.write_text(GOOD)
     with pytest.raises(ValueError, match="has the name of a printed table"):
         recipes.plan_file(path)
 
 
-def test_an_absent_file(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no recipe file"):
         recipes.plan_file(tmp_path / "none.toml")

@@ -1,4 +1,4 @@
-"""The recipes of the printed tables: none of their rows is missing, and each has the parameters that are printed."""
+"""The recipes of the printed tables: every row has one, with the printed number of parameters."""
 
 import pytest
 from transformers import AutoConfig
@@ -11,10 +11,10 @@ PRINTED = {name: (name.split("-")[0], name.split("-")[1]) for name in TABLES}
 
 
 def cells_of(name: str) -> dict[tuple[str, str], str]:
-    """The printed scores of a table, by row and column."""
+    """Return the printed scores of a table, by row and column."""
     paper, number = PRINTED[name]
-    found = [cell for cell in printed.cells() if (cell.paper, cell.table) == (paper, number)]
-    return {(c.row, c.column): c.printed for c in found if c.column in TABLES[name].columns and c.printed != "-"}
+    cells = [cell for cell in printed.cells() if (cell.paper, cell.table) == (paper, number)]
+    return {(c.row, c.column): c.printed for c in cells if c.column in TABLES[name].columns and c.printed != "-"}
 
 
 def model_of(cell) -> str:
@@ -23,10 +23,10 @@ def model_of(cell) -> str:
 
 @pytest.mark.parametrize("name", TABLES)
 def test_every_printed_score_has_one_recipe(name):
-    made = [(cell.row, cell.column) for cell in recipes.table(name)]
-    assert len(made) == len(set(made))
+    cells = [(cell.row, cell.column) for cell in recipes.table(name)]
+    assert len(cells) == len(set(cells))
     left_out = set(TABLES[name].left_out)
-    assert set(made) == {key for key in cells_of(name) if key[0] not in left_out}
+    assert set(cells) == {key for key in cells_of(name) if key[0] not in left_out}
     assert left_out <= {row for row, _ in cells_of(name)}
 
 
@@ -45,9 +45,9 @@ def test_hidden_sizes_are_those_of_the_models():
 
 
 @pytest.mark.parametrize("name", ["c3a-2", "c3a-3", "c3a-4", "cdvft-2", "cdvft-3"])
-def test_the_recipes_have_the_parameters_that_are_printed(name):
+def test_the_recipes_have_the_printed_number_of_parameters(name):
     paper, number = PRINTED[name]
-    looked = 0
+    compared = 0
     for cell in recipes.table(name):
         column = "# Trainable Parameters" if paper == "c3a" else "Param."
         column = f"GSM8K {column}" if cell.task == "gsm8k" and paper == "cdvft" else column
@@ -59,29 +59,29 @@ def test_the_recipes_have_the_parameters_that_are_printed(name):
         ]
         if text == "-" or cell.method == "full" and paper == "cdvft":
             continue
-        # (IA)3 scales a feed-forward layer's input, which the cost model has to be told; its count has a test below.
+        # (IA)3 scales the input of feed-forward layers, which the cost model does not know: see the test below.
         if cell.method == "ia3":
             continue
         targets = list(cell.target_modules) if isinstance(cell.target_modules, tuple) else cell.target_modules
-        whole = cell.method in ("full", "bitfit")
-        found = costs.model_parameters(
-            model_of(cell), cell.method, None if whole else targets, counting="paper", **cell.options
+        no_targets = cell.method in ("full", "bitfit")
+        count = costs.model_parameters(
+            model_of(cell), cell.method, None if no_targets else targets, counting="paper", **cell.options
         )
-        assert abs(found - numbers.number(text)) <= numbers.half_unit(text) * 1.0001, (cell.row, cell.column)
-        looked += 1
-    assert looked >= 6
+        assert abs(count - numbers.number(text)) <= numbers.half_unit(text) * 1.0001, (cell.row, cell.column)
+        compared += 1
+    assert compared >= 6
 
 
 @pytest.mark.parametrize("size", ["base", "large"])
-def test_ia3_scales_what_the_printed_count_says(size):
+def test_the_layers_of_ia3_give_the_printed_count(size):
     cell = next(c for c in recipes.table("c3a-2") if c.row == f"{size} (IA)3")
-    found = costs.layers(f"roberta-{size}", cell.target_modules)
+    layers = costs.layers(f"roberta-{size}", cell.target_modules)
     [entry] = [accounting.entry("c3a", "2", cell.row, "# Trainable Parameters")]
-    vectors = sum(layer.d_in if layer.d_in > layer.d_out else layer.d_out for layer in found)
+    vectors = sum(layer.d_in if layer.d_in > layer.d_out else layer.d_out for layer in layers)
     assert vectors == entry.total(entry.reproduces, "parameters")
 
 
-def test_small_profiles_stand_in_and_say_so():
+def test_small_profiles_replace_models_and_tasks_and_say_so():
     plan = recipes.plan_table("c3a-4", "cpu", seeds=2)
     assert {cell.task for cell in plan.cells} == {"digits"} and {cell.model for cell in plan.cells} == {"small-vit"}
     assert [cell.label for cell in plan.cells[:4]] == ["head", "full", "lora:r=16", "c3a:block_size=8"]
@@ -92,15 +92,15 @@ def test_small_profiles_stand_in_and_say_so():
     assert recipes.plan_table("c3a-4").printed_model
 
 
-def test_rows_that_differ_from_column_to_column_keep_their_columns():
-    made = {(c.row, c.column): c.label for c in recipes.table("cdvft-3", "smoke")}
-    assert made["LoRA", "word_problems for MT-Bench Score"] == "lora:r=64"
-    assert made["LoRA", "word_problems for GSM8K Acc."] == "lora:r=16"
-    assert ("VeRA", "word_problems for GSM8K Acc.") not in made and len(made) == 9
+def test_rows_for_some_columns_keep_their_columns():
+    labels = {(c.row, c.column): c.label for c in recipes.table("cdvft-3", "smoke")}
+    assert labels["LoRA", "word_problems for MT-Bench Score"] == "lora:r=64"
+    assert labels["LoRA", "word_problems for GSM8K Acc."] == "lora:r=16"
+    assert ("VeRA", "word_problems for GSM8K Acc.") not in labels and len(labels) == 9
 
 
-def test_a_local_copy_of_the_papers_model_adapts_the_rows_own_layers():
-    """With the paper's profile; unless the user names layers, which then holds for every row."""
+def test_a_local_copy_of_the_papers_model_adapts_the_layers_of_each_row():
+    """With the paper's profile. If the user names layers, they hold for every row."""
     local = {"model": "minilm", "columns": ["RTE"]}
     own = {cell.row: cell.target_modules for cell in recipes.table("c3a-2", **local)}
     hub = {cell.row: cell.target_modules for cell in recipes.table("c3a-2", columns=["RTE"])}
@@ -109,11 +109,11 @@ def test_a_local_copy_of_the_papers_model_adapts_the_rows_own_layers():
     assert {cell.target_modules for cell in given} == {("query",)}
 
 
-def test_one_seed_by_its_number():
+def test_a_list_names_the_seeds():
     assert {cell.seed for cell in recipes.table("cdvft-1", "smoke", [20240101])} == {20240101}
 
 
-def test_a_data_folder_brings_the_real_columns(tmp_path):
+def test_a_data_folder_gives_the_printed_columns(tmp_path):
     (tmp_path / "rte").mkdir()
     plan = recipes.plan_table("cdvft-1", "cpu", data=tmp_path, epochs=7)
     assert {(c.column, c.task, c.data_dir) for c in plan.cells} == {("RTE", "rte", str(tmp_path / "rte"))}
@@ -122,7 +122,7 @@ def test_a_data_folder_brings_the_real_columns(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "said"),
+    ("name", "options", "message"),
     [
         ("cdvft-4", {}, "unknown table 'cdvft-4'; did you mean 'cdvft-"),
         ("cdvft-1", {"profile": "smok"}, "unknown profile 'smok'; did you mean 'smoke'?"),
@@ -135,6 +135,6 @@ def test_a_data_folder_brings_the_real_columns(tmp_path):
         ("c3a-2", {"profile": "cpu", "rows": ["large BitFit"]}, "nothing to run of c3a-2: large BitFit: minilm"),
     ],
 )
-def test_what_does_not_exist_is_named_with_the_nearest(name, options, said):
-    with pytest.raises(ValueError, match=said):
+def test_the_error_for_an_unknown_name_has_the_nearest_one(name, options, message):
+    with pytest.raises(ValueError, match=message):
         recipes.table(name, **options)

@@ -1,4 +1,4 @@
-"""Recipes: validation, identity and the short form of methods."""
+"""Recipes: their validation, their identity, and methods written as text."""
 
 import dataclasses
 import math
@@ -10,7 +10,7 @@ from circpeft.method_specs import SPECS
 from circpeft.recipes import Recipe, parse_method, parse_methods
 
 BASE = Recipe("entailment", "c3a")
-# Another value for every field that decides the outcome of a run.
+# Another value for every field that influences the outcome of a run.
 OTHER = {
     "task": "rte",
     "method": "lora",
@@ -40,11 +40,11 @@ OTHER = {
 
 
 @pytest.mark.parametrize("name", OTHER)
-def test_two_settings_never_share_a_name(name):
+def test_every_setting_changes_the_name(name):
     assert dataclasses.replace(BASE, **{name: OTHER[name]}).name != BASE.name
 
 
-def test_every_field_but_the_output_folder_is_part_of_the_identity():
+def test_only_three_fields_are_not_part_of_the_identity():
     outside = {"output_dir": "elsewhere", "report_to": "tensorboard", "save_model": False}
     assert {field.name for field in dataclasses.fields(Recipe)} == {*OTHER, *outside}
     assert dataclasses.replace(BASE, **outside).name == BASE.name
@@ -58,7 +58,7 @@ def test_a_changed_default_rate_is_another_run(monkeypatch):
 
 
 @pytest.mark.parametrize("given", [{"learning_rate": 0.02}, {"head_learning_rate": 0.02}])
-def test_a_head_alone_has_one_rate(given):
+def test_the_method_head_has_one_rate(given):
     assert Recipe("sst2", "head", **given).rates == Recipe("sst2", "head", hyperparameters=given).rates == (0.02, 0.02)
     assert Recipe("sst2", "head", hyperparameters=given, learning_rate=0.5).rates == (0.02, 0.02)
     assert Recipe("sst2", "head", model="owner/bert").rates == (1e-3, 1e-3)
@@ -73,7 +73,7 @@ def test_the_small_models_have_rates_of_their_own():
     assert Recipe("digits", "full", model="small-vit").rates == (1e-3, 1e-3)
 
 
-def test_the_default_rate_by_name_or_by_number_is_one_run():
+def test_a_default_rate_given_explicitly_is_the_same_run():
     rate, head_rate = BASE.rates
     assert dataclasses.replace(BASE, learning_rate=rate, head_learning_rate=head_rate).name == BASE.name
 
@@ -83,14 +83,14 @@ def test_names_are_file_names():
     assert recipe.name.replace("-", "").replace("_", "").isalnum()
 
 
-def test_a_list_of_targets_is_taken_as_a_tuple():
+def test_a_list_of_targets_becomes_a_tuple():
     recipe = Recipe("entailment", "c3a", target_modules=["query", "value"])
     assert recipe.target_modules == ("query", "value")
     assert recipe.name == Recipe("entailment", "c3a", target_modules=("query", "value")).name
     assert Recipe("entailment", "c3a", target_modules="all-linear").target_modules == "all-linear"
 
 
-def test_with_seed_changes_the_seed_alone():
+def test_with_seed_changes_only_the_seed():
     assert BASE.with_seed(5) == dataclasses.replace(BASE, seed=5)
     with pytest.raises(dataclasses.FrozenInstanceError):
         BASE.seed = 5
@@ -98,7 +98,7 @@ def test_with_seed_changes_the_seed_alone():
 
 @pytest.mark.parametrize("name", ["epochs", "batch_size", "max_length", "max_train", "max_eval", "seed"])
 @pytest.mark.parametrize("value", [-1, 1.5, "3", None, True, math.nan])
-def test_counts_must_be_counts(name, value):
+def test_counts_must_be_integers_in_range(name, value):
     with pytest.raises(ValueError, match=f"{name} must be an integer of at least .*, got {value!r}"):
         dataclasses.replace(BASE, **{name: value})
 
@@ -111,13 +111,13 @@ def test_rates_must_be_finite_and_not_negative(name, value):
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.0, math.nan])
-def test_dropout_is_a_probability_below_one(value):
+def test_dropout_must_be_a_probability_below_one(value):
     with pytest.raises(ValueError, match=rf"base_dropout must be in \[0, 1\) or None, got {value!r}"):
         dataclasses.replace(BASE, base_dropout=value)
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.0, 6])
-def test_warmup_is_a_share(value):
+def test_warmup_must_be_a_share(value):
     with pytest.raises(ValueError, match=rf"warmup must be a share .*, got {value!r}"):
         dataclasses.replace(BASE, warmup=value)
 
@@ -142,7 +142,7 @@ def test_parse_method(text, parsed):
     assert parse_method(Recipe("entailment", *parsed[:1], hyperparameters=parsed[1]).label) == parsed
 
 
-def test_a_methods_text_may_name_its_rates():
+def test_the_text_of_a_method_may_have_its_rates():
     name, own = parse_method("c3a:block_size=8:learning_rate=0.15:head_learning_rate=1e-4")
     recipe = Recipe("entailment", name, hyperparameters=own, learning_rate=0.5)
     assert recipe.rates == (0.15, 1e-4) and recipe.options == {"block_size": 8}

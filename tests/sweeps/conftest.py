@@ -1,4 +1,4 @@
-"""A tiny model, sentences that it can learn, and plans of runs on both that take a second each."""
+"""A tiny model, sentences that it can learn, and plans with runs of a second each."""
 
 import itertools
 import json
@@ -16,13 +16,13 @@ WORDS = {"good": 1, "fine": 1, "bad": 0, "poor": 0}
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory, save_bert) -> str:
-    """Folder of a BERT that knows the sentences' words."""
+    """Return the folder of a BERT with the words of the sentences."""
     return save_bert(tmp_path_factory.mktemp("model"), ["the", "a", "saw", *NOUNS, *WORDS])
 
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory) -> str:
-    """A folder with data for sst2 and, the same rows, for cola."""
+    """Return a folder with data for sst2 and, with the same rows, for cola."""
     rows = [
         {"sentence": f"the {a} saw a {word} {b}", "label": label}
         for (word, label), a, b in itertools.product(WORDS.items(), NOUNS, NOUNS)
@@ -38,7 +38,7 @@ def data(tmp_path_factory) -> str:
 
 @pytest.fixture
 def sweep_file(tiny_model, data, tmp_path):
-    """A function that writes a sweep file on the tiny model; keyword arguments are its keys, or settings."""
+    """Return a function that writes a sweep file for the tiny model. Keyword arguments are keys or settings."""
 
     def write(methods: list[str], seeds: int = 1, tasks: tuple[str, ...] = ("sst2",), **settings) -> Path:
         settings = {
@@ -59,7 +59,7 @@ def sweep_file(tiny_model, data, tmp_path):
 
 @pytest.fixture
 def plan(sweep_file, tmp_path):
-    """A function that makes a plan on the tiny model, its records under the test's folder."""
+    """Return a function that makes a plan for the tiny model, with its records under the test's folder."""
 
     def make(methods: list[str], seeds: int = 1, folder: str = "out", **settings) -> recipes.Plan:
         return recipes.plan_file(sweep_file(methods, seeds, **settings), output_dir=tmp_path / folder)
@@ -69,7 +69,7 @@ def plan(sweep_file, tmp_path):
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path_factory, monkeypatch):
-    """Tokenised data out of the user's home."""
+    """Keep tokenised data out of the user's home."""
     folder = str(tmp_path_factory.getbasetemp() / "cache")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", folder)
     monkeypatch.setenv("HF_DATASETS_CACHE", folder)

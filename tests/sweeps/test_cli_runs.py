@@ -1,4 +1,4 @@
-"""The commands `train` and `sweep`: what they print, what they end with, and what they refuse."""
+"""The commands `train` and `sweep`: their output, their exit status, and their errors."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from transformers import pipeline
 from circpeft import cli, results, training
 
 
-def test_a_sweep_prints_its_end_and_a_second_one_skips(sweep_file, tmp_path, capsys):
+def test_a_sweep_prints_its_outcome_and_a_second_one_skips(sweep_file, tmp_path, capsys):
     file, folder = sweep_file(["c3a", "c3a:block_size=7"]), ["--output-dir", str(tmp_path / "out")]
     assert cli.main(["sweep", str(file), *folder, "--quiet"]) == 1
     said = capsys.readouterr().out
@@ -26,19 +26,19 @@ def test_a_sweep_prints_its_end_and_a_second_one_skips(sweep_file, tmp_path, cap
     assert (found["finished"], found["skipped"], found["failed"]) == (0, 1, {})
 
 
-def test_train_makes_one_record(tiny_model, data, tmp_path, capsys):
+def test_train_writes_one_record(tiny_model, data, tmp_path, capsys):
     command = ["train", "lora:r=4", "--task", "sst2", "--data-dir", f"{data}/sst2"]
     command += ["--output-dir", str(tmp_path / "one")]
     for name, value in {"model": tiny_model, "epochs": "1", "target_modules": "query,value"}.items():
         command += ["--set", name, value]
     assert cli.main([*command, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    [made] = results.read_all(tmp_path / "one")
-    assert found["test_score"] == made.test_score and found["state"] == "finished" and made.label == "lora:r=4"
+    [record] = results.read_all(tmp_path / "one")
+    assert found["test_score"] == record.test_score and found["state"] == "finished" and record.label == "lora:r=4"
     assert "adapter_config.json" in {path.name for path in Path(found["weights"]).iterdir()}
     assert cli.main(command) == 0
     said = capsys.readouterr().out
-    assert f"validation accuracy {made.score:.3f}, test {made.test_score:.3f}" in said
+    assert f"validation accuracy {record.score:.3f}, test {record.test_score:.3f}" in said
     assert f"\nadapter: {found['weights']}\n" in said
     command[1] = "full"
     assert cli.main([*command, "--quiet"]) == 0
@@ -48,12 +48,12 @@ def test_train_makes_one_record(tiny_model, data, tmp_path, capsys):
     assert pipeline("text-classification", folder)("the actor saw a good baker")[0]["label"] in ("negative", "positive")
 
 
-def test_train_takes_a_cell_of_a_table(monkeypatch, capsys, tmp_path):
+def test_train_runs_a_cell_of_a_table(monkeypatch, capsys, tmp_path):
     asked = []
     monkeypatch.setattr(training, "check", asked.extend)
     monkeypatch.setattr(training, "run", lambda recipe: asked.append(recipe))
     command = ["train", "--table", "cdvft-1", "--row", "CDVFT p=768", "--profile", "smoke", "--seed", "3"]
-    with pytest.raises(AttributeError):  # the made-up run has no scores
+    with pytest.raises(AttributeError):  # the replaced run has no scores
         cli.main([*command, "--output-dir", str(tmp_path)])
     assert asked[0] == asked[1] and (asked[0].row, asked[0].seed, asked[0].label) == (
         "CDVFT p=768",
@@ -93,7 +93,7 @@ def test_train_takes_a_cell_of_a_table(monkeypatch, capsys, tmp_path):
         (["swep"], "unknown command 'swep'; did you mean 'sweep'?"),
     ],
 )
-def test_wrong_usage_ends_with_two_and_the_nearest_choice(arguments, said, capsys):
+def test_wrong_usage_exits_with_2_and_names_the_nearest_choice(arguments, said, capsys):
     if arguments == ["swep"]:
         with pytest.raises(SystemExit) as ended:
             cli.main(arguments)

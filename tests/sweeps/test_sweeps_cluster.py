@@ -14,17 +14,17 @@ pytest.importorskip("ray")
 
 @pytest.fixture
 def two_nodes(monkeypatch):
-    """A cluster of two nodes with a processor each."""
+    """Return a cluster of two nodes with one processor each."""
     from ray.cluster_utils import Cluster
 
-    monkeypatch.setenv("RAY_health_check_period_ms", "500")  # it is asked less often whether a node lives
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    made.second = made.add_node(num_cpus=1)
-    yield made
-    made.shutdown()
+    monkeypatch.setenv("RAY_health_check_period_ms", "500")  # the default is to look less often for dead nodes
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster.second = cluster.add_node(num_cpus=1)
+    yield cluster
+    cluster.shutdown()
 
 
-def test_a_lost_node_costs_no_run_and_the_scores_are_those_of_this_machine(plan, two_nodes):
+def test_no_run_is_lost_with_a_node_and_scores_are_those_of_this_machine(plan, two_nodes):
     methods, settings = ["c3a", "lora:r=4", "head"], {"seeds": 2, "epochs": 3}
     planned, ends = plan(methods, **settings), []
 
@@ -39,20 +39,20 @@ def test_a_lost_node_costs_no_run_and_the_scores_are_those_of_this_machine(plan,
 
     here = plan(methods, folder="here", **settings)
     sweeps.run_sweep(here)
-    found = [
+    scores = [
         {r.label + str(r.seed): (r.score, r.test_score, r.losses) for r in results.read_all(folder)}
         for folder in (planned.cells[0].output_dir, here.cells[0].output_dir)
     ]
-    assert found[0] == found[1]
+    assert scores[0] == scores[1]
 
 
 @pytest.mark.parametrize("gpus", [-1.0, 1.5, float("nan")])
-def test_a_share_that_is_none(plan, gpus):
+def test_an_impossible_share_of_gpus(plan, gpus):
     with pytest.raises(sweeps.SweepError, match="is not a share of GPUs for a run; expected 0 to 1"):
         sweeps.run_sweep(plan(["c3a"]), ray="auto", gpus=gpus)
 
 
-def test_a_run_has_to_fit_on_one_node():
+def test_a_run_must_fit_on_one_node():
     class Cluster:
         @staticmethod
         def nodes():
@@ -71,14 +71,14 @@ def test_a_worker_with_other_code_is_refused(plan):
     assert not Path(cell.output_dir).exists()
 
 
-def test_the_record_comes_back_with_the_end(plan, tmp_path):
+def test_the_record_comes_back_with_the_end_of_a_run(plan, tmp_path):
     [cell] = plan(["head"], epochs=1).cells
     done = cluster.work_remotely(cell, results.code_version())
     assert done.record == results.path_of(cell.name, cell.output_dir).read_text()
 
 
 @pytest.mark.parametrize("address", ["10.0.0.1", "nonsense:port", "ray://"])
-def test_an_address_that_is_none(plan, address):
+def test_an_address_that_cannot_be_parsed(plan, address):
     with pytest.raises(ValueError, match="is not host:port; expected auto, local or one such as 10.0.0.1:6379"):
         sweeps.run_sweep(plan(["c3a"]), ray=address)
 

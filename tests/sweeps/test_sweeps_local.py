@@ -1,7 +1,6 @@
-"""Sweeps on this machine: nothing runs twice, nothing is lost, and what fails stops nothing else."""
+"""Sweeps on this machine: nothing runs twice, nothing is lost, and the others continue if a run fails."""
 
 import errno
-import fcntl
 import json
 import multiprocessing
 import os
@@ -20,23 +19,23 @@ from circpeft.sweeps.work import Done
 
 
 def scores(folder: Path) -> dict[str, tuple]:
-    """What the seed decides of every record in a folder."""
+    """Return what the seed determines in every record of a folder."""
     return {r.label + str(r.seed): (r.score, r.test_score, r.losses, r.epochs) for r in results.read_all(folder)}
 
 
 def processes_of(folder: Path) -> list[int]:
-    """Living processes that hold a file of a folder open: the workers' log."""
+    """Return the processes that have a file of a folder open: workers have their log open."""
     found = []
     for path in Path("/proc").glob("[0-9]*/fd"):
         try:
             links = [os.readlink(link) for link in path.iterdir()]
-        except OSError:  # gone meanwhile
+        except OSError:  # the process has ended
             continue
         found += [int(path.parent.name)] if any(link.startswith(str(folder)) for link in links) else []
     return found
 
 
-def test_runs_fails_skips_and_goes_on(plan, capsys):
+def test_a_sweep_finishes_fails_skips_and_repeats_runs(plan, capsys):
     planned = plan(["c3a", "lora:r=4", "c3a:block_size=7"], seeds=2)
     folder, ends = Path(planned.cells[0].output_dir), []
     outcome = sweeps.run_sweep(planned, on_end=lambda done, recipe: ends.append((done.name, done.state)))
@@ -54,7 +53,7 @@ def test_runs_fails_skips_and_goes_on(plan, capsys):
     assert not any(cell["printed_task"] for cell in manifest["cells"]) and manifest["statistic"] == "mean"
     assert not list((folder / "running").iterdir()) and not list((folder / "checkpoints").iterdir())
 
-    # A record that was cut off, one of another schema, and a failure that is mended: only these run again.
+    # Only a truncated record, one of another schema, and a failure with its cause removed run again.
     cut, older, *kept = sorted((folder / "results").iterdir())
     cut.write_text(cut.read_text()[:100])
     older.write_text(json.dumps({**json.loads(older.read_text()), "schema": 1}))
@@ -67,31 +66,37 @@ def test_runs_fails_skips_and_goes_on(plan, capsys):
     assert "is not a record" in said and "has schema 1" in said and "it runs again" in said
 
 
-def test_a_sweep_in_which_nothing_can_run_says_why_before_anything_runs(plan):
+def test_a_sweep_without_a_possible_run_raises_before_anything_runs(plan):
     planned = plan(["c3a:block_size=7", "c3a:block_size=5"])
     with pytest.raises(ValueError, match="block_size=7 does not divide 32; nearest divisors: 4, 8"):
         sweeps.run_sweep(planned)
     assert not (Path(planned.cells[0].output_dir) / "failed").exists()
 
 
-def test_a_folder_takes_one_sweep_at_a_time(plan):
+def test_a_folder_holds_one_sweep_at_a_time(plan):
     planned = plan(["c3a"])
     folder = Path(planned.cells[0].output_dir)
     folder.mkdir(parents=True)
-    with open(folder / ".sweep.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    hold = (
+        "import sys; from circpeft.files import locked\n"
+        "with locked(sys.argv[1]): print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", hold, str(folder / ".sweep.lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
         with pytest.raises(ValueError, match="another sweep is running in"):
             sweeps.run_sweep(planned)
+        holder.kill()
     with record.hold(folder):  # the lock ended with its holder
         pass
 
 
-def test_workers_must_be_some(plan):
+def test_there_must_be_at_least_one_worker(plan):
     with pytest.raises(ValueError, match="workers must be at least 1, got 0"):
         sweeps.run_sweep(plan(["c3a"]), workers=0)
 
 
-def test_a_worker_that_is_killed_costs_no_run(plan):
+def test_no_run_is_lost_with_a_killed_worker(plan):
     planned = plan(["c3a", "lora:r=4", "head"], epochs=8)
     running, killed = Path(planned.cells[0].output_dir) / "running", []
 
@@ -107,8 +112,8 @@ def test_a_worker_that_is_killed_costs_no_run(plan):
     assert killed and len(outcome.finished) == 3 and not outcome.failed
 
 
-def test_workers_are_replaced_and_one_may_die_idle(plan, monkeypatch):
-    """Two runs a worker; the second worker is killed between two runs."""
+def test_workers_are_replaced_also_if_one_dies_between_runs(plan, monkeypatch):
+    """Each worker has two runs; the second worker is killed between its runs."""
     planned = plan(["head"], seeds=5, epochs=1)
     monkeypatch.setattr(sweeps.local, "RUNS_PER_WORKER", 2)
     workers, ends = [], []
@@ -123,20 +128,20 @@ def test_workers_are_replaced_and_one_may_die_idle(plan, monkeypatch):
 
     outcome = sweeps.run_sweep(planned, on_end=on_end)
     assert sorted(ends) == sorted(outcome.finished) and len(set(ends)) == 5
-    first, again, second, third, _ = workers
-    assert first == again and len({first, second, third}) == 3
+    first, same, second, third, _ = workers
+    assert first == same and len({first, second, third}) == 3
 
 
 def die_or_end(recipe):
-    """In the place of a run: LoRA kills its process, the others end."""
+    """Replace a run: LoRA kills its process, the others finish."""
     if recipe.method == "lora":
-        time.sleep(0.2)  # so that something runs beside it
+        time.sleep(0.2)  # so that another run is active
         os._exit(9)
     return Done(recipe.name, "finished", "accuracy", 0.5, 0.5, 1.0)
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_a_run_that_dies_each_time_is_given_up_and_costs_no_other(plan, monkeypatch, workers):
+def test_a_run_that_always_dies_is_given_up_and_the_others_finish(plan, monkeypatch, workers):
     planned = plan(["head", "lora:r=4", "c3a", "cdvft"])
     fork = multiprocessing.get_context("fork")
     monkeypatch.setattr(sweeps.local, "work", die_or_end)
@@ -148,14 +153,14 @@ def test_a_run_that_dies_each_time_is_given_up_and_costs_no_other(plan, monkeypa
     assert len(outcome.finished) == 3
 
 
-def test_a_full_disk_stops_the_sweep_and_says_what_to_do(plan, monkeypatch):
+def test_a_full_disk_stops_the_sweep_with_advice(plan, monkeypatch):
     planned = plan(["head", "lora:r=4", "c3a"])
     full = OSError(errno.ENOSPC, "No space left on device")
 
     def runs(recipes, *arguments):
         yield Done(recipes[0].name, "finished", "accuracy", 0.5, 0.5, 1.0)
         yield Done(recipes[1].name, "failed", error=str(full), disk_full=True)
-        raise AssertionError("went on")
+        raise AssertionError("the sweep continued")
 
     monkeypatch.setattr(sweeps, "run_locally", runs)
     with pytest.raises(sweeps.Stopped, match="can no longer write .*No space left.* What is finished stays; make room"):
@@ -164,21 +169,21 @@ def test_a_full_disk_stops_the_sweep_and_says_what_to_do(plan, monkeypatch):
 
 
 @pytest.mark.parametrize("below", [False, True])
-def test_a_folder_that_cannot_be_written_to(plan, tmp_path, below):
+def test_an_output_folder_that_cannot_be_written_to(plan, tmp_path, below):
     (tmp_path / "out").write_text("a file")
     planned = plan(["c3a"], folder="out/inside" if below else "out")
     with pytest.raises(sweeps.SweepError, match="cannot write in .*; give another output folder"):
         sweeps.run_sweep(planned)
 
 
-def test_options_that_do_not_go_together(plan):
+def test_options_that_exclude_each_other(plan):
     with pytest.raises(sweeps.SweepError, match="gpus=0.5 is the share of a run on a cluster"):
         sweeps.run_sweep(plan(["c3a"]), gpus=0.5)
     with pytest.raises(sweeps.SweepError, match="workers=2 is for this machine"):
         sweeps.run_sweep(plan(["c3a"]), workers=2, ray="auto")
 
 
-def test_a_plan_of_some_rows_or_fewer_seeds_keeps_the_rest_in_the_table(tmp_path):
+def test_a_plan_with_fewer_rows_or_seeds_keeps_the_others_in_the_table(tmp_path):
     def cells(**options) -> set:
         plan = recipes.plan_table("cdvft-1", "smoke", output_dir=tmp_path, **options)
         path = record.write_plan(plan, tmp_path)
@@ -190,7 +195,7 @@ def test_a_plan_of_some_rows_or_fewer_seeds_keeps_the_rest_in_the_table(tmp_path
     assert cells(seeds=1, epochs=7) == {(row, 0) for row in rows}  # other settings are another table
 
 
-def test_killed_in_the_middle_it_goes_on_and_ends_like_a_whole_one(plan, sweep_file, tmp_path):
+def test_a_killed_sweep_continues_and_ends_like_an_uninterrupted_one(plan, sweep_file, tmp_path):
     methods, settings = ["c3a", "lora:r=4"], {"epochs": 6, "seeds": 2}
     file, folder = sweep_file(methods, **settings), tmp_path / "killed"
     command = [sys.executable, "-m", "circpeft", "sweep", str(file), "--output-dir", str(folder), "--quiet"]
@@ -202,7 +207,7 @@ def test_killed_in_the_middle_it_goes_on_and_ends_like_a_whole_one(plan, sweep_f
     process.kill()
     process.wait()
     limit = time.monotonic() + 10
-    while processes_of(folder):  # no worker goes on alone
+    while processes_of(folder):  # no worker continues without its parent
         assert time.monotonic() < limit
         time.sleep(0.1)
     before = {path: path.stat().st_mtime_ns for path in (folder / "results").iterdir()}
@@ -214,6 +219,6 @@ def test_killed_in_the_middle_it_goes_on_and_ends_like_a_whole_one(plan, sweep_f
     assert {line["state"] for line in lines[:-1]} == {"finished"} and len(lines) == 5 - len(before)
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
-    whole = plan(methods, folder="whole", **settings)
-    sweeps.run_sweep(whole)
-    assert scores(folder) == scores(Path(whole.cells[0].output_dir)) and len(scores(folder)) == 4
+    uninterrupted = plan(methods, folder="uninterrupted", **settings)
+    sweeps.run_sweep(uninterrupted)
+    assert scores(folder) == scores(Path(uninterrupted.cells[0].output_dir)) and len(scores(folder)) == 4

@@ -39,8 +39,8 @@ RATES = {
 
 
 @pytest.fixture(scope="session", autouse=True)
-def imported_is_no_garbage():
-    """A run collects garbage twice, which takes half its time where torch and transformers are looked through, too."""
+def libraries_out_of_garbage_collection():
+    """Exempt the imported libraries from garbage collection: looking through them takes half the time of a run."""
     gc.collect()
     gc.freeze()
     yield
@@ -48,7 +48,7 @@ def imported_is_no_garbage():
 
 
 def sentences() -> list[dict]:
-    """Sentences of which one word decides the label, for the task sst2."""
+    """Return sentences with one word that decides the label, for the task sst2."""
     return [
         {"sentence": f"the {a} saw a {word} {b}", "label": label}
         for (word, label), a, b in itertools.product(WORDS.items(), NOUNS, NOUNS)
@@ -57,7 +57,7 @@ def sentences() -> list[dict]:
 
 
 def write_data(folder: Path, rows: list[dict], parts: dict[str, slice]) -> Path:
-    """Write a data folder: mixed rows, cut into the parts."""
+    """Write a data folder: shuffled rows, divided into the parts."""
     mixed = [rows[i] for i in torch.randperm(len(rows), generator=torch.Generator().manual_seed(0)).tolist()]
     folder.mkdir(parents=True)
     for split, part in parts.items():
@@ -67,20 +67,20 @@ def write_data(folder: Path, rows: list[dict], parts: dict[str, slice]) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory, save_bert) -> str:
-    """Folder of a BERT that knows the sentences' words."""
+    """Return the folder of a BERT with the words of the sentences."""
     return save_bert(tmp_path_factory.mktemp("model"), ["the", "a", "saw", *NOUNS, *WORDS])
 
 
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory) -> str:
-    """Train, validation and test for sst2. Test is validation, so that logits of both can be compared."""
+    """Return a data folder for sst2. Test is validation, so that logits of both can be compared."""
     parts = {"train": slice(0, 96), "validation": slice(96, 128), "test": slice(96, 128)}
     return str(write_data(tmp_path_factory.mktemp("data") / "words", sentences(), parts))
 
 
 @pytest.fixture(scope="session")
 def pairs_dir(tmp_path_factory) -> str:
-    """Pairs of sentences with a similarity, some of them whole numbers, for the task stsb."""
+    """Return a data folder for stsb: pairs of sentences with a similarity, in some rows an integer."""
     rows = [
         {"sentence1": f"the {a} saw a {b}", "sentence2": f"the {c} saw a {b}", "label": 5 if a == c else 0.5}
         for a, b, c in itertools.product(NOUNS[:6], NOUNS, NOUNS[:3])
@@ -90,14 +90,14 @@ def pairs_dir(tmp_path_factory) -> str:
 
 
 def questions() -> list[dict]:
-    """Questions whose last word is the answer, for the task gsm8k."""
+    """Return questions with the answer as their last word, for the task gsm8k."""
     asked = itertools.product(("say", "name", "write", "give"), range(10))
     return [{"question": f"{verb} {digit}", "answer": f"#### {digit}"} for verb, digit in asked]
 
 
 @pytest.fixture(scope="session")
 def tiny_llama(tmp_path_factory) -> str:
-    """Folder of a LLaMA with 2 layers of 32 features, 64 positions and a byte-level tokenizer."""
+    """Return the folder of a LLaMA with 2 layers of 32 features, 64 positions and a byte-level tokenizer."""
     folder = tmp_path_factory.mktemp("llama")
     pieces = Tokenizer(models.BPE())
     pieces.pre_tokenizer, pieces.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
@@ -120,14 +120,14 @@ def tiny_llama(tmp_path_factory) -> str:
 
 @pytest.fixture(scope="session")
 def questions_dir(tmp_path_factory) -> str:
-    """Train, validation and test for gsm8k: every question is in train; test is validation."""
+    """Return a data folder for gsm8k: every question is in train; test is validation."""
     parts = {"train": slice(0, 80), "validation": slice(0, 16), "test": slice(0, 16)}
     return str(write_data(tmp_path_factory.mktemp("data") / "questions", questions() * 2, parts))
 
 
 @pytest.fixture
 def recipe(tiny_model, data_dir, tmp_path):
-    """A function that makes a recipe on the tiny model and data."""
+    """Return a function that makes a recipe with the tiny model and data."""
 
     def make(method: str = "c3a", **settings) -> Recipe:
         defaults = {
@@ -147,7 +147,7 @@ def recipe(tiny_model, data_dir, tmp_path):
 
 @pytest.fixture
 def instruction(recipe, tiny_llama, questions_dir):
-    """A function that makes a recipe on the tiny LLaMA and its questions."""
+    """Return a function that makes a recipe with the tiny LLaMA and its questions."""
 
     def make(method: str = "full", **settings) -> Recipe:
         rates = {"learning_rate": 1.0 if method == "c3a" else 1e-2, "head_learning_rate": 1e-2}
@@ -160,7 +160,7 @@ def instruction(recipe, tiny_llama, questions_dir):
 
 @pytest.fixture
 def interrupt(monkeypatch):
-    """A function that runs a recipe until the n-th evaluation, an epoch after the last checkpoint, and breaks off."""
+    """Return a function that interrupts a run at its n-th evaluation, an epoch after the last checkpoint."""
 
     def run(recipe: Recipe, at_evaluation: int = 2) -> Path:
         evaluations, real = [], Trainer.evaluate
@@ -184,26 +184,26 @@ def interrupt(monkeypatch):
 
 @pytest.fixture
 def same_when_resumed(interrupt, steps, tmp_path):
-    """A function that asserts that an interrupted run goes on after its first epoch and ends like a whole one."""
+    """Return a function that asserts that a run interrupted after its first epoch ends like an uninterrupted one."""
 
     def compare(make, *arguments, **settings) -> results.Result:
-        whole = training.run(make(*arguments, **settings, output_dir=str(tmp_path / "whole")))
-        broken, taken = make(*arguments, **settings), len(steps)
-        interrupt(broken)
+        uninterrupted = training.run(make(*arguments, **settings, output_dir=str(tmp_path / "whole")))
+        recipe, all_steps = make(*arguments, **settings), len(steps)
+        interrupt(recipe)
         del steps[:]
-        resumed = training.run(broken)
-        assert len(steps) == taken - taken // whole.settings["epochs"]
+        resumed = training.run(recipe)
+        assert len(steps) == all_steps - all_steps // uninterrupted.settings["epochs"]
         names = "losses epochs score test_score start_score best_epoch spectra trainable_parameters predictions groups"
         for name in names.split():
-            assert getattr(resumed, name) == getattr(whole, name), name
-        return whole
+            assert getattr(resumed, name) == getattr(uninterrupted, name), name
+        return uninterrupted
 
     return compare
 
 
 @pytest.fixture(autouse=True)
 def isolated(tmp_path_factory, monkeypatch):
-    """Caches out of the user's home, one code version, and no network: a look-up fails at once and is noted."""
+    """Keep caches out of the user's home, fix the code version, and fail at any use of the network."""
     looked_up = []
 
     def no_network(host, *arguments, **options):
@@ -219,7 +219,7 @@ def isolated(tmp_path_factory, monkeypatch):
 
 @pytest.fixture
 def steps(monkeypatch) -> list[int]:
-    """The global step of every training step that is taken."""
+    """Return a list of the global steps of all training steps so far."""
     taken, real = [], Trainer.training_step
 
     def counted(self, *arguments, **options):

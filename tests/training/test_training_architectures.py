@@ -1,4 +1,4 @@
-"""Models of other kinds than BERT, ViT and LLaMA: they train, and what was saved gives the recorded answers."""
+"""Other models than BERT, ViT and LLaMA: they train, and the saved weights give the recorded predictions."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ from circpeft import results, tasks, training
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 64, "num_attention_heads": 2}
 DECODES = {"decoder_attention_heads": 2, "encoder_attention_heads": 2, "decoder_ffn_dim": 64, "encoder_ffn_dim": 64}
-# Sizes, and the adapted layers' parameters under C3A: a kernel of gcd(d_in, d_out) numbers for every square block.
+# Sizes, and the number of C3A's parameters: a kernel of gcd(d_in, d_out) numbers for every square block.
 TEXTS = {
     "bart": ({"d_model": 32, "encoder_layers": 1, "decoder_layers": 1, **DECODES}, 640),
     "t5": ({"d_model": 32, "d_ff": 64, "num_layers": 1, "num_heads": 2, "d_kv": 16}, 640),
@@ -41,13 +41,13 @@ NATIVE = {"vision_config": {**SIZES, "num_patches": 16, "patch_size": 4}, "text_
 SWIN = {"embed_dim": 16, "depths": [1, 1], "num_heads": [1, 2], "image_size": 16, "patch_size": 4, "window_size": 2}
 PVT = {"image_size": 32, "hidden_sizes": [16] * 4, "depths": [1] * 4, "num_attention_heads": [1] * 4}
 MOBILE = {"image_size": 32, "hidden_sizes": [16] * 3, "neck_hidden_sizes": [8] * 6 + [16]}
-# Also the head's parameters, and the tokens of an image.
+# Sizes, C3A's parameters, the head's parameters, and the tokens of an image.
 IMAGES = {
     "clip": (TOWERS, 512, 3 * 33, 4),
     "siglip": (TOWERS, 640, 3 * 33, 4),
     "siglip2": (NATIVE, 736, 3 * 33, 1),
     "swin": (SWIN, 640, 3 * 33, 16),
-    "pvt": (PVT, 1024, 3 * 17, 1),  # its config keeps a number of classes of its own
+    "pvt": (PVT, 1024, 3 * 17, 1),  # its config ignores the number of classes that is asked for
     "mobilevit": (MOBILE, 1152, 3 * 17, 256),  # with batch norms, which an adapter could not save
 }
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
@@ -63,7 +63,7 @@ def saved(auto: type, kind: str, sizes: dict, folder: Path) -> str:
 
 @pytest.fixture
 def text_model(tiny_model, tmp_path):
-    """A function that saves a model of a kind, with a tokenizer that ends texts as such models want it."""
+    """Return a function that saves a model of a type, with a tokenizer that ends texts as such models need it."""
 
     def make(kind: str, sizes: dict) -> str:
         tokenizer = AutoTokenizer.from_pretrained(tiny_model)
@@ -81,7 +81,7 @@ def text_model(tiny_model, tmp_path):
 
 @pytest.fixture
 def logits(monkeypatch) -> list:
-    """What the Trainer scored; the last of it is the test split's."""
+    """Return a list of the logits that were scored; the last are those of the test split."""
     seen, real = [], training.kinds.classification.score
     monkeypatch.setattr(
         training.kinds.classification, "score", lambda p, task: seen.append(p.predictions) or real(p, task)
@@ -91,7 +91,7 @@ def logits(monkeypatch) -> list:
 
 @pytest.mark.parametrize("kind", TEXTS)
 @torch.no_grad()
-def test_texts(recipe, text_model, data_dir, logits, kind):
+def test_text_models(recipe, text_model, data_dir, logits, kind):
     sizes, parameters = TEXTS[kind]
     folder = text_model(kind, sizes)
     made = recipe("c3a", model=folder, target_modules="all-linear", epochs=1, learning_rate=0.3)
@@ -101,9 +101,9 @@ def test_texts(recipe, text_model, data_dir, logits, kind):
     base = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2, ignore_mismatched_sizes=True)
     model = PeftModel.from_pretrained(base, training.weights_of(made)).eval()
     rows, tokenizer = tasks.load("sst2", data_dir)[0]["test"], AutoTokenizer.from_pretrained(folder)
-    alone = torch.cat([model(**tokenizer(text, return_tensors="pt")).logits for text in rows["sentence"]])
-    torch.testing.assert_close(alone, torch.as_tensor(logits[-1]), rtol=1e-4, atol=1e-4)
-    assert alone.argmax(-1).tolist() == result.predictions
+    one_by_one = torch.cat([model(**tokenizer(text, return_tensors="pt")).logits for text in rows["sentence"]])
+    torch.testing.assert_close(one_by_one, torch.as_tensor(logits[-1]), rtol=1e-4, atol=1e-4)
+    assert one_by_one.argmax(-1).tolist() == result.predictions
 
 
 @pytest.fixture(scope="module")
@@ -120,8 +120,8 @@ def colours(tmp_path_factory) -> str:
 
 @pytest.mark.parametrize("kind", IMAGES)
 @torch.no_grad()
-def test_images(recipe, colours, tmp_path, logits, kind):
-    """CLIP's and SigLIP's new head trains, as that of others does."""
+def test_image_models(recipe, colours, tmp_path, logits, kind):
+    """The new head trains, also that of CLIP and SigLIP."""
     sizes, parameters, head, patches = IMAGES[kind]
     folder = saved(AutoModelForImageClassification, kind, sizes, tmp_path / kind)
     side = sizes.get("image_size", 16)
@@ -137,7 +137,7 @@ def test_images(recipe, colours, tmp_path, logits, kind):
     assert (result.trainable_parameters, result.head_parameters) == (parameters, head)
     assert result.start_score < 0.7 and (result.score > 0.9 or kind == "mobilevit")
     unused = [str(w.message) for w in caught if "no gradient reached" in str(w.message)]
-    if kind.startswith("siglip"):  # the pooling of whole SigLIP is there, and not used for classes
+    if kind.startswith("siglip"):  # SigLIP has a pooling that is not used for classification
         [said] = unused
         assert "reached 2 trainable parameters" in said and "vision_model.head.mlp.fc1.circonv" in said
     else:
@@ -148,16 +148,16 @@ def test_images(recipe, colours, tmp_path, logits, kind):
         AutoImageProcessor.from_pretrained(folder),
     )
     rows = tasks.load("images", colours)[0]["test"]["image"]
-    alone = torch.cat([model(**processor(image, return_tensors="pt")).logits for image in rows])
-    torch.testing.assert_close(alone, torch.as_tensor(logits[-1]), rtol=1e-4, atol=1e-4)
-    assert alone.argmax(-1).tolist() == result.predictions
+    one_by_one = torch.cat([model(**processor(image, return_tensors="pt")).logits for image in rows])
+    torch.testing.assert_close(one_by_one, torch.as_tensor(logits[-1]), rtol=1e-4, atol=1e-4)
+    assert one_by_one.argmax(-1).tolist() == result.predictions
     config = AutoConfig.from_pretrained(folder)
     assert training.KINDS["images"].count_tokens(rows, config) == patches * len(rows)
 
 
 @pytest.mark.parametrize("method", ["full", "head", "bitfit", "lora"])
-def test_batch_norms_of_a_frozen_model_learn_nothing(recipe, colours, tmp_path, monkeypatch, method):
-    """What they learn would be in no adapter."""
+def test_batch_norms_of_a_frozen_model_do_not_change(recipe, colours, tmp_path, monkeypatch, method):
+    """No adapter would save their statistics."""
     folder = saved(AutoModelForImageClassification, "mobilevit", MOBILE, tmp_path / "mobilevit")
     ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
     models, real = [], training.base_model.load
@@ -170,7 +170,7 @@ def test_batch_norms_of_a_frozen_model_learn_nothing(recipe, colours, tmp_path, 
     assert {torch.equal(found[name], known[name]) for name in means} == {method != "full"}
 
 
-def test_a_model_that_is_not_made_for_the_task(recipe, instruction, text_model, colours, tiny_model, tmp_path):
+def test_a_model_without_a_class_for_the_task(recipe, instruction, text_model, colours, tiny_model, tmp_path):
     t5 = text_model("t5", TEXTS["t5"][0])
     with pytest.raises(
         ValueError, match=r"is a 't5', for which transformers has no ModelForCausalLM, as task 'gsm8k' needs"
@@ -189,7 +189,7 @@ def test_a_model_that_is_not_made_for_the_task(recipe, instruction, text_model, 
 
 
 @torch.no_grad()
-def test_bert_as_a_language_model_sees_no_later_token(instruction, tiny_llama, tmp_path):
+def test_bert_as_a_language_model_does_not_see_later_tokens(instruction, tiny_llama, tmp_path):
     folder = Path(shutil.copytree(tiny_llama, tmp_path / "bert"))
     (folder / "generation_config.json").unlink()
     size = json.loads((folder / "config.json").read_text())["vocab_size"]
@@ -206,8 +206,8 @@ def test_bert_as_a_language_model_sees_no_later_token(instruction, tiny_llama, t
 @pytest.mark.parametrize(
     ("notebook", "task", "kind"), [("08_language_understanding", "sst2", "bart"), ("09_images", "images", "clip")]
 )
-def test_notebooks(text_model, data_dir, colours, tmp_path, notebook, task, kind):
-    """They look into models and load what was trained."""
+def test_notebooks_with_other_models(text_model, data_dir, colours, tmp_path, notebook, task, kind):
+    """The notebooks look into models and load the trained weights."""
     if task == "sst2":
         folder, data = text_model(kind, TEXTS[kind][0]), data_dir
     else:

@@ -1,4 +1,4 @@
-"""Anything wrong is said before a step is taken or a file is written."""
+"""Errors of settings, data and models are raised before a training step, and before a file is written."""
 
 import json
 import shutil
@@ -59,7 +59,7 @@ BAD_SETTINGS = {
 
 @pytest.fixture
 def refused(recipe, monkeypatch):
-    """A function that asserts that a recipe is refused, both by a run and by a check beside a good one."""
+    """Return a function that asserts that run and check (beside a valid recipe) raise the same error."""
 
     def never(self, *arguments, **options):
         pytest.fail("training was entered")
@@ -77,7 +77,7 @@ def refused(recipe, monkeypatch):
 
 
 @pytest.mark.parametrize("case", BAD_SETTINGS)
-def test_a_bad_setting(refused, case):
+def test_an_invalid_setting(refused, case):
     settings, error, said = BAD_SETTINGS[case]
     refused(error, said, **settings)
 
@@ -106,7 +106,7 @@ def test_a_target_that_matches_nothing(refused, method, targets, said):
         (None, "empty split: validation"),
     ],
 )
-def test_bad_data(refused, tmp_path, data_dir, row, said):
+def test_invalid_data(refused, tmp_path, data_dir, row, said):
     folder = Path(shutil.copytree(data_dir, tmp_path / "bad"))
     (folder / "validation.jsonl").write_text(json.dumps({"sentence": "a", **row}) if row else "")
     refused(ValueError, said, data_dir=str(folder))
@@ -128,7 +128,7 @@ def test_an_incomplete_model_folder(refused, tmp_path, tiny_model, missing, said
 
 
 @pytest.mark.parametrize("labels", [(0.0, 1.0), (False, True)], ids=["0.0 and 1.0", "booleans"])
-def test_labels_that_equal_the_classes_are_taken_as_them(recipe, tmp_path, labels):
+def test_labels_equal_to_the_class_numbers_are_accepted(recipe, tmp_path, labels):
     for split in ("train", "validation", "test"):
         rows = [{"sentence": "the actor saw a good baker", "label": label} for label in labels * 4]
         (tmp_path / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)))
@@ -152,8 +152,8 @@ def test_a_bfloat16_model_is_trained_in_float32(recipe, tiny_model, tmp_path):
     assert [{str(dtype) for dtype in found} for found in seen] == [{"torch.float32"}] and result.score >= 0.9
 
 
-def test_a_checkpoint_of_another_task_is_taken(recipe, tiny_model, pairs_dir, tmp_path):
-    """Its three classes and its kind of loss are left behind: here is a regression."""
+def test_a_checkpoint_of_another_task_is_accepted(recipe, tiny_model, pairs_dir, tmp_path):
+    """Its three classes and its loss are replaced, here for a regression."""
     folder = Path(shutil.copytree(tiny_model, tmp_path / "other"))
     other = BertForSequenceClassification.from_pretrained(tiny_model, num_labels=3)
     other.config.problem_type = "single_label_classification"
@@ -163,14 +163,14 @@ def test_a_checkpoint_of_another_task_is_taken(recipe, tiny_model, pairs_dir, tm
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_a_split_may_have_a_column_more(recipe, data_dir, tmp_path, split):
+def test_a_split_may_have_another_column(recipe, data_dir, tmp_path, split):
     folder = Path(shutil.copytree(data_dir, tmp_path / "more"))
     rows = [json.loads(row) | {"source": "a book"} for row in (folder / f"{split}.jsonl").read_text().splitlines()]
     (folder / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)))
     assert training.run(recipe("head", data_dir=str(folder), epochs=1)).rows["test"] == 32
 
 
-def test_texts_are_cut_at_the_tokenizers_own_limit(recipe, tmp_path):
+def test_texts_are_truncated_at_the_tokenizers_limit(recipe, tmp_path):
     BertTokenizerFast(str(_vocabulary(tmp_path)), model_max_length=16).save_pretrained(tmp_path / "short")
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 32, "num_attention_heads": 2}
     BertModel(BertConfig(vocab_size=8, max_position_embeddings=16, **sizes)).save_pretrained(tmp_path / "short")
@@ -186,7 +186,7 @@ def _vocabulary(folder: Path) -> Path:
     return folder / "vocab.txt"
 
 
-def test_check_of_good_recipes_trains_nothing(recipe, steps):
+def test_check_of_valid_recipes_trains_nothing(recipe, steps):
     recipes = [recipe(method) for method in ("full", "head", "lora", "c3a", "cdvft")]
     training.check([*recipes, recipe("c3a", target_modules="all-linear"), *(r.with_seed(1) for r in recipes)])
     assert steps == [] and not Path(recipes[0].output_dir).exists()
@@ -194,16 +194,19 @@ def test_check_of_good_recipes_trains_nothing(recipe, steps):
 
 
 @pytest.mark.parametrize("method", ["full", "lora", "c3a"])
-def test_a_training_that_diverges_says_so(recipe, method):
-    """Not that the singular values of what is left could not be found."""
+def test_a_diverged_training_raises(recipe, method):
+    """The error is not about singular values that cannot be computed."""
     with pytest.raises(FloatingPointError, match="the training diverged; lower its learning_rate"):
         training.run(recipe(method, learning_rate=1e30, epochs=1))
 
 
-def test_texts_that_are_cut_are_counted(recipe, data_dir, tmp_path):
+def test_truncated_texts_are_counted(recipe, data_dir, tmp_path):
     folder = Path(shutil.copytree(data_dir, tmp_path / "long"))
     rows = [json.loads(row) for row in (folder / "train.jsonl").read_text().splitlines()]
-    rows[3]["sentence"], rows[5]["sentence"] = "good " * 30, "good " * 6  # the second fills eight tokens, and is whole
+    rows[3]["sentence"], rows[5]["sentence"] = (
+        "good " * 30,
+        "good " * 6,
+    )  # the second has eight tokens, so it is not truncated
     (folder / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
     made = recipe("head", data_dir=str(folder), epochs=1, max_length=8)
     with pytest.warns(

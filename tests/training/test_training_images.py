@@ -1,4 +1,4 @@
-"""Runs on images: what is learnt, recorded and saved, and which images and checkpoints are taken."""
+"""Runs on images: what is learnt, recorded and saved, and which images and checkpoints are accepted."""
 
 import json
 from pathlib import Path
@@ -38,7 +38,7 @@ def save_vit(folder: Path, model: type = ViTModel, **settings) -> str:
 
 
 def save_images(folder: Path, count: dict[str, int], mode: str = "RGB", size: int = 20) -> str:
-    """``count`` images of each colour in every split, each of a shade of its own."""
+    """Save ``count`` images of each colour for every split, in different shades."""
     draw = torch.Generator().manual_seed(0)
     for split, images in count.items():
         for name, colour in COLOURS.items():
@@ -73,8 +73,8 @@ def image_recipe(recipe, tiny_vit, colours):
 
 
 @torch.no_grad()
-def alone(model, folder: str, data_dir: str) -> list[int]:
-    """Classes of the test images, one at a time: no batches, no Trainer."""
+def classes_one_by_one(model, folder: str, data_dir: str) -> list[int]:
+    """Return the classes of the test images, one at a time: no batches, no Trainer."""
     processor, model = AutoImageProcessor.from_pretrained(folder), model.eval()
     rows = tasks.load("images", data_dir)[0]["test"]
     return [model(**processor(row["image"].convert("RGB"), return_tensors="pt")).logits.argmax().item() for row in rows]
@@ -95,14 +95,14 @@ def test_colours_are_learnt_and_recorded(image_recipe, tiny_vit, colours, method
         of_class = [r for r, label in zip(right, labels, strict=True) if label == number]
         assert result.groups[name] == sum(of_class) / len(of_class)
     assert results.read(results.path_of(made.name, made.output_dir)) == result
-    # What was saved gives the recorded answers.
+    # The saved weights give the recorded predictions.
     folder = Path(made.output_dir) / ("models" if method == "full" else "adapters") / made.name
     if method == "full":
         saved = AutoModelForImageClassification.from_pretrained(folder)
-        assert alone(saved, str(folder), colours) == result.predictions
+        assert classes_one_by_one(saved, str(folder), colours) == result.predictions
     else:
         base = AutoModelForImageClassification.from_pretrained(tiny_vit, num_labels=3)
-        assert alone(PeftModel.from_pretrained(base, folder), tiny_vit, colours) == result.predictions
+        assert classes_one_by_one(PeftModel.from_pretrained(base, folder), tiny_vit, colours) == result.predictions
 
 
 def test_the_model_knows_the_names_of_the_classes(image_recipe, monkeypatch):
@@ -114,8 +114,8 @@ def test_the_model_knows_the_names_of_the_classes(image_recipe, monkeypatch):
     assert seen[0].label2id == {"blue": 0, "green": 1, "red": 2}
 
 
-def test_check_tries_methods_on_a_model_with_the_datas_classes(image_recipe, monkeypatch):
-    """A model for no class has no head at all: a head alone would then be nothing to train."""
+def test_check_applies_methods_to_a_model_with_the_classes_of_the_data(image_recipe, monkeypatch):
+    """Without classes a model has no head, and the method head would have nothing to train."""
     heads, real = [], methods.apply
 
     def applied(model, *arguments, **options):
@@ -148,7 +148,7 @@ def test_a_checkpoint_with_other_classes_gets_a_new_head_that_trains(image_recip
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "1", "I;16"])
-def test_grey_and_other_kinds_of_images_are_taken(image_recipe, tmp_path, mode):
+def test_grey_and_other_modes_of_images_are_accepted(image_recipe, tmp_path, mode):
     folder = save_images(tmp_path / "images", {"train": 4, "validation": 2, "test": 2}, mode)
     result = training.run(image_recipe("head", data_dir=folder, epochs=1))
     assert result.rows == {"train": 12, "validation": 6, "test": 6}
@@ -156,7 +156,7 @@ def test_grey_and_other_kinds_of_images_are_taken(image_recipe, tmp_path, mode):
 
 @pytest.mark.parametrize(("mode", "value"), [("I;16", 51 * 257), ("RGBA", (0, 0, 0, 204)), ("LA", (0, 204))])
 def test_16_bits_and_transparency_reach_the_model(image_recipe, tiny_vit, mode, value):
-    """51 of 255, once in 16 bits and twice as black that lets a fifth of the white through."""
+    """The value is 51 of 255: once in 16 bits, and twice as transparent black on white."""
     rows = Dataset.from_dict({"image": [Image.new(mode, (20, 20), value)], "label": [0]})
     kind = training.KINDS["images"]
     encoded = kind.encode(DatasetDict(train=rows), None, kind.load_processor(tiny_vit), None, image_recipe())
@@ -177,12 +177,12 @@ def test_a_damaged_image_is_named_before_training(image_recipe, tmp_path, steps,
 
 
 @pytest.mark.parametrize("method", ["full", "c3a"])
-def test_an_interrupted_run_ends_like_a_whole_one(image_recipe, same_when_resumed, method):
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(image_recipe, same_when_resumed, method):
     same_when_resumed(image_recipe, method, epochs=2)
 
 
-def test_a_model_that_the_hub_does_not_give_is_named(image_recipe, monkeypatch):
-    """The config is asked for first: of an image processor that cannot be had transformers tells no cause."""
+def test_a_model_that_cannot_be_downloaded_is_named(image_recipe, monkeypatch):
+    """The config is loaded first: for a missing image processor transformers does not name the cause."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(FileNotFoundError, match="'no-one/no-model' is not in the cache and the hub cannot be reached"):
         training.check([image_recipe("c3a", model="no-one/no-model")])
@@ -196,8 +196,8 @@ def test_a_folder_without_an_image_processor_is_named(image_recipe, tmp_path, ti
 
 
 @pytest.mark.parametrize("method", ["full", "head", "c3a"])
-def test_the_best_epoch_is_read_back(image_recipe, monkeypatch, tmp_path, method):
-    """transformers 5 saves ViT's weights under other names than it has them: the first epoch's have to come back."""
+def test_the_best_epoch_is_loaded_again(image_recipe, monkeypatch, tmp_path, method):
+    """transformers 5 saves ViT's weights under other names. The first epoch's have to be loaded all the same."""
     logits, scores = [], iter((0.0, 0.9, 0.1, 0.9))  # before training, two epochs, test
 
     def by_hand(prediction, task):

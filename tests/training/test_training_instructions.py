@@ -1,4 +1,4 @@
-"""Instruction tuning: which tokens count, how batches are padded, what the model answers, and how that is scored."""
+"""Instruction tuning: the tokens in the loss, the padding of batches, the answers, and their scores."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ IGNORED = instructions.IGNORED
 
 @pytest.fixture
 def parts(instruction):
-    """Task, tokenizer, config and data of a recipe, and a function that encodes them."""
+    """Return a function that gives task, tokenizer, data and encoded data of a recipe."""
 
     def make(**settings):
         made = instruction(**settings)
@@ -33,7 +33,7 @@ def parts(instruction):
 
 @torch.no_grad()
 def answer_loss(model, rows) -> float:
-    """The mean over the answers' tokens, from a row's logits at a time: no labels, no batches, no Trainer."""
+    """Return the mean loss over the tokens of the answers, row by row: no labels, no batches, no Trainer."""
     losses, model = [], model.eval()
     for row in rows:
         ids, behind = torch.tensor(row["input_ids"]), len(row["prompt"])
@@ -42,7 +42,7 @@ def answer_loss(model, rows) -> float:
     return torch.cat(losses).mean().item()
 
 
-def test_the_answer_and_its_end_alone_count(parts):
+def test_labels_are_on_the_answer_and_its_end_only(parts):
     task, tokenizer, data, encoded = parts()
     for row, made in zip(data["train"], encoded["train"], strict=True):
         prompt, answer = tokenizer(task.prompt(row))["input_ids"], tokenizer(row["answer"])["input_ids"]
@@ -52,8 +52,8 @@ def test_the_answer_and_its_end_alone_count(parts):
     assert tokenizer.decode(made["input_ids"]).startswith("### Instruction:\n") and len(answer) >= 2
 
 
-def test_the_loss_is_that_of_the_answers_alone(instruction, parts, tiny_llama):
-    """Of a model that stands still, by hand: what it makes of the prompt is left out, in training and evaluation."""
+def test_the_loss_is_that_of_the_answers_only(instruction, parts, tiny_llama):
+    """The prompt is not in the loss of training and evaluation: compared with a model that does not change."""
     model, (*_, encoded) = AutoModelForCausalLM.from_pretrained(tiny_llama), parts()
     still = training.run(instruction("full", epochs=1, learning_rate=1e-12, head_learning_rate=1e-12))
     assert still.epochs[0]["loss"] == pytest.approx(answer_loss(model, encoded["validation"]), rel=1e-4)
@@ -74,12 +74,12 @@ def test_batches_are_padded_on_the_right_to_train_and_on_the_left_to_answer(inst
     instructions.write_answers(model.train(), tokenizer, [[5, 6, 7], [8]], 3, progress=False)
     assert seen[0]["input_ids"].tolist() == [[2, 2, 8], [5, 6, 7]]  # the shortest first
     assert seen[0]["attention_mask"].tolist() == [[0, 0, 1], [1, 1, 1]]
-    assert model.training  # as it was
+    assert model.training  # its mode is restored
 
 
 @pytest.fixture(scope="module")
 def tiny_gpt2(tmp_path_factory, tiny_llama) -> str:
-    """Learnt positions, 24 of them: one more is an error, where a LLaMA would go on."""
+    """Return the folder of a GPT-2 with 24 learnt positions. One more token raises, unlike in a LLaMA."""
     folder = Path(shutil.copytree(tiny_llama, tmp_path_factory.mktemp("gpt2") / "model"))
     torch.manual_seed(0)
     config = AutoConfig.from_pretrained(tiny_llama)
@@ -98,7 +98,7 @@ def test_an_answer_does_not_depend_on_its_batch(tiny_llama, tiny_gpt2, kind):
     prompts = [torch.randint(3, 300, (length,), generator=draw).tolist() for length in lengths]
     alone, few, all_ = (instructions.write_answers(model, tokenizer, prompts, 8, size, False) for size in (1, 4, 9))
     assert alone == few == all_ and len(set(alone)) > 5
-    if kind == "gpt2":  # behind 24 tokens there is no room left
+    if kind == "gpt2":  # after 24 tokens there is no room left
         assert alone[7] == "" and alone[4] != ""
 
 
@@ -117,7 +117,7 @@ def test_max_new_tokens_is_the_length_of_the_longest_answer(instruction, monkeyp
     assert set(asked) == {tasks.get("gsm8k").max_new_tokens}
 
 
-def test_rows_that_are_too_long_are_cut_and_counted(parts, tmp_path, questions_dir):
+def test_rows_that_are_too_long_are_truncated_and_counted(parts, tmp_path, questions_dir):
     folder = Path(shutil.copytree(questions_dir, tmp_path / "long"))
     rows = (folder / "train.jsonl").read_text().splitlines()
     rows[:3] = ['{"question": "say", "answer": "#### 1 #### 1 #### 1 #### 1"}'] * 3
@@ -130,17 +130,17 @@ def test_rows_that_are_too_long_are_cut_and_counted(parts, tmp_path, questions_d
     train = encoded["train"]
     assert len(train) == 78 and max(map(len, train["input_ids"])) == 16
     assert all(labels[-1] != IGNORED for labels in train["labels"])
-    assert sum(labels[-1] != 1 for labels in train["labels"]) == 3  # cut before their end of text
+    assert sum(labels[-1] != 1 for labels in train["labels"]) == 3  # truncated before their end of text
 
 
-def test_rows_that_fit_raise_no_warning(parts):
+def test_rows_that_fit_give_no_warning(parts):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         parts()
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_a_split_in_which_no_answer_fits_is_refused(instruction, tmp_path, questions_dir, steps, split):
+def test_a_split_without_room_for_any_answer_raises(instruction, tmp_path, questions_dir, steps, split):
     folder = Path(shutil.copytree(questions_dir, tmp_path / "long"))
     (folder / f"{split}.jsonl").write_text(f'{{"question": "{"say 1 " * 20}", "answer": "#### 1"}}')
     with pytest.raises(ValueError, match=f"no prompt in {split} of task 'gsm8k' leaves room .* 16 tokens.*max_length"):
@@ -150,7 +150,7 @@ def test_a_split_in_which_no_answer_fits_is_refused(instruction, tmp_path, quest
 
 @pytest.mark.parametrize("task", ["gsm8k", "alpaca"])
 def test_a_row_without_room_for_an_answer_is_left_out_of_the_loss(instruction, parts, tmp_path, task, tiny_gpt2):
-    """Its answer is empty; its loss would be no number, or another row's would count twice in its place."""
+    """Its answer is empty. Its loss would be NaN, or another row would count twice in its place."""
     asked, answer = {"gsm8k": ("question", "answer"), "alpaca": ("instruction", "output")}[task]
     for split in ("train", "validation", "test"):
         rows = [{asked: "say 1 " * (20 if i == 2 else 1), answer: str(i)} for i in range(6)]
@@ -167,7 +167,7 @@ def test_a_row_without_room_for_an_answer_is_left_out_of_the_loss(instruction, p
     assert result.predictions[2:3] == ([""] if task == "gsm8k" else [])
 
 
-def test_full_fine_tuning_learns_to_answer_and_is_scored_by_what_it_wrote(instruction, questions_dir):
+def test_full_fine_tuning_learns_to_answer_and_its_answers_are_scored(instruction, questions_dir):
     made = instruction("full", epochs=5)
     result = training.run(made)
     assert (result.metric, result.start_score) == ("exact_match", 0) and result.score >= 0.9
@@ -191,7 +191,7 @@ def test_group_scores_add_up_to_the_test_score(instruction, questions_dir, tmp_p
 
 
 def test_the_best_epoch_is_chosen_by_the_answers(instruction, monkeypatch):
-    """Scores by hand, best in the first epoch, against the loss: test then has to give that epoch's answers."""
+    """Scores are fixed, the best in the first epoch, unlike the loss. The test must give that epoch's answers."""
     written, scores = [], iter((0.0, 0.9, 0.1, 0.9))
     monkeypatch.setattr(tasks.InstructionTask, "score", lambda task, r, w: written.append(w) or next(scores))
     result = training.run(instruction("full"))
@@ -200,7 +200,7 @@ def test_the_best_epoch_is_chosen_by_the_answers(instruction, monkeypatch):
 
 
 @pytest.mark.parametrize("method", ["c3a", "full"])
-def test_what_is_saved_gives_the_recorded_answers(instruction, parts, method):
+def test_the_saved_weights_give_the_recorded_answers(instruction, parts, method):
     made = instruction(method)
     result = training.run(made)
     assert result.epochs[-1]["loss"] < result.losses[0]["loss"]
@@ -221,7 +221,7 @@ def test_what_is_saved_gives_the_recorded_answers(instruction, parts, method):
         assert not any("lm_head" in name for name in load_file(folder / "adapter_model.safetensors"))
 
 
-def test_the_head_alone_is_the_language_models_own(instruction, monkeypatch):
+def test_the_method_head_trains_the_language_models_own_head(instruction, monkeypatch):
     trained, real = [], Trainer.train
 
     def watching(self, *arguments, **options):
@@ -234,7 +234,7 @@ def test_the_head_alone_is_the_language_models_own(instruction, monkeypatch):
     assert result.epochs[0]["loss"] < result.losses[0]["loss"]
 
 
-def test_alpaca_is_measured_by_its_loss_and_nothing_is_generated(instruction, tmp_path, monkeypatch):
+def test_alpaca_is_scored_by_its_loss_and_nothing_is_generated(instruction, tmp_path, monkeypatch):
     for split in ("train", "validation", "test"):
         rows = [f'{{"instruction": "say {i % 10}", "input": "", "output": "{i % 10}"}}' for i in range(24)]
         (tmp_path / f"{split}.jsonl").write_text("\n".join(rows))
@@ -246,5 +246,5 @@ def test_alpaca_is_measured_by_its_loss_and_nothing_is_generated(instruction, tm
 
 
 @pytest.mark.parametrize("method", ["full", "c3a"])
-def test_an_interrupted_run_ends_like_a_whole_one(instruction, same_when_resumed, method):
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(instruction, same_when_resumed, method):
     same_when_resumed(instruction, method)

@@ -1,4 +1,4 @@
-"""LaMDA in a run: its second projections train at first, are frozen one after the other, and leave a plain LoRA."""
+"""LaMDA in a run: second projections train, then freeze one after the other; the saved adapter is a plain LoRA."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ RANK = {"hyperparameters": {"r": 4}}
 
 @pytest.fixture
 def watched(monkeypatch) -> list[dict]:
-    """Before every step: its number, and every layer's second projection and square core."""
+    """Return a list with each step's number, and the second projections and square cores before it."""
     found, real = [], Trainer.training_step
 
     def watching(self, model, *arguments, **options):
@@ -34,9 +34,9 @@ def watched(monkeypatch) -> list[dict]:
     return found
 
 
-def test_second_projections_stop_after_three_tenths_of_the_steps(recipe, watched):
+def test_second_projections_are_frozen_after_three_tenths_of_the_steps(recipe, watched):
     training.run(recipe("lamda", batch_size=8, **RANK))
-    assert len(watched) == 36  # so that all are frozen from step 10.8 on
+    assert len(watched) == 36  # all are frozen from step 10.8 on
     layers = len(watched[0]["trains"])
     assert layers == 11 and all(watched[0]["trains"])
     for state in watched:
@@ -46,19 +46,19 @@ def test_second_projections_stop_after_three_tenths_of_the_steps(recipe, watched
     for now, then in zip(watched, watched[1:], strict=False):
         for number, trains in enumerate(now["trains"]):
             assert torch.equal(now["second"][number], then["second"][number]) != trains or now["step"] == 0
-    # Each has moved before it was frozen (the first step of a warm-up has a rate of zero), and every core trains on.
+    # Each has changed before it was frozen (the first step of a warm-up has a rate of zero). Every core still trains.
     moved = [not torch.equal(a, b) for a, b in zip(watched[-1]["core"], watched[12]["core"], strict=True)]
     assert moved == [True] * layers == [bool(weight.any()) for weight in watched[-1]["second"]]
 
 
 @pytest.mark.parametrize("batch_size", [24, 96])
-def test_a_short_run_moves_all_before_it_freezes_any(recipe, watched, batch_size):
-    """More layers than steps to freeze them in."""
+def test_a_short_run_changes_all_before_it_freezes_any(recipe, watched, batch_size):
+    """There are more layers than steps in which to freeze them."""
     training.run(recipe("lamda", batch_size=batch_size, **RANK))
     assert all(weight.any() for weight in watched[-1]["second"]) and not all(watched[-1]["trains"])
 
 
-def test_the_record_counts_what_trains_at_the_start(recipe, tiny_model):
+def test_the_record_counts_the_parameters_that_train_at_the_start(recipe, tiny_model):
     result = training.run(recipe("lamda", epochs=1, **RANK))
     base = AutoModelForSequenceClassification.from_pretrained(tiny_model, num_labels=2)
     model = methods.apply(base, "lamda", target_modules=("query", "value", "dense"), r=4)
@@ -87,8 +87,8 @@ def test_the_saved_adapter_is_a_plain_lora_with_the_same_logits(recipe, tiny_mod
 
 
 @pytest.mark.parametrize(("epochs", "frozen"), [(2, "all"), (4, "some")])
-def test_an_interrupted_run_ends_like_a_whole_one(recipe, same_when_resumed, watched, epochs, frozen):
-    """Interrupted behind the last freezing, and in the middle of it."""
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(recipe, same_when_resumed, watched, epochs, frozen):
+    """One interruption is after the last freezing, the other in the middle of it."""
     same_when_resumed(recipe, "lamda", epochs=epochs, batch_size=32, **RANK)
     resumed = next(state["trains"] for state in watched[3 * epochs + 3 :] if state["step"] == 3)
     assert any(resumed) == (frozen == "some") and not all(resumed)

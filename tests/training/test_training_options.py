@@ -1,4 +1,4 @@
-"""The settings that change how a run computes, and not what it learns."""
+"""Settings that change how a run computes, but not what it learns."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ needs_bitsandbytes = pytest.mark.skipif(
 
 @pytest.fixture
 def of_kind(recipe, instruction):
-    """A function that makes a recipe for either kind of texts, without dropout: it depends on the batches."""
+    """Return a function that makes a recipe for texts or instructions, without dropout, which depends on batches."""
 
     def make(kind: str, method: str, **settings):
         make_one = {"text": recipe, "instructions": instruction}[kind]
@@ -31,7 +31,7 @@ def of_kind(recipe, instruction):
 
 @pytest.fixture
 def seen(monkeypatch) -> list[dict]:
-    """Number formats of the parameters at the end of every training: by name, whether it trains, and the format."""
+    """Return a list that gets, after each training, whether each parameter trains, and its number format."""
     found, real = [], Trainer.train
 
     def watching(self, *arguments, **options):
@@ -49,7 +49,7 @@ def losses(result) -> list[float]:
 
 @pytest.mark.parametrize("method", ["full", "c3a"])
 @pytest.mark.parametrize("kind", ["text", "instructions"])
-def test_two_accumulated_halves_are_a_whole_batch(of_kind, steps, kind, method):
+def test_two_accumulated_halves_give_the_losses_of_one_batch(of_kind, steps, kind, method):
     whole = training.run(of_kind(kind, method))
     taken = len(steps)
     halves = training.run(of_kind(kind, method, batch_size=8, gradient_accumulation=2))
@@ -60,7 +60,7 @@ def test_two_accumulated_halves_are_a_whole_batch(of_kind, steps, kind, method):
 
 
 @pytest.mark.parametrize(("kind", "method"), [("text", "c3a"), ("instructions", "c3a"), ("instructions", "full")])
-def test_gradient_checkpointing_changes_no_loss(of_kind, monkeypatch, kind, method):
+def test_gradient_checkpointing_does_not_change_the_losses(of_kind, monkeypatch, kind, method):
     checkpointed, real = [], modeling_utils.checkpoint
     plain = training.run(of_kind(kind, method))
     monkeypatch.setattr(modeling_utils, "checkpoint", lambda *a, **o: checkpointed.append(o) or real(*a, **o))
@@ -70,7 +70,7 @@ def test_gradient_checkpointing_changes_no_loss(of_kind, monkeypatch, kind, meth
 
 
 @pytest.mark.parametrize(("kind", "method"), [("text", "full"), ("instructions", "c3a")])
-def test_bf16_computes_in_it_and_keeps_the_parameters(of_kind, seen, monkeypatch, kind, method):
+def test_bf16_is_used_for_products_but_not_for_parameters(of_kind, seen, monkeypatch, kind, method):
     exact = training.run(of_kind(kind, method))
     answering, write = [], training.kinds.instructions.write_answers
 
@@ -97,7 +97,7 @@ def test_a_bfloat16_base_keeps_adapters_and_a_new_head_in_float32(of_kind, seen,
     assert losses(result) == pytest.approx(losses(exact), rel=0.1)
 
 
-def test_the_papers_settings_for_instructions_go_together(instruction, seen):
+def test_the_papers_settings_for_instructions_work_together(instruction, seen):
     settings = {**recipes.profile("paper", "instructions"), "batch_size": 4, "epochs": 2}
     settings["target_modules"] = recipes.targets(settings["target_modules"])
     result = training.run(instruction("c3a", **{n: v for n, v in settings.items() if n != "model"}))
@@ -106,7 +106,7 @@ def test_the_papers_settings_for_instructions_go_together(instruction, seen):
     assert {name.rsplit(".", 1)[-1] for name in result.spectra} == {"v_proj"}
 
 
-def test_a_dropout_of_the_number_zero_is_replaced_too(recipe, tiny_model, tmp_path):
+def test_a_dropout_of_integer_zero_is_replaced_as_well(recipe, tiny_model, tmp_path):
     folder = Path(shutil.copytree(tiny_model, tmp_path / "model"))
     config = json.loads((folder / "config.json").read_text()) | {"hidden_dropout_prob": 0}
     (folder / "config.json").write_text(json.dumps(config))
@@ -114,7 +114,7 @@ def test_a_dropout_of_the_number_zero_is_replaced_too(recipe, tiny_model, tmp_pa
     assert base_model.config_of(made, tasks.get("sst2"), training.KINDS["text"], str(folder)).hidden_dropout_prob == 0.5
 
 
-def test_full_fine_tuning_of_a_bfloat16_base_trains_it_as_it_is(of_kind, seen):
+def test_full_fine_tuning_of_a_bfloat16_base_stays_in_bfloat16(of_kind, seen):
     training.run(of_kind("text", "full", base_dtype="bfloat16"))
     assert {dtype for _, dtype in seen[0].values()} == {torch.bfloat16}
 
@@ -147,7 +147,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_does_not_go_is_refused_before_anything(recipe, monkeypatch, case):
+def test_impossible_settings_raise_before_data_is_read(recipe, monkeypatch, case):
     method, settings, said = BAD[case]
     if settings.get("precision") == "fp16" and torch.cuda.is_available():
         pytest.skip("there is a GPU")
@@ -168,7 +168,7 @@ def test_a_package_that_is_not_installed_is_named(recipe, monkeypatch, package, 
 
 
 @pytest.mark.parametrize("before", [(False, False), (True, True)])
-def test_deterministic_holds_for_the_run_alone(recipe, monkeypatch, before):
+def test_deterministic_holds_only_during_the_run(recipe, monkeypatch, before):
     def state() -> tuple[bool, bool]:
         warns = torch.is_deterministic_algorithms_warn_only_enabled()
         return torch.are_deterministic_algorithms_enabled(), warns
@@ -189,7 +189,7 @@ def test_deterministic_holds_for_the_run_alone(recipe, monkeypatch, before):
 
 
 @pytest.mark.skipif(find_spec("tensorboard") is None, reason="tensorboard is not installed")
-def test_a_log_for_tensorboard_outlives_the_run(recipe):
+def test_a_log_for_tensorboard_is_kept(recipe):
     made = recipe("head", epochs=1, report_to="tensorboard")
     training.run(made)
     [log] = (Path(made.output_dir) / "logs" / made.name).rglob("events.out.tfevents.*")
@@ -200,7 +200,7 @@ def test_a_log_for_tensorboard_outlives_the_run(recipe):
 @pytest.mark.parametrize("bits", ["4bit", "8bit"])
 @pytest.mark.parametrize("kind", ["text", "instructions"])
 def test_c3a_trains_on_rounded_weights(of_kind, seen, kind, bits):
-    """The gradient has to pass through every rounded layer, after an evaluation too: the losses are near the exact."""
+    """Gradients pass through every rounded layer, also after an evaluation: losses are close to unrounded ones."""
     result = training.run(of_kind(kind, "c3a", quantization=bits))
     rounded = [name for name, (_, dtype) in seen[0].items() if dtype in (torch.uint8, torch.int8)]
     assert len(rounded) == {"text": 13, "instructions": 14}[kind]  # BERT has a pooler; heads stay as they are
@@ -215,7 +215,7 @@ def test_c3a_trains_on_rounded_weights(of_kind, seen, kind, bits):
 @needs_bitsandbytes
 @pytest.mark.parametrize("bits", ["4bit", "8bit"])
 @pytest.mark.parametrize("method", ["lora", "vera", "boft", "fourierft", "ia3", "lamda", "cdvft"])
-def test_the_learnt_change_of_rounded_weights_is_seen(of_kind, method, bits):
+def test_the_learnt_change_of_rounded_weights_is_recorded(of_kind, method, bits):
     settings = {"hyperparameters": {"n_frequency": 50}} if method == "fourierft" else {}
     result = training.run(of_kind("text", method, quantization=bits, epochs=1, **settings))
     assert len(result.spectra) == 2 and all(values[0] > 1e-4 for values in result.spectra.values())
@@ -224,7 +224,7 @@ def test_the_learnt_change_of_rounded_weights_is_seen(of_kind, method, bits):
 
 
 @needs_bitsandbytes
-def test_an_adapter_of_rounded_weights_loads_on_exact_ones(of_kind):
+def test_an_adapter_of_rounded_weights_loads_onto_unrounded_ones(of_kind):
     made = of_kind("instructions", "c3a", quantization="8bit", gradient_checkpointing=True)
     training.run(made)
     base = AutoModelForCausalLM.from_pretrained(made.model)

@@ -1,4 +1,4 @@
-"""What a run records, and that what it records is what happened."""
+"""The record of a run agrees with what happened in the run."""
 
 import dataclasses
 import json
@@ -18,7 +18,7 @@ ADAPTERS = tuple(name for name in METHODS if name not in ("full", "head", "bitfi
 
 
 def outcome(result: results.Result) -> dict:
-    """Everything in a record that the seed decides."""
+    """Return everything in a record that the seed determines."""
     clocks = ("seconds", "tokens_per_second", "peak_bytes", "finished", "commit")
     return {name: value for name, value in dataclasses.asdict(result).items() if name not in clocks}
 
@@ -28,15 +28,15 @@ def adapter(recipe) -> Path:
 
 
 @torch.no_grad()
-def alone(model, folder: str, rows: list[dict], columns: tuple[str, ...]) -> torch.Tensor:
-    """Logits, one row at a time: no batches, no padding, no Trainer."""
+def logits_one_by_one(model, folder: str, rows: list[dict], columns: tuple[str, ...]) -> torch.Tensor:
+    """Return logits, one row at a time: no batches, no padding, no Trainer."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model.eval()
     return torch.cat([model(**tokenizer(*(row[c] for c in columns), return_tensors="pt")).logits for row in rows])
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_run_learns_and_writes_a_whole_record(recipe, tiny_model, method):
+def test_a_run_learns_and_writes_a_complete_record(recipe, tiny_model, method):
     made = recipe(method)
     result = training.run(made)
     written = json.loads(results.path_of(made.name, made.output_dir).read_text())
@@ -50,7 +50,7 @@ def test_a_run_learns_and_writes_a_whole_record(recipe, tiny_model, method):
     assert result.tokens_per_second > 0 and result.state == "finished"
     extra = result.flops_per_token - result.base_flops_per_token
     assert (extra > 0) == (method in ADAPTERS) and result.base_flops_per_token > 0
-    if method == "lora":  # and the scaling of its output, which the cost model counts into the product
+    if method == "lora":  # the cost model counts the scaling of the output as part of the product
         targets = list(made.target_modules)
         assert extra == pytest.approx(costs.model_flops(tiny_model, "lora", targets, **made.options), rel=0.02)
     assert [row["epoch"] for row in result.epochs] == [1, 2, 3]
@@ -58,13 +58,13 @@ def test_a_run_learns_and_writes_a_whole_record(recipe, tiny_model, method):
     assert result.test_score == result.score  # the same rows
     assert len(result.losses) == 18 and result.head_parameters == 2 * 32 + 2
     assert comparison.parameters(made) == result.trainable_parameters
-    # Of a model whose weights are random, head and biases alone can make nothing.
+    # With random weights in the base model, a head and biases are not enough to learn.
     assert result.score >= 0.9 or method in ("head", "bitfit")
     assert not (Path(made.output_dir) / "checkpoints" / made.name).exists()
     assert adapter(made).is_dir() == (method in ADAPTERS)
     whole = Path(made.output_dir) / "models" / made.name
     assert whole.is_dir() != (method in ADAPTERS)
-    # What was saved gives the recorded score.
+    # The saved weights give the recorded score.
     if method in ADAPTERS:
         base = AutoModelForSequenceClassification.from_pretrained(tiny_model, num_labels=2)
         saved, folder = PeftModel.from_pretrained(base, adapter(made)), tiny_model
@@ -72,12 +72,12 @@ def test_a_run_learns_and_writes_a_whole_record(recipe, tiny_model, method):
         saved, folder = AutoModelForSequenceClassification.from_pretrained(whole), str(whole)
         assert saved.config.id2label == dict(enumerate(tasks.get("sst2").labels))
     rows = tasks.load("sst2", made.data_dir)[0]["test"].to_list()
-    logits = alone(saved, folder, rows, ("sentence",))
+    logits = logits_one_by_one(saved, folder, rows, ("sentence",))
     right = logits.argmax(-1) == torch.tensor([row["label"] for row in rows])
     assert right.double().mean().item() == pytest.approx(result.test_score)
 
 
-def test_a_whole_model_is_not_kept_where_that_is_not_wanted(recipe):
+def test_a_model_is_not_kept_without_save_model(recipe):
     made = recipe("full", epochs=1, save_model=False)
     training.run(made)
     assert not (Path(made.output_dir) / "models").exists()
@@ -101,7 +101,7 @@ def test_a_recorded_run_is_read_and_not_repeated(recipe, steps, monkeypatch):
     assert training.run(recipe("head", epochs=1)).code == "changed" and len(steps) == taken + 18
 
 
-def test_a_damaged_record_stops_before_training(recipe, steps):
+def test_a_damaged_record_raises_before_training(recipe, steps):
     made = recipe("head")
     path = results.path_of(made.name, made.output_dir)
     path.parent.mkdir(parents=True)
@@ -112,8 +112,8 @@ def test_a_damaged_record_stops_before_training(recipe, steps):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_best_epoch_is_the_one_that_is_tested(recipe, monkeypatch, method):
-    """Scores are set by hand so that the first epoch is the best; test then has to give that epoch's logits."""
+def test_the_best_epoch_is_tested(recipe, monkeypatch, method):
+    """Scores are fixed so that the first epoch is the best. The test must give that epoch's logits."""
     logits, scores = [], iter((0.0, 0.9, 0.1, 0.9))  # before training, two epochs, test
 
     def by_hand(prediction, task):
@@ -129,7 +129,7 @@ def test_the_best_epoch_is_the_one_that_is_tested(recipe, monkeypatch, method):
 
 
 @pytest.mark.parametrize("method", ["c3a", "cdvft"])
-def test_head_and_adapter_train_at_their_own_rates(recipe, method):
+def test_head_and_adapter_have_rates_of_their_own(recipe, method):
     def trained(**rates) -> tuple[dict, dict]:
         made = recipe(method, epochs=1, **rates)
         training.run(made)
@@ -151,7 +151,7 @@ def test_head_and_adapter_train_at_their_own_rates(recipe, method):
 
 
 @pytest.mark.parametrize(("setting", "expected"), [(None, {0.1}), (0.0, {0.0}), (0.5, {0.5})])
-def test_the_base_models_dropout_is_the_one_asked_for(recipe, monkeypatch, setting, expected):
+def test_the_dropout_of_the_base_model_is_that_of_the_recipe(recipe, monkeypatch, setting, expected):
     found = set()
 
     def look(self, **options):
@@ -174,7 +174,7 @@ def test_group_scores_add_up_to_the_test_score(recipe, tiny_model):
     assert mean == pytest.approx(result.test_score)
 
 
-def test_the_spectra_are_those_of_the_learnt_change(recipe):
+def test_the_spectra_are_of_the_learnt_change(recipe):
     made = recipe("lora", hyperparameters={"r": 3})
     result = training.run(made)
     assert [name.rsplit(".", 2)[-2:] for name in result.spectra] == [["output", "dense"]] * 2
@@ -201,7 +201,7 @@ def test_the_watched_layers_are_targets(recipe, tiny_model, targets, expected):
 
 
 @pytest.mark.parametrize("method", ["full", "ia3", "dora", "vera", "boft", "fourierft", "lamda", "c3a", "cdvft"])
-def test_the_spectra_are_those_of_the_merged_weight(recipe, tiny_model, method):
+def test_the_spectra_are_of_the_merged_weight(recipe, tiny_model, method):
     made = recipe(method, epochs=2)
     result = training.run(made)
     if method == "full":
@@ -216,13 +216,15 @@ def test_the_spectra_are_those_of_the_merged_weight(recipe, tiny_model, method):
         assert max(values) > 1e-3
 
 
-def test_regression_takes_one_output_and_pearson(recipe, tiny_model, pairs_dir):
+def test_regression_has_one_output_and_pearson(recipe, tiny_model, pairs_dir):
     made = recipe("c3a", task="stsb", data_dir=pairs_dir, epochs=2)
     result = training.run(made)
     assert (result.metric, result.head_parameters) == ("pearson", 33)
     base = AutoModelForSequenceClassification.from_pretrained(tiny_model, num_labels=1)
     rows = tasks.load("stsb", made.data_dir)[0]["test"].to_list()
-    values = alone(PeftModel.from_pretrained(base, adapter(made)), tiny_model, rows, ("sentence1", "sentence2"))
+    values = logits_one_by_one(
+        PeftModel.from_pretrained(base, adapter(made)), tiny_model, rows, ("sentence1", "sentence2")
+    )
     labels = torch.tensor([row["label"] for row in rows])
     together = torch.stack([values[:, 0].double(), labels.double()])
     assert result.test_score == pytest.approx(torch.corrcoef(together)[0, 1].item(), abs=1e-4)
@@ -231,7 +233,7 @@ def test_regression_takes_one_output_and_pearson(recipe, tiny_model, pairs_dir):
 
 
 def test_a_record_of_other_rows_is_not_read(tmp_path):
-    """The same folder with other contents is another data set: its fingerprint tells."""
+    """The same folder with other rows has another fingerprint."""
     from datasets import Dataset, DatasetDict
 
     from circpeft.tasks.splits import digest

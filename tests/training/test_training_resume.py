@@ -1,4 +1,4 @@
-"""A run that is interrupted goes on, and ends as if it had not been."""
+"""An interrupted run continues, and ends like an uninterrupted one."""
 
 import json
 import time
@@ -12,53 +12,53 @@ from circpeft.resume import last_checkpoint
 
 
 @pytest.mark.parametrize("method", ["full", "c3a", "cdvft"])
-def test_an_interrupted_run_ends_like_a_whole_one(recipe, same_when_resumed, steps, method):
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(recipe, same_when_resumed, steps, method):
     same_when_resumed(recipe, method)
     assert steps == list(range(6, 18))  # from the end of the first epoch
 
 
-def test_a_checkpoint_that_was_cut_off_is_passed_over(recipe, interrupt, tmp_path, steps):
-    whole = training.run(recipe("c3a", output_dir=str(tmp_path / "whole")))
-    broken = recipe("c3a")
-    folder = interrupt(broken)
+def test_an_incomplete_checkpoint_is_not_used(recipe, interrupt, tmp_path, steps):
+    uninterrupted = training.run(recipe("c3a", output_dir=str(tmp_path / "whole")))
+    interrupted = recipe("c3a")
+    folder = interrupt(interrupted)
     (folder / "checkpoint-12").mkdir()
     (folder / "checkpoint-12" / "adapter_model.safetensors").write_bytes(b"half")
     assert Path(last_checkpoint(folder)).name == "checkpoint-6"
     del steps[:]
-    assert training.run(broken).losses == whole.losses and len(steps) == 12
+    assert training.run(interrupted).losses == uninterrupted.losses and len(steps) == 12
 
 
 def test_the_best_epoch_before_the_interruption_is_kept(recipe, interrupt, monkeypatch, steps):
-    scores = iter((0.0, 0.9, 0.2, 0.0, 0.1, 0.9))  # each part of the run looks at the model before it trains, too
+    scores = iter((0.0, 0.9, 0.2, 0.0, 0.1, 0.9))  # each part of the run starts with an evaluation
     monkeypatch.setattr(training.kinds.classification, "score", lambda prediction, task: {"score": next(scores)})
-    broken = recipe("c3a")
-    interrupt(broken, at_evaluation=3)
-    result = training.run(broken)
+    interrupted = recipe("c3a")
+    interrupt(interrupted, at_evaluation=3)
+    result = training.run(interrupted)
     assert (result.best_epoch, result.score, len(steps)) == (1, 0.9, 24)
     assert [row["score"] for row in result.epochs] == [0.9, 0.2, 0.1]
 
 
-def test_seconds_count_both_parts_and_not_the_pause(recipe, interrupt, monkeypatch):
+def test_seconds_include_both_parts_but_not_the_pause(recipe, interrupt, monkeypatch):
     real = Trainer.training_step
 
     def slow(self, *arguments, **options):
         time.sleep(0.1)
         return real(self, *arguments, **options)
 
-    broken = recipe("head")
+    interrupted = recipe("head")
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "training_step", slow)
-        folder = interrupt(broken)
+        folder = interrupt(interrupted)
     state = json.loads((Path(last_checkpoint(folder)) / "trainer_state.json").read_text())
     before = max(entry["clock"] for entry in state["log_history"])
     assert before >= 0.6  # six slow steps
     time.sleep(1)
     started = time.perf_counter()
-    result = training.run(broken)
+    result = training.run(interrupted)
     assert before < result.seconds < before + time.perf_counter() - started
 
 
-def test_no_checkpoint_is_none(tmp_path):
+def test_without_a_complete_checkpoint_there_is_none(tmp_path):
     assert last_checkpoint(tmp_path / "absent") is None
     (tmp_path / "checkpoint-3").mkdir()
     assert last_checkpoint(tmp_path) is None

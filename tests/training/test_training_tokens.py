@@ -1,4 +1,4 @@
-"""Tokenizers without a padding token or an end of text, and texts that are longer than the model."""
+"""Tokenizers without a padding or end-of-text token, and texts longer than the model's positions."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ GPT2_SIZES = {"n_embd": 32, "n_layer": 1, "n_head": 2, "n_positions": 16}
 
 
 def without(folder: str, to: Path, *missing: str) -> str:
-    """A copy of a model whose tokenizer and config lack some special tokens."""
+    """Return a copy of a model without some special tokens in its tokenizer and config."""
     copy = Path(shutil.copytree(folder, to))
     for path in (copy / "tokenizer_config.json", copy / "config.json"):
         kept = {n: v for n, v in json.loads(path.read_text()).items() if n.removesuffix("_id") not in missing}
@@ -33,14 +33,14 @@ def without(folder: str, to: Path, *missing: str) -> str:
     return str(copy)
 
 
-def test_the_end_of_text_pads_where_there_is_no_padding(tiny_llama, tmp_path):
+def test_the_end_of_text_token_pads_if_there_is_no_padding_token(tiny_llama, tmp_path):
     tokenizer = tokens.tokenizer_of(without(tiny_llama, tmp_path / "no_pad", "pad_token"))
     assert tokenizer.pad_token == tokenizer.eos_token == "</s>"
     assert tokens.tokenizer_of(tiny_llama).pad_token == "<pad>"
 
 
-def test_texts_are_classified_by_a_model_without_padding(recipe, tiny_llama, tmp_path, monkeypatch):
-    """In batches as one at a time: the model takes its answer from the last token that is no padding."""
+def test_a_model_without_a_padding_token_classifies_texts(recipe, tiny_llama, tmp_path, monkeypatch):
+    """Batches give the same logits as single texts: the model reads them at the last token before the padding."""
     folder = without(tiny_llama, tmp_path / "no_pad", "pad_token")
     logits, models, real = [], [], training.kinds.classification.score
     monkeypatch.setattr(
@@ -59,7 +59,9 @@ def test_texts_are_classified_by_a_model_without_padding(recipe, tiny_llama, tmp
 
 
 @pytest.mark.parametrize("task", ["gsm8k", "sst2"])
-def test_neither_padding_nor_end_of_text_is_refused(recipe, questions_dir, data_dir, tiny_llama, tmp_path, task):
+def test_a_tokenizer_without_padding_and_end_of_text_raises(
+    recipe, questions_dir, data_dir, tiny_llama, tmp_path, task
+):
     folder = without(tiny_llama, tmp_path / "bare", "pad_token", "eos_token")
     data = {"gsm8k": questions_dir, "sst2": data_dir}[task]
     for attempt in (training.run, lambda made: training.check([made])):
@@ -67,7 +69,7 @@ def test_neither_padding_nor_end_of_text_is_refused(recipe, questions_dir, data_
             attempt(recipe("full", task=task, model=folder, data_dir=data, target_modules="all-linear"))
 
 
-def test_an_instruction_needs_an_end_of_text(instruction, tiny_llama, tmp_path):
+def test_instructions_need_an_end_of_text_token(instruction, tiny_llama, tmp_path):
     folder = without(tiny_llama, tmp_path / "endless", "eos_token")
     for attempt in (training.run, lambda made: training.check([made])):
         with pytest.raises(ValueError, match="endless' has no end-of-text token, so an answer .* end; set its eos"):
@@ -75,8 +77,8 @@ def test_an_instruction_needs_an_end_of_text(instruction, tiny_llama, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["bert", "roberta"])
-def test_texts_are_cut_where_the_models_positions_end(recipe, tiny_model, tmp_path, kind):
-    """RoBERTa's positions start behind the padding's number: of 24 it has 16 where that is 7."""
+def test_texts_are_truncated_at_the_models_positions(recipe, tiny_model, tmp_path, kind):
+    """RoBERTa's positions start after the ID of the padding token: with ID 7, 16 of 24 are left."""
     folder = Path(shutil.copytree(tiny_model, tmp_path / "short"))
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert tokenizer.model_max_length > 1000
@@ -97,7 +99,7 @@ def test_texts_are_cut_where_the_models_positions_end(recipe, tiny_model, tmp_pa
     assert result.rows == {"train": 2, "validation": 2, "test": 2}
 
 
-def test_instructions_are_cut_where_the_models_positions_end(instruction, tiny_llama, tmp_path):
+def test_instructions_are_truncated_at_the_models_positions(instruction, tiny_llama, tmp_path):
     folder = Path(shutil.copytree(tiny_llama, tmp_path / "short"))
     ends = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
     GPT2LMHeadModel(GPT2Config(vocab_size=320, **GPT2_SIZES, **ends)).save_pretrained(folder)

@@ -111,7 +111,7 @@ class InstructionKind:
 
 
 def rows_with_labels(rows: Dataset) -> list[int]:
-    """Return the numbers of the encoded rows whose answer was not truncated away entirely."""
+    """Return the numbers of the encoded rows that still have labels after truncation."""
     return [number for number, labels in enumerate(rows["labels"]) if labels[-1] != IGNORED]
 
 
@@ -133,7 +133,7 @@ class Collator:
 
 
 class AnsweringTrainer(ExactTrainer):
-    """A Trainer whose evaluation generates answers and scores them.
+    """A Trainer that evaluates by generating answers and scoring them.
 
     Tasks without a rule that compares answers are scored by their negative loss, and nothing is generated.
     """

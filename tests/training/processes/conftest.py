@@ -1,4 +1,4 @@
-"""Runs that two processes share, which the usual launchers start, and the same run of one."""
+"""Runs of two processes, started by the usual launchers, and the same runs in one process."""
 
 import json
 import os
@@ -22,12 +22,12 @@ SCRIPT = Path(__file__).with_name("launched.py")
 ACCELERATE = ("accelerate.commands.launch", "--num_processes", "2", "--num_machines", "1")
 ACCELERATE += ("--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0")
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
-# In the last training batch of the first two kinds the second process has no row; in images, one less.
+# In the last training batch of texts and instructions the second process has no row; of images one less than the first.
 TEXT, WORDS, IMAGES = {"train": 84, "validation": 31, "test": 29}, {"train": 41, "validation": 15, "test": 13}, 13
 
 
 def cut(source: str, folder: Path, counts: dict[str, int]) -> str:
-    """The first rows of a data folder."""
+    """Copy the first rows of a data folder, and return the copy."""
     folder.mkdir()
     for split, count in counts.items():
         rows = (Path(source) / f"{split}.jsonl").read_text().splitlines()
@@ -55,7 +55,7 @@ def save_images(folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory, tiny_model, data_dir, tiny_llama, questions_dir):
-    """A function that makes a recipe on data that two processes cannot share equally."""
+    """Return a function that makes a recipe with data that two processes cannot share equally."""
     folder = tmp_path_factory.mktemp("shared")
     text = {"task": "sst2", "model": tiny_model, "data_dir": cut(data_dir, folder / "text", TEXT), "batch_size": 16}
     text["target_modules"] = ("query", "value", "dense")
@@ -75,14 +75,14 @@ def made(tmp_path_factory, tiny_model, data_dir, tiny_llama, questions_dir):
 
 @pytest.fixture(scope="module")
 def environment() -> dict[str, str]:
-    """That of processes which talk to each other on this machine alone, each with one thread."""
+    """Return the environment of processes that communicate on this machine only, each with one thread."""
     loopback = "lo0" if sys.platform == "darwin" else "lo"
     return {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "GLOO_SOCKET_IFNAME": loopback}
 
 
 @pytest.fixture(scope="module")
 def launch(tmp_path_factory, made, environment):
-    """A function that has two processes run jobs; returns by job what both got, and the recipe."""
+    """Return a function that has two processes run jobs. For each job it returns both outcomes, and the recipe."""
 
     def start(launcher: tuple[str, ...], jobs: dict[str, dict], folder: Path | None = None, code: int = 0) -> dict:
         folder = folder or tmp_path_factory.mktemp("launched")
@@ -108,7 +108,7 @@ def launch(tmp_path_factory, made, environment):
 
 @pytest.fixture
 def alone(made, tmp_path):
-    """A function that makes the same run in this one process."""
+    """Return a function that makes the same run in this process."""
 
     def run(job: dict) -> tuple[results.Result, Recipe]:
         job = dict(job)
@@ -126,7 +126,7 @@ def weights(recipe: Recipe) -> dict[str, torch.Tensor]:
 
 @pytest.fixture
 def compare():
-    """A function that fails where two processes did not make what one made."""
+    """Return a function that asserts that two processes give what one gives."""
 
     def check(shared: SimpleNamespace, result: results.Result, recipe: Recipe, close: float = CLOSE) -> None:
         first, second = shared.both
@@ -145,7 +145,7 @@ def compare():
         found, expected = weights(shared.recipe), weights(recipe)
         assert found.keys() == expected.keys()
         for name, weight in expected.items():
-            # Softmax does not see a key's bias: its gradient is rounding alone, which Adam makes steps of.
+            # A key's bias does not change the softmax: its gradient is only rounding, from which Adam makes steps.
             atol = 10 * close if "key.bias" in name else close
             torch.testing.assert_close(found[name], weight, atol=atol, rtol=0, msg=lambda m, n=name: f"{n}: {m}")
 
@@ -154,7 +154,7 @@ def compare():
 
 @pytest.fixture(scope="module")
 def accelerated(launch):
-    """The same, started by ``accelerate launch`` with these options."""
+    """Return the same function for ``accelerate launch`` with given options."""
 
     def start(options: tuple[str, ...], *arguments, **told) -> dict:
         return launch((*ACCELERATE, *options), *arguments, **told)

@@ -1,6 +1,6 @@
-"""What a launcher starts in each process: runs recipes, and writes down what this process got from each.
+"""The script that a launcher starts in each process: it runs recipes, and writes the outcome of each.
 
-Usage: ``launched.py FOLDER``, where ``FOLDER/jobs.json`` has a job a recipe: its settings, and how it is to go.
+Usage: ``launched.py FOLDER``. ``FOLDER/jobs.json`` has for each job the settings of its recipe, and where to stop.
 """
 
 import json
@@ -22,7 +22,7 @@ steps: list[list[str]] = []
 
 
 def until(number: int, kill: bool):
-    """An evaluation that breaks off the run, or ends this process, the n-th time."""
+    """Return an evaluation that interrupts the run, or kills this process, the n-th time."""
     evaluations = []
 
     def breaking(self, *arguments, **options):
@@ -37,7 +37,7 @@ def until(number: int, kill: bool):
 
 
 def counting(self, model, *arguments, **options):
-    """A training step that notes of what kind the model and its parameters are."""
+    """Make a training step, and note the types of the model and its parameters."""
     steps.append([type(model).__name__, type(next(model.parameters())).__name__])
     return step(self, model, *arguments, **options)
 
@@ -58,7 +58,7 @@ def main(folder: Path) -> None:
 
 
 def native_threads() -> list[str]:
-    """The names of all of this process's threads, of which Python knows only its own."""
+    """Return the names of all threads of this process; Python itself knows only its own."""
     return [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
 
 
@@ -66,6 +66,6 @@ if __name__ == "__main__":
     main(Path(sys.argv[1]))
     distributed.leave()
     Path(sys.argv[1], f"threads.{os.environ['RANK']}.json").write_text(json.dumps(native_threads()))
-    if distributed.sharded():  # torch's caches keep the group's threads, which at times abort an ending Python
+    if distributed.sharded():  # torch's caches keep the group's threads, which sometimes abort Python as it ends
         sys.stdout.flush()
         os._exit(0)

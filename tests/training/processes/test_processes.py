@@ -1,4 +1,4 @@
-"""A run shared by two processes, which the usual launchers start, is the run of one."""
+"""A run of two processes, started by the usual launchers, gives what one process gives."""
 
 import json
 import subprocess
@@ -29,27 +29,27 @@ JOBS = {
 
 @pytest.fixture(scope="module")
 def ddp(launch):
-    """All jobs, and then one in whose second epoch both processes are killed."""
+    """Run all jobs, and then one in which both processes are killed in the second epoch."""
     killed = {"kind": "text", "method": "c3a", "until": 2, "kill": True}
     return launch(TORCHRUN, {**JOBS, "killed": killed}, code=1)
 
 
 @pytest.fixture(scope="module")
 def again(accelerated, ddp):
-    """What another launcher makes where the first one's records and checkpoints are."""
+    """Run jobs by another launcher, in the folder with the records and checkpoints of the first one."""
     uneven = {"kind": "text", "method": "c3a", "batch_size": 15}
     jobs = {"c3a": JOBS["c3a"], "uneven": uneven, "killed": {"kind": "text", "method": "c3a"}}
     return accelerated(("--multi_gpu",), jobs, ddp["killed"].folder)
 
 
 @pytest.mark.parametrize("name", JOBS)
-def test_two_processes_train_like_one(ddp, alone, compare, name):
+def test_two_processes_train_as_one_does(ddp, alone, compare, name):
     result, recipe = alone(JOBS[name])
     compare(ddp[name], result, recipe)
     assert {kind for kind, _ in ddp[name].both[0]["steps"]} == {"DistributedDataParallel"}
 
 
-def test_the_record_is_of_both(ddp):
+def test_the_record_covers_both_processes(ddp):
     first, second = ddp["c3a"].both
     assert first["device"] == second["device"] == "CPU, 1 threads, 2 processes"
     assert first["peak_bytes"] > 2**20 or not Path("/proc/self/clear_refs").exists()
@@ -59,38 +59,38 @@ def test_the_record_is_of_both(ddp):
     assert not list((Path(recipe.output_dir) / "checkpoints").iterdir())
 
 
-def test_a_record_is_read_by_both(ddp, again):
+def test_both_processes_read_a_record(ddp, again):
     for before, after in zip(ddp["c3a"].both, again["c3a"].both, strict=True):
         assert after == {**before, "steps": []}
 
 
-def test_killed_processes_go_on_after_their_last_epoch(ddp, again, alone, compare):
+def test_killed_processes_continue_after_their_last_epoch(ddp, again, alone, compare):
     assert ddp["killed"].both == []
     result, recipe = alone(JOBS["c3a"])
     compare(again["killed"], result, recipe)
     assert [len(told["steps"]) for told in again["killed"].both] == [6, 6]  # of twelve
 
 
-def test_a_batch_that_two_cannot_share_is_refused_by_both(again):
+def test_a_batch_that_two_processes_cannot_share_raises_on_both(again):
     for told in again["uneven"].both:
         assert told["steps"] == [] and told["error"].startswith("ValueError: batch_size=15 is the batch of all 2 proc")
         assert told["error"].endswith(": 14, 16")
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs Linux's list of a process's threads")
-def test_the_groups_threads_end_before_python_does(again):
+def test_the_threads_of_the_group_end_before_python_does(again):
     threads = [json.loads((again["c3a"].folder / f"threads.{rank}.json").read_text()) for rank in (0, 1)]
     assert all(found and "pt_gloo_runloop" not in found for found in threads)
 
 
-def test_the_command_is_shared_by_two_processes(made, environment, tmp_path):
+def test_two_processes_share_the_command(made, environment, tmp_path):
     recipe = made("text", "c3a", tmp_path / "out")
     told = ["c3a", "--task", recipe.task, "--data-dir", recipe.data_dir, "--output-dir", recipe.output_dir]
     told += [word for name in ("model", "batch_size", "epochs") for word in ("--set", name, str(getattr(recipe, name)))]
     command = [sys.executable, "-m", *TORCHRUN, "-m", "circpeft", "train", *told, "--quiet"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
     assert done.returncode == 0, done.stderr[-3000:]
-    scores, record, adapter = done.stdout.splitlines()  # of the first process alone
+    scores, record, adapter = done.stdout.splitlines()  # of the first process only
     assert "validation accuracy" in scores
     assert results.read(Path(record.removeprefix("record: "))).device.endswith("2 processes")
     assert Path(adapter.removeprefix("adapter: "), "adapter_model.safetensors").exists()
@@ -108,7 +108,7 @@ def test_the_command_is_shared_by_two_processes(made, environment, tmp_path):
         ({"method": "bitfit", "base_dtype": "bfloat16"}, {"VERSION": "2"}, "choose float32"),
     ],
 )
-def test_what_cannot_be_shared_out_is_refused(monkeypatch, settings, environment, said):
+def test_what_processes_cannot_share_raises(monkeypatch, settings, environment, said):
     monkeypatch.setattr(distributed, "state", lambda: SimpleNamespace(num_processes=4, distributed_type="MULTI_GPU"))
     for name, value in environment.items():
         monkeypatch.setenv(f"FSDP_{name}", value)
@@ -118,7 +118,7 @@ def test_what_cannot_be_shared_out_is_refused(monkeypatch, settings, environment
         distributed.check(recipe)
 
 
-def test_processes_that_differ_say_in_what(monkeypatch, tmp_path):
+def test_the_error_names_in_what_processes_differ(monkeypatch, tmp_path):
     distributed.check_same("data", "a")
     monkeypatch.setattr(distributed, "gather", lambda value: [value, "b"])
     with pytest.raises(ValueError, match="differ in data: a on process 0, b on process 1"):

@@ -1,4 +1,4 @@
-"""A model in parts, one on each of two processes (FSDP2), trains like a whole one."""
+"""A model sharded over two processes (FSDP2) trains as an unsharded one does."""
 
 from pathlib import Path
 
@@ -22,14 +22,14 @@ SHARDED = {
 
 @pytest.fixture(scope="module")
 def fsdp(accelerated):
-    """All jobs, and then one that is broken off in its second epoch, and goes on."""
+    """Run all jobs, and then one that is interrupted in its second epoch, and continues."""
     stopped = {"kind": "text", "method": "cdvft", "seed": 1}
     last = {"stopped": {**stopped, "until": 2}, "resumed": {**stopped, "of": "stopped"}}
     return accelerated(FSDP, {**SHARDED, **last, "lamda": {"kind": "text", "method": "lamda"}})
 
 
 @pytest.mark.parametrize("name", SHARDED)
-def test_a_sharded_model_trains_like_a_whole_one(fsdp, alone, compare, name):
+def test_a_sharded_model_trains_as_an_unsharded_one_does(fsdp, alone, compare, name):
     result, recipe = alone(SHARDED[name])
     rounded = {} if recipe.base_dtype == recipe.precision == "float32" else {"close": 5e-2}
     compare(fsdp[name], result, recipe, **rounded)
@@ -37,14 +37,14 @@ def test_a_sharded_model_trains_like_a_whole_one(fsdp, alone, compare, name):
     assert fsdp[name].both[1]["device"] == "CPU, 1 threads, 2 processes (FSDP)"
 
 
-def test_a_sharded_run_goes_on(fsdp, alone, compare):
+def test_a_sharded_run_continues(fsdp, alone, compare):
     result, recipe = alone({"kind": "text", "method": "cdvft", "seed": 1})
     assert [told["error"] for told in fsdp["stopped"].both] == ["KeyboardInterrupt: "] * 2
     compare(fsdp["resumed"], result, recipe)
     assert [len(told["steps"]) for told in fsdp["resumed"].both] == [6, 6]
 
 
-def test_the_adapter_of_a_sharded_run_is_a_whole_one(fsdp, tiny_model):
+def test_the_adapter_of_a_sharded_run_is_complete(fsdp, tiny_model):
     recipe = fsdp["c3a"].recipe
     base = AutoModelForSequenceClassification.from_pretrained(tiny_model, num_labels=2)
     adapter = PeftModel.from_pretrained(base, Path(recipe.output_dir) / "adapters" / recipe.name)
@@ -52,6 +52,6 @@ def test_the_adapter_of_a_sharded_run_is_a_whole_one(fsdp, tiny_model):
     assert len(kernels) == 2 * 5 + 1 and all(p.count_nonzero() == p.numel() for p in kernels.values())
 
 
-def test_fsdp_refuses_a_method_that_freezes(fsdp):
+def test_fsdp_raises_for_a_method_that_freezes_parameters(fsdp):
     for told in fsdp["lamda"].both:
         assert told["error"].startswith("ValueError: method 'lamda' freezes") and told["steps"] == []
