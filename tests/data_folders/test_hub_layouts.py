@@ -1,4 +1,4 @@
-"""The hub's layouts of a data folder: splits cut into files, several data sets beside one another."""
+"""The hub's layouts: splits cut into shards, and several data sets in one folder."""
 
 import shutil
 
@@ -17,7 +17,7 @@ PARTS = {"train": rows(6), "validation": rows(4, start=20), "test": rows(3, star
 
 
 def is_whole(data: DatasetDict, how: str) -> bool:
-    """Whether all splits are there as they were given, and nothing is said to be left out."""
+    """Return whether all splits have their rows, and nothing is reported as unused."""
     return how == "test: as published" and {split: part.to_list() for split, part in data.items()} == PARTS
 
 
@@ -38,14 +38,14 @@ def test_the_hubs_layout(tmp_path, inside, count):
     assert is_whole(*tasks.load("sst2", tmp_path / "hub"))
 
 
-def test_the_hubs_former_names_and_other_formats(tmp_path):
+def test_the_hubs_earlier_names_and_other_formats(tmp_path):
     shards(tmp_path / "former", PARTS, 1, mark="-0123456789abcdef")
     assert is_whole(*tasks.load("sst2", tmp_path / "former"))
     shards(tmp_path / "lines", PARTS, 2, form="jsonl")
     assert is_whole(*tasks.load("sst2", tmp_path / "lines"))
 
 
-def test_many_files_are_read_in_the_order_of_their_numbers(tmp_path):
+def test_shards_are_read_in_the_order_of_their_numbers(tmp_path):
     shards(tmp_path / "hub", {"train": rows(24)}, 12)
     assert data_folders.read_folder(tmp_path / "hub")["train"].to_list() == rows(24)
 
@@ -53,7 +53,7 @@ def test_many_files_are_read_in_the_order_of_their_numbers(tmp_path):
 @pytest.mark.parametrize("inside", ["", "data", "sst2"])
 @pytest.mark.parametrize("form", ["parquet", "jsonl"])
 @pytest.mark.parametrize("name", ["train", "Train"])
-def test_files_that_a_split_is_cut_into_in_its_folder(tmp_path, inside, form, name):
+def test_shards_in_a_folder_of_the_split(tmp_path, inside, form, name):
     home = tmp_path / "hub" / inside
     for split, part in PARTS.items():
         shards(home / (name if split == "train" else split), {split: part}, 3, form)
@@ -69,7 +69,7 @@ def test_files_that_a_split_is_cut_into_in_its_folder(tmp_path, inside, form, na
 
 
 @pytest.mark.parametrize("other", ["test-00000-of-00001.parquet", "more.parquet", "train-00000-of-00001.arrow"])
-def test_other_files_in_the_folder_of_a_split_that_is_cut(tmp_path, other):
+def test_other_files_beside_shards(tmp_path, other):
     for split in ("validation", "test"):
         shards(tmp_path, {split: PARTS[split]}, 1)
     shards(tmp_path / "train", {"train": PARTS["train"]}, 2)
@@ -89,18 +89,18 @@ def converted(folder, parts: dict, count: int) -> None:
 
 @pytest.mark.parametrize("inside", ["", "default", "sst2"])
 @pytest.mark.parametrize("count", [1, 3])
-def test_the_hubs_layout_of_what_it_converts(tmp_path, inside, count):
+def test_the_layout_of_the_hubs_conversions(tmp_path, inside, count):
     converted(tmp_path / "hub" / inside, PARTS, count)
     assert is_whole(*tasks.load("sst2", tmp_path / "hub"))
 
 
-def test_of_several_that_the_hub_converts_the_tasks_is_read(tmp_path):
+def test_the_task_folder_among_the_hubs_conversions_is_read(tmp_path):
     converted(tmp_path / "hub" / "sst2", PARTS, 1)
     converted(tmp_path / "hub" / "cola", {"train": rows(9)}, 1)
     assert is_whole(*tasks.load("sst2", tmp_path / "hub"))
 
 
-def test_a_numbered_file_that_is_missing_or_there_twice(tmp_path):
+def test_a_missing_or_repeated_shard(tmp_path):
     converted(tmp_path, PARTS, 3)
     shutil.copy(tmp_path / "test" / "0001.parquet", tmp_path / "test" / "1.parquet")
     with pytest.raises(ValueError, match=r"several files for test: test/0000\.parquet, .*test/1\.parquet; keep one"):
@@ -112,7 +112,7 @@ def test_a_numbered_file_that_is_missing_or_there_twice(tmp_path):
 
 
 @pytest.mark.parametrize("other", ["test.parquet", "TEST/0000.parquet"])
-def test_a_numbered_split_twice(tmp_path, other):
+def test_a_numbered_split_and_another_source(tmp_path, other):
     converted(tmp_path, PARTS, 2)
     (tmp_path / other).parent.mkdir(exist_ok=True)
     shutil.copy(tmp_path / "test" / "0000.parquet", tmp_path / other)
@@ -120,15 +120,15 @@ def test_a_numbered_split_twice(tmp_path, other):
         tasks.load("sst2", tmp_path)
 
 
-def test_numbered_files_beside_others_are_no_split(tmp_path):
+def test_numbered_files_beside_other_data_are_not_a_split(tmp_path):
     converted(tmp_path, PARTS, 2)
     (tmp_path / "test" / "more.parquet").write_text("a")
     with pytest.raises(ValueError, match="has no test split, and test, which looks like one, is not read"):
         tasks.load("sst2", tmp_path)
 
 
-def test_a_folder_of_a_splits_name_is_no_data_set_of_its_own(tmp_path):
-    """One that were taken for all of the data would be split anew, and the other splits be lost."""
+def test_a_folder_named_after_a_split_is_not_a_data_set(tmp_path):
+    """Read as all of the data, it would be split again, and the other splits would be lost."""
     for split in ("train", "test"):
         (tmp_path / split).mkdir()
         pd.DataFrame(rows(30)).to_json(tmp_path / split / ("train.jsonl" if split == "train" else "all.jsonl"))
@@ -136,7 +136,7 @@ def test_a_folder_of_a_splits_name_is_no_data_set_of_its_own(tmp_path):
         tasks.load("sst2", tmp_path)
 
 
-def test_a_file_of_a_split_is_missing(tmp_path):
+def test_a_missing_shard(tmp_path):
     shards(tmp_path / "hub", PARTS, 3)
     (tmp_path / "hub" / "train-00001-of-00003.parquet").unlink()
     said = r"lacks train-00001-of-00003\.parquet: it has 2 of the 3 files of train"
@@ -145,14 +145,14 @@ def test_a_file_of_a_split_is_missing(tmp_path):
 
 
 @pytest.mark.parametrize("other", ["train.parquet", "train-00000-of-00001.parquet", "train-00000-of-00002.jsonl"])
-def test_a_split_whole_and_in_files(tmp_path, other):
+def test_a_split_both_whole_and_in_shards(tmp_path, other):
     shards(tmp_path / "hub", PARTS, 2)
     (tmp_path / "hub" / other).write_text("a")
     with pytest.raises(ValueError, match=rf"several files for train: .*{other}.*; keep one"):
         tasks.load("sst2", tmp_path / "hub")
 
 
-def test_one_file_of_a_split_twice(tmp_path):
+def test_a_repeated_shard(tmp_path):
     for mark in ("-0123456789abcdef", "-fedcba9876543210"):
         shards(tmp_path / "hub", PARTS, 1, mark=mark)
     with pytest.raises(ValueError, match=r"several files for train: .*0123456789abcdef.*, .*fedcba9876543210.*; keep"):
@@ -168,7 +168,7 @@ def test_files_of_one_split_with_other_columns(tmp_path):
         tasks.load("sst2", tmp_path / "hub")
 
 
-def test_of_several_data_sets_the_one_of_the_tasks_name_is_read(tmp_path):
+def test_the_subfolder_named_after_the_task_is_read(tmp_path):
     glue = tmp_path / "glue"
     shards(glue / "sst2", PARTS, 1)
     shards(glue / "cola", {"train": rows(9, start=90)}, 1)
@@ -181,7 +181,7 @@ def test_of_several_data_sets_the_one_of_the_tasks_name_is_read(tmp_path):
     )  # the one of its folder's name
 
 
-def test_a_split_beside_the_folder_of_the_others(tmp_path):
+def test_a_split_outside_the_subfolder_of_the_others(tmp_path):
     shards(tmp_path / "hub" / "data", {split: PARTS[split] for split in ("train", "validation")}, 1)
     (tmp_path / "hub" / "test.zip").write_text("a")
     with pytest.raises(ValueError, match=r"has no test split, and test\.zip, which looks like one"):

@@ -12,7 +12,7 @@ BOTH = {"cat": 2, "dog": 2}
 
 
 @pytest.mark.parametrize("suffix", [".jfif", ".ppm", ".pgm", ".JPEG", ".jp2"])
-def test_further_endings_are_read(image_folder, suffix):
+def test_other_image_endings_are_read(image_folder, suffix):
     folder = image_folder(train={"cat": 4, "dog": 4}, validation=BOTH, test=BOTH)
     form = {".jfif": "JPEG", ".JPEG": "JPEG", ".jp2": "JPEG2000"}.get(suffix, "PPM")
     mode = "L" if suffix == ".pgm" else "RGB"
@@ -21,7 +21,7 @@ def test_further_endings_are_read(image_folder, suffix):
 
 
 @pytest.mark.parametrize("name", ["a.heic", "b.HEIF", "c.svg"])
-def test_pictures_that_are_not_read_are_named(image_folder, name):
+def test_images_in_unread_formats_are_named(image_folder, name):
     folder = image_folder(train=BOTH, test=BOTH)
     (folder / "test" / "dog" / name).write_text("a")
     with pytest.raises(
@@ -30,7 +30,7 @@ def test_pictures_that_are_not_read_are_named(image_folder, name):
         tasks.load("images", folder)
 
 
-def test_what_is_refused_is_not_read():
+def test_no_image_format_is_both_read_and_unread():
     assert not {*file_formats.UNREAD_IMAGES} & {*file_formats.IMAGES}
 
 
@@ -47,7 +47,7 @@ def test_a_compressed_table_beside_class_folders(image_folder):
         tasks.load("images", folder)
 
 
-def test_a_test_table_of_paths_alone_has_no_labels(image_folder, data_folder):
+def test_a_test_table_with_only_paths_has_no_labels(image_folder, data_folder):
     image_folder(pictures={"own": 20})
     paths = [f"pictures/own/{i}.png" for i in range(20)]
     train = [{"image": path, "label": i % 2} for i, path in enumerate(paths)]
@@ -58,7 +58,7 @@ def test_a_test_table_of_paths_alone_has_no_labels(image_folder, data_folder):
 
 @pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
 @pytest.mark.parametrize("blank", ["", None])
-def test_a_blank_path_is_no_image(image_folder, data_folder, form, blank):
+def test_a_blank_path_is_not_an_image(image_folder, data_folder, form, blank):
     image_folder(pictures={"own": 2})
     paths = ["pictures/own/0.png", "pictures/own/1.png", blank]
     rows = [{"image": path, "label": i % 2} for i, path in enumerate(paths)]
@@ -66,14 +66,14 @@ def test_a_blank_path_is_no_image(image_folder, data_folder, form, blank):
         tasks.load("images", data_folder(form, train=rows))
 
 
-def test_an_image_as_text_is_not_shown_whole(data_folder):
+def test_an_image_written_as_text_is_shortened_in_the_error(data_folder):
     with pytest.raises(ValueError, match="row 0 of split train .* is not a readable image") as caught:
         tasks.load("images", data_folder(train=[{"image": "A" * 100_000, "label": i % 2} for i in range(2)]))
     assert len(str(caught.value)) < 1100
 
 
 @pytest.mark.parametrize("last", [1000, 123_456])
-def test_ids_are_no_class_numbers(image_folder, data_folder, last):
+def test_ids_are_not_class_numbers(image_folder, data_folder, last):
     """They would make as many outputs of the model."""
     image_folder(pictures={"own": 2})
     rows = [{"image": f"pictures/own/{i}.png", "label": label} for i, label in enumerate([0, last])]

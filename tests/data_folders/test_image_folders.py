@@ -29,7 +29,7 @@ def test_image_folders(image_folder, suffix):
     assert task.labels == ("cat", "dog") and task.num_labels == 2 and TASK.labels == ()
 
 
-def test_other_files_in_an_image_folder_are_left_alone(image_folder):
+def test_other_files_in_an_image_folder_are_ignored(image_folder):
     folder = image_folder(train={"cat": 10, "dog": 10}, test={"cat": 1, "dog": 1})
     (folder / "train" / ".ipynb_checkpoints").mkdir()  # what Jupyter and macOS leave
     (folder / "train" / "cat" / "._0.png").write_text("no image")
@@ -51,7 +51,7 @@ def test_splits_that_an_image_folder_lacks_are_made(image_folder):
     assert splits.digest(again) == splits.digest(data)
 
 
-def test_a_class_that_test_has_no_image_of_keeps_its_number(image_folder):
+def test_a_class_without_test_images_keeps_its_number(image_folder):
     data, _ = tasks.load("images", image_folder(train={"ant": 20, "cat": 1, "dog": 1}, test={"cat": 1, "dog": 1}))
     assert data["test"]["label"] == [1, 2] and data["test"].features["label"].names == ["ant", "cat", "dog"]
 
@@ -103,7 +103,7 @@ def test_folders_of_splits_in_any_case(image_folder):
     }
 
 
-def test_further_folders_without_images_of_the_classes_are_left_alone(image_folder):
+def test_folders_without_images_of_the_classes_are_ignored(image_folder):
     folder = image_folder(train={"cat": 10, "dog": 10}, test={"cat": 1, "dog": 1}, figures={"scores": 1})
     (folder / "train" / "cat" / "notes").mkdir()
     (folder / "train" / "cat" / "notes" / "a.txt").write_text("no image")
@@ -127,7 +127,7 @@ FORMS = ["jsonl", "csv", "parquet"]
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("place", ["data", "elsewhere"])
-def test_paths_in_a_table_start_at_its_folder(image_folder, data_folder, tmp_path, monkeypatch, form, place):
+def test_paths_in_a_table_are_relative_to_its_folder(image_folder, data_folder, tmp_path, monkeypatch, form, place):
     """Whatever the working directory, even where it has a file of that path."""
     image_folder(pictures={"own": 2})
     elsewhere = tmp_path / "elsewhere.png"
@@ -141,13 +141,13 @@ def test_paths_in_a_table_start_at_its_folder(image_folder, data_folder, tmp_pat
     assert shades(ready["train"]) == [0, 1, 99] and ready["train"]["label"] == [0, 1, 0]
 
 
-def test_a_path_that_leads_nowhere_is_named_as_it_was_looked_for(data_folder):
+def test_a_missing_image_is_named_by_its_full_path(data_folder):
     folder = data_folder("csv", train=[{"image": "pictures/a.png", "label": 0}] * 2)
     with pytest.raises(ValueError, match=f"row 0 of split train .*{folder}/pictures/a.png"):
         tasks.load("images", folder)
 
 
-def test_images_in_a_parquet_table_with_their_old_names(image_folder, tmp_path):
+def test_images_in_a_parquet_table_with_contents_and_names(image_folder, tmp_path):
     """What datasets writes: contents and names; only a picture without contents is looked for by its name."""
     folder = image_folder(pictures={"own": 2})
     content = (folder / "pictures" / "own" / "1.png").read_bytes()
@@ -157,7 +157,7 @@ def test_images_in_a_parquet_table_with_their_old_names(image_folder, tmp_path):
     assert shades(task.prepare(task.read_folder(folder))["train"]) == [1, 0]
 
 
-def test_a_cut_off_picture_is_named_by_its_path(image_folder):
+def test_a_truncated_image_is_named_by_its_path(image_folder):
     folder = image_folder(train={"cat": 20, "dog": 20})
     damaged = folder / "train" / "dog" / "7.png"
     damaged.write_bytes(damaged.read_bytes()[:45])
@@ -165,7 +165,7 @@ def test_a_cut_off_picture_is_named_by_its_path(image_folder):
         tasks.load("images", folder)
 
 
-def test_a_cut_off_picture_in_a_table_is_named_by_its_row(image_folder):
+def test_a_truncated_image_in_a_table_is_named_by_its_row(image_folder):
     """By its number in the file, though rows are held out of train later."""
     folder = image_folder(pictures={"own": 2})
     content = (folder / "pictures" / "own" / "1.png").read_bytes()
@@ -175,7 +175,7 @@ def test_a_cut_off_picture_in_a_table_is_named_by_its_row(image_folder):
         tasks.load("images", folder)
 
 
-def test_a_folder_without_images_says_how_they_are_looked_for(image_folder):
+def test_a_folder_without_images_names_the_layouts(image_folder):
     folder = image_folder(cats={"small": 1})
     with pytest.raises(FileNotFoundError, match="which holds cats. Expected .*images in train/CLASS, test/CLASS"):
         tasks.load("images", folder)
@@ -183,7 +183,7 @@ def test_a_folder_without_images_says_how_they_are_looked_for(image_folder):
         tasks.load("images", folder.with_name("dta"))
 
 
-def test_class_folders_within_a_folder(image_folder, tmp_path):
+def test_class_folders_in_a_subfolder(image_folder, tmp_path):
     both = {"cat": 2, "dog": 2}
     folder = image_folder(train=both, validation=both, test=both)
     (tmp_path / "outer" / "notes").mkdir(parents=True)

@@ -18,7 +18,7 @@ def write(folder, *names: str) -> None:
 
 
 @pytest.mark.parametrize("home", ["", "2750", "outer"])
-def test_folders_of_classes_alone_are_train(image_folder, tmp_path, home):
+def test_class_folders_without_splits_are_train(image_folder, tmp_path, home):
     folder = image_folder(**{home: {"rain": 20, "River": 30}} if home else {"rain": {"": 20}, "River": {"": 30}})
     (folder / ".DS_Store").write_text("a")
     (folder / "README.txt").write_text("a")
@@ -55,14 +55,14 @@ def test_a_table_beside_folders_of_classes_is_named(image_folder):
     ids=str,
 )
 @pytest.mark.parametrize("home", ["", "inner"])
-def test_more_than_folders_of_images_alone_is_not_read(tmp_path, more, said, home):
+def test_class_folders_beside_other_files_are_not_read(tmp_path, more, said, home):
     write(tmp_path / "data" / home, "cat/0.png", "dog/0.png", *more)
     with pytest.raises(FileNotFoundError, match=said):
         tasks.load("images", tmp_path / "data")
 
 
 @pytest.mark.parametrize("beside", ["0.png", "metadata.csv", "masks/list.txt"])
-def test_a_folder_of_classes_that_is_not_alone_is_not_read(tmp_path, beside):
+def test_a_folder_of_classes_beside_other_files_is_not_read(tmp_path, beside):
     write(tmp_path / "data", "images/cat/0.png", "images/dog/0.png", beside)
     with pytest.raises(FileNotFoundError, match="images in train/CLASS, .*images in CLASS, without other files"):
         tasks.load("images", tmp_path / "data")
@@ -82,7 +82,7 @@ def test_a_folder_of_classes_that_is_not_alone_is_not_read(tmp_path, beside):
         ("cars", ["cars_train/1.jpg", "cars_test/1.jpg"], r"Rename cars_train to train, cars_test to test\."),
     ],
 )
-def test_the_layouts_of_publishers_name_what_is_read_instead(tmp_path, task, names, said):
+def test_publishers_layouts_name_the_layout_to_use(tmp_path, task, names, said):
     write(tmp_path / "data", *names)
     with pytest.raises(FileNotFoundError, match=said) as caught:
         tasks.load(task, tmp_path / "data")
@@ -102,7 +102,7 @@ def test_the_layouts_of_publishers_name_what_is_read_instead(tmp_path, task, nam
         ),
     ],
 )
-def test_a_table_above_the_folders_of_splits(tmp_path, names, said):
+def test_a_metadata_table_above_the_split_folders(tmp_path, names, said):
     write(tmp_path / "data", *names, "metadata.csv")
     with pytest.raises(FileNotFoundError, match=said) as caught:
         tasks.load("images", tmp_path / "data")
@@ -110,7 +110,7 @@ def test_a_table_above_the_folders_of_splits(tmp_path, names, said):
 
 
 @pytest.mark.parametrize("ending", [".ico", ".npy", ".heic"])
-def test_a_picture_in_a_form_that_is_not_read(image_folder, ending):
+def test_an_image_in_an_unread_format(image_folder, ending):
     folder = image_folder(train={"cat": 20, "dog": 20})
     (folder / "train" / "cat" / f"more{ending}").write_text("a")
     with pytest.raises(ValueError, match=rf"class folder '.*cat' holds more\{ending}, which is not read"):
@@ -119,7 +119,7 @@ def test_a_picture_in_a_form_that_is_not_read(image_folder, ending):
 
 @pytest.mark.parametrize("form", ["jsonl", "json", "parquet"])
 @pytest.mark.parametrize("pixels", [[1] * 3000, [[[0.5] * 3] * 16] * 16], ids=["flat", "nested"])
-def test_pixels_are_no_images(data_folder, form, pixels):
+def test_lists_of_pixels_are_not_images(data_folder, form, pixels):
     rows = [{"image": [*pixels], "label": i % 2} for i in range(4)]
     folder = data_folder("json" if form == "parquet" else form, train=rows, validation=rows, test=rows)
     if form == "parquet":

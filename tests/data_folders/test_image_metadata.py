@@ -1,4 +1,4 @@
-"""Folders of pictures that a table beside them describes."""
+"""Folders of images with a table that names and labels them."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ FORMS = {
 
 @pytest.fixture
 def described(image_folder):
-    """A function that writes pictures 0.png, 1.png, ... and their table into each split, labels mixed."""
+    """Write images 0.png, 1.png, ... and their table into each split, with alternating labels."""
 
     def write(form: str = "metadata.csv", inner: str = "", label: str | None = "label", **counts: int):
         for split, count in counts.items():
@@ -38,7 +38,7 @@ def described(image_folder):
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("inner", ["", "pictures"])
-def test_the_table_labels_the_pictures_as_datasets_does(described, form, inner):
+def test_metadata_labels_images_as_datasets_does(described, form, inner):
     folder = described(form, inner, train=6, validation=2, test=4)
     data, how = tasks.load("images", folder)
     assert how == "test: as published"
@@ -71,7 +71,7 @@ def test_class_folders_count_where_the_table_has_no_labels(image_folder):
     assert tasks.load("images", folder)[0]["test"]["label"] == [0] * 3 + [1] * 3
 
 
-def test_what_would_be_left_out_is_refused(described, image_folder):
+def test_images_that_would_be_ignored_are_refused(described, image_folder):
     folder = described(train=6, test=4)
     (folder / "train" / "more.png").write_bytes((folder / "train" / "0.png").read_bytes())
     with pytest.raises(ValueError, match=r"train' holds 1 images that metadata\.csv does not name, such as more\.png"):
@@ -86,14 +86,14 @@ def test_what_would_be_left_out_is_refused(described, image_folder):
         tasks.load("images", folder)
 
 
-def test_a_picture_that_is_not_there(described):
+def test_a_missing_image(described):
     folder = described(train=6, test=4)
     (folder / "train" / "3.png").unlink()
     with pytest.raises(ValueError, match=r"row 2 of split train of task 'images'.*/train/3\.png"):
         tasks.load("images", folder)
 
 
-def test_nothing_beside_is_left_out(described, data_folder, image_folder):
+def test_data_beside_metadata_folders_is_refused(described, data_folder, image_folder):
     folder = described(train=6, test=4)
     data_folder("csv", validation=[{"image": "train/0.png", "label": "cat"}])
     with pytest.raises(ValueError, match=r"holds both metadata \(test, train\) and validation\.csv; keep one"):
@@ -104,7 +104,7 @@ def test_nothing_beside_is_left_out(described, data_folder, image_folder):
         tasks.load("images", folder)
 
 
-def test_in_a_folder_of_the_folder(described, tmp_path):
+def test_metadata_folders_in_a_subfolder(described, tmp_path):
     folder = described(train=20, test=4)
     shutil.move(folder, tmp_path / "home" / "data")
     assert len(tasks.load("images", tmp_path / "home")[0]["test"]) == 4
@@ -122,7 +122,7 @@ def test_in_a_folder_of_the_folder(described, tmp_path):
         ("metadata.csv", "id,licence\n1,CC0\n"),
     ],
 )
-def test_a_table_of_something_else_beside_class_folders(image_folder, name, text):
+def test_an_unrelated_metadata_table_beside_class_folders(image_folder, name, text):
     both = {"cat": 3, "dog": 3}
     folder = image_folder(train=both, validation=both, test=both)
     (folder / "train" / name).write_text(text)
@@ -137,14 +137,14 @@ def test_class_folders_count_where_a_split_of_them_has_no_table(image_folder):
     assert tasks.load("images", folder)[0]["train"].features["label"].names == ["cat", "dog"]
 
 
-def test_what_jupyter_leaves_is_no_picture(described):
+def test_checkpoints_of_jupyter_are_not_images(described):
     folder = described(train=20, test=4)
     (folder / "train" / ".ipynb_checkpoints").mkdir()
     shutil.copy(folder / "train" / "0.png", folder / "train" / ".ipynb_checkpoints" / "0-checkpoint.png")
     assert len(tasks.load("images", folder)[0]["test"]) == 4
 
 
-def test_a_file_name_that_is_no_text(described):
+def test_a_file_name_that_is_not_a_text(described):
     folder = described("metadata.jsonl", train=6, test=4)
     FORMS["metadata.jsonl"]([{"file_name": 3, "label": "cat"}], folder / "train" / "metadata.jsonl")
     with pytest.raises(ValueError, match=r"row 0 of '.*metadata\.jsonl' has 3 in column 'file_name'; expected"):

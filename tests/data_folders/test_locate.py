@@ -1,4 +1,4 @@
-"""Of the folders in a data folder the one that is meant is read: not another task's."""
+"""The subfolder with the task's data is read, not that of another task."""
 
 import json
 import shutil
@@ -13,12 +13,12 @@ PAIRS = [{"sentence1": "a", "sentence2": f"b {i}", "label": i % 2} for i in rang
 SUMS = [{"question": f"{i} + 1?", "answer": f"#### {i + 1}"} for i in range(20)]
 
 
-def test_all_tasks_but_the_one_of_any_folder_have_their_names_there():
+def test_every_task_with_data_of_its_own_has_folder_names():
     assert {*folder_names.TASK_NAMES} == {*tasks.TASKS} - {"images"}
 
 
 @pytest.mark.parametrize(("task", "name", "other"), [("mrpc", "RTE", "rte"), ("rte", "MRPC", "mrpc")])
-def test_the_only_folder_is_another_tasks(data_folder, tmp_path, task, name, other):
+def test_the_only_subfolder_is_named_after_another_task(data_folder, tmp_path, task, name, other):
     folder = data_folder(train=PAIRS, dev=PAIRS, test=PAIRS).rename(tmp_path / name)
     (tmp_path / "glue").mkdir()
     inner = shutil.move(folder, tmp_path / "glue")
@@ -30,7 +30,7 @@ def test_the_only_folder_is_another_tasks(data_folder, tmp_path, task, name, oth
 
 
 @pytest.mark.parametrize("name", ["rte", "data", "images", "mnli"])
-def test_the_only_folder_is_no_other_tasks(data_folder, tmp_path, name):
+def test_the_only_subfolder_has_another_name(data_folder, tmp_path, name):
     (tmp_path / "glue").mkdir()
     shutil.move(data_folder(train=PAIRS, dev=PAIRS, test=PAIRS), tmp_path / "glue" / name)
     assert tasks.load("rte", tmp_path / "glue")[0]["train"].to_list() == PAIRS
@@ -53,7 +53,7 @@ def test_folders_of_images(image_folder, tmp_path, task, taken, table):
             tasks.load(task, tmp_path / "home")
 
 
-def test_a_row_a_file_of_another_task(tmp_path):
+def test_row_files_of_another_task(tmp_path):
     for split in ("train", "test"):
         (tmp_path / "home" / "MATH" / split / "algebra").mkdir(parents=True)
         for i in range(12):
@@ -63,7 +63,7 @@ def test_a_row_a_file_of_another_task(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["jsonl", "parquet"])
-def test_the_tasks_configuration_is_read_where_the_hub_has_several(data_folder, tmp_path, form):
+def test_the_configuration_of_the_task_is_read(data_folder, tmp_path, form):
     """As openai/gsm8k is cloned."""
     for name, rows in (("main", SUMS), ("socratic", SUMS[:3])):
         (tmp_path / "gsm8k").mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""A folder whose data are not found says what to call them; publishers' names of folders are known."""
+"""The error for a folder without data says what to rename; publishers' names of folders are known."""
 
 import shutil
 
@@ -21,7 +21,7 @@ ROWS = [{"sentence": "a b", "label": 0}, {"sentence": "b a", "label": 1}]
     ],
     ids=str,
 )
-def test_files_that_are_named_otherwise(tmp_path, names, said):
+def test_files_with_names_that_resemble_splits(tmp_path, names, said):
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         pd.DataFrame(ROWS).to_csv(tmp_path / f"{name}.csv", index=False)
@@ -58,7 +58,7 @@ def test_an_archive_instead_of_its_folder(tmp_path):
         tasks.load("sst2", tmp_path / "sst2.zip")
 
 
-def test_of_many_folders_the_nearest_are_named(tmp_path):
+def test_the_nearest_of_many_folders_are_named(tmp_path):
     for i in range(100):
         (tmp_path / f"run {i}").mkdir()
     (tmp_path / "SST-2").mkdir()
@@ -67,7 +67,7 @@ def test_of_many_folders_the_nearest_are_named(tmp_path):
 
 
 @pytest.mark.parametrize("names", [{"training": "train", "testing": "test"}, {"my_train": "train", "my_test": "test"}])
-def test_folders_of_images_that_are_named_otherwise(image_folder, names):
+def test_image_folders_with_names_that_resemble_splits(image_folder, names):
     both = {"cat": 2, "dog": 2}
     folder = image_folder(**dict.fromkeys(names, both), notes={})
     said = r"\. Rename " + ", ".join(f"{name} to {split}" for name, split in names.items())
@@ -76,7 +76,7 @@ def test_folders_of_images_that_are_named_otherwise(image_folder, names):
 
 
 @pytest.mark.parametrize("name", ["SST-2", "sst_2", "SST2"])
-def test_of_glues_folders_the_one_of_the_task_is_read(data_folder, tmp_path, name):
+def test_the_task_folder_among_glues_folders_is_read(data_folder, tmp_path, name):
     folder = data_folder(train=ROWS, dev=ROWS, test=ROWS)
     for inner in (name, "CoLA"):
         shutil.copytree(folder, tmp_path / "glue" / inner)

@@ -1,4 +1,4 @@
-"""Data of one file a row, as MATH is published."""
+"""Data with a file for each row, as MATH is published."""
 
 import json
 
@@ -9,7 +9,7 @@ from circpeft import tasks
 
 @pytest.fixture
 def problems(tmp_path):
-    """A function that writes SPLIT/SUBJECT/NUMBER.json, so many of each subject."""
+    """Write SPLIT/SUBJECT/NUMBER.json, given how many files each subject has."""
 
     def write(home: str = "MATH", **counts: dict[str, int]):
         for split, subjects in counts.items():
@@ -60,14 +60,14 @@ def test_a_file_is_a_row(problems, above):
         ("dev.jsonl", "{}", r"has dev\.jsonl for validation, beside files such as test/SUBJECT/\*\.json"),
     ],
 )
-def test_what_would_be_lost_is_refused(problems, name, text, said):
+def test_files_that_would_be_ignored_are_refused(problems, name, text, said):
     folder = problems(train={"algebra": 12}, test={"algebra": 2})
     (folder / name).write_text(text)
     with pytest.raises(ValueError, match=said):
         tasks.load("math", folder)
 
 
-def test_bytes_that_are_no_text(problems):
+def test_bytes_that_are_not_utf8(problems):
     folder = problems(train={"algebra": 12}, test={"algebra": 2})
     (folder / "test" / "algebra" / "1.json").write_bytes(b'{"problem": "\xff"}')
     with pytest.raises(ValueError, match=r"cannot read '.*/test/algebra/1\.json': it is not UTF-8"):
@@ -81,14 +81,14 @@ def test_a_value_that_a_column_cannot_hold_is_named_by_its_file(problems):
         tasks.load("math", folder)
 
 
-def test_the_tables_of_a_folder_count_before_such_files_inside_of_it(problems, data_folder, tmp_path):
+def test_tables_take_precedence_over_row_files_in_a_subfolder(problems, data_folder, tmp_path):
     folder = problems("data/raw", train={"algebra": 12}, test={"algebra": 2}).parent
     rows = [{"problem": f"{i}?", "solution": rf"\boxed{{{i}}}"} for i in range(4)]
     data, _ = tasks.load("math", data_folder(train=rows, validation=rows, test=rows))
     assert data["train"]["problem"] == [f"{i}?" for i in range(4)] and folder == tmp_path / "data"
 
 
-def test_of_several_data_sets_the_one_of_the_tasks_name_is_read(problems, tmp_path):
+def test_the_subfolder_named_after_the_task_is_read(problems, tmp_path):
     problems("home/A", train={"algebra": 12}, test={"algebra": 2})
     problems("home/B", train={"algebra": 12}, test={"algebra": 3})
     with pytest.raises(ValueError, match="holds several data sets: A, B; give the folder of one"):
@@ -97,7 +97,7 @@ def test_of_several_data_sets_the_one_of_the_tasks_name_is_read(problems, tmp_pa
     assert len(tasks.load("math", tmp_path / "home")[0]["test"]) == 3
 
 
-def test_an_empty_folder_of_a_subject_is_no_hindrance(problems):
+def test_an_empty_subject_folder_is_accepted(problems):
     folder = problems(train={"algebra": 12, "a": 0}, test={"algebra": 2})
     assert len(tasks.load("math", folder)[0]["test"]) == 2
 

@@ -22,7 +22,7 @@ def saved() -> DatasetDict:
 
 
 def is_whole(data: DatasetDict, how: str) -> bool:
-    """Whether all splits are there as they were given, and nothing is said to be left out."""
+    """Return whether all splits have their rows, and nothing is reported as unused."""
     return how == "test: as published" and {split: part.to_list() for split, part in data.items()} == PARTS
 
 
@@ -43,7 +43,7 @@ def test_endings_in_any_case(data_folder):
 
 
 @pytest.mark.parametrize("names", [("dev", "validation"), ("val", "eval"), ("test", "Test")])
-def test_a_saved_data_set_with_a_split_twice(tmp_path, names):
+def test_a_saved_data_set_with_a_repeated_split(tmp_path, names):
     parts = saved()
     parts |= {name: parts["test"] for name in names}
     if "validation" not in names and names[0] != "test":
@@ -58,7 +58,7 @@ def test_a_saved_data_set_with_a_split_twice(tmp_path, names):
     ["test.txt", "Test.XLSX", "test.jsonl.zst", "test.parquet.gz", "test_matched.jsonl", "testing.csv", "rte.test.json"]
     + ["held_out.jsonl", "holdout.parquet", "test-00000-of-00001.arrow", "test/part.parquet"],
 )
-def test_a_test_split_that_is_not_read_is_not_made_up_for(data_folder, name):
+def test_a_near_miss_of_test_is_refused(data_folder, name):
     folder = data_folder(train=TRAIN, validation=VALIDATION)
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).write_text("a")
@@ -70,7 +70,7 @@ def test_a_test_split_that_is_not_read_is_not_made_up_for(data_folder, name):
         assert tasks.load("sst2", folder)[1] == f"test: as published; not used: {name}"
 
 
-def test_a_split_of_glue_that_is_not_read_is_named(data_folder):
+def test_a_near_miss_of_validation_is_refused(data_folder):
     with pytest.raises(ValueError, match=r"has no validation split, and validation_matched\.jsonl, which looks like"):
         tasks.load("sst2", data_folder(train=TRAIN, validation_matched=VALIDATION))
 
@@ -87,7 +87,7 @@ def test_a_saved_split_that_is_not_read_is_not_made_up_for(tmp_path):
         tasks.load("sst2", tmp_path / "beside")
 
 
-def test_only_files_that_are_not_read(data_folder):
+def test_a_folder_of_unread_formats(data_folder):
     folder = data_folder()
     (folder / "train.xlsx").write_text("a")
     said = r"holds train\.xlsx\. Expected .* as \.jsonl, \.json, \.csv, \.tsv \(each also with \.gz\) or \.parquet"
@@ -95,7 +95,7 @@ def test_only_files_that_are_not_read(data_folder):
         tasks.load("sst2", folder)
 
 
-def test_further_data_are_named(data_folder, tmp_path):
+def test_unused_data_is_named(data_folder, tmp_path):
     folder = data_folder(**PARTS, extra=TRAIN)
     (folder / "more.tsv").write_text("a")
     shutil.copytree(data_folder(), folder / "old")
@@ -105,7 +105,7 @@ def test_further_data_are_named(data_folder, tmp_path):
     assert tasks.load("sst2", tmp_path / "saved")[1] == "test: as published; not used: unsupervised"
 
 
-def test_files_about_the_data_are_no_data(data_folder):
+def test_descriptions_are_not_data(data_folder):
     folder = data_folder(**PARTS)
     for name in ("README.md", "dataset_infos.json", "notes.txt", ".test.jsonl.swp", "test.py", "generate.py"):
         (folder / name).write_text("a")
@@ -113,7 +113,7 @@ def test_files_about_the_data_are_no_data(data_folder):
     assert is_whole(*tasks.load("sst2", folder))
 
 
-def test_splits_that_were_saved_each_alone(tmp_path):
+def test_splits_saved_one_by_one(tmp_path):
     for split, part in saved().items():
         part.save_to_disk(tmp_path / "saved" / split)
     assert is_whole(*tasks.load("sst2", tmp_path / "saved"))
@@ -126,7 +126,7 @@ def test_splits_that_were_saved_each_alone(tmp_path):
 
 
 @pytest.mark.parametrize("split", [None, "train", "train[:50%]", "test", "unsupervised"])
-def test_a_split_that_was_saved_alone(data_folder, tmp_path, split):
+def test_a_single_saved_split(data_folder, tmp_path, split):
     part = Dataset.from_json(str(data_folder(train=TRAIN) / "train.jsonl"), split=split and split.partition("[")[0])
     part.save_to_disk(tmp_path / "saved")
     name = (split or "train").partition("[")[0]
@@ -136,7 +136,7 @@ def test_a_split_that_was_saved_alone(data_folder, tmp_path, split):
         tasks.load("sst2", tmp_path / "saved")
 
 
-def test_a_state_file_of_something_else_is_no_saved_data_set(data_folder):
+def test_an_unrelated_state_file_is_not_a_saved_data_set(data_folder):
     folder = data_folder(**PARTS)
     (folder / "state.json").write_text("no JSON")
     assert is_whole(*tasks.load("sst2", folder))

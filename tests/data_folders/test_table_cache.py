@@ -19,7 +19,7 @@ PLAIN = [{"sentence": f"text {i}", "label": i % 2} for i in range(20)]
 
 @pytest.fixture
 def once(monkeypatch):
-    """A function that forbids to read a table again."""
+    """Make parsing a table fail from now on."""
 
     def forbid():
         for module in (delimited, json_rows):
@@ -63,7 +63,7 @@ def test_a_small_table_is_not_kept(tmp_path):
     assert not (Path(datasets.config.HF_DATASETS_CACHE) / "circpeft").exists()
 
 
-def test_what_breaks_off_leaves_nothing(tmp_path, monkeypatch):
+def test_an_interrupted_read_leaves_nothing(tmp_path, monkeypatch):
     (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, ROWS)))
 
     def breaks(self, folder):
@@ -78,7 +78,7 @@ def test_what_breaks_off_leaves_nothing(tmp_path, monkeypatch):
     assert len(tables.read([tmp_path / "train.jsonl"])) == len(ROWS) and len(stored()) == 1
 
 
-def test_two_processes_at_once_keep_one(tmp_path, monkeypatch):
+def test_two_processes_at_once_keep_one_copy(tmp_path, monkeypatch):
     (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, ROWS)))
     real, done = json_rows.read, []
 
@@ -93,7 +93,7 @@ def test_two_processes_at_once_keep_one(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["data", "rte[12]", "a*", "a::b"])
-def test_a_parquet_file_is_read_by_its_own_path_as_it_is_now(tmp_path, name):
+def test_a_parquet_file_is_read_by_its_exact_path_and_contents(tmp_path, name):
     """Not by what a pattern of that name matches, and not what was there at the same time before."""
     for place in ("rte1", "aa", name):
         (tmp_path / place).mkdir()

@@ -1,4 +1,4 @@
-"""Files of a data folder that cannot be read, or would be read in another way than they are meant."""
+"""Tables that cannot be read, or would be misread."""
 
 import json
 
@@ -25,7 +25,7 @@ def test_mixed_formats(data_folder):
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv", "parquet"])
-def test_a_link_that_leads_nowhere(data_folder, form):
+def test_a_broken_link(data_folder, form):
     folder = data_folder(form, train=GOOD)
     (folder / f"validation.{form}").symlink_to("../elsewhere")
     with pytest.raises(
@@ -52,7 +52,7 @@ def test_a_file_that_cannot_be_read_is_named(data_folder, form, content):
     ],
     ids=["comma", "lines", "commas at the end", "comma at one end"],
 )
-def test_a_comma_too_many_in_csv(data_folder, rows, line, fields):
+def test_an_extra_comma_in_csv(data_folder, rows, line, fields):
     folder = data_folder("csv", train=GOOD, validation=GOOD)
     (folder / "train.csv").write_text("sentence,label\n" + rows, encoding="utf-8-sig")  # with a mark, as Excel's
     said = rf"line {line} of '.*train\.csv' has {fields} fields, but the header has 2 \(sentence, label\); quote texts"
@@ -60,7 +60,7 @@ def test_a_comma_too_many_in_csv(data_folder, rows, line, fields):
         tasks.load("sst2", folder)
 
 
-def test_a_comma_too_many_in_a_later_row_of_csv(data_folder):
+def test_an_extra_comma_in_a_later_row_of_csv(data_folder):
     folder = data_folder("csv", train=GOOD, validation=GOOD)
     (folder / "train.csv").write_text("sentence,label\nhello,1\nhello, world,0\n")
     with pytest.raises(ValueError, match=r"line 3 of '.*train\.csv' has 3 fields, but the header has 2 .* quote texts"):
@@ -104,14 +104,14 @@ def test_quotation_marks_in_csv_that_are_kept(data_folder):
     ],
 )
 def test_blanks_before_quotation_marks_in_csv(tmp_path, text, line, shown):
-    """The quotes would be of the text."""
+    """The quotes would become part of the text."""
     for split in ("train", "validation"):
         (tmp_path / f"{split}.csv").write_text(f"sentence1,sentence2,label\n{text}\n")
     with pytest.raises(ValueError, match=rf"line {line} of '.*train\.csv' has '{shown}', with a blank before the q"):
         tasks.load("mrpc", tmp_path)
 
 
-def test_blanks_before_names_between_quotation_marks(data_folder):
+def test_blanks_before_quoted_names(data_folder):
     folder = data_folder("csv", train=GOOD, validation=GOOD)
     (folder / "train.csv").write_text('"sentence", "label"\na,0\n')
     with pytest.raises(ValueError, match=r"line 1 of '.*train\.csv' has ' \"label\"', .* remove the blanks after"):
@@ -119,7 +119,7 @@ def test_blanks_before_names_between_quotation_marks(data_folder):
 
 
 @pytest.mark.parametrize("text", [' "a" b', ' "', '  ""', 'a, "b"', '\n"a"'])
-def test_blanks_before_quotation_marks_within_others_are_kept(data_folder, text):
+def test_blanks_in_quoted_texts_are_kept(data_folder, text):
     rows = [{"sentence": text, "label": 0}, {"sentence": "b", "label": 1}]
     data, _ = tasks.load("sst2", data_folder("csv", train=rows, validation=rows, test=rows))
     assert data["train"].to_list() == rows
@@ -145,7 +145,7 @@ def test_blanks_before_quotation_marks_within_others_are_kept(data_folder, text)
         ),
     ],
 )
-def test_a_header_that_is_none(tmp_path, task, form, text, said):
+def test_a_missing_header(tmp_path, task, form, text, said):
     for split in ("train", "dev"):
         (tmp_path / f"{split}.{form}").write_text(f"{text}\n{text}\n")
     with pytest.raises(ValueError, match=said):
@@ -155,7 +155,7 @@ def test_a_header_that_is_none(tmp_path, task, form, text, said):
 @pytest.mark.parametrize(
     "content", [{"data": GOOD}, pd.DataFrame(GOOD).to_dict("list"), pd.DataFrame(GOOD).to_dict()], ids=str
 )
-def test_json_that_is_no_list_of_rows(data_folder, content):
+def test_json_that_is_not_a_list_of_rows(data_folder, content):
     folder = data_folder("json", validation=GOOD)
     (folder / "train.json").write_text(json.dumps(content))
     with pytest.raises(
@@ -182,7 +182,7 @@ def test_csv_with_a_byte_order_mark_and_a_long_text(data_folder):
 
 @pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
 @pytest.mark.parametrize("form", ["jsonl", "json", "csv"])
-def test_another_encoding_is_named_with_its_file(data_folder, form, encoding):
+def test_a_file_in_another_encoding_is_named(data_folder, form, encoding):
     folder = data_folder(form, train=GOOD, validation=GOOD)
     text = {"csv": "sentence,label\na,0\nnaïve,1\n", "json": '[{"sentence": "naïve", "label": 1}]'}
     lines = [json.dumps({"sentence": word, "label": 1}, ensure_ascii=False) for word in ("a", "b", "naïve")]
@@ -194,14 +194,14 @@ def test_another_encoding_is_named_with_its_file(data_folder, form, encoding):
         tasks.load("sst2", folder)
 
 
-def test_a_text_column_of_several_kinds(data_folder):
+def test_a_text_column_of_mixed_types(data_folder):
     folder = data_folder(train=GOOD, validation=GOOD)
     (folder / "train.jsonl").write_text('{"sentence": "a", "label": 0}\n{"sentence": {"b": 1}, "label": 1}\n')
     with pytest.raises(ValueError, match=r"row 1 of split train of task 'sst2' has \{'b': 1\} in column 'sentence'"):
         tasks.load("sst2", folder)
 
 
-def test_a_missing_text_counts_only_where_its_row_is_used():
+def test_a_missing_text_matters_only_in_selected_rows():
     rows = Dataset.from_dict({"a": ["x", None, "y"]})
     columns.check_texts("t", "train", rows.select([2, 0]), "a")
     with pytest.raises(ValueError, match="row 0 of split train of task 't' has None in column 'a'"):

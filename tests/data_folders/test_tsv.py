@@ -92,7 +92,7 @@ def test_a_header_is_told_from_the_first_row_of_cola(tmp_path):
     assert data["test"]["sentence"] == ["The cat sleeps.", "Cat the sleeps."] and data["test"]["label"] == [1, 0]
 
 
-def test_other_tasks_need_a_header(tmp_path):
+def test_tasks_without_headerless_files_need_a_header(tmp_path):
     write(tmp_path, train=["so bad\t0", "so good\t1"], dev=lines(ROWS))
     with pytest.raises(ValueError, match="first line of '.*train.tsv' has '0' among .* such as sentence$"):
         tasks.load("sst2", tmp_path)
@@ -101,7 +101,7 @@ def test_other_tasks_need_a_header(tmp_path):
 @pytest.mark.parametrize(
     ("row", "fields"), [("a\tb\t0", 3), ("0", 1), ('"a', 1)], ids=["tab in a text", "no text", "line end in a text"]
 )
-def test_another_number_of_fields(tmp_path, row, fields):
+def test_a_row_with_a_wrong_number_of_fields(tmp_path, row, fields):
     write(tmp_path, train=[*lines(ROWS), row], dev=lines(ROWS))
     said = rf"line 5 of '.*train\.tsv' has {fields} fields, but the header has 2 \(sentence, label\); in tsv, quotes"
     with pytest.raises(ValueError, match=said):
@@ -109,7 +109,7 @@ def test_another_number_of_fields(tmp_path, row, fields):
 
 
 @pytest.mark.parametrize("text", ['"no" he said', '"no"', 'say "no", "no"', '"'])
-def test_a_tsv_that_pandas_quotes(tmp_path, text):
+def test_a_tsv_file_quoted_by_pandas(tmp_path, text):
     """It doubles quotation marks, which would be read as two."""
     rows = [{"sentence": text, "label": 1}, {"sentence": "b", "label": 0}]
     write(tmp_path, dev=lines(rows), test=lines(rows))
@@ -123,7 +123,7 @@ def test_a_tsv_that_pandas_quotes(tmp_path, text):
 
 
 @pytest.mark.parametrize("quoting", [csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])
-def test_a_tsv_whose_names_are_quoted(tmp_path, quoting):
+def test_a_tsv_file_with_quoted_names(tmp_path, quoting):
     write(tmp_path, dev=lines(ROWS))
     pd.DataFrame(ROWS).to_csv(tmp_path / "train.tsv", index=False, sep="\t", quoting=quoting)
     with pytest.raises(ValueError, match=r"the header of '.*train\.tsv' has \"sentence\": in tsv, quotes are text "):
@@ -133,8 +133,8 @@ def test_a_tsv_whose_names_are_quoted(tmp_path, quoting):
 @pytest.mark.parametrize(
     ("form", "mark", "text"), [("csv", ";", "a, b"), ("csv", "\t", "a"), ("csv", "|", "a"), ("tsv", ",", "a")]
 )
-def test_another_separator(data_folder, form, mark, text):
-    """Said of the header before a row is counted by the wrong one."""
+def test_a_wrong_separator(data_folder, form, mark, text):
+    """The header is checked before the fields of rows are counted."""
     folder = data_folder("csv", validation=ROWS)
     (folder / f"train.{form}").write_text(f"sentence{mark}label\n{text}{mark}0\n")
     if form == "tsv":
@@ -144,7 +144,7 @@ def test_another_separator(data_folder, form, mark, text):
         tasks.load("sst2", folder)
 
 
-def test_tables_of_two_kinds_are_not_mixed(tmp_path, data_folder):
+def test_tables_of_two_formats_are_not_mixed(tmp_path, data_folder):
     folder = data_folder("csv", train=ROWS)
     write(folder, dev=lines(ROWS))
     with pytest.raises(ValueError, match="mixes formats: csv, tsv; use one"):
@@ -152,8 +152,8 @@ def test_tables_of_two_kinds_are_not_mixed(tmp_path, data_folder):
 
 
 @pytest.mark.parametrize("form", ["jsonl", "json", "csv", "tsv"])
-def test_compressed_files_are_read_as_they_are_now(data_folder, form):
-    """Not as they were when they were first unpacked."""
+def test_a_changed_compressed_file_is_read_again(data_folder, form):
+    """The cache of unpacked files is not used for changed ones."""
     folder = data_folder()
     for kept in (ROWS, ROWS[::-1]):
         for split in splits.SPLITS:
@@ -188,7 +188,7 @@ def test_a_table_without_rows(data_folder, content, packed):
 
 
 @pytest.mark.parametrize("name", ["a", "label"])
-def test_a_column_twice(data_folder, name):
+def test_a_repeated_column(data_folder, name):
     folder = data_folder("csv", validation=ROWS)
     (folder / "train.csv").write_text(f"sentence,label,{name},{name}\nx,0,1,1\ny,1,0,0\n")
     with pytest.raises(ValueError, match=rf"the header of '.*train\.csv' has '{name}' twice; keep one"):
@@ -218,7 +218,7 @@ def test_a_text_that_looks_like_a_number_is_text(tmp_path, form):
     ],
     ids=str,
 )
-def test_all_rows_tell_what_kind_a_column_is_of(data_folder, values, found):
+def test_the_type_of_a_column_depends_on_all_rows(data_folder, values, found):
     """Not the first ten thousand."""
     folder = data_folder("csv", validation=ROWS, test=ROWS)
     first, last = values

@@ -1,4 +1,4 @@
-"""Data that does not fit a task raises, with the value, what was expected and where to look."""
+"""Data that does not fit a task raises an error with the value, its place, and what was expected."""
 
 import json
 
@@ -53,12 +53,12 @@ def test_a_saved_data_set_with_an_empty_split(tmp_path):
     ],
 )
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_label_outside_of_the_tasks(data_folder, form, labels, shown):
+def test_a_label_that_the_task_does_not_have(data_folder, form, labels, shown):
     with pytest.raises(ValueError, match=rf"label {shown} in split train .*'sst2'.* 0 \(negative\), 1 \(positive\)"):
         tasks.load("sst2", data_folder(form, train=labelled(*labels), validation=GOOD))
 
 
-def test_how_many_wrong_labels_there_are(data_folder):
+def test_the_number_of_wrong_labels_is_shown(data_folder):
     with pytest.raises(ValueError, match=r"label 3 in split train \(row 1\) .*\(2 such values\)"):
         tasks.load("sst2", data_folder(train=labelled(0, 3, 2, 3), validation=GOOD))
 
@@ -70,7 +70,7 @@ def test_a_partly_labelled_test_split(data_folder, labels, row):
         tasks.load("sst2", data_folder(train=GOOD, validation=GOOD, test=labelled(*labels)))
 
 
-def test_one_class_in_train_is_too_few(data_folder):
+def test_a_single_class_in_train_is_refused(data_folder):
     with pytest.raises(ValueError, match="train of task 'sst2' has one class, 'positive'; at least two are needed"):
         tasks.load("sst2", data_folder(train=labelled(1, 1), validation=GOOD))
     data, _ = tasks.load("sst2", data_folder(train=GOOD, validation=labelled(1, 1), test=labelled(0)))
@@ -90,7 +90,7 @@ def test_one_class_in_train_is_too_few(data_folder):
     ],
     ids=str,
 )
-def test_labels_of_several_kinds(tmp_path, labels, said):
+def test_labels_of_mixed_types(tmp_path, labels, said):
     for split in ("train", "validation"):
         lines = [json.dumps({"sentence": "a", "label": label}) for label in labels]
         (tmp_path / f"{split}.jsonl").write_text("\n".join(lines))
@@ -125,7 +125,7 @@ def test_a_missing_column(data_folder, form, column, instead):
     ],
 )
 def test_a_column_under_another_name(data_folder, header, said):
-    """What is named is none of the columns that the task takes for another."""
+    """The suggested column is not one that the task uses for something else."""
     folder = data_folder("csv", validation=GOOD)
     (folder / "train.csv").write_text(f"{header}\n" + header.replace("entence", "") + "\n")
     with pytest.raises(ValueError, match=said):
@@ -139,7 +139,7 @@ def test_a_missing_group_column(data_folder):
 
 
 @pytest.mark.parametrize(("form", "text"), [("jsonl", None), ("parquet", None), ("jsonl", 12)])
-def test_a_text_that_is_none(data_folder, form, text):
+def test_a_value_that_is_not_a_text(data_folder, form, text):
     with pytest.raises(ValueError, match=f"row 0 of split train of task 'sst2' has {text} in column 'sentence'"):
         tasks.load("sst2", data_folder(form, train=[{"sentence": text, "label": 0}], validation=GOOD))
 
@@ -157,7 +157,7 @@ def test_a_folder_without_splits(data_folder):
         tasks.load("sst2", data_folder(trian=GOOD))
 
 
-def test_the_only_table_is_named(data_folder):
+def test_the_only_table_is_suggested_as_train(data_folder):
     with pytest.raises(
         FileNotFoundError, match=r"holds sst2\.csv\. .*\. If sst2\.csv is all of the data, name it train\.csv"
     ):

@@ -1,4 +1,4 @@
-"""The digits in colour: what their making promises."""
+"""The embedded digits: labels, separate splits, and the same images every time."""
 
 import hashlib
 
@@ -30,7 +30,7 @@ def test_the_task_is_the_digits_from_5_to_9(data):
 
 
 @pytest.mark.parametrize("classes", [range(0, 5), range(5, 10)], ids=str)
-def test_a_picture_shows_the_digit_that_its_label_says(classes):
+def test_an_image_shows_the_digit_of_its_label(classes):
     """The label of each picture against its handwriting in the original data, found by the ink."""
     published = load_digits()
     original = {ink.tobytes(): target for ink, target in zip(published.images, published.target, strict=True)}
@@ -41,14 +41,14 @@ def test_a_picture_shows_the_digit_that_its_label_says(classes):
         assert made[split]["label"] == expected.tolist()
 
 
-def test_no_handwriting_is_in_two_splits():
+def test_no_handwritten_digit_is_in_two_splits():
     parts = digits.handwriting(range(5, 10))
     assert {split: 3 * len(ink) for split, (ink, _) in parts.items()} == COUNTS
     known = [inks(part) for part in parts.values()]
     assert len(set.union(*known)) == sum(map(len, known)) == sum(COUNTS.values()) // 3
 
 
-def test_no_handwriting_of_the_task_was_pre_trained_on():
+def test_no_digit_of_the_task_was_seen_in_pre_training():
     early, late = (set.union(*map(inks, digits.handwriting(c).values())) for c in (range(5), range(5, 10)))
     assert not early & late and len(early) + len(late) == 1797
     assert digits.load(0, 4)["train"].features["label"].names == ["0", "1", "2", "3", "4"]
@@ -84,7 +84,7 @@ def test_the_pictures_are_the_same_at_every_call(data):
     assert splits.digest(digits.load()) == splits.digest(data)
 
 
-def test_a_digit_can_be_read_off_its_picture():
+def test_a_rendered_digit_is_legible():
     """Turned, moved, tinted and put on noise, but still dark on light, and brighter where no ink is."""
     random = np.random.default_rng(0)
     blank, full = np.zeros((8, 8)), np.full((8, 8), 16.0)

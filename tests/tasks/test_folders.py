@@ -62,7 +62,7 @@ def test_dev_is_another_name_of_validation(data_folder):
     assert data["validation"].to_list() == rows(4)
 
 
-def test_a_changed_file_is_read_anew(data_folder):
+def test_a_changed_file_is_read_again(data_folder):
     tasks.load("sst2", data_folder(train=rows(6), validation=rows(4)))
     data, _ = tasks.load("sst2", data_folder(train=rows(7, start=50), validation=rows(4)))
     assert data["train"].to_list() == rows(7, start=50)
@@ -128,7 +128,7 @@ def test_max_train_draws_a_fixed_mixed_sample(data_folder):
         tasks.load("sst2", folder, max_train=-1)
 
 
-def test_the_embedded_task_is_whole():
+def test_the_embedded_task_is_complete():
     data, how = tasks.load("entailment")
     assert how == "test: as published"
     assert len(data["train"]) >= 2_000 and min(len(data["validation"]), len(data["test"])) >= 500

@@ -1,4 +1,4 @@
-"""The digest of images: a record belongs to its data by it, so it shows every change and depends on nothing else."""
+"""The digest of images depends on every pixel and on nothing else: it ties a record to its data."""
 
 from datasets import Dataset, DatasetDict, Features, Image, Value
 from PIL import Image as Pillow
@@ -18,7 +18,7 @@ def digest(*pictures: Pillow.Image, labels: tuple = (), split: str = "train") ->
     return splits.digest(DatasetDict({split: Dataset.from_dict(made, features=FEATURES)}))
 
 
-def test_other_images_have_another_digest():
+def test_different_images_have_different_digests():
     dot = picture()
     dot.putpixel((3, 3), (0, 0, 1))
     red, green = picture(mode="P"), picture(mode="P")
@@ -39,7 +39,7 @@ def test_other_images_have_another_digest():
     assert len(set(several)) == len(several)
 
 
-def test_the_digest_depends_on_the_pixels_alone(tmp_path):
+def test_the_digest_depends_only_on_the_pixels(tmp_path):
     """Not on the format or the place of a file, nor on the process."""
     found = set()
     for form in ("png", "bmp"):
@@ -53,7 +53,7 @@ def test_the_digest_depends_on_the_pixels_alone(tmp_path):
     assert digest(picture(0), picture(1), picture(2)) == "a50dfc13ba4a"
 
 
-def test_digests_of_all_modes_are_those_on_record():
+def test_digests_of_all_modes_equal_recorded_ones():
     """How a model sees a picture is no part of its digest."""
     kinds = [picture(7, mode) for mode in ("1", "L", "P", "RGB", "CMYK", "RGBA", "LA")]
     assert digest(*kinds) == "41e1e89376d3"

@@ -1,4 +1,4 @@
-"""Labels of images: numbers or names in, train's class numbers out, and what is refused."""
+"""Labels of images, numbers or names, become train's class numbers; invalid ones are refused."""
 
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, List, Value
@@ -33,7 +33,7 @@ def rows(labels: list, label: object = CATS) -> Dataset:
     ],
     ids=str,
 )
-def test_labels_that_are_none(label, labels, message):
+def test_invalid_labels(label, labels, message):
     with pytest.raises(ValueError, match=message):
         TASK.prepare(DatasetDict(train=rows(labels, label)))
 
@@ -43,7 +43,7 @@ def test_labels_that_are_none(label, labels, message):
     [([0, 1, "cat"], "row 2 .*'cat', but row 0 has 0"), (["cat", 1.0], "row 1 .*label 1, but row 0 has 'cat'")],
 )
 def test_numbers_and_names_in_one_column(tmp_path, mixed, said):
-    """They come so from jsonl, in a column of which pyarrow knows no distinct values."""
+    """Such a column comes from jsonl; pyarrow cannot list its distinct values."""
     Pillow.new("L", (4, 4)).save(tmp_path / "a.png")
     lines = [f'{{"image": "a.png", "label": {label!r}}}'.replace("'", '"') for label in mixed]
     (tmp_path / "train.jsonl").write_text("\n".join(lines))
@@ -51,7 +51,7 @@ def test_numbers_and_names_in_one_column(tmp_path, mixed, said):
         tasks.load("images", tmp_path)
 
 
-def test_whole_numbers_are_class_numbers():
+def test_integral_floats_are_class_numbers():
     ready = TASK.prepare(DatasetDict(train=rows([2.0, 0.0], FLOAT), test=rows([0, 2], NUMBER)))
     assert ready["train"]["label"] == [2, 0] and ready["test"]["label"] == [0, 2]
     assert ready["train"].features["label"].names == ["0", "1", "2"]
@@ -64,8 +64,8 @@ def test_whole_numbers_are_class_numbers():
     [([2, 1, 3], ["1", "2", "3"]), ([1, 3], ["0", "1", "2", "3"]), ([0, 2], ["0", "1", "2"])],
     ids=["from 1", "from 1 with a gap", "from 0"],
 )
-def test_where_class_numbers_begin(labels, names):
-    """At 1 if train has every number from there on; where one is missing, 0 may be missing, too."""
+def test_class_numbers_start_at_zero_or_one(labels, names):
+    """At 1 if train has every number from 1 on; if one is missing, 0 may be missing as well."""
     ready = TASK.prepare(DatasetDict(train=rows(labels, NUMBER), test=rows([2], NUMBER)))
     assert ready["train"].features["label"].names == names
     assert [names[number] for number in ready["train"]["label"]] == [str(label) for label in labels]
@@ -84,7 +84,7 @@ def test_where_class_numbers_begin(labels, names):
     ],
     ids=["order", "fewer", "a name without rows", "names", "numbers as texts"],
 )
-def test_classes_are_told_by_their_names(train, test, found):
+def test_classes_are_matched_by_name(train, test, found):
     ready = TASK.prepare(DatasetDict(train=train, test=test))
     assert ready["test"]["label"] == found
     assert ready["test"].features == ready["train"].features
@@ -103,12 +103,12 @@ def test_classes_are_told_by_their_names(train, test, found):
     ],
     ids=["classes", "mixed", "names", "numbers", "numbers of names"],
 )
-def test_another_class_in_test(train, test):
+def test_a_class_that_train_lacks(train, test):
     with pytest.raises(ValueError, match=r"split test of task 'images' has classes that train lacks: \['(fox|2|0)'"):
         TASK.prepare(DatasetDict(train=train, test=test))
 
 
-def test_another_class_names_the_nearest():
+def test_a_class_that_train_lacks_names_the_nearest():
     with pytest.raises(ValueError, match=r"that train lacks: \['Cat'\]; the nearest in train: \['cat', 'dog'\]"):
         TASK.prepare(DatasetDict(train=rows([0, 1]), validation=rows(["Cat"], TEXT)))
 
@@ -118,14 +118,14 @@ def test_another_class_names_the_nearest():
     [([1, 1], CATS, "'dog'"), (["cat"], TEXT, "'cat'"), ([3, 3], NUMBER, "'3'")],
     ids=["classes", "names", "numbers"],
 )
-def test_one_class_is_too_few(labels, label, said):
+def test_a_single_class_is_refused(labels, label, said):
     with pytest.raises(ValueError, match=f"train of task 'images' has one class, {said}; at least two are needed"):
         TASK.prepare(DatasetDict(train=rows(labels, label)))
     ready = TASK.prepare(DatasetDict(train=rows([0, 1]), test=rows([1, 1])))
     assert ready["test"]["label"] == [1, 1]  # in test one is enough
 
 
-def test_classes_that_differ_by_blanks_alone():
+def test_classes_that_differ_only_by_blanks():
     with pytest.raises(ValueError, match="train of task 'images' has classes ' cat' and 'cat', which differ only"):
         TASK.prepare(DatasetDict(train=rows(["cat", " cat", "dog"], TEXT)))
     ready = TASK.prepare(DatasetDict(train=rows(["a", "A", "a"], TEXT)))  # capital letters may be classes
@@ -144,8 +144,8 @@ def test_classes_that_differ_by_blanks_alone():
     ],
     ids=["-1", "none", "number -1", "null", "nan", "no column"],
 )
-def test_a_test_split_without_labels_is_made_up_for(test):
-    """As where there is no test split; the line that says how the splits were made says so."""
+def test_a_test_split_without_labels_is_replaced(test):
+    """As without a test split; the line about the splits says so."""
     data = DatasetDict(train=rows([0, 1] * 25), test=test)
     assert list(TASK.prepare(data)) == ["train"]
     made, how = splits.three_splits(TASK.prepare(data))
@@ -153,7 +153,7 @@ def test_a_test_split_without_labels_is_made_up_for(test):
     assert [len(part) for part in made.values()] == [36, 4, 10]
 
 
-def test_labels_that_stand_elsewhere_or_miss_here_and_there_are_not_hidden():
+def test_misplaced_or_partly_missing_labels_are_not_hidden_labels():
     train, test = rows([0, 1]), rows([0, 1])
     for column in ("labels", "kind"):  # a similar name; one that train has not
         with pytest.raises(ValueError, match=f"'label' is missing in split test of task 'images'; .*{column}"):

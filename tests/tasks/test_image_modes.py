@@ -108,7 +108,7 @@ FORMS = ["png", "jpeg", "gif", "webp", "tiff", "bmp"]
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kept", [0.9, 0.5, "all but the last 30 bytes"])
-def test_a_picture_that_is_cut_off_is_named_by_prepare(form, kept):
+def test_a_truncated_image_is_named_by_prepare(form, kept):
     whole = written(Pillow.fromarray(NOISE[..., :3]).resize((640, 480)), form)
     end = len(whole) - 30 if isinstance(kept, str) else int(len(whole) * kept)
     with pytest.raises(ValueError, match="row 3 of split train of task 'images' is not a readable image: ."):

@@ -48,7 +48,7 @@ def test_a_saved_data_set(tmp_path, label, given, names, read):
     assert shades(data["train"]) == [0, 1, 2]
 
 
-def test_columns_of_another_name_are_read_as_image_and_label():
+def test_published_columns_become_image_and_label():
     published = rows([1, 0]).rename_columns({"image": "img", "label": "fine_label"}).add_column("coarse_label", [0, 0])
     ready = tasks.get("cifar100").prepare(DatasetDict(train=published))
     assert ready["train"].column_names == ["image", "label"] and ready["train"]["label"] == [1, 0]
@@ -78,7 +78,7 @@ def test_an_empty_or_a_missing_split():
         TASK.prepare(DatasetDict(test=rows([0])))
 
 
-def test_a_file_that_is_no_image_is_named(image_folder):
+def test_a_file_that_is_not_an_image_is_named(image_folder):
     folder = image_folder(train={"cat": 2, "dog": 2})
     (folder / "train" / "dog" / "0.png").write_text("no image")
     with pytest.raises(ValueError, match=r"row 2 of split train of task 'images' is not a readable image.*dog/0\.png"):

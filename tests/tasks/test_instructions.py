@@ -1,4 +1,4 @@
-"""Instruction tasks: what a model is given, which data is refused, and how splits are made where some are missing."""
+"""Instruction tasks: prompts, invalid data, and how missing splits are made."""
 
 import pytest
 from datasets import Dataset, DatasetDict
@@ -42,7 +42,7 @@ def test_every_task_has_its_case_here():
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_the_prompt_of_a_task(name):
+def test_prompts(name):
     row, asked = ROWS[name]
     assert tasks.get(name).prompt(row) == f"### Instruction:\n{asked}\n\n### Response:\n"
 
@@ -72,7 +72,7 @@ def test_alpaca_with_and_without_an_input(given, asked):
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_the_right_answer_scores_one_and_another_zero(name):
+def test_a_right_answer_scores_one_and_a_wrong_one_zero(name):
     task, (row, _) = tasks.get(name), ROWS[name]
     right = row[task.answer_column]
     if task.same is None:
@@ -84,7 +84,7 @@ def test_the_right_answer_scores_one_and_another_zero(name):
         assert task.score([right] * 4, [right, right, "something else", right]) == 0.75
 
 
-def test_answers_have_to_be_as_many_as_references():
+def test_the_numbers_of_answers_and_references_must_agree():
     with pytest.raises(ValueError):
         tasks.get("gsm8k").score(["#### 1", "#### 2"], ["#### 1"])
 
@@ -110,7 +110,7 @@ def test_a_missing_column_names_the_nearest(data_folder, name):
     ("text", "shown"), [(None, "None"), (1.5, r"1\.5"), (["a"], r"\['a'\]"), ({"a": 1}, r"\{'a': 1\}")]
 )
 @pytest.mark.parametrize("column", ["question", "answer"])
-def test_a_text_that_is_none(column, text, shown):
+def test_a_value_that_is_not_a_text(column, text, shown):
     rows = [numbered(1)[0] | {column: text}]
     with pytest.raises(ValueError, match=f"row 0 of split train of task 'gsm8k' has {shown} in column '{column}'"):
         tasks.get("gsm8k").prepare(data(train=rows))
@@ -157,7 +157,7 @@ def test_validation_is_held_out_of_train_as_for_gsm8k(data_folder):
     assert {split: numbers(rows) for split, rows in again.items()} == {s: numbers(rows) for s, rows in found.items()}
 
 
-def test_a_train_set_alone_gives_a_fifth_to_test(data_folder):
+def test_without_other_splits_a_fifth_of_train_becomes_test(data_folder):
     folder = data_folder(train=numbered(50))
     found, how = tasks.load("gsm8k", folder)
     assert how == "test: a fifth of the rows; validation: 4 rows held out of train"
@@ -174,7 +174,7 @@ def test_no_more_than_a_thousand_rows_are_held_out():
 
 
 @pytest.mark.parametrize("parts", [{"train": 9, "test": 3}, {"train": 4}, {"train": 11}], ids=str)
-def test_too_few_rows_to_hold_some_out(data_folder, parts):
+def test_too_few_rows_for_held_out_splits(data_folder, parts):
     with pytest.raises(ValueError, match=r"\d rows of train are too few to hold some out for validation and test"):
         tasks.load("gsm8k", data_folder(**{split: numbered(count) for split, count in parts.items()}))
 
@@ -183,7 +183,7 @@ def queries(count: int) -> list[dict]:
     return [ROWS["sql"][0] | {"question": f"question {i}"} for i in range(count)]
 
 
-def test_an_eighth_of_the_published_sql_is_used(monkeypatch):
+def test_an_eighth_of_published_sql_is_used(monkeypatch):
     asked, published = [], data(train=queries(800))
     monkeypatch.setattr(tasks.hub, "load_dataset", lambda *name: asked.append(name) or published)
     found, how = tasks.load("sql")
@@ -202,7 +202,7 @@ def test_an_eighth_of_the_published_sql_is_used(monkeypatch):
     }
 
 
-def test_published_data_without_a_share_are_used_whole(monkeypatch):
+def test_published_data_without_a_share_is_used_completely(monkeypatch):
     parts = {"train": numbered(80), "validation": numbered(16, 100), "test": numbered(40, 200)}
     monkeypatch.setattr(tasks.hub, "load_dataset", lambda *name: data(**parts))
     found, how = tasks.load("gsm8k")
@@ -210,19 +210,19 @@ def test_published_data_without_a_share_are_used_whole(monkeypatch):
     assert how == "test: as published"
 
 
-def test_sql_of_ones_own_is_used_whole(data_folder):
+def test_local_sql_data_is_used_completely(data_folder):
     parts = {"train": queries(80), "validation": queries(16), "test": queries(40)}
     found, how = tasks.load("sql", data_folder(**parts))
     assert how == "test: as published"
     assert {split: rows.to_list() for split, rows in found.items()} == parts
 
 
-def test_a_sql_train_set_of_ones_own_is_split_whole(data_folder):
+def test_a_local_sql_train_set_is_split_completely(data_folder):
     found, _ = tasks.load("sql", data_folder(train=queries(80)))
     assert {split: len(part) for split, part in found.items()} == {"train": 58, "validation": 6, "test": 16}
 
 
-def test_word_problems_are_whole_and_have_their_groups():
+def test_word_problems_are_complete_and_have_groups():
     found, how = tasks.load("word_problems")
     assert how == "test: as published"
     assert {split: len(rows) for split, rows in found.items()} == {"train": 2000, "validation": 200, "test": 400}
@@ -231,7 +231,7 @@ def test_word_problems_are_whole_and_have_their_groups():
     assert max(len(text) for text in found["test"]["answer"]) <= task.max_new_tokens  # a token is at least a character
 
 
-def test_a_folder_without_the_group_column_will_do(data_folder):
+def test_a_folder_without_the_group_column_is_read(data_folder):
     found, _ = tasks.load("word_problems", data_folder(train=numbered(20), test=numbered(2)))
     assert found["train"].column_names == ["question", "answer"]
 

@@ -1,4 +1,4 @@
-"""Labels of texts: told by their names, as text or as numbers, and test splits without any."""
+"""Labels of texts: by name, as text or as numbers, and test splits without labels."""
 
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
@@ -53,7 +53,7 @@ def test_numbers_in_the_tasks_order_are_left_as_they_are(kind):
 
 
 @pytest.mark.parametrize("form", ["jsonl", "json", "csv", "parquet"])
-def test_names_in_files(data_folder, form):
+def test_names_as_labels_in_files(data_folder, form):
     named = [{"sentence1": "a", "sentence2": "b", "label": label} for label in RTE.labels]
     data, _ = tasks.load("rte", data_folder(form, train=named, validation=named, test=named))
     assert [part["label"][:] for part in data.values()] == [[0, 1]] * 3
@@ -75,7 +75,7 @@ def test_names_in_files(data_folder, form):
         (["0", "1", "2"], [0, 2], r"label 2 in split train \(row 1\) is not one of the labels of task 'rte'"),
     ],
 )
-def test_names_that_are_not_the_tasks(names, labels, said):
+def test_names_that_the_task_does_not_have(names, labels, said):
     with pytest.raises(ValueError, match=said):
         RTE.prepare(data("train", rows(labels, ClassLabel(names=names))))
 
@@ -94,7 +94,7 @@ def test_names_that_are_not_the_tasks(names, labels, said):
     ],
 )
 @pytest.mark.parametrize("split", splits.SPLITS)
-def test_a_label_that_says_no_class(split, labels, kind, shown):
+def test_a_label_without_a_class(split, labels, kind, shown):
     said = (
         rf"label {shown} in split {split} \(row 1\) is .* 0 \(entailment\), 1 \(not_entailment\), all by number or all"
     )
@@ -123,14 +123,14 @@ def test_values_as_text(labels, kind):
         ([0, 1], ClassLabel(names=["0", "high"]), "named 0, high; expected numbers, as in task 'stsb'"),
     ],
 )
-def test_values_that_are_none(labels, kind, said):
+def test_values_that_are_not_numbers(labels, kind, said):
     with pytest.raises(ValueError, match=said):
         STSB.prepare(data("train", rows(labels, kind)))
 
 
 @pytest.mark.parametrize("form", ["jsonl", "json", "csv", "parquet"])
 @pytest.mark.parametrize("name", ["rte", "qnli", "stsb"])
-def test_true_and_false_that_would_say_the_contrary(data_folder, name, form):
+def test_booleans_that_would_mean_the_opposite(data_folder, name, form):
     """To Python true is 1, which here is the class that is not entailment."""
     task = tasks.get(name)
     rows = [dict.fromkeys(task.columns, "a") | {"label": label} for label in (True, False)]
@@ -159,7 +159,7 @@ WITHOUT = {
 
 
 @pytest.mark.parametrize("case", WITHOUT)
-def test_a_test_split_without_labels_is_made_up_for(case):
+def test_a_test_split_without_labels_is_replaced(case):
     ready = RTE.prepare(data("test", WITHOUT[case]))
     assert list(ready) == ["train", "validation"]
     assert len(splits.three_splits(ready)[0]["test"]) == 2

@@ -48,7 +48,7 @@ GAME = f"inform(name[Dirt: Showdown], {RATED}, genres[racing, sport], developer[
         ("", False),
     ],
 )
-def test_meanings_are_compared_whatever_their_order(answer, is_right):
+def test_meanings_in_any_order_are_equal(answer, is_right):
     assert right("viggo", GAME, answer) == is_right
 
 
@@ -67,11 +67,11 @@ def test_an_attribute_before_a_missing_comma_counts():
         ("inform(name[a[b]])", "inform(name[a[b]])"),
     ],
 )
-def test_what_a_meaning_is_read_as(text, parsed):
+def test_parsed_meanings(text, parsed):
     assert answers.meaning(text) == parsed
 
 
-def test_a_meaning_cut_off_is_read_at_once():
+def test_a_truncated_meaning_is_parsed_quickly():
     """Such answers are common early in training; some patterns would try every way to divide the letters."""
     start = time.perf_counter()
     for text in ("inform(" + "a" * 2000 + "!", "I think (" + "it is a game " * 100, "inform(name[" * 200):
@@ -119,7 +119,7 @@ def test_queries(answer, is_right):
     assert right("sql", QUERY, answer) == is_right
 
 
-def test_two_signs_that_mean_unequal():
+def test_both_signs_for_unequal():
     assert right("sql", "SELECT a FROM t WHERE b <> 'x'", "select a from t where b != 'x'")
     assert right("sql", "SELECT a FROM t WHERE b!='x'", "select a from t where b <> 'x'")
     assert not right("sql", "SELECT a FROM t WHERE b <> 'x'", "SELECT a FROM t WHERE b = 'x'")

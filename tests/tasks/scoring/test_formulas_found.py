@@ -47,7 +47,7 @@ def right(name: str, reference: str, answer: str) -> bool:
         (r"\boxed{3}, as a \boxed number", "3"),
     ],
 )
-def test_the_box_of_an_answer(text, found):
+def test_boxed_answers(text, found):
     assert formulas.boxed(text) == found
 
 
@@ -79,7 +79,7 @@ def test_the_box_of_an_answer(text, found):
         "The answer is x = 12.",
     ],
 )
-def test_phrases_that_tell_twelve(text):
+def test_phrases_for_twelve(text):
     assert right("math", r"So $\boxed{12}$.", text)
     assert not any(right("math", rf"So $\boxed{{{other}}}$.", text) for other in ("1", "2", "5", "15", "-12", "12x"))
 
@@ -98,11 +98,11 @@ def test_phrases_that_tell_twelve(text):
         ("The answer is:", None),
     ],
 )
-def test_what_is_told(text, found):
+def test_answers_after_answer_is(text, found):
     assert formulas.boxed(text) == found
 
 
-def test_formulas_that_go_on_and_on_are_read_at_once():
+def test_long_formulas_are_parsed_quickly():
     start = time.perf_counter()
     pieces = (
         "$",

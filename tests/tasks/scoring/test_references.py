@@ -144,7 +144,7 @@ def rows(name: str, *texts: str) -> Dataset:
         ),
     ],
 )
-def test_its_row_and_split_are_named(name, good, bad, message, split):
+def test_the_row_and_split_of_a_bad_reference_are_named(name, good, bad, message, split):
     parts = dict.fromkeys(("train", "validation", "test"), rows(name, good, good))
     assert set(tasks.get(name).prepare(DatasetDict(parts))) == set(parts)
     parts[split] = rows(name, good, bad)
@@ -158,7 +158,7 @@ def test_the_end_of_a_long_reference_is_shown():
         tasks.get("gsm8k").prepare(DatasetDict(train=rows("gsm8k", "word " * 2000)))
 
 
-def test_tasks_whose_references_are_texts_take_all():
+def test_tasks_that_compare_texts_accept_any_reference():
     sql = Dataset.from_list([{"context": "a", "question": "b", "answer": "any text"}])
     alpaca = Dataset.from_list([{"instruction": "a", "output": "We add 2 and 3."}])
     assert tasks.get("viggo").prepare(DatasetDict(train=rows("viggo", "any text")))["train"].num_rows == 1
@@ -166,7 +166,7 @@ def test_tasks_whose_references_are_texts_take_all():
     assert tasks.get("alpaca").prepare(DatasetDict(train=alpaca))["train"].num_rows == 1
 
 
-def test_many_references_are_looked_at_in_no_time():
+def test_many_references_are_checked_quickly():
     long = "He adds 3 and 4 eggs, which is <<3+4=7>>7 eggs.\n" * 8
     start = time.perf_counter()
     tasks.get("gsm8k").prepare(DatasetDict(train=rows("gsm8k", *[f"{long}#### 7"] * 8000)))
@@ -175,7 +175,7 @@ def test_many_references_are_looked_at_in_no_time():
 
 
 @pytest.mark.parametrize("wrong", [5, 2.5, ["red"], {"a": 1}, True], ids=repr)
-def test_an_input_that_is_no_text_is_refused(wrong):
+def test_an_input_that_is_not_a_text_is_refused(wrong):
     given = [{"instruction": "a", "input": text, "output": "b"} for text in (None, wrong)]
     data = DatasetDict(train=Dataset.from_list(given))
     with pytest.raises(ValueError) as refused:
@@ -193,7 +193,7 @@ def test_inputs_of_mixed_types_in_a_file(tmp_path):
 
 
 @pytest.mark.parametrize("texts", [(None, None), ("", ""), ("x", None), ("x", "")], ids=str)
-def test_an_empty_input_is_fine(texts):
+def test_an_empty_input_is_accepted(texts):
     given = [{"instruction": "a", "input": text, "output": "b"} for text in texts]
     ready = tasks.get("alpaca").prepare(DatasetDict(train=Dataset.from_list(given)))
     assert ready["train"].to_list() == given
@@ -201,6 +201,6 @@ def test_an_empty_input_is_fine(texts):
     assert asked == [f"a\n\n{text}\n\n### Response:\n" if text else "a\n\n### Response:\n" for text in texts]
 
 
-def test_an_input_that_a_task_does_not_use_is_not_looked_at():
+def test_an_unused_input_is_not_checked():
     data = DatasetDict(train=Dataset.from_list([{"question": "a", "input": 5, "answer": "#### 5"}]))
     assert tasks.get("gsm8k").prepare(data)["train"].column_names == ["question", "answer"]

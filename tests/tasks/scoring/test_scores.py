@@ -10,7 +10,7 @@ YES_NO = tasks.Task("t", ("sentence",), ("no", "yes"), "accuracy")
 GRADE = tasks.Task("g", ("sentence1", "sentence2"), (), "pearson", label_range=(0.0, 5.0))
 
 
-def test_classes_are_the_largest_logit_and_regression_the_value_itself():
+def test_predictions_from_logits():
     np.testing.assert_array_equal(YES_NO.predictions(np.array([[2.0, 1.0], [-3.0, -1.0]])), [0, 1])
     np.testing.assert_array_equal(GRADE.predictions(np.array([[2.5], [0.5]])), [2.5, 0.5])
     assert (YES_NO.num_labels, GRADE.num_labels) == (2, 1)
