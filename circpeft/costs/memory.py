@@ -33,7 +33,7 @@ def _saved_c3a(t: int, d_in: int, d_out: int, h: H, e: int) -> int:
 
 
 def _saved_boft(t: int, d_in: int, d_out: int, h: H, e: int) -> int:
-    """The rotated x and the output before scaling; per factor, the rotation and what the Cayley transforms save."""
+    """Count the rotated x, the output before scaling, and per factor its rotation and Cayley transform."""
     f, b = h["n_butterfly_factor"], h["block_size"]
     once = 2 * f * d_in**2 + f * (3 * d_in * b + d_in) + 2 * d_out
     return e * t * (d_in + d_out) + ADAPTER_BYTES * once
