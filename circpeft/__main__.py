@@ -1,4 +1,4 @@
-"""``python -m circpeft``, as launchers of several processes want it."""
+"""Run the `circpeft` command as ``python -m circpeft``, which launchers of several processes need."""
 
 import sys
 
