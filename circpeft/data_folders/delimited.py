@@ -39,7 +39,7 @@ def read(
         place: the file's name in errors.
         form: "csv" or "tsv".
         texts: columns that hold texts, even where all values look like numbers.
-        headerless: columns of a tsv file whose first line names none of ``texts``.
+        headerless: columns of a tsv file whose first line has none of ``texts``.
 
     Raises: ValueError for a table without rows; a header with a repeated name, other separators or values instead of
     names; a row with more or fewer fields than the header; a quoted name or text in tsv; and a text in csv that

@@ -17,7 +17,7 @@ class TaskOptions:
         names: the task's name, then other names that the folder of its data may have.
         other_tasks: names of the other tasks; a single subfolder with one of these names is not read.
         text_columns: columns of csv and tsv files that hold texts, even where all values look like numbers.
-        headerless_columns: columns of a tsv file whose first line names none of ``text_columns``.
+        headerless_columns: columns of a tsv file whose first line has none of ``text_columns``.
         image_column: the column of image paths in tables, for tasks on images.
         label_column: the column of labels in tables of images.
         hub_name: the data set on the hub that has the layout the task reads, for errors.

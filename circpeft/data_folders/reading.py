@@ -38,7 +38,7 @@ def read_with_unused(folder: str | Path, options: TaskOptions | None = None) -> 
     layout = _layout_of(data_folder, options)
     if layout is None:
         subfolders = [inner for inner in data_folder.folders if not split_named(inner.name)]
-        matching = {inner: found for inner in subfolders if (found := _layout_of(inner, options))}
+        matching = {inner: match for inner in subfolders if (match := _layout_of(inner, options))}
         home = choose_subfolder(data_folder, [*matching], options)
         if home is None:
             raise FileNotFoundError(_nothing_found(data_folder, options))
@@ -55,6 +55,7 @@ def _layout_of(folder: Inventory, options: TaskOptions) -> Layout | None:
 
 
 def _nothing_found(folder: Inventory, options: TaskOptions) -> str:
+    """Return the error for a folder without data: what it holds, the layouts that are read, and what to change."""
     names = ", ".join(path.name for path in folder.entries[:SHOWN_ENTRIES]) or "nothing"
     layouts = _layouts_for(options)
     parts = [

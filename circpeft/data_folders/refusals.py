@@ -27,7 +27,7 @@ def refuse_near_misses(inventory: Inventory, present: Iterable[str], unread: Ite
 
 
 def refuse_tables_beside(inventory: Inventory, source: str) -> None:
-    """Raise ValueError if a table of a split, or a saved data set, stands beside the folders that are read."""
+    """Raise ValueError if a table of a split, or a saved data set, is beside the folders that are read."""
     if tables := inventory.tables_of_splits:
         raise ValueError(
             f"data_dir {str(inventory.path)!r} holds both {source} and {tables[0].name}; keep one (images that a table "

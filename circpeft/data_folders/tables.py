@@ -23,7 +23,7 @@ def read(paths: list[Path], texts: tuple[str, ...] = (), headerless: tuple[str, 
     Args:
         paths: the files.
         texts: columns that hold texts in csv and tsv, even where all values look like numbers.
-        headerless: columns of a tsv file whose first line names none of ``texts``.
+        headerless: columns of a tsv file whose first line has none of ``texts``.
 
     Raises: ValueError, with the file, for a file without rows, a file that cannot be read (with the line that is not
     UTF-8; see `delimited.read` and `json_rows.read`), and files of one split with different columns; FileNotFoundError

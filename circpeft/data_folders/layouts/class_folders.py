@@ -17,7 +17,7 @@ class ClassFolders:
     expected = "images in CLASS, without other files"
 
     def matches(self, inventory: Inventory, options: TaskOptions) -> bool:
-        """Return whether the folder holds only folders of images, and is itself the only one beside no images."""
+        """Return whether the folder holds only folders of images; as a subfolder, it has to be the only one."""
         above = inventory.parent
         if above and (len(above.folders) > 1 or above.images or above.metadata_files):
             return False
@@ -33,6 +33,7 @@ class ClassFolders:
 
 
 def _reason(inventory: Inventory) -> str:
+    """Return what keeps the images in a folder from being read; "" for a folder without folders."""
     flat = [folder for folder in inventory.folders if folder.images and not folder.folder_paths]
     splits = [folder.name for folder in flat if split_named(folder.name)]
     if splits and inventory.metadata_files:

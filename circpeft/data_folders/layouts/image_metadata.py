@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from datasets import Dataset, DatasetDict
 
@@ -33,7 +34,7 @@ class ImageMetadata:
             return False
         for split, same in inventory.split_folders.items():
             if len(same) != 1 or len(tables_of[split]) != 1:
-                return True  # to be refused
+                return True  # `read` refuses it
             if not _labels_images(same[0], options):
                 return False
         return True
@@ -47,9 +48,9 @@ class ImageMetadata:
         """
         data = DatasetDict()
         for split, folders in inventory.split_folders.items():
-            found = _tables(folders)
-            if len(found) != 1 or len(folders) != 1:
-                names = found if len(found) > 1 else [folder.path for folder in folders]
+            described_by = _tables(folders)
+            if len(described_by) != 1 or len(folders) != 1:
+                names = described_by if len(described_by) > 1 else [folder.path for folder in folders]
                 listing = ", ".join(str(path.relative_to(inventory.path)) for path in names)
                 raise ValueError(
                     f"data_dir {str(inventory.path)!r} has {listing} for {split}; expected one table "
@@ -67,7 +68,8 @@ class ImageMetadata:
         return ""
 
 
-def _tables(folders: list[Inventory]) -> list:
+def _tables(folders: list[Inventory]) -> list[Path]:
+    """Return the metadata tables in folders."""
     return [path for folder in folders for path in folder.files if path.name.lower() in TABLE_NAMES]
 
 
@@ -76,12 +78,13 @@ def _labels_images(folder: Inventory, options: TaskOptions) -> bool:
     try:
         columns = tables.read(_tables([folder]), (FILE_NAME, "image")).column_names
     except ValueError:
-        return not _has_class_folders(folder)  # otherwise the table is about something else, whatever it holds
+        return not _has_class_folders(folder)  # with class folders, the table is about something else
     labels = options.label_column in columns or "label" in columns
     return FILE_NAME in columns and (labels or not _has_class_folders(folder))
 
 
 def _described_images(folder: Inventory) -> Dataset:
+    """Read the table of a folder, with the paths of its images as "image"."""
     [table] = _tables([folder])
     rows = tables.read([table], (FILE_NAME, "image"))
     names = rows[FILE_NAME][:]

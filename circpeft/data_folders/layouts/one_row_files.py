@@ -50,7 +50,7 @@ class OneRowFiles:
         return data
 
     def hint(self, inventory: Inventory, options: TaskOptions) -> str:
-        """Return ""."""
+        """Return "": no other arrangement is recognised."""
         return ""
 
 

@@ -45,7 +45,7 @@ class SavedDatasets:
         return DatasetDict({split_named(names[0]) or names[0]: with_image_paths(saved, inventory, options)})
 
     def hint(self, inventory: Inventory, options: TaskOptions) -> str:
-        """Return "": a folder that was saved is found, or refused."""
+        """Return "": there is nothing to rename in a saved data set."""
         return ""
 
 

@@ -49,7 +49,7 @@ class SplitClassFolders:
         return DatasetDict({split: rows.cast_column("image", Image()) for split, rows in data.items()})
 
     def hint(self, inventory: Inventory, options: TaskOptions) -> str:
-        """Return how to rename folders of images whose names resemble splits."""
+        """Return how to rename folders of images with names that resemble splits."""
         folders = [folder.name for folder in inventory.folders if folder.folder_paths or folder.images]
         splits = suggested_splits(folders)
         renames = [f"{name} to {split}" for name, split in splits.items() if name.lower() not in SPLIT_OF]
@@ -90,6 +90,7 @@ def read_classes(split: Inventory) -> Dataset:
 
 
 def _refuse_same_classes_elsewhere(inventory: Inventory, data: DatasetDict, used: str) -> None:
+    """Raise ValueError for images of the same classes in a folder that is not named after a split."""
     classes = {name.lower() for rows in data.values() for name in rows.unique("label")}
     for folder in inventory.other_folders:
         if same := [inner.name for inner in folder.folders if inner.name.lower() in classes and inner.images]:

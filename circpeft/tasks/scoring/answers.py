@@ -83,19 +83,19 @@ def _result(line: str) -> re.Match | None:
     return next((n for n, calculation in matches if n and not calculation), next(n for n, _ in matches if n))
 
 
-def _value(found: re.Match | None) -> Fraction | None:
+def _value(match: re.Match | None) -> Fraction | None:
     """Return the value of a match of `NUMBER`; None for a division by zero, or a number of thousands of digits."""
-    if found is None or found["unread"]:
+    if match is None or match["unread"]:
         return None
-    sign = -1 if found["minus"] else 1
-    if found["ones"]:
-        above, under = Fraction(Decimal(found["above"])), Fraction(Decimal(found["under"]))
-        ones = Fraction(Decimal(found["ones"].replace(",", "")))
+    sign = -1 if match["minus"] else 1
+    if match["ones"]:
+        above, under = Fraction(Decimal(match["above"])), Fraction(Decimal(match["under"]))
+        ones = Fraction(Decimal(match["ones"].replace(",", "")))
         return sign * (ones + above / under) if under else None
-    value = Fraction(Decimal(found["digits"].replace(",", "")))
-    tens = Decimal((found["exponent"] or found["tens"] or "0").replace("−", "-"))
-    power, below = Decimal(found["power"] or "1"), Fraction(Decimal(found["below"] or "1"))
-    if below == 0 or abs(tens) > LONGEST_POWER or found["power"] and power * len(found["digits"]) > LONGEST_POWER:
+    value = Fraction(Decimal(match["digits"].replace(",", "")))
+    tens = Decimal((match["exponent"] or match["tens"] or "0").replace("−", "-"))
+    power, below = Decimal(match["power"] or "1"), Fraction(Decimal(match["below"] or "1"))
+    if below == 0 or abs(tens) > LONGEST_POWER or match["power"] and power * len(match["digits"]) > LONGEST_POWER:
         return None
     return sign * value ** int(power) * Fraction(10) ** int(tens) / below
 
