@@ -11,7 +11,7 @@ from ..recipes import Recipe
 from ..results import Result
 from . import distributed
 from .loop import train
-from .preparation import check_settings, prepare, rows_of
+from .preparation import check_settings, prepare, shared_rows
 from .recording import record
 
 
@@ -41,7 +41,7 @@ def run(recipe: Recipe, callbacks: Iterable[TrainerCallback] = ()) -> Result:
     """
     if not results.path_of(recipe.name, recipe.output_dir).exists():
         check_settings(recipe)  # not for a record: a machine may read one that it could not produce
-    rows = rows_of(recipe)
+    rows = shared_rows(recipe)
     first_process = distributed.state().is_main_process
     known = distributed.from_first(recorded(recipe, rows.fingerprint) if first_process else None)
     if known is not None:

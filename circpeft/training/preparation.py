@@ -138,7 +138,7 @@ def data_of(recipe: Recipe) -> Rows:
     return Rows(data, split, tasks.splits.digest(data))
 
 
-def rows_of(recipe: Recipe) -> Rows:
+def shared_rows(recipe: Recipe) -> Rows:
     """Return a recipe's rows, and make sure that all processes of the run have the same recipe, code and rows.
 
     Raises: ValueError if they differ; whatever `tasks.load` raises.
@@ -155,7 +155,7 @@ def prepare(recipe: Recipe, rows: Rows | None = None) -> Prepared:
 
     Args:
         recipe: the settings.
-        rows: its rows from `rows_of`, if they are at hand; None reads them.
+        rows: its rows from `shared_rows`, if they are at hand; None reads them.
 
     Raises: whatever `check` raises; ValueError for rows that do not fit into the model.
 
@@ -164,7 +164,7 @@ def prepare(recipe: Recipe, rows: Rows | None = None) -> Prepared:
     (8, 'test: as published', 2)
     """
     check_settings(recipe)
-    rows = rows or rows_of(recipe)
+    rows = rows or shared_rows(recipe)
     task = tasks.get(recipe.task).with_labels_of(rows.data)
     _check_model(recipe, task)
     kind, folder = KINDS[task.kind], models.resolve(recipe.model)

@@ -12,13 +12,13 @@ from circpeft import cli, results, training
 def test_a_sweep_prints_its_outcome_and_a_second_one_skips(sweep_file, tmp_path, capsys):
     file, folder = sweep_file(["c3a", "c3a:block_size=7"]), ["--output-dir", str(tmp_path / "out")]
     assert cli.main(["sweep", str(file), *folder, "--quiet"]) == 1
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     assert (
-        ": 1 finished, 0 skipped (already on record), 1 failed" in said
-        and "2 runs in " in said
-        and "block_size=7 does not divide 32" in said
+        ": 1 finished, 0 skipped (already on record), 1 failed" in printed
+        and "2 runs in " in printed
+        and "block_size=7 does not divide 32" in printed
     )
-    assert f"circpeft report {tmp_path / 'out'}" in said
+    assert f"circpeft report {tmp_path / 'out'}" in printed
     file = sweep_file(["c3a"])
     assert cli.main(["sweep", str(file), *folder, "--quiet", "--json"]) == 0
     [line] = capsys.readouterr().out.splitlines()
@@ -37,9 +37,9 @@ def test_train_writes_one_record(tiny_model, data, tmp_path, capsys):
     assert found["test_score"] == record.test_score and found["state"] == "finished" and record.label == "lora:r=4"
     assert "adapter_config.json" in {path.name for path in Path(found["weights"]).iterdir()}
     assert cli.main(command) == 0
-    said = capsys.readouterr().out
-    assert f"validation accuracy {record.score:.3f}, test {record.test_score:.3f}" in said
-    assert f"\nadapter: {found['weights']}\n" in said
+    printed = capsys.readouterr().out
+    assert f"validation accuracy {record.score:.3f}, test {record.test_score:.3f}" in printed
+    assert f"\nadapter: {found['weights']}\n" in printed
     command[1] = "full"
     assert cli.main([*command, "--quiet"]) == 0
     out, err = capsys.readouterr()
@@ -61,12 +61,12 @@ def test_train_runs_a_cell_of_a_table(monkeypatch, capsys, tmp_path):
         "cdvft:block_size=384",
     )
     assert cli.main(command[:3]) == 2
-    said = capsys.readouterr().err
-    assert "5 cells of cdvft-1 match; choose one, such as: --row 'FF' --column" in said
+    message = capsys.readouterr().err
+    assert "5 cells of cdvft-1 match; choose one, such as: --row 'FF' --column" in message
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["sweep", "cdvtf-1"], "unknown table 'cdvtf-1'; did you mean 'cdvft-1'?"),
         (["sweep", "cdvft-1", "--profile", "smoek"], "unknown profile 'smoek'; did you mean 'smoke'?"),
@@ -93,11 +93,11 @@ def test_train_runs_a_cell_of_a_table(monkeypatch, capsys, tmp_path):
         (["swep"], "unknown command 'swep'; did you mean 'sweep'?"),
     ],
 )
-def test_wrong_usage_exits_with_2_and_names_the_nearest_choice(arguments, said, capsys):
+def test_wrong_usage_exits_with_2_and_names_the_nearest_choice(arguments, message, capsys):
     if arguments == ["swep"]:
         with pytest.raises(SystemExit) as ended:
             cli.main(arguments)
         assert ended.value.code == 2
     else:
         assert cli.main(arguments) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err

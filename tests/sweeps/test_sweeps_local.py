@@ -62,8 +62,8 @@ def test_a_sweep_finishes_fails_skips_and_repeats_runs(plan, capsys):
     assert set(again.finished) == {cut.stem, older.stem} and set(again.skipped) == {path.stem for path in kept}
     assert written == {path: path.stat().st_mtime_ns for path in kept}
     assert len(list((folder / "unreadable").iterdir())) == 2 and len(results.read_all(folder)) == 4
-    said = capsys.readouterr().err
-    assert "is not a record" in said and "has schema 1" in said and "it runs again" in said
+    message = capsys.readouterr().err
+    assert "is not a record" in message and "has schema 1" in message and "it runs again" in message
 
 
 def test_a_sweep_without_a_possible_run_raises_before_anything_runs(plan):

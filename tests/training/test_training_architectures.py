@@ -138,8 +138,8 @@ def test_image_models(recipe, colours, tmp_path, logits, kind):
     assert result.start_score < 0.7 and (result.score > 0.9 or kind == "mobilevit")
     unused = [str(w.message) for w in caught if "no gradient reached" in str(w.message)]
     if kind.startswith("siglip"):  # SigLIP has a pooling that is not used for classification
-        [said] = unused
-        assert "reached 2 trainable parameters" in said and "vision_model.head.mlp.fc1.circonv" in said
+        [message] = unused
+        assert "reached 2 trainable parameters" in message and "vision_model.head.mlp.fc1.circonv" in message
     else:
         assert not unused
     base = AutoModelForImageClassification.from_pretrained(folder, num_labels=3, ignore_mismatched_sizes=True)
@@ -218,5 +218,5 @@ def test_notebooks_with_other_models(text_model, data_dir, colours, tmp_path, no
     done = papermill.execute_notebook(
         results.ROOT / "notebooks" / f"{notebook}.ipynb", tmp_path / "done.ipynb", given, progress_bar=False
     )
-    said = "".join(str(output.get("text", "")) for cell in done.cells for output in cell.get("outputs", []))
-    assert "c3a: " in said and " KiB on disk" in said  # loaded, and the same when merged
+    printed = "".join(str(output.get("text", "")) for cell in done.cells for output in cell.get("outputs", []))
+    assert "c3a: " in printed and " KiB on disk" in printed  # loaded, and the same when merged

@@ -66,10 +66,10 @@ def refused(recipe, monkeypatch):
 
     monkeypatch.setattr(Trainer, "train", never)
 
-    def refuse(error: type[Exception], said: str, **settings) -> None:
+    def refuse(error: type[Exception], message: str, **settings) -> None:
         good = recipe("c3a")
         for attempt in (training.run, lambda bad: training.check([good, bad])):
-            with pytest.raises(error, match=f"(?s){said}"):
+            with pytest.raises(error, match=f"(?s){message}"):
                 attempt(replace(good, **settings))
         assert not Path(good.output_dir).exists()
 
@@ -78,25 +78,25 @@ def refused(recipe, monkeypatch):
 
 @pytest.mark.parametrize("case", BAD_SETTINGS)
 def test_an_invalid_setting(refused, case):
-    settings, error, said = BAD_SETTINGS[case]
-    refused(error, said, **settings)
+    settings, error, message = BAD_SETTINGS[case]
+    refused(error, message, **settings)
 
 
 @pytest.mark.parametrize("method", ["full", "head", "lora", "c3a", "cdvft"])
 @pytest.mark.parametrize(
-    ("targets", "said"),
+    ("targets", "message"),
     [
         (("query", "valeu"), "'valeu' matches no layer: did you mean 'value'"),
         ("query", r"'query' .* matches no layer's full name: .*\['query'\]"),
         (r".*\.qvery", r"regex '\.\*.*qvery' .* matches no layer's full name: .*query"),
     ],
 )
-def test_a_target_that_matches_nothing(refused, method, targets, said):
-    refused(ValueError, said, method=method, target_modules=targets)
+def test_a_target_that_matches_nothing(refused, method, targets, message):
+    refused(ValueError, message, method=method, target_modules=targets)
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
         ({"label": 2}, r"label 2 in split validation .* 0 \(negative\), 1 \(positive\)"),
         ({"label": "good"}, "label 'good' in split validation"),
@@ -106,25 +106,25 @@ def test_a_target_that_matches_nothing(refused, method, targets, said):
         (None, "empty split: validation"),
     ],
 )
-def test_invalid_data(refused, tmp_path, data_dir, row, said):
+def test_invalid_data(refused, tmp_path, data_dir, row, message):
     folder = Path(shutil.copytree(data_dir, tmp_path / "bad"))
     (folder / "validation.jsonl").write_text(json.dumps({"sentence": "a", **row}) if row else "")
-    refused(ValueError, said, data_dir=str(folder))
+    refused(ValueError, message, data_dir=str(folder))
 
 
 @pytest.mark.parametrize(
-    ("missing", "said"),
+    ("missing", "message"),
     [
         (("config.json",), "has no config.json"),
         (("model.safetensors",), "has no weights; expected one of: model.safetensors"),
         (("tokenizer.json", "vocab.txt", "tokenizer_config.json"), r"has no tokenizer; expected .*tokenizer\.json"),
     ],
 )
-def test_an_incomplete_model_folder(refused, tmp_path, tiny_model, missing, said):
+def test_an_incomplete_model_folder(refused, tmp_path, tiny_model, missing, message):
     folder = Path(shutil.copytree(tiny_model, tmp_path / "incomplete"))
     for name in missing:
         (folder / name).unlink(missing_ok=True)
-    refused(FileNotFoundError, said, model=str(folder))
+    refused(FileNotFoundError, message, model=str(folder))
 
 
 @pytest.mark.parametrize("labels", [(0.0, 1.0), (False, True)], ids=["0.0 and 1.0", "booleans"])

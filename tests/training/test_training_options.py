@@ -148,13 +148,13 @@ BAD = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_impossible_settings_raise_before_data_is_read(recipe, monkeypatch, case):
-    method, settings, said = BAD[case]
+    method, settings, message = BAD[case]
     if settings.get("precision") == "fp16" and torch.cuda.is_available():
         pytest.skip("there is a GPU")
     monkeypatch.setattr(tasks, "load", lambda *arguments: pytest.fail("data was read"))
     made = recipe(method, **settings)
     for attempt in (training.run, lambda bad: training.check([bad])):
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValueError, match=message):
             attempt(made)
     assert not Path(made.output_dir).exists()
 

@@ -89,17 +89,17 @@ def launch(tmp_path_factory, made, environment):
         plan = {}
         for name, job in jobs.items():
             job = dict(job)
-            told = {key: job.pop(key) for key in ("until", "kill") if key in job}
+            stops = {key: job.pop(key) for key in ("until", "kill") if key in job}
             recipe = made(job.pop("kind"), job.pop("method"), folder / job.pop("of", name), **job)
-            plan[name] = {"recipe": asdict(recipe), **told}
+            plan[name] = {"recipe": asdict(recipe), **stops}
         (folder / "jobs.json").write_text(json.dumps(plan))
         command = [sys.executable, "-m", *launcher, str(SCRIPT), str(folder)]
         done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=SECONDS)
         assert done.returncode == code, f"{done.stdout[-2000:]}\n{done.stderr[-6000:]}"
         found = {}
         for name, job in plan.items():
-            told = [folder / f"{name}.{rank}.json" for rank in (0, 1)]
-            both = [json.loads(path.read_text()) for path in told if path.exists()]
+            paths = [folder / f"{name}.{rank}.json" for rank in (0, 1)]
+            both = [json.loads(path.read_text()) for path in paths if path.exists()]
             found[name] = SimpleNamespace(both=both, recipe=Recipe(**job["recipe"]), folder=folder)
         return found
 
@@ -133,8 +133,8 @@ def compare():
         assert first == second
         assert [e["loss"] for e in first["losses"]] == pytest.approx([e["loss"] for e in result.losses], abs=close)
         assert [e["epoch"] for e in first["losses"]] == [e["epoch"] for e in result.losses]
-        for told, expected in zip(first["epochs"], result.epochs, strict=True):
-            assert told == pytest.approx(expected, abs=close)
+        for epoch, expected in zip(first["epochs"], result.epochs, strict=True):
+            assert epoch == pytest.approx(expected, abs=close)
         for name in ("score", "test_score", "start_score", "flops_per_token", "base_flops_per_token"):
             assert first[name] == pytest.approx(getattr(result, name), abs=close), name
         for name in ("best_epoch", "trainable_parameters", "head_parameters", "rows", "settings", "data"):
@@ -156,7 +156,7 @@ def compare():
 def accelerated(launch):
     """Return the same function for ``accelerate launch`` with given options."""
 
-    def start(options: tuple[str, ...], *arguments, **told) -> dict:
-        return launch((*ACCELERATE, *options), *arguments, **told)
+    def start(options: tuple[str, ...], *arguments, **options_of_launch) -> dict:
+        return launch((*ACCELERATE, *options), *arguments, **options_of_launch)
 
     return start

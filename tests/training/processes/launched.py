@@ -50,11 +50,11 @@ def main(folder: Path) -> None:
         Trainer.training_step = counting
         Trainer.evaluate = until(job["until"], job.get("kill", False)) if "until" in job else evaluate
         try:
-            told = asdict(training.run(Recipe(**job["recipe"])))
+            outcome = asdict(training.run(Recipe(**job["recipe"])))
         except (ValueError, KeyboardInterrupt) as error:
-            told = {"error": f"{type(error).__name__}: {error}"}
+            outcome = {"error": f"{type(error).__name__}: {error}"}
         path = folder / f"{name}.{os.environ['RANK']}.json"
-        path.write_text(json.dumps({**told, "steps": steps}))
+        path.write_text(json.dumps({**outcome, "steps": steps}))
 
 
 def native_threads() -> list[str]:

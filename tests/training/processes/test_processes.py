@@ -68,13 +68,15 @@ def test_killed_processes_continue_after_their_last_epoch(ddp, again, alone, com
     assert ddp["killed"].both == []
     result, recipe = alone(JOBS["c3a"])
     compare(again["killed"], result, recipe)
-    assert [len(told["steps"]) for told in again["killed"].both] == [6, 6]  # of twelve
+    assert [len(outcome["steps"]) for outcome in again["killed"].both] == [6, 6]  # of twelve
 
 
 def test_a_batch_that_two_processes_cannot_share_raises_on_both(again):
-    for told in again["uneven"].both:
-        assert told["steps"] == [] and told["error"].startswith("ValueError: batch_size=15 is the batch of all 2 proc")
-        assert told["error"].endswith(": 14, 16")
+    for outcome in again["uneven"].both:
+        assert outcome["steps"] == [] and outcome["error"].startswith(
+            "ValueError: batch_size=15 is the batch of all 2 proc"
+        )
+        assert outcome["error"].endswith(": 14, 16")
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs Linux's list of a process's threads")
@@ -85,9 +87,11 @@ def test_the_threads_of_the_group_end_before_python_does(again):
 
 def test_two_processes_share_the_command(made, environment, tmp_path):
     recipe = made("text", "c3a", tmp_path / "out")
-    told = ["c3a", "--task", recipe.task, "--data-dir", recipe.data_dir, "--output-dir", recipe.output_dir]
-    told += [word for name in ("model", "batch_size", "epochs") for word in ("--set", name, str(getattr(recipe, name)))]
-    command = [sys.executable, "-m", *TORCHRUN, "-m", "circpeft", "train", *told, "--quiet"]
+    arguments = ["c3a", "--task", recipe.task, "--data-dir", recipe.data_dir, "--output-dir", recipe.output_dir]
+    arguments += [
+        word for name in ("model", "batch_size", "epochs") for word in ("--set", name, str(getattr(recipe, name)))
+    ]
+    command = [sys.executable, "-m", *TORCHRUN, "-m", "circpeft", "train", *arguments, "--quiet"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
     assert done.returncode == 0, done.stderr[-3000:]
     scores, record, adapter = done.stdout.splitlines()  # of the first process only
@@ -97,7 +101,7 @@ def test_two_processes_share_the_command(made, environment, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("settings", "environment", "said"),
+    ("settings", "environment", "message"),
     [
         ({"batch_size": 3}, {}, "batch_size=3 is the batch of all 4 .* possible: 4"),
         ({"batch_size": 10}, {}, "the nearest possible: 8, 12"),
@@ -108,13 +112,13 @@ def test_two_processes_share_the_command(made, environment, tmp_path):
         ({"method": "bitfit", "base_dtype": "bfloat16"}, {"VERSION": "2"}, "choose float32"),
     ],
 )
-def test_what_processes_cannot_share_raises(monkeypatch, settings, environment, said):
+def test_what_processes_cannot_share_raises(monkeypatch, settings, environment, message):
     monkeypatch.setattr(distributed, "state", lambda: SimpleNamespace(num_processes=4, distributed_type="MULTI_GPU"))
     for name, value in environment.items():
         monkeypatch.setenv(f"FSDP_{name}", value)
         monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     recipe = Recipe("sst2", **{"method": "c3a", **settings})
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         distributed.check(recipe)
 
 

@@ -39,9 +39,9 @@ def test_a_sharded_model_trains_as_an_unsharded_one_does(fsdp, alone, compare, n
 
 def test_a_sharded_run_continues(fsdp, alone, compare):
     result, recipe = alone({"kind": "text", "method": "cdvft", "seed": 1})
-    assert [told["error"] for told in fsdp["stopped"].both] == ["KeyboardInterrupt: "] * 2
+    assert [outcome["error"] for outcome in fsdp["stopped"].both] == ["KeyboardInterrupt: "] * 2
     compare(fsdp["resumed"], result, recipe)
-    assert [len(told["steps"]) for told in fsdp["resumed"].both] == [6, 6]
+    assert [len(outcome["steps"]) for outcome in fsdp["resumed"].both] == [6, 6]
 
 
 def test_the_adapter_of_a_sharded_run_is_complete(fsdp, tiny_model):
@@ -53,5 +53,5 @@ def test_the_adapter_of_a_sharded_run_is_complete(fsdp, tiny_model):
 
 
 def test_fsdp_raises_for_a_method_that_freezes_parameters(fsdp):
-    for told in fsdp["lamda"].both:
-        assert told["error"].startswith("ValueError: method 'lamda' freezes") and told["steps"] == []
+    for outcome in fsdp["lamda"].both:
+        assert outcome["error"].startswith("ValueError: method 'lamda' freezes") and outcome["steps"] == []
