@@ -21,7 +21,7 @@ help:
 	@echo "make test              run all tests: style, package, doctests, notebooks in the smoke profile, Triton kernels"
 	@echo "make lab               open JupyterLab on notebooks/00_start.ipynb"
 	@echo "make setup             only set up .venv (the other commands do this first)"
-	@echo "make bench             measure speed and memory beside LoRA and PEFT's methods, into benchmarks/results/ (use an idle machine)"
+	@echo "make bench             compare speed and memory with LoRA and PEFT's methods, into benchmarks/results/ (use an idle machine)"
 	@echo "make check             check only the style (ruff)"
 	@echo "make constraints       pin the installed versions again, after an upgrade"
 	@echo "make clean             remove .venv and caches"

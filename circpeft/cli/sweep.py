@@ -53,7 +53,7 @@ def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
         type=float,
         default=None,
         metavar="N",
-        help="with --ray: GPUs per run, such as 1 or 0.5 (default: 1 if it has any)",
+        help="with --ray: GPUs per run, such as 1 or 0.5 (default: 1 if the cluster has any)",
     )
     add_settings(parser)
     parser.set_defaults(execute=execute)
