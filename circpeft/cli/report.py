@@ -37,7 +37,10 @@ def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--format", default="", metavar="NAME", help="markdown (default), csv, latex, json or html")
     parser.add_argument(
-        "--output", default="", metavar="FILE", help="write to FILE; its suffix sets the format unless --format is given"
+        "--output",
+        default="",
+        metavar="FILE",
+        help="write to FILE; its suffix sets the format unless --format is given",
     )
     parser.add_argument("--json", action="store_true", help="same as --format json")
     for name in FILTERS:
