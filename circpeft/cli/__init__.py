@@ -7,6 +7,7 @@ imports PyTorch and whatever else it needs when it runs.
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from textwrap import fill
@@ -60,9 +61,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     options, options.unparsed = parser.parse_known_args(argv)
     if options.unparsed and options.command != "lab":
         arguments = " ".join(options.unparsed)
-        parser.commands[options.command].error(
-            f"unknown arguments: {arguments}{hint(options.command, options.unparsed)}"
-        )
+        command = parser.commands[options.command]
+        known = re.findall(r"--[a-z][a-z-]*", command.format_help())
+        command.error(f"unknown arguments: {arguments}{hint(options.command, options.unparsed, known)}")
     try:
         return options.execute(options)
     except RequestError as error:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import ast
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
 
 from circpeft.course.parameters import PROFILES, RequestError, check_profile
@@ -12,12 +14,12 @@ from circpeft.suggest import nearest
 
 CONSTANTS = {"true": True, "yes": True, "false": False, "no": False, "none": None}
 PROFILE_HELP = "; ".join(f"{name}: {meaning}" for name, meaning in PROFILES.items()) + " (default: cpu)"
-EXIT_CODES = "exit codes: 0 every run has a record, 1 a run failed, 2 wrong usage, 130 interrupted"
+RUN_EXIT_CODES = "exit codes: 0 every run has a record, 1 a run failed, 2 wrong usage, 130 interrupted"
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Add the options that `train` and `sweep` share."""
-    parser.epilog += f"\n\n{EXIT_CODES}"
+    parser.epilog += f"\n\n{RUN_EXIT_CODES}"
     parser.add_argument(
         "--profile",
         default="",
@@ -68,16 +70,25 @@ def _read_value(text: str) -> Any:
         return text
 
 
-def hint(command: str, unknown: list[str]) -> str:
+def hint(command: str, unknown: list[str], options: Iterable[str]) -> str:
     """Return the advice for arguments that a command does not know.
 
-    >>> hint("train", ["--epochs", "3"])
+    Args:
+        command: the name of the command.
+        unknown: the arguments.
+        options: the options that the command has, such as "--seed".
+
+    >>> hint("train", ["--epochs", "3"], ["--seed"])
     '; set it with --set epochs VALUE'
-    >>> hint("run", ["--fast"])
+    >>> hint("train", ["--sed", "3"], ["--seed", "--set"])
+    "; did you mean '--seed'? (see `circpeft train --help`)"
+    >>> hint("run", ["more"], ["--quiet"])
     ' (see `circpeft run --help`)'
     """
     if command in ("train", "sweep"):
         names = [argument[2:].partition("=")[0].replace("-", "_") for argument in unknown if argument[:2] == "--"]
         if known := [name for name in names if name in SETTINGS]:
             return f"; set it with --set {known[0]} VALUE"
-    return f" (see `circpeft {command} --help`)"
+    given = [argument.partition("=")[0] for argument in unknown if argument[:2] == "--"]
+    similar = [match for argument in given for match in get_close_matches(argument, options, n=1)]
+    return f"{f'; did you mean {similar[0]!r}?' if similar else ''} (see `circpeft {command} --help`)"

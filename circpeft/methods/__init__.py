@@ -30,15 +30,15 @@ def check(method: str, hyperparameters: dict) -> None:
     ...
     ValueError: method 'vera': r must be a whole number of at least 1, got 0
     """
-    parameters = inspect.signature(get_spec(method).implementation).parameters
+    parameters = inspect.signature(get_spec(method).implementation, eval_str=True).parameters
     kinds = {name: parameter.annotation for name, parameter in parameters.items() if name != "model"}
     for name, value in hyperparameters.items():
         if name not in kinds:
             raise ValueError(f"method {method!r} has no hyperparameter {name!r}; {nearest(name, kinds)}")
         least = 0 if name in SEEDS else 1
-        if kinds[name] == "int" and not (_is(value, Integral) and value >= least):
+        if kinds[name] is int and not (_is(value, Integral) and value >= least):
             raise ValueError(f"method {method!r}: {name} must be a whole number of at least {least}, got {value!r}")
-        if kinds[name] == "float" and not (_is(value, Real) and math.isfinite(value)):
+        if kinds[name] is float and not (_is(value, Real) and math.isfinite(value)):
             raise ValueError(f"method {method!r}: {name} must be a finite number, got {value!r}")
 
 

@@ -70,10 +70,10 @@ def test_wrong_parameters_of_run_are_exit_code_2(tmp_path, capsys, arguments, me
     [
         ([], "COMMAND"),
         (["corse"], "unknown command 'corse'; did you mean 'course'?"),
-        (["course", "--prifile", "cpu"], "unknown arguments: --prifile"),
+        (["course", "--prifile", "cpu"], "unknown arguments: --prifile; did you mean '--profile'?"),
         (["train", "c3a", "--max-length", "64"], "arguments: --max-length 64; set it with --set max_length VALUE"),
         (["sweep", "c3a-2", "--epochs=1"], "arguments: --epochs=1; set it with --set epochs VALUE"),
-        (["train", "c3a", "--sed", "1"], "unknown arguments: --sed 1 (see `circpeft train --help`)"),
+        (["train", "c3a", "--sed", "1"], "--sed 1; did you mean '--seed'? (see `circpeft train --help`)"),
         (["course", "--cell-timeout", "soon"], "invalid float value: 'soon'"),
         (["run"], "NOTEBOOK"),
     ],
