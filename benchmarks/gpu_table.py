@@ -69,16 +69,16 @@ def _machine(row: dict) -> str:
 
 
 def steps_text(rows: list[dict]) -> str:
-    """Return a table of whole training steps: peak memory and tokens a second."""
-    lines = ["| model, batch | method | peak memory, GB | tokens a second |", "|---|---|---|---|"]
+    """Return a table of whole training steps: peak memory and tokens per second."""
+    lines = ["| model, batch | method | peak memory, GB | tokens per second |", "|---|---|---|---|"]
     for model, (heading, shown) in SHOWN.items():
         for name, label, backend in shown:
             row = _row(rows, model, label, backend)
             lines.append(f"| {heading} | {name} | {row['peak_bytes'] / 1e9:.2f} | {row['tokens_per_second']:,.0f} |")
             heading = ""
     source = (
-        f"{_machine(row)}. Every method, the other ways to compute ours, and the record: "
-        "[training_memory_cuda.md](../benchmarks/results/training_memory_cuda.md)."
+        f"{_machine(row)}. [training_memory_cuda.md](../benchmarks/results/training_memory_cuda.md) has all methods "
+        "and backends. The record is `benchmarks/results/training_memory_cuda.json`."
     )
     return "\n".join([*lines, "", source, ""])
 
@@ -91,7 +91,7 @@ def layers_text(layers: dict) -> str:
         lines.append(f"| {row['d_in']} to {row['d_out']}, b={row['block_size']} | {cells} |")
     source = (
         f"Milliseconds; {layers['rows'][0]['tokens']:,} tokens in float32; {layers['device']}. The record is "
-        "`benchmarks/results/speed_cuda.json`. Larger layers and bfloat16 were not reached."
+        "`benchmarks/results/speed_cuda.json`. Larger layers and bfloat16 were not measured."
     )
     return "\n".join([*lines, "", source, ""])
 
@@ -104,17 +104,18 @@ def column_text(column: list[dict]) -> str:
     with_dropout = by_row["base LoRA r=8", 0.1]
     near = [row for row in counted if row is not lora and abs(row["gb"] / row["printed_gb"] - 1) < 0.07]
     return (
-        f"The paper prints {c3a['printed_gb']:.2f} GB for C3A b=768 and {lora['printed_gb']:.2f} GB for LoRA r=8, more "
-        "than was measured here. With the eager attention of its time, what a training step keeps adds up to "
-        f"{c3a['gb']:.2f} GB and {lora['gb']:.2f} GB; LoRA comes to {with_dropout['gb']:.2f} GB if it has a dropout of "
-        f"{with_dropout['adapter_dropout']} of its own. With that, {len(near)} of {len(counted) - 1} sums are within "
-        "7 % of the print ([memory_column.md](../benchmarks/results/memory_column.md)). The printed advantage of C3A "
-        "over LoRA would therefore come from that dropout: without it, both keep the same, as measured above.\n"
+        f"The paper prints {c3a['printed_gb']:.2f} GB for C3A b=768 and {lora['printed_gb']:.2f} GB for LoRA r=8. Both "
+        "are more than was measured here. With eager attention, as transformers had it when the paper was written, the "
+        f"tensors that a training step keeps add up to {c3a['gb']:.2f} GB for C3A and {lora['gb']:.2f} GB for LoRA. If "
+        f"the LoRA adapter has a dropout of {with_dropout['adapter_dropout']}, LoRA comes to {with_dropout['gb']:.2f} "
+        f"GB. With this dropout, {len(near)} of {len(counted) - 1} sums are within 7 % of the printed figures "
+        "([memory_column.md](../benchmarks/results/memory_column.md)). The printed advantage of C3A over LoRA would "
+        "therefore come from that dropout: without it, both need the same memory, as measured above.\n"
     )
 
 
 def readme_text(rows: list[dict], layers: dict) -> str:
-    """Return the README's table of tokens a second, and where PEFT's C3A is the faster one."""
+    """Return the README's table of tokens per second, and where PEFT's C3A is the faster one."""
     columns = ("LoRA", "C3A", "C3A in PEFT", "CDVFT", "full")
     lines = [f"| model, batch | {' | '.join(columns)} |", "|---|" + "---|" * len(columns)]
     slower = []
@@ -127,7 +128,7 @@ def readme_text(rows: list[dict], layers: dict) -> str:
             lines.append(f"| {heading}, {size} | {' | '.join(f'{speed[n]:,.0f}' for n in names)} |")
             if speed[f"{name} in PEFT"] > speed[name]:
                 theirs, ours = speed[f"{name} in PEFT"], speed[name]
-                slower.append(f"on {heading.partition(',')[0]} ({theirs:,.0f} against {ours:,.0f} tokens a second)")
+                slower.append(f"on {heading.partition(',')[0]} ({theirs:,.0f} against {ours:,.0f} tokens per second)")
     lost = [r for r in layers["rows"] if _added(r, "peft c3a") < _added(r, "c3a")]
     lines += [
         "",

@@ -109,9 +109,10 @@ def markdown(rows: list[dict]) -> str:
     lines = [
         "# The memory column of C3A Table 2",
         "",
-        f"GB (10⁹ bytes), {BATCH} x {TOKENS} tokens, float32. Computed: weights, Adam's moments and what the forward "
-        "pass keeps for the backward pass, with eager attention (`benchmarks/memory_column.py`). Measured: the peak on "
-        "one H100 with fused attention ([record](training_memory_cuda.json)).",
+        f"GB (10⁹ bytes), {BATCH} x {TOKENS} tokens, float32. The computed memory is the sum of the weights, Adam's "
+        "moments, and what the forward pass keeps for the backward pass, with eager attention "
+        "(`benchmarks/memory_column.py`). The measured memory is the peak on one H100 with fused attention "
+        "([record](training_memory_cuda.json)).",
         "",
         "| row | printed | computed, eager attention | difference | measured, fused attention |",
         "|---|---|---|---|---|",
@@ -122,7 +123,7 @@ def markdown(rows: list[dict]) -> str:
         cells = f"{gb:.2f} | {100 * (gb / row['printed_gb'] - 1):+.1f} %" if gb else " | "
         peak = None if row["adapter_dropout"] else measured_gb(row["row"])
         lines.append(f"| {name} | {row['printed_gb']:.2f} | {cells} | {'' if peak is None else f'{peak:.2f}'} |")
-    return "\n".join([*lines, "", "BOFT is missing: it cannot be built on tensors without values.", ""])
+    return "\n".join([*lines, "", "BOFT has no computed memory: it cannot be built on tensors without values.", ""])
 
 
 def main() -> None:

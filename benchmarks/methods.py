@@ -60,9 +60,10 @@ def markdown(rows: list[dict]) -> str:
     lines = [
         "# Every method under one protocol",
         "",
-        "Test scores of the epoch with the best validation score; with several seeds the mean, the range and their "
-        "number. Parameters exclude the head. A method and its head have one learning rate per model. It was chosen on "
-        "the embedded tasks if several were tried there ([rates](rates.md)), and never on these data.",
+        "A score is the test score of the epoch with the best validation score. With several seeds, a cell has their "
+        "mean, range and number. Parameters exclude the head. A method and its head each have one learning rate per "
+        "model. Where several rates were tried on the embedded tasks, it was chosen there ([rates](rates.md)). No rate "
+        "was chosen on these data.",
         "",
     ]
     for name in names:
@@ -70,7 +71,7 @@ def markdown(rows: list[dict]) -> str:
         devices = sorted({row["device"] for row in rows if row["data_name"] == name})
         lines.append(
             f"- {name}: {first['settings']['model']}, {first['rows']['train']:,} training rows, "
-            f"{first['settings']['epochs']} epochs, {first['metric']} on {first['rows']['test']} test rows "
+            f"{first['settings']['epochs']} epochs, {first['metric']} on {first['rows']['test']:,} test rows "
             f"({first['split']}); {' and '.join(devices)}"
         )
     models = list(dict.fromkeys(row["settings"]["model"] for row in rows))
@@ -90,7 +91,7 @@ def markdown(rows: list[dict]) -> str:
     if any("|  |" in line for line in lines):
         lines += ["", "Empty cells were not run."]
     if any("*" in line for line in lines):
-        lines += ["", "\\* With an earlier default learning rate, from before rates were tried on the embedded tasks."]
+        lines += ["", "\\* With an earlier default learning rate, set before rates were tried on the embedded tasks."]
     return "\n".join(lines) + "\n"
 
 

@@ -25,14 +25,13 @@ LEFT_OUT = ("losses", "spectra", "predictions", "start_predictions")
 
 
 def part_text(records: dict[str, list[dict]]) -> str:
-    """Return one table a task: a row a method, with the test score before training and of every seed."""
+    """Return one table per task: a row per method, with the test scores before training and of every seed."""
     lines = []
     for task, rows in records.items():
         title = TASKS[task]
         first, metric = rows[0], rows[0]["metric"].replace("_", " ")
-        lines += [
-            f"| {title} | trainable parameters | before training | test {metric} per seed (0, 1, 2) | fastest, s |"
-        ]
+        heading = f"test {metric} per seed (0, 1, 2)"
+        lines += [f"| {title} | trainable parameters | before training | {heading} | seconds, fastest run |"]
         lines += ["|---|---|---|---|---|"]
         for label in dict.fromkeys(row["label"] for row in rows):
             runs = [row for row in rows if row["label"] == label]

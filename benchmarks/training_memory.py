@@ -136,10 +136,11 @@ def markdown(rows: list[dict]) -> str:
         "# Memory and speed of training, every method",
         "",
         f"{' and '.join(', '.join(names) for names in sorted(environments))}. Random weights, AdamW, "
-        "adapters without dropout, torch's fused attention. GB are 10⁹ bytes, the peak of what torch has allocated. "
-        "Tokens per second are measured after two steps. In these runs `auto` used transforms. C3A and CDVFT also have "
-        "rows with other backends: `fold` adds ΔW of C3A to the weight (CDVFT cannot fold: its rows repeat `auto`), "
-        "`dft` multiplies by DFT matrices, and `triton` is one kernel.",
+        "adapters without dropout, torch's fused attention. GB (10⁹ bytes) are the peak of the memory that torch "
+        f"allocated. Tokens per second are measured after {WARM_UP_STEPS} warm-up steps. In these runs `auto` used "
+        "transforms. C3A and CDVFT also have rows with other backends: `fold` adds ΔW of C3A to the weight, `dft` "
+        "multiplies by DFT matrices, and `triton` is one fused kernel. CDVFT cannot fold, so its `fold` rows repeat "
+        "`auto`.",
     ]
     for model in dict.fromkeys(row["model"] for row in rows):
         _, _, batch, tokens, dtype = MODELS[model]

@@ -67,7 +67,9 @@ def test_the_readme_says_where_pefts_c3a_is_faster_on_a_gpu(load_benchmark):
         speed["llama2-7b", label, "auto"] for label in ("c3a:block_size=128", "c3a-peft:block_size=128", "lora:r=32")
     )
     assert ours < theirs < lora
-    assert f"PEFT's C3A is faster than ours on LLaMA2-7B ({theirs:,.0f} against {ours:,.0f} tokens a second)" in README
+    assert (
+        f"PEFT's C3A is faster than ours on LLaMA2-7B ({theirs:,.0f} against {ours:,.0f} tokens per second)" in README
+    )
     added = [{name: of["both"][1] for name, of in row["beyond_frozen_ms"].items()} for row in layers["rows"]]
     lost = [row for row in added if row["peft c3a"] < row["c3a"]]
     assert f"in {len(lost)} of {len(added)} single layers in float32" in README
