@@ -58,7 +58,7 @@ def part_text(rows: list[dict]) -> str:
 
 
 def picture(rows: list[dict]):
-    """Draw test accuracy against trainable parameters, one point a run."""
+    """Draw test accuracy against trainable parameters, one point per run."""
     series = {}
     for row in rows:
         counts, scores = series.setdefault(row["label"], ([], []))

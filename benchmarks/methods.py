@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from statistics import mean
 
-from page_parts import Part
+from page_parts import Part, device_text
 
 from circpeft import files, methods, recipes, results
 
@@ -72,7 +72,7 @@ def markdown(rows: list[dict]) -> str:
         lines.append(
             f"- {name}: {first['settings']['model']}, {first['rows']['train']:,} training rows, "
             f"{first['settings']['epochs']} epochs, {first['metric']} on {first['rows']['test']:,} test rows "
-            f"({first['split']}); {' and '.join(devices)}"
+            f"({first['split']}); {' and '.join(map(device_text, devices))}"
         )
     models = list(dict.fromkeys(row["settings"]["model"] for row in rows))
     heads = ["method", *names, *(f"trainable parameters, {model}" for model in models)]

@@ -5,6 +5,15 @@ import re
 from circpeft import files, results
 
 
+def device_text(device: str) -> str:
+    """Return the device of a record as pages write it.
+
+    >>> device_text("CPU, 1 threads"), device_text("CPU, 2 threads")
+    ('CPU, 1 thread', 'CPU, 2 threads')
+    """
+    return re.sub(r"\b1 threads", "1 thread", device)
+
+
 class Part:
     """The text between ``<!-- name -->`` and ``<!-- /name -->`` of one page.
 

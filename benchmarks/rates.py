@@ -13,6 +13,8 @@ import json
 from pathlib import Path
 from statistics import mean
 
+from page_parts import device_text
+
 from circpeft import files, methods, results
 from circpeft.recipes import Recipe
 from circpeft.results import Result
@@ -71,7 +73,7 @@ def markdown(rows: list[dict]) -> str:
         lines += [
             f"## {task}: {first['model']}, {first['rows']:,} rows, {first['epochs']} epochs",
             "",
-            f"Validation score with {seeds_text}; {first['device']}; torch {first['torch']}.",
+            f"Validation score with {seeds_text}; {device_text(first['device'])}; torch {first['torch']}.",
             "",
             "| method | learning rate: score (default rate in bold) |",
             "|---|---|",

@@ -13,7 +13,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from page_parts import Part
+from page_parts import Part, device_text
 
 from circpeft import files, results
 
@@ -42,8 +42,8 @@ def part_text(records: dict[str, list[dict]]) -> str:
         lines += [
             "",
             f"{first['rows']['train']:,} training rows, {first['settings']['epochs']} epochs, adapted layers: "
-            f"{first['settings']['target_modules']}. {first['device']}; torch {first['versions']['torch']}. Record: "
-            f"`benchmarks/results/{task}.json`.",
+            f"{first['settings']['target_modules']}. {device_text(first['device'])}; "
+            f"torch {first['versions']['torch']}. Record: `benchmarks/results/{task}.json`.",
             "",
         ]
     return "\n".join(lines)

@@ -18,7 +18,7 @@ README = Part("speed-cpu", "README.md")
 
 
 def layers_text(record: dict) -> str:
-    """Return a table of single layers: one row a layer, then the machine and the versions."""
+    """Return a table of single layers: one row per layer, then the machine and the versions."""
     layers = record["layers"]
     lines = [
         "| tokens, layer, block size | frozen layer | LoRA r=8 | CDVFT | C3A | C3A in PEFT | PEFT's C3A / ours |",

@@ -11,7 +11,9 @@ from circpeft.recipes import Recipe, plan_file
 
 SPEC = importlib.util.spec_from_file_location("rates", results.ROOT / "benchmarks" / "rates.py")
 rates = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(rates)
+with pytest.MonkeyPatch.context() as patch:
+    patch.syspath_prepend(str(results.ROOT / "benchmarks"))  # rates.py imports page_parts.py
+    SPEC.loader.exec_module(rates)
 ROWS = json.loads(rates.RECORD.read_text(encoding="utf-8"))
 TRIED = {
     (task, method): by_rate
