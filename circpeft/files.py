@@ -47,7 +47,7 @@ def write_atomically(path: str | Path, content: str | bytes) -> Path:
 def locked(path: str | Path) -> Iterator[None]:
     """Hold a lock file while a ``with`` block runs; the system releases it if the process dies.
 
-    Raises: BlockingIOError where another process (or this one) holds it; OSError where it cannot be created.
+    Raises: BlockingIOError if another process, or this one, holds it; OSError where it cannot be created.
 
     >>> lock = Path(tempfile.mkdtemp()) / ".lock"
     >>> with locked(lock):
@@ -55,13 +55,13 @@ def locked(path: str | Path) -> Iterator[None]:
     ...         pass
     Traceback (most recent call last):
     ...
-    BlockingIOError: ... is held by another process
+    BlockingIOError: ... is locked by another run
     """
     held = FileLock(path)
     try:
         held.acquire(blocking=False)
     except Timeout:
-        raise BlockingIOError(f"{path} is held by another process") from None
+        raise BlockingIOError(f"{path} is locked by another run") from None
     try:
         yield
     finally:

@@ -32,7 +32,7 @@ def test_another_process_cannot_take_a_lock_and_the_end_of_its_holder_frees_it(t
     )
     lock = tmp_path / ".lock"
     with locked(lock):
-        assert "is held by another process" in run_python(script, str(lock))
+        assert "is locked by another run" in run_python(script, str(lock))
     dies = "import os, sys\nfrom circpeft.files import locked\nlocked(sys.argv[1]).__enter__()\nos._exit(0)"
     run_python(dies, str(lock))
     assert run_python(script, str(lock)).strip() == "taken"

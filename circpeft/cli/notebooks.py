@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
-    """Add both commands to a parser."""
+    """Add the commands `course` and `run` to a parser."""
     course = add_command(
         "course", "Run the notebooks in order and save the results in a new folder.", "circpeft course 00 02 03"
     )

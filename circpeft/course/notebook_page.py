@@ -32,7 +32,7 @@ mtd[columnalign=left] { text-align: left; padding-left: 0; }
 
 
 class MathRenderer(markdown_mistune.IPythonRenderer):
-    """A renderer of Jupyter's Markdown that writes MathML, where Jupyter leaves LaTeX for a script."""
+    """Renders Markdown with formulas as MathML. Jupyter's own renderer leaves LaTeX that needs a script."""
 
     def block_math(self, body: str) -> str:
         return formula(body, block=True)

@@ -148,7 +148,7 @@ class Inventory:
 
     @cached_property
     def unused_folders(self) -> list[str]:
-        """Names of folders that hold data and do not belong to a split."""
+        """Names of the subfolders that hold data but belong to no split."""
         used = {path for paths in self.split_files.values() for path in (*paths, *(path.parent for path in paths))}
         saved = {name.lower() for name in self.saved_splits}
         others = [folder for folder in self.folders if folder.path not in used and folder.name.lower() not in saved]

@@ -24,12 +24,17 @@ def split_named(name: str) -> str | None:
 def resembles(name: str, split: str) -> bool:
     """Return whether a name is a split's, or contains a word similar to one.
 
-    >>> resembles("in_domain_train", "train"), resembles("testing", "test"), resembles("notes", "test")
+    >>> resembles("in_domain_train", "train"), resembles("tets", "test"), resembles("notes", "test")
     (True, True, False)
     """
     words = re.findall("[a-z]+", name.lower())
     held_out = split != "train" and bool({"held", "heldout", "holdout"} & {*words})
-    return held_out or any(word.startswith(split) or get_close_matches(word, SPLITS[split], 1, 0.81) for word in words)
+    return held_out or any(word.startswith(split) or _is_similar(word, SPLITS[split]) for word in words)
+
+
+def _is_similar(word: str, names: Iterable[str]) -> bool:
+    """Return whether a word is almost one of the names, or has its letters in another order, as "trian" has."""
+    return bool(get_close_matches(word, names, 1, 0.81)) or sorted(word) in [sorted(name) for name in names]
 
 
 def suggested_splits(names: Iterable[str]) -> dict[str, str]:

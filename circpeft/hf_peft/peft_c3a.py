@@ -35,7 +35,10 @@ COMMON_FIELDS = ("task_type", "base_model_name_or_path", "revision", "modules_to
 
 
 def _block_sizes(sizes: dict[str, int]) -> dict[str, Any]:
-    """Return the most frequent block size as the default, and a pattern by full names if the layers differ."""
+    """Return PEFT's fields for the block sizes of layers, given by full name.
+
+    The most frequent size is the default. If the sizes differ, the pattern lists the size of every layer.
+    """
     if len(set(sizes.values())) < 2:
         return {"block_size": next(iter(sizes.values()), 1), "block_size_pattern": {}}
     common = Counter(sizes.values()).most_common(1)[0][0]

@@ -103,8 +103,8 @@ def judge(
                 pending.append((question.question_id, turn, form, prompt))
             elif row.get("user_prompt") != prompt:
                 raise ValueError(
-                    f"{path} has a score for turn {turn} of question {question.question_id}, but for another answer "
-                    f"than {answers_path}, or another prompt; delete its line or use another file"
+                    f"{path}: the score of turn {turn} of question {question.question_id} is for another answer than "
+                    f"in {answers_path}, or was given with another prompt; delete its line or use another file"
                 )
     with service.client() as client:
         for number, turn, form, prompt in tqdm(pending, desc="MT-Bench judgments", disable=not progress):

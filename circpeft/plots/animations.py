@@ -10,7 +10,7 @@ MAX_BLOCK_SIZE = 16  # larger circulants are too small on the screen to follow
 
 
 def _common_range(figures, letter, key):
-    """Return the range of an axis that fits the lines and bars of all frames, or None if the axis needs no range."""
+    """Return the range of an axis that fits the lines and bars of all frames, or None if no frame has values on it."""
     axis = figures[0].layout[key] if key in figures[0].layout else None
     log = axis is not None and axis.type == "log"
     parts = []

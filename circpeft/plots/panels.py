@@ -36,7 +36,7 @@ class Axis:
             are_texts = any(isinstance(value, str) for value in values)
         if not are_texts and self("type") != "category":
             if values.dtype.kind == "M":
-                raise ValueError(f"{self.key} has dates, which have no static form; use numbers or strings")
+                raise ValueError(f"{self.key} has dates, which a static figure cannot draw; use numbers or strings")
             return values.astype(float)  # None becomes NaN, which leaves a gap
         names = [str(value) for value in values]
         self.categories += [name for name in dict.fromkeys(names) if name not in self.categories]

@@ -167,9 +167,9 @@ class Recipe:
     @property
     def name(self) -> str:
         """Name of the run, also of its files: task, method, seed, and a hash of all settings."""
-        fingerprint = hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:10]
+        settings_hash = hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:10]
         label = "".join(c if c.isalnum() else "-" for c in self.label)
-        return f"{self.task}-{label}-s{self.seed}-{fingerprint}"
+        return f"{self.task}-{label}-s{self.seed}-{settings_hash}"
 
     def with_seed(self, seed: int) -> Recipe:
         """Return the same recipe with another seed."""

@@ -23,7 +23,7 @@ class SweepError(ValueError):
 
 
 class Stopped(OSError):
-    """A sweep cannot continue, because it cannot write. What is finished stays."""
+    """A sweep cannot continue, because its folder cannot be written to. Records of finished runs stay."""
 
 
 def write_plan(plan: Plan, folder: Path) -> Path:

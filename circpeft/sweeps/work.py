@@ -43,7 +43,10 @@ class Done:
 
 
 def work(recipe: Recipe) -> Done:
-    """Run a recipe, and return its end. An error is the outcome of the run; the worker continues."""
+    """Run a recipe, and return how it ended.
+
+    An exception is returned as the outcome "failed", so that the worker can take the next run.
+    """
     from .. import training
     from ..training.logging_filters import quiet
     from .record import ProgressFile

@@ -1,10 +1,9 @@
 """Checks and names of a task's columns."""
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 from datasets import Dataset, DatasetDict, Value
-
-from ..suggest import nearest
 
 
 def check_texts(task: str, split: str, rows: Dataset, column: str, integers: bool = False) -> None:
@@ -27,10 +26,13 @@ def check_column(task: str, split: str, rows: Dataset, column: str, others: Sequ
     if column in names:
         return
     same = [name for name in names if name.strip().lower() == column.lower()]
+    candidates = [name for name in names if name not in others] or names
     if same:
         hint = f"rename {same[0]!r}: capital letters and blanks count"
+    elif similar := get_close_matches(column, candidates, n=1):
+        hint = f"rename {similar[0]!r} to {column!r}"
     else:
-        hint = nearest(column, [name for name in names if name not in others] or names)
+        hint = f"the split has {', '.join(names)}"
     raise ValueError(f"column {column!r} is missing in split {split} of task {task!r}; {hint}")
 
 

@@ -9,6 +9,7 @@ from . import digits
 from .text import Task
 
 DATA = Path(__file__).resolve().parents[2] / "data"
+DATA_FOLDERS = ("entailment", "word_problems")  # the tasks with files in it
 
 TASKS = {
     "entailment": Task(
@@ -40,4 +41,6 @@ def load(name: str) -> DatasetDict:
         return digits.load()
     if name == "images":
         raise ValueError("task 'images' reads its images from a folder: give data_dir; the embedded task is 'digits'")
+    if name not in DATA_FOLDERS:
+        raise ValueError(f"task {name!r} has no data of its own; give data_dir")
     return read_folder(folder(name))

@@ -64,7 +64,7 @@ def _names(task: str, split: str, labels: list, known: list[str] | None) -> tupl
         if not isinstance(label, first_type):
             raise ValueError(f"{_has(task, split, row, label)}, but row 0 has {labels[0]!r}; use one type of labels")
         if first_type is not str and label < 0:
-            raise ValueError(f"{_has(task, split, row, label)}; expected numbers from 0")
+            raise ValueError(f"{_has(task, split, row, label)}; expected class numbers, counted from 0")
         values.append(label if first_type is str else int(label))
     if known is not None:
         return known, [str(value) for value in values]
@@ -72,7 +72,7 @@ def _names(task: str, split: str, labels: list, known: list[str] | None) -> tupl
         row = values.index(max(values))
         raise ValueError(
             f"{_has(task, split, row, labels[row])}, which makes {max(values) + 1} classes of {len(values)} rows; "
-            f"expected numbers from 0, or names such as 'id {max(values)}'"
+            f"expected class numbers, counted from 0, or names such as 'id {max(values)}'"
         )
     # A number that train lacks may be a class in test; but 0 is not, where train counts from 1 without a gap.
     classes = sorted(set(values))

@@ -66,7 +66,7 @@ def numbered(task: str, split: str, rows: Dataset, names: tuple[str, ...], bound
         shown = len({repr(given[row]) for row in wrong})
         raise ValueError(
             f"label {given[wrong[0]]!r} in split {split} (row {wrong[0]}) is not one of the labels of task {task!r}: "
-            f"{_expected(names, bounds)}"
+            f"{_expected(given[wrong[0]], names, bounds)}"
             + (f" ({shown} such values)" if shown > 1 else "")
             + ("; label every row of test, or none" if split == "test" and _blank(given[wrong[0]]) else "")
         )
@@ -111,10 +111,13 @@ def _is_valid(value: object, names: tuple[str, ...], bounds: tuple | None) -> bo
     return value in range(len(names)) if names else bounds[0] <= value <= bounds[1]
 
 
-def _expected(names: tuple[str, ...], bounds: tuple | None) -> str:
+def _expected(label: object, names: tuple[str, ...], bounds: tuple | None) -> str:
     if not names:
         return f"numbers from {bounds[0]} to {bounds[1]}"
-    return f"{', '.join(f'{number} ({name})' for number, name in enumerate(names))}, all by number or all by name"
+    similar = get_close_matches(str(label).lower(), names, n=1)
+    hint = f"did you mean {similar[0]!r}? " if similar else ""
+    choices = ", ".join(f"{number} ({name})" for number, name in enumerate(names))
+    return f"{hint}{choices}, all by number or all by name"
 
 
 def _check_types(task: str, split: str, labels: list) -> None:

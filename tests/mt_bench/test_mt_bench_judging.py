@@ -66,7 +66,7 @@ def test_judge_raises_before_any_request(judge, server, answers, tmp_path, QUEST
     before = path.read_text()
     write_lines(answers, [answers.read_text().replace("second answer 0", "changed")])
     with pytest.raises(
-        ValueError, match=r"has a score for turn 2 of question 81, but for another answer than .*tiny\.jsonl"
+        ValueError, match=r"the score of turn 2 of question 81 is for another answer than in .*tiny\.jsonl"
     ):
         judge("[[5]]")
     with pytest.raises(FileNotFoundError, match=r"'.*none\.jsonl'; circpeft\.mt_bench\.generate writes it"):

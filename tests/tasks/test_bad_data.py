@@ -108,7 +108,9 @@ def test_a_label_outside_of_the_range(data_folder, label):
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_missing_column(data_folder, form, column, instead):
     train = [{instead if key == column else key: value for key, value in row.items()} for row in GOOD]
-    with pytest.raises(ValueError, match=f"column '{column}' is missing in split train .*did you mean '{instead}'"):
+    with pytest.raises(
+        ValueError, match=f"column '{column}' is missing in split train .*; rename '{instead}' to '{column}'"
+    ):
         tasks.load("sst2", data_folder(form, train=train, validation=GOOD))
 
 
@@ -120,8 +122,8 @@ def test_a_missing_column(data_folder, form, column, instead):
             "'sentence' is missing in split train .*; rename 'Sentence': capital letters and blanks count",
         ),
         ("sentence, label", "'label' is missing in split train .*; rename ' label': capital letters and blanks count"),
-        ("text,label", "'sentence' is missing in split train of task 'sst2'; choices: text$"),
-        ("sentence,sentences", r"'label' is missing in split train of task 'sst2'; choices: sentences$"),
+        ("text,label", "'sentence' is missing in split train of task 'sst2'; the split has text, label$"),
+        ("sentence,sentences", r"'label' is missing in split train of task 'sst2'; the split has sentence, sentences$"),
     ],
 )
 def test_a_column_under_another_name(data_folder, header, said):
@@ -172,3 +174,25 @@ def test_a_folder_without_train(data_folder):
 def test_one_validation_row_cannot_be_halved(data_folder):
     with pytest.raises(ValueError, match="no labelled test split, and validation has 1 row"):
         tasks.load("sst2", data_folder(train=GOOD, validation=GOOD[:1]))
+
+
+@pytest.mark.parametrize("label", ["entailmnt", "Entailment"])
+def test_a_misspelt_label_is_met_with_the_nearest(data_folder, label):
+    rows = [{"sentence1": "a", "sentence2": "b", "label": name} for name in ("entailment", "not_entailment", label)]
+    message = rf"label '{label}' in split train \(row 2\) .*: did you mean 'entailment'\?"
+    with pytest.raises(ValueError, match=message):
+        tasks.load("rte", data_folder(train=rows, validation=rows[:2]))
+
+
+@pytest.mark.parametrize(("name", "split"), [("trian", "train"), ("tets", "test"), ("vaildation", "validation")])
+def test_a_split_with_swapped_letters_is_not_ignored(data_folder, name, split):
+    folder = data_folder(train=GOOD, validation=GOOD, test=GOOD)
+    (folder / f"{split}.jsonl").rename(folder / f"{name}.jsonl")
+    with pytest.raises((ValueError, FileNotFoundError), match=f"{name}.*{split}"):
+        tasks.load("sst2", folder)
+
+
+def test_a_task_without_data_of_its_own_asks_for_a_folder(monkeypatch):
+    monkeypatch.setitem(tasks.TASKS, "claims", tasks.Task("claims", ("claim",), ("no", "yes"), "accuracy"))
+    with pytest.raises(ValueError, match="task 'claims' has no data of its own; give data_dir"):
+        tasks.load("claims")

@@ -23,7 +23,7 @@ def rows(labels: list, label: object = CATS) -> Dataset:
     [
         (CATS, [0, -1], "row 1 of split train of task 'images' has label -1; expected 0 to 1"),
         (CATS, [0, None], "row 1 of split train .*label None; expected 0 to 1"),
-        (NUMBER, [0, -1], "row 1 of split train .*label -1; expected numbers from 0"),
+        (NUMBER, [0, -1], "row 1 of split train .*label -1; expected class numbers, counted from 0"),
         (NUMBER, [0, None], "row 1 of split train .*label None; expected class numbers or class names"),
         (TEXT, ["a", None], "row 1 of split train .*label None; expected class numbers or class names"),
         (TEXT, ["a", ""], "row 1 of split train .*label ''; expected class numbers or class names"),

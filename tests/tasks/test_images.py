@@ -67,7 +67,9 @@ def test_every_published_data_set_names_two_columns():
 @pytest.mark.parametrize("column", ["image", "label"])
 def test_a_missing_column_names_the_nearest(column):
     wrong = rows([0, 1]).rename_column(column, column + "s")
-    with pytest.raises(ValueError, match=f"'{column}' is missing in split test of .*did you mean '{column}s'"):
+    with pytest.raises(
+        ValueError, match=f"'{column}' is missing in split test of .*; rename '{column}s' to '{column}'"
+    ):
         TASK.prepare(DatasetDict(train=rows([0, 1]), test=wrong))
 
 

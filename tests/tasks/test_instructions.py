@@ -102,7 +102,9 @@ def test_a_missing_column_names_the_nearest(data_folder, name):
     task, (row, _) = tasks.get(name), ROWS[name]
     for column in task.columns:
         wrong = {key + "s" if key == column else key: text for key, text in row.items()}
-        with pytest.raises(ValueError, match=f"column '{column}' is missing in split test.*did you mean '{column}s'"):
+        with pytest.raises(
+            ValueError, match=f"column '{column}' is missing in split test.*; rename '{column}s' to '{column}'"
+        ):
             tasks.load(name, data_folder(train=[row], test=[wrong]))
 
 

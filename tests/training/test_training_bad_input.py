@@ -102,7 +102,7 @@ def test_a_target_that_matches_nothing(refused, method, targets, message):
         ({"label": "good"}, "label 'good' in split validation"),
         ({"label": 0.5}, r"label 0\.5 in split validation"),
         ({"label": -1}, "label -1 in split validation"),
-        ({"labels": 1}, "column 'label' is missing in split validation .* did you mean 'labels'"),
+        ({"labels": 1}, "column 'label' is missing in split validation .*; rename 'labels' to 'label'"),
         (None, "empty split: validation"),
     ],
 )

@@ -56,7 +56,10 @@ class ImageKind(Classification):
         return classification_trainer(task, data_collator=_batch, **options)
 
     def count_tokens(self, rows: Any, config: PretrainedConfig) -> int:
-        """Return the number of patches of encoded rows or of a batch; the number of images if there are no patches."""
+        """Return the number of patches of encoded rows or of a batch: images times patches per image.
+
+        A model without patches counts as one per image.
+        """
         images = len(next(iter(rows.values()))) if isinstance(rows, dict) else len(rows)
         config = getattr(config, "vision_config", config)  # CLIP has one config for images and one for texts
         patches = 1
