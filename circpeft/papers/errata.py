@@ -82,7 +82,7 @@ ERRATA = (
             cdvft_proofs.vera_comparison),
     Erratum("mixed-units", "cdvft", "Table 2", "2.72M FLOPs against LoRA's 0.61M",
             "LoRA's figure counts a multiply-add as one operation, but the transforms are counted in real operations. "
-            "In one unit the ratio is different.", cdvft_proofs.mixed_units),
+            "With one unit for both, the ratio is different.", cdvft_proofs.mixed_units),
     Erratum("gauges", "cdvft", "section 3.4", "3 d parameters of A C A",
             "Two scales cancel between the factors, which leaves 3 d - 2 degrees of freedom.", cdvft_proofs.gauges),
     Erratum("padding", "cdvft", "section 3.3", "padded through replication",
