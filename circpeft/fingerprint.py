@@ -1,8 +1,8 @@
 """A fingerprint of the code that a training run executes. Prose does not change it.
 
 The fingerprint is a hash of syntax trees, so comments and formatting are not in it. Three more things are left out
-because they cannot change a result: docstrings, the text of a raised error, and the text of a warning. (No code of the
-package decides by the text of an error that the package itself raises.)
+because they cannot change a result: docstrings, the text of a raised error, and the text of a warning. (Where the
+package reads the text of an error that it has raised, it only chooses the words of the error that follows.)
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ def fingerprint(package: Path = PACKAGE, start: str = START) -> str:
         package: the folder of the package.
         start: name of the module from which imports are followed.
 
+    Raises: FileNotFoundError if the source code is not there as files.
+
     >>> len(fingerprint())
     12
     """
@@ -48,6 +50,11 @@ def executed(package: Path = PACKAGE, start: str = START) -> dict[str, str]:
     (True, False)
     """
     files = _files(package)
+    if start not in files:
+        raise FileNotFoundError(
+            f"there is no source code of {start} in {str(package)!r}, and a record needs a fingerprint of it; install "
+            f"circpeft as ordinary files, not in a zip file or as compiled files only"
+        )
     modules: dict[str, str] = {}
     waiting = [start]
     while waiting:

@@ -7,11 +7,11 @@ C3A and CDVFT before `PeftModel.from_pretrained` reads an adapter of theirs.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from importlib.abc import Loader
@@ -31,31 +31,47 @@ class FollowerFinder:
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return the spec that the entries after this one find, or None for a module without a follower."""
-        if fullname not in FOLLOWERS:
+        if fullname not in FOLLOWERS or self not in sys.meta_path:  # a tool may have exchanged the list
             return None
         for finder in sys.meta_path[sys.meta_path.index(self) + 1 :]:
             find = getattr(finder, "find_spec", None)  # Python 3.11 still allows finders without one
             spec = find(fullname, path, target) if find is not None else None
             if spec is not None:
-                if spec.loader is not None:
-                    _import_follower_after(spec.loader, fullname)
+                _import_follower_after(spec, fullname)
                 return spec
         return None
 
 
-def _import_follower_after(loader: Loader, library: str) -> None:
-    """Make a loader import the follower as soon as it has executed the library.
+def _import_follower_after(spec: ModuleSpec, library: str) -> None:
+    """Make the loader of a library import the follower as soon as it has executed the library.
 
-    The loader keeps its type, on which `inspect` and `importlib.resources` depend; only this one object changes.
+    The loader keeps its type, on which `inspect` and `importlib.resources` depend; only this one object changes. A
+    loader that cannot be changed is put into another. One of the old kind, without ``exec_module``, stays as it is: the
+    follower is then imported when it is first used.
     """
-    execute = loader.exec_module
+    execute = getattr(spec.loader, "exec_module", None)
+    if execute is None:
+        return
 
     def exec_module(module: ModuleType) -> None:
         execute(module)
         if module.__name__ == library:  # one loader of a zip file loads many modules
             _import_follower(FOLLOWERS[library])
 
-    loader.exec_module = exec_module
+    try:
+        spec.loader.exec_module = exec_module
+    except (AttributeError, TypeError):  # a class with slots, or a class of C
+        spec.loader = _ChangedLoader(spec.loader, exec_module)
+
+
+class _ChangedLoader:
+    """A loader with another ``exec_module``; everything else is as in the original."""
+
+    def __init__(self, original: Loader, exec_module: Callable[[ModuleType], None]) -> None:
+        self.original, self.exec_module = original, exec_module
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.original, name)
 
 
 def _import_follower(name: str) -> None:
@@ -70,7 +86,8 @@ def _import_follower(name: str) -> None:
 
 def follow_imports() -> None:
     """Import the follower of every library that is imported already, and of the others when they are."""
-    if not any(isinstance(finder, FollowerFinder) for finder in sys.meta_path):
+    # By name: after a reload of this module, the finder in the list is of the earlier class, and works as well.
+    if not any((type(f).__module__, type(f).__name__) == (__name__, FollowerFinder.__name__) for f in sys.meta_path):
         sys.meta_path.insert(0, FollowerFinder())
     for library, follower in FOLLOWERS.items():
         if library in sys.modules:

@@ -121,6 +121,14 @@ def test_only_what_training_executes_is_in_it(package):
     assert fingerprint_of(package(shared="ONE = 2\n")) != before
 
 
+def test_a_package_without_source_files_is_refused(package):
+    folder = package()
+    for path in folder.rglob("*.py"):
+        path.rename(path.with_suffix(".pyc"))
+    with pytest.raises(FileNotFoundError, match="no source code of small.training in .*small.*; install circpeft as"):
+        fingerprint_of(folder)
+
+
 def test_a_new_import_brings_its_module_in(package):
     inside = SOURCE.replace("    return x", "    from . import report\n    return x")
     assert {"small.report", "small.plots"} <= set(executed(package(rates=inside), "small.training"))

@@ -250,6 +250,82 @@ assert "PeftModel" in spec.loader.get_source("peft")
     run_python(script)
 
 
+OTHER_LOADER = """
+import sys
+from importlib.machinery import PathFinder
+import circpeft
+
+class Unchangeable:
+    __slots__ = ("inner",)
+    def __init__(self, inner):
+        self.inner = inner
+    def create_module(self, spec):
+        return self.inner.create_module(spec)
+    def exec_module(self, module):
+        self.inner.exec_module(module)
+
+class OfTheOldKind:
+    def __init__(self, inner):
+        self.inner = inner
+    def load_module(self, name):
+        return self.inner.load_module(name)
+
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        spec = PathFinder.find_spec(name, path) if name == "peft" else None
+        if spec is not None:
+            spec.loader = LOADER(spec.loader)
+        return spec
+
+sys.meta_path.insert(1, Finder)
+import peft
+assert peft.PeftModel and ("circpeft.hf_peft" in sys.modules) == (LOADER is Unchangeable)
+assert circpeft.C3AConfig and peft.PeftType.CDVFT
+"""
+
+
+@pytest.mark.parametrize("loader", ["Unchangeable", "OfTheOldKind"])
+def test_a_loader_that_cannot_be_changed_still_loads_peft(run_python, loader):
+    run_python(OTHER_LOADER.replace("LOADER", loader))
+
+
+def test_a_second_import_of_the_package_adds_no_second_finder(run_python):
+    script = """
+import sys
+import circpeft
+before = len(sys.meta_path)
+for name in [name for name in sys.modules if name.startswith("circpeft")]:
+    del sys.modules[name]
+import circpeft
+assert len(sys.meta_path) == before
+import peft
+assert sys.modules["circpeft.hf_peft"].C3AConfig is circpeft.C3AConfig
+"""
+    run_python(script)
+
+
+def test_peft_is_imported_as_usual_where_the_list_of_finders_was_exchanged(run_python):
+    script = """
+import sys
+from importlib.metadata import MetadataPathFinder
+import circpeft
+
+class Guard:
+    def __init__(self, finders):
+        self.finders = finders
+    def find_spec(self, name, path=None, target=None):
+        return next((spec for finder in self.finders if (spec := finder.find_spec(name, path, target))), None)
+    def find_distributions(self, *arguments):
+        return MetadataPathFinder.find_distributions(*arguments)
+
+sys.meta_path[:] = [Guard(list(sys.meta_path))]
+import peft
+assert peft.PeftModel and circpeft.C3AConfig
+"""
+    run_python(script)
+
+
 def test_loading_goes_through_the_class_that_peft_knows(adapter, method):
     base = AutoModelForSequenceClassification.from_pretrained(adapter / "base")
     assert isinstance(PeftModel.from_pretrained(base, adapter / "adapter").peft_config["default"], method.config)

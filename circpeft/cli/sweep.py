@@ -111,7 +111,8 @@ def _plan(options: argparse.Namespace, settings: dict[str, Any]) -> Plan:
 
 def _print_run(done: Done, recipe: CellRecipe) -> None:
     """Print the end of one run as a line of JSON."""
-    row = {name: value for name, value in asdict(done).items() if name not in ("record", "traceback")}
+    names = {"disk_full": "full"}  # the names that scripts read
+    row = {names.get(name, name): value for name, value in asdict(done).items() if name not in ("record", "traceback")}
     print(json.dumps(row | {"row": recipe.row, "column": recipe.column, "seed": recipe.seed}), flush=True)
 
 

@@ -10,7 +10,9 @@ from datasets import Dataset, DatasetDict
 from PIL import Image
 
 from circpeft import tasks
-from circpeft.data_folders import scan
+from circpeft.data_folders import TaskOptions, inventory, scan
+from circpeft.data_folders.file_formats import is_image
+from circpeft.data_folders.layouts.class_folders import ClassFolders
 
 PAIRS = [{"sentence": f"text {i}", "label": i % 2} for i in range(12)]
 SUMS = [{"problem": f"{i}?", "solution": rf"\boxed{{{i}}}"} for i in range(12)]
@@ -125,3 +127,14 @@ def test_links_to_folders_are_not_followed_below_a_class(tmp_path):
     (tmp_path / "train" / "cat" / "loop").symlink_to(tmp_path / "train")
     [cat, _] = scan(tmp_path / "train").folders
     assert len([*cat.files_below()]) == 12
+
+
+def test_the_work_for_a_folder_of_classes_grows_with_the_number_of_its_files(tmp_path, monkeypatch):
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for number in range(200):
+            (tmp_path / name / f"{number}.png").touch()
+    looked_at = []
+    monkeypatch.setattr(inventory, "is_image", lambda path: looked_at.append(path) or is_image(path))
+    assert ClassFolders().matches(scan(tmp_path), TaskOptions(kind="images"))
+    assert len(looked_at) <= 4 * 400

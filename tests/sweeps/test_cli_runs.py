@@ -26,6 +26,15 @@ def test_a_sweep_prints_its_outcome_and_a_second_one_skips(sweep_file, tmp_path,
     assert (found["finished"], found["skipped"], found["failed"]) == (0, 1, {})
 
 
+def test_the_lines_of_json_have_the_names_that_scripts_read(sweep_file, tmp_path, capsys):
+    command = ["sweep", str(sweep_file(["head", "c3a:block_size=7"], epochs=1)), "--output-dir", str(tmp_path / "out")]
+    assert cli.main([*command, "--quiet", "--json"]) == 1
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    names = ["name", "state", "metric", "score", "test_score", "seconds", "error", "full", "device"]
+    assert [[*line] for line in lines[:2]] == [[*names, "row", "column", "seed"]] * 2
+    assert [*lines[2]] == ["folder", "finished", "skipped", "failed", "left_out", "seconds"]
+
+
 def test_train_writes_one_record(tiny_model, data, tmp_path, capsys):
     command = ["train", "lora:r=4", "--task", "sst2", "--data-dir", f"{data}/sst2"]
     command += ["--output-dir", str(tmp_path / "one")]

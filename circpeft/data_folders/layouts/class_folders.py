@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from datasets import DatasetDict, Image
 
 from ..inventory import Inventory
@@ -60,6 +62,11 @@ def _obstacle(inventory: Inventory) -> str:
     # A single name that resembles a split may be a class, such as rain.
     if taken := similar if len(similar) > 1 else [name for name in names if split_named(name)]:
         return f"has {taken[0]}, which looks like a split, among folders of images"
-    others = [path for folder in classes for path in folder.entries if path not in folder.images]
+    others = [path for folder in classes for path in _entries_beside_images(folder)]
     others += [folder.path for folder in classes if not folder.entries] + inventory.images + inventory.metadata_files
     return f"has more than folders of images: {others[0].relative_to(inventory.path)}" if others else ""
+
+
+def _entries_beside_images(folder: Inventory) -> list[Path]:
+    images = {*folder.images}  # a set, because a class may have many thousands of images
+    return [path for path in folder.entries if path not in images]

@@ -78,7 +78,9 @@ def _rows_of(folder: Inventory) -> list[Path]:
         )
     rows = []
     for subject in folder.folders:
-        if others := [path for path in subject.entries if path.suffix.lower() != ".json" or path not in subject.files]:
+        if others := [
+            path for path in subject.entries if path.suffix.lower() != ".json" or path in subject.folder_paths
+        ]:
             raise ValueError(
                 f"{str(others[0])!r} is among the rows of {subject.name}; expected only .json files: move it elsewhere"
             )
