@@ -29,18 +29,18 @@ from .reference_answers import (
 
 @dataclass(frozen=True)
 class Exercise:
-    """One exercise, and how its answers are checked.
+    """One exercise of a notebook, and how its answers are checked.
 
     Args:
         id: notebook and number, such as "02.1".
-        title: what the learner computes.
+        title: what the learner computes; the same as in the heading of the exercise in the notebook.
         difficulty: 1 (apply a formula of the text), 2 (a derivation), 3 (a derivation with a trap).
         minutes: estimated time for a learner who has just read the section.
         hint: the first step towards the answer.
         reference: the reference answer; the notebook uses it until the learner's answer is right.
         inputs: function from a seeded torch.Generator to a list of argument tuples (tensors are float64).
-        tolerance: an answer passes if its largest absolute error is at most this, times the largest absolute expected
-            value if that is above 1.
+        tolerance: largest absolute error of an answer that passes. If the largest absolute expected value is above 1,
+            the limit is multiplied by it.
     """
 
     id: str
@@ -68,7 +68,7 @@ _ALL = (
         "Circular convolution by FFT",
         1,
         5,
-        "The FFT turns circular convolution into a product. Pass n=b to torch.fft.irfft; an odd b needs it.",
+        "The FFT turns circular convolution into an entrywise product. Pass n=b to torch.fft.irfft: odd b needs it.",
         lambda c, x: column(c) @ x,
         vectors(2),
     ),
@@ -77,8 +77,8 @@ _ALL = (
         "The rank of a circulant from its spectrum",
         2,
         10,
-        "The eigenvalues are the FFT of c. Count those that are not zero, with a threshold relative to the largest; "
-        "the zero vector has rank 0. torch.fft.fft returns all b frequencies, torch.fft.rfft only about half of them.",
+        "The eigenvalues are the FFT of c. Count those whose absolute value exceeds a threshold relative to the "
+        "largest. The zero vector has rank 0. torch.fft.fft returns all b frequencies, torch.fft.rfft only about half.",
         rank_of_circulant,
         rank_inputs,
     ),
@@ -87,8 +87,8 @@ _ALL = (
         "C3A's forward pass for one block",
         1,
         5,
-        "With the kernel as first row, y[i] = sum over k of w[k] x[(i + k) mod b]: a correlation. "
-        "One of the two spectra has to be conjugated.",
+        "If the kernel is the first row, y[i] = sum over k of w[k] x[(i + k) mod b]. This is a correlation, "
+        "so one of the two spectra has to be conjugated.",
         lambda w, x: row(w) @ x,
         vectors(2),
     ),
@@ -97,8 +97,8 @@ _ALL = (
         "The gradient for the input",
         2,
         10,
-        "From y = C x follows dx = C^T g. The transpose of a circulant with first row w is the circulant with first "
-        "column w. What happens to the conjugate of the forward pass?",
+        "Because y = C x, the gradient is dx = C^T g. The transpose of a circulant with first row w is the circulant "
+        "with first column w. The forward pass conjugates one spectrum. Is that still needed here?",
         lambda w, g: row(w).T @ g,
         vectors(2),
     ),
@@ -107,14 +107,14 @@ _ALL = (
         "The gradient for the kernel",
         2,
         15,
-        "From y[i] = sum over k of w[k] x[(i + k) mod b], dw[k] = sum over i of g[i] x[(i + k) mod b]. "
-        "That is the forward pass with another vector in place of the kernel.",
+        "Because y[i] = sum over k of w[k] x[(i + k) mod b], dw[k] = sum over i of g[i] x[(i + k) mod b]. "
+        "This is the forward pass with another vector in place of the kernel.",
         lambda g, x: row(g) @ x,
         vectors(2),
     ),
     Exercise(
         "02.4",
-        "The forward pass of many blocks",
+        "The forward pass for many blocks",
         3,
         15,
         "Split x into n pieces of length b and transform them. Multiply them by the spectra of w, of shape "
@@ -128,7 +128,7 @@ _ALL = (
         3,
         15,
         "Write y[i] = sum over j of w[(i - j) mod b] x[j]. Which outputs depend on w[k], and which on x[j]? Both "
-        "gradients are correlations with g: which spectrum is conjugated?",
+        "gradients are correlations with g. Which spectrum is conjugated in each?",
         column_gradients,
         vectors(3),
     ),
@@ -157,7 +157,7 @@ _ALL = (
         1,
         5,
         "There are two diagonals, one as long as the input and one as long as the output. If b does not divide a "
-        "side, its last block is padded, so round the number of blocks up: -(-d // b).",
+        "side, the last block is padded. So round the number of blocks up: -(-d // b).",
         cdvft_parameters,
         lambda g: [(8, 8, 4), (768, 768, 768), (384, 1536, 384), (10, 7, 4), (4096, 11008, 2048), (5, 9, 16)],
     ),
@@ -172,19 +172,19 @@ _ALL = (
     ),
     Exercise(
         "05.2",
-        "From how many tokens on is it cheaper?",
+        "From how many tokens is it cheaper?",
         2,
         10,
-        "Both costs are linear in the number of tokens. Where do the lines meet? What is the next whole number?",
+        "Both costs are linear in the number of tokens. Where do the two lines meet? Which whole number comes next?",
         cheaper_from,
         lambda g: [(100, 1, 0, 3), (90, 1, 0, 4), (1000, 7, 13, 11), (5, 2, 4, 3), (864, 0, 0, 3)],
     ),
     Exercise(
         "06.1",
-        "A rank-one middle layer without its matrix",
+        "A rank-one layer without its matrix",
         1,
         5,
-        "Do not build the matrix u v^T. Take one inner product with v per point, then a multiple of u.",
+        "Do not build the matrix u v^T. Take the inner product of each point with v, then multiply u by it.",
         lambda u, v, x: x @ torch.outer(u, v).T,
         rank_one_inputs,
     ),
@@ -203,8 +203,8 @@ _ALL = (
         "One kernel for adapters of two layouts",
         2,
         10,
-        "What is the first row of a circulant whose first column is c? Its entry k is c[-k mod b]. "
-        "Convert the second kernel to that layout. Kernels of the same layout add like their matrices.",
+        "If c is the first column of a circulant, entry k of its first row is c[-k mod b]. Convert the second kernel "
+        "to the row layout in this way. Kernels of the same layout can be added like their matrices.",
         summed_kernel,
         lambda g: [(random(g, b), random(g, b), 0.7, -1.5) for b in SIZES],
     ),
@@ -213,7 +213,7 @@ _ALL = (
         "Counting C3A's trainable parameters",
         1,
         5,
-        "A layer has (d_in / b) * (d_out / b) blocks. Each block is stored as a kernel of b numbers.",
+        "A layer has (d_in / b) * (d_out / b) blocks. Each block has a kernel of b numbers.",
         c3a_parameters,
         lambda g: [
             ([(4, 4)], 4),
@@ -226,7 +226,7 @@ _ALL = (
     ),
     Exercise(
         "09.1",
-        "An image as patches",
+        "Cutting an image into patches",
         2,
         10,
         "View each side as two axes (patches, p), then move the two patch axes to the front.",
@@ -238,7 +238,7 @@ _ALL = (
         "Labels for the answer only",
         1,
         5,
-        "Copy ids and overwrite the start of the copy. Do not change ids itself.",
+        "Copy ids and overwrite the start of the copy. Leave ids itself unchanged.",
         answer_labels,
         lambda g: [(random(g, size).mul(100).round(), prompt) for size, prompt in ((3, 1), (8, 5), (5, 0), (4, 4))],
     ),
@@ -247,7 +247,8 @@ _ALL = (
         "A circulant matrix as a view",
         2,
         10,
-        "Repeat the kernel without gaps. One row down, the numbers start one place earlier, which is also b - 1 later.",
+        "Repeat the kernel without gaps. In each next row the numbers start one place earlier. Because the kernel "
+        "repeats, that is the same as b - 1 places later.",
         row,
         vectors(1),
     ),
@@ -256,8 +257,8 @@ _ALL = (
         "The least bytes of a fused adapter",
         1,
         5,
-        "Forward: x and the base output are read, and the output is written. Backward: x, the gradient of the output "
-        "and the base layer's gradient of x are read, and the gradient of x is written.",
+        "Forward: x and the base output are read, and the output is written. Backward: x, the output's gradient and "
+        "the gradient of x from the base layer are read, and the gradient of x is written.",
         least_bytes,
         lambda g: [(1, 4, 4, 4), (1024, 768, 768, 4), (8192, 4096, 11008, 2), (7, 5, 3, 2)],
     ),
