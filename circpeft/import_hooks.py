@@ -37,12 +37,12 @@ class FollowerFinder:
             find = getattr(finder, "find_spec", None)  # Python 3.11 still allows finders without one
             spec = find(fullname, path, target) if find is not None else None
             if spec is not None:
-                _import_follower_after(spec, fullname)
+                _import_follower_after(spec)
                 return spec
         return None
 
 
-def _import_follower_after(spec: ModuleSpec, library: str) -> None:
+def _import_follower_after(spec: ModuleSpec) -> None:
     """Make the loader of a library import the follower as soon as it has executed the library.
 
     The loader keeps its type, on which `inspect` and `importlib.resources` depend; only this one object changes. A
@@ -50,14 +50,15 @@ def _import_follower_after(spec: ModuleSpec, library: str) -> None:
     follower is then imported when it is first used.
     """
     execute = getattr(spec.loader, "exec_module", None)
-    if execute is None:
+    if execute is None or getattr(execute, "imports_followers", False):
         return
 
     def exec_module(module: ModuleType) -> None:
         execute(module)
-        if module.__name__ == library:  # one loader of a zip file loads many modules
-            _import_follower(FOLLOWERS[library])
+        if module.__name__ in FOLLOWERS:  # a zip file and pytest have one loader for many modules
+            _import_follower(FOLLOWERS[module.__name__])
 
+    exec_module.imports_followers = True  # a shared loader is met again by every search for a library
     try:
         spec.loader.exec_module = exec_module
     except (AttributeError, TypeError):  # a class with slots, or a class of C

@@ -290,6 +290,36 @@ def test_a_loader_that_cannot_be_changed_still_loads_peft(run_python, loader):
     run_python(OTHER_LOADER.replace("LOADER", loader))
 
 
+def test_a_loader_that_loads_many_modules_is_changed_once(run_python):
+    script = """
+import sys
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
+import circpeft
+
+class Shared:
+    loaders = {}
+    def find_spec(self, name, path=None, target=None):
+        spec = PathFinder.find_spec(name, path) if name in ("torch", "peft") else None
+        if spec is not None:
+            self.loaders[name], spec.loader = spec.loader, self
+        return spec
+    def create_module(self, spec):
+        return None
+    def exec_module(self, module):
+        self.loaders[module.__name__].exec_module(module)
+
+sys.meta_path.insert(1, Shared())
+for _ in range(2 * sys.getrecursionlimit()):
+    find_spec("torch")
+import torch
+assert "circpeft.ops" in sys.modules and "circpeft.hf_peft" not in sys.modules
+import peft
+assert "circpeft.hf_peft" in sys.modules
+"""
+    run_python(script)
+
+
 def test_a_second_import_of_the_package_adds_no_second_finder(run_python):
     script = """
 import sys
