@@ -1,6 +1,5 @@
 """The notebook runner on tiny notebooks: records, rejected requests, failures, interruptions and resuming."""
 
-import fcntl
 import json
 import os
 import signal
@@ -18,6 +17,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from circpeft.course import parameters, runner
 from circpeft.course.parameters import RequestError, check, convert, declared, select
 from circpeft.course.runner import make_folder, run_course
+from circpeft.files import locked
 
 WRITES_A_RECORD = """
 import json, os, pathlib, sys
@@ -230,8 +230,7 @@ def test_resume_runs_only_failed_and_changed_notebooks(tmp_path):
     write_notebook(third, PARAMETERS, f"open({str(log)!r}, 'a').write('C')")
     with pytest.raises(RequestError, match="profile 'cpu'"):
         run_course("cpu", **chosen, resume=True)
-    with open(run.folder / ".lock") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(run.folder / ".lock"):
         with pytest.raises(RequestError, match="nothing to resume"):
             run_course("smoke", **chosen, resume=True)
     again = run_course("smoke", **chosen, resume=True)
