@@ -28,7 +28,7 @@ PART = Part("results", "README.md")
 
 
 def part_text(rows: list[dict]) -> str:
-    """Return a table with one row a method, and a line that says where the figures come from."""
+    """Return a table with one row per method, and a line that says where the figures come from."""
     by_method: dict[str, list[dict]] = {}
     for row in rows:
         by_method.setdefault(row["label"], []).append(row)

@@ -31,7 +31,7 @@ class FollowerFinder:
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Return the spec that the entries after this one find, or None for a module without a follower."""
-        if fullname not in FOLLOWERS or self not in sys.meta_path:  # a tool may have exchanged the list
+        if fullname not in FOLLOWERS or self not in sys.meta_path:  # a tool may have replaced the list
             return None
         for finder in sys.meta_path[sys.meta_path.index(self) + 1 :]:
             find = getattr(finder, "find_spec", None)  # Python 3.11 still allows finders without one

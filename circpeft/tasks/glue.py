@@ -1,4 +1,4 @@
-"""The six GLUE tasks of both papers (CDVFT Table 1, C3A Table 2), with their metrics."""
+"""Text tasks with data on the hub: the six GLUE tasks of both papers (CDVFT Table 1, C3A Table 2)."""
 
 from .text import Task
 
