@@ -1,6 +1,8 @@
 # Two commands: make course, make test. Each sets up what it needs, once.
 PYTHON ?= python3
 PROFILE ?= cpu
+# Test processes that run beside each other. Each uses one thread.
+WORKERS ?= 2
 # Extra arguments for the step that installs torch: they choose another build of the pinned version (docs/installation.md).
 TORCH_ARGS ?=
 VENV := .venv
@@ -57,7 +59,7 @@ $(INTERPRETED)/.ready: $(READY)
 	@touch $@
 
 test: check $(QUANTIZED)/.ready $(INTERPRETED)/.ready
-	@$(BIN)/python -m pytest --nbmake --nbmake-timeout=600
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbmake --nbmake-timeout=600 --numprocesses=$(WORKERS) --dist=loadfile
 	@echo "Quantised base layers"
 	@PYTHONPATH=$(QUANTIZED) $(BIN)/python -m pytest tests/hf_peft/test_base_weights.py tests/hf_peft/test_quantized_layers.py
 	@PYTHONPATH=$(QUANTIZED) $(BIN)/python -m pytest tests/training/test_training_options.py -k rounded

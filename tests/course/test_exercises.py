@@ -94,7 +94,7 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("item", EXERCISES.values(), ids=str)
+@pytest.mark.parametrize("item", EXERCISES.values(), ids=list(EXERCISES))
 def test_every_field_of_an_exercise_is_filled(item):
     assert EXERCISES[item.id] is item
     assert item.difficulty in (1, 2, 3) and 0 < item.minutes <= 30 and item.title and len(item.hint) > 20
