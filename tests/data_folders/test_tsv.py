@@ -170,7 +170,11 @@ def test_a_changed_compressed_file_is_read_again(data_folder, form):
         assert [part.to_list() for part in data.values()] == [kept] * 3
 
 
-@pytest.mark.parametrize("content", [gzip.compress(b"sentence,label\na,0\n" * 99)[:-9], b"sentence,label\na,0\n"])
+@pytest.mark.parametrize(
+    "content",
+    [gzip.compress(b"sentence,label\na,0\n" * 99)[:-9], b"sentence,label\na,0\n"],
+    ids=["truncated", "not compressed"],
+)
 def test_a_damaged_compressed_file(data_folder, content):
     folder = data_folder("csv", validation=ROWS)
     (folder / "train.csv.gz").write_bytes(content)
