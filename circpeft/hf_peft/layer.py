@@ -15,6 +15,7 @@ from transformers.pytorch_utils import Conv1D
 from ..ops import folds
 from .base_weights import float_weight, keep_trainable, linear_shape, set_weight, stored_weight
 from .configs import CirculantConfig
+from .scaling import ScaledLayer
 
 # A merge into a rounded weight that keeps a smaller share of ΔW warns.
 KEPT_SHARE = 0.99
@@ -27,7 +28,7 @@ def _is_watched(module: nn.Module) -> bool:
     return any(hooks) or "forward" in module.__dict__
 
 
-class CirculantLayer(nn.Module, BaseTunerLayer):
+class CirculantLayer(nn.Module, ScaledLayer, BaseTunerLayer):
     """A base layer with adapters, one module each, under the method's parameter prefix.
 
     Formula: ``y = base(x) + sum over active adapters of x @ ΔW.T``.
@@ -41,6 +42,7 @@ class CirculantLayer(nn.Module, BaseTunerLayer):
         self.in_features, self.out_features = self.d_in, self.d_out  # PEFT's names
         self.name = name
         setattr(self, self.adapter_layer_names[0], nn.ModuleDict())
+        self.initial_alphas: dict[str, float] = {}
         self._disable_adapters = False
         self.merged_adapters: list[str] = []
         # In a list, so that torch does not register the parameter with this module.
@@ -54,6 +56,7 @@ class CirculantLayer(nn.Module, BaseTunerLayer):
     def add_adapter(self, adapter_name: str, config: CirculantConfig) -> None:
         """Build this layer's adapter from a config, on the device of the base weight."""
         self.adapters[adapter_name] = config.build(self.name, self.d_in, self.d_out)
+        self.initial_alphas[adapter_name] = self.adapters[adapter_name].alpha
         self._move_adapter_to_device_of_base_layer(adapter_name)
         self.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
 

@@ -147,7 +147,7 @@ def save_peft_c3a(model: nn.Module, path: str | Path, adapter_name: str = "defau
         if name.endswith(CIRCPEFT_KERNEL):
             name = name.removesuffix(CIRCPEFT_KERNEL)
             adapter = layers[name].adapters[adapter_name]
-            kernel = adapter.alpha * adapter.kernel.detach()
+            kernel = layers[name].initial_alphas[adapter_name] * adapter.kernel.detach()
             name, tensor = name + PEFT_KERNEL, kernel if adapter.layout == "row" else other_layout(kernel)
         state[KEY_PREFIX + name] = tensor.detach().cpu().contiguous().clone()
     sizes = {name: layer.adapters[adapter_name].block_size for name, layer in layers.items()}
