@@ -10,7 +10,8 @@ from torch import nn
 
 
 def _checked(scale: float) -> float:
-    if isinstance(scale, bool) or not isinstance(scale, Real) or not math.isfinite(scale):
+    # A comparison, because torch.compile cannot trace math.isfinite of a number that it keeps variable.
+    if isinstance(scale, bool) or not isinstance(scale, Real) or not -math.inf < scale < math.inf:
         raise ValueError(f"scale must be a finite number, got {scale!r}")
     return float(scale)
 
@@ -26,6 +27,11 @@ class ScaledLayer:
     adapters: nn.ModuleDict
     # PEFT deletes an adapter's entries of these dicts with the adapter.
     other_param_names = ("initial_alphas",)
+
+    @property
+    def r(self) -> nn.ModuleDict:
+        """The adapters by name. Under this name, LoRA has its ranks; diffusers counts them to name a new adapter."""
+        return self.adapters
 
     def set_scale(self, adapter: str, scale: float) -> None:
         """Set the adapter's ``alpha`` to ``scale`` times that of its config. Ignore an adapter of other layers.

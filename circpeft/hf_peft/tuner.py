@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from typing import Any
@@ -52,6 +52,16 @@ class CirculantModel(BaseTuner):
         except Exception:
             self.peft_config.pop(adapter_name, None)  # PEFT stores the config before it checks it
             raise
+
+    def _prepare_adapter_config(self, peft_config: CirculantConfig, model_config: Any) -> CirculantConfig:
+        # The config of a model that is not of transformers, such as one of diffusers, may be anything.
+        kind = model_config.get("model_type") if isinstance(model_config, Mapping) else None
+        if peft_config.target_modules is None and kind not in self.target_module_mapping:
+            raise ValueError(
+                f"target_modules is None, and {type(self.model).__name__} has no default; list names of its layers, or "
+                f'use "all-linear"'
+            )
+        return super()._prepare_adapter_config(peft_config, model_config)
 
     def _prepare_model(self, peft_config: CirculantConfig, model: nn.Module) -> None:
         # PEFT calls this for every adapter, after it has filled in the default targets. All checks are here, so that an

@@ -185,6 +185,34 @@ def test_a_compiled_model_follows_the_scale(tiny, method):
     assert torch.equal(seen[0], seen[3]) and not torch.allclose(seen[0], seen[1], atol=0.1)
 
 
+class ScaledCall(nn.Module):
+    """Scale the adapted layers for one call, as the forward of a diffusers model does."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x, scale):
+        for layer in layers(self.model):
+            layer.scale_layer(scale)
+        y = self.model(x)
+        for layer in layers(self.model):
+            layer.unscale_layer(scale)
+        return y
+
+
+def test_a_compiled_model_may_set_the_scale_itself(tiny, method):
+    model, x = adapted(tiny, method), torch.randn(4, 8)
+    eager = ScaledCall(model)
+    compiled = torch.compile(eager, fullgraph=True, backend="aot_eager")
+    full = model(x)
+    for scale in (0.5, 2.0):
+        expected = eager(x, scale)
+        close(compiled(x, scale), expected)
+        assert not torch.allclose(full, expected, atol=0.1)
+    assert all(layer.adapters["default"].alpha == 3.0 for layer in layers(model))
+
+
 @pytest.mark.parametrize("scale", [math.nan, math.inf, None, "0.5", True])
 def test_a_scale_that_is_not_a_number_raises_and_changes_nothing(tiny, method, scale):
     model = adapted(tiny, method)

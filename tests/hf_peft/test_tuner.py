@@ -1,5 +1,7 @@
 """The layers that a config adapts. A config that cannot be satisfied changes nothing."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from peft import get_peft_model
@@ -192,3 +194,16 @@ def test_adapters_take_the_base_precision_on_demand(method, tiny):
 def test_a_pattern_may_name_a_layer_of_modules_to_save(method, tiny):
     config = method(target_modules=["value"], modules_to_save=["classifier"], block_size_pattern={"classifier": 2})
     assert get_peft_model(tiny.bert(), config).active_adapters == ["default"]
+
+
+@pytest.mark.parametrize("config", [{}, {"width": 8}, None, SimpleNamespace(width=8), {"model_type": "own"}], ids=str)
+def test_a_model_that_is_not_of_transformers_needs_target_modules(method, config):
+    model = nn.Sequential(nn.Linear(8, 8))
+    model.config = config
+    with pytest.raises(ValueError, match="target_modules is None, and Sequential has no default; list names of .*all-"):
+        get_peft_model(model, method())
+    assert type(model[0]) is nn.Linear
+    for targets in (["0"], "all-linear"):
+        model = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 2))
+        model.config = config
+        assert adapted_names(get_peft_model(model, method(target_modules=targets)))
