@@ -1,6 +1,7 @@
 """The `circpeft` command.
 
-Exit codes: 0 success; 1 a notebook, run or check failed; 2 wrong usage; 130 interrupted.
+Exit codes: 0 success; 1 a notebook, run or check failed; 2 wrong usage; 130 interrupted. `circpeft exec` has the exit
+code of the program that it runs.
 
 The parser imports only light modules, so that `--help` and the errors about wrong arguments appear at once. A command
 imports PyTorch and whatever else it needs when it runs.
@@ -12,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from textwrap import fill
 
-from circpeft.cli import doctor, lab, notebooks, report, sweep, train
+from circpeft.cli import doctor, exec_command, lab, notebooks, report, sweep, train
 from circpeft.cli.settings import hint
 from circpeft.course.parameters import RequestError
 from circpeft.suggest import nearest
@@ -40,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
 
-    for module in (doctor, notebooks, train, sweep, report, lab):
+    for module in (doctor, notebooks, train, sweep, report, exec_command, lab):
         module.add(add_command)
     parser.commands = subparsers.choices
     return parser
@@ -58,8 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     if argv and not argv[0].startswith("-") and argv[0] not in parser.commands:
         parser.error(f"unknown command {argv[0]!r}; {nearest(argv[0], parser.commands)}")
-    options, options.unparsed = parser.parse_known_args(argv)
-    if options.unparsed and options.command != "lab":
+    if argv[:1] == ["exec"] and argv[1:2] not in (["-h"], ["--help"]):
+        # Not through the parser: it would take a program's `--` or `-m` for its own.
+        options, options.unparsed = parser.parse_args(argv[:1]), argv[1:]
+    else:
+        options, options.unparsed = parser.parse_known_args(argv)
+    if options.unparsed and options.command not in ("exec", "lab"):
         arguments = " ".join(options.unparsed)
         command = parser.commands[options.command]
         known = re.findall(r"--[a-z][a-z-]*", command.format_help())

@@ -38,8 +38,9 @@ def section(config: Any, adapter: str = "") -> str:
             f"<!-- circpeft {adapter}-->",
             f"## {name} adapter{f' in {adapter}' if adapter else ''}",
             "",
-            "Made with circpeft, which adds the method to PEFT. Import circpeft before you load the adapter: without "
-            "it, PEFT does not know the type.",
+            "Made with circpeft, which adds the method to PEFT. Import circpeft before you load the adapter; without "
+            f"it, PEFT raises `KeyError: '{config.method}'`. For a program that you do not want to change, put "
+            "`circpeft exec` before its command.",
             "",
             f"- method: {name} ([{title}](https://arxiv.org/abs/{arxiv}))",
             f"- block size: {config.block_size}",

@@ -42,6 +42,8 @@ def test_help_loads_nothing_heavy(run_python, command):
         "sweep cdvft-1 --profile smoek",
         "report nowhere",
         "report . --output x.pdf",
+        "exec",
+        "exec --quiet lm_eval",
     ],
 )
 def test_wrong_arguments_load_nothing_heavy(run_python, arguments):

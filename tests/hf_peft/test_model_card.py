@@ -16,6 +16,7 @@ def test_card_tells_how_to_load_and_what_it_is(method, tiny, tmp_path):
     card = ModelCard.load(tmp_path / "README.md")
     assert {"circpeft", "circulant"} <= set(card.data["tags"]) and card.data["library_name"] == "peft"
     assert card.text.count("import circpeft") == 1
+    assert f"`KeyError: '{method.name}'`" in card.text and "`circpeft exec`" in card.text
     for line in ("- block size: 4", "- adapted layers: value", "arxiv.org/abs/"):
         assert line in card.text
     assert 'AutoModelForSequenceClassification.from_pretrained("someone/base", num_labels=NUM_LABELS)' in card.text
