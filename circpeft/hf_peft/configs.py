@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import peft
 import torch
 from peft import PeftConfig
 from peft.tuners.tuners_utils import BaseTuner
+from peft.utils.constants import CONFIG_NAME
 from peft.utils.other import get_pattern_key
 from torch import nn
 
 from ..adapters import C3A, CDVFT
+from ..files import write_atomically
 from ..ops.checks import check_layout
+from ..suggest import nearest
 from . import model_card
+from .config_values import OTHER_NAMES, check_saveable, converted
 from .registration import peft_type
 from .saved_adapter import read_saved_adapter
 
@@ -42,6 +48,9 @@ class CirculantConfig(PeftConfig):
         layers_pattern: name of the list of layers, if it is not a common one.
         modules_to_save: further modules to train and save, such as a new classification head.
         bias: which biases train: "none", "all", or those of the adapted layers ("circonv_only", "cdvft_only").
+
+    Values of other types are converted: scalars of numpy and torch, and any collection of names or indices. What cannot
+    be saved as JSON is refused, here and when a field is set later.
     """
 
     block_size: int | str = "auto"
@@ -62,40 +71,61 @@ class CirculantConfig(PeftConfig):
     # The adapter that was saved with this config, if there is one. The tuner checks it before it changes a model.
     _saved_adapter = None
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        # dataclasses name an unknown field, but not the nearest known one. PEFT looks for these words of the error.
+        for name in sorted(kwargs.keys() - set(cls.known_fields())):
+            raise TypeError(f"{cls.__name__}.__init__() got an unexpected keyword argument {name!r}; {cls._hint(name)}")
+        return super().__new__(cls)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         self.peft_type = peft_type(self.method)
-        for name in ("target_modules", "exclude_modules"):
-            if isinstance(getattr(self, name), (list, tuple)):
-                setattr(self, name, set(getattr(self, name)))
+        self.check()
+
+    def check(self) -> None:
+        """Check the values of all fields, also those that were changed after the config was made.
+
+        Raises: ValueError that names the field, the value and what was expected.
+        """
+        for name in self.known_fields():  # again, because a dict or a list may have been changed in place
+            object.__setattr__(self, name, converted(name, getattr(self, name)))
+        check_saveable({name: getattr(self, name) for name in self.known_fields()})
+        if not self.target_modules and self.target_modules is not None and not getattr(self, "target_parameters", None):
+            raise ValueError(
+                f"target_modules={self.target_modules!r} names no layer; give names, or leave it at None for the default"
+            )
         if isinstance(self.target_modules, str):
             for name in ("layers_to_transform", "layers_pattern"):
                 if getattr(self, name) is not None:
                     what = "" if self.target_modules == "all-linear" else "the regex "
                     raise ValueError(f"{name} needs target_modules as a list; it is {what}{self.target_modules!r}")
-        for name in ("block_size_pattern", "alpha_pattern"):
-            if not isinstance(getattr(self, name), dict | None):
-                raise ValueError(f"{name} must be a dict of layer name -> value, got {getattr(self, name)!r}")
         if self.layers_pattern and self.layers_to_transform is None:
             raise ValueError(f"layers_pattern={self.layers_pattern!r} needs layers_to_transform")
         biases = ("none", "all", f"{self.method.lower()}_only")
         if self.bias not in biases:
-            raise ValueError(f"unknown bias {self.bias!r}; choices: {', '.join(biases)}")
+            raise ValueError(f"unknown bias {self.bias!r}; {nearest(self.bias, biases)}")
         if self.bias != "none" and not SAVES_BIASES:
             raise ValueError(
                 f"bias={self.bias!r} needs a newer peft: {peft.__version__} does not save the biases that it trains; "
                 f'upgrade it, or use bias="none"'
             )
         # An adapter for a tiny layer is built here, so that a wrong value raises before any model is changed.
-        block_size = 1 if isinstance(self.block_size, int) and self.block_size > 0 else self.block_size
+        block_size = 1 if isinstance(self.block_size, int) else self.block_size
         with torch.device("meta"):  # draws no random numbers
             self._build(1, 1, block_size, self.alpha)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name in OTHER_NAMES:
+            raise AttributeError(f"{type(self).__name__} has no field {name!r}; {self._hint(name)}")
         # get_peft_model sets the new base model here. From then on the config describes a new adapter.
         if name == "base_model_name_or_path":
             self.__dict__.pop("_saved_adapter", None)
-        super().__setattr__(name, value)
+        super().__setattr__(name, converted(name, value))
+
+    @classmethod
+    def _hint(cls, name: str) -> str:
+        other = OTHER_NAMES.get(name)
+        return f"its counterpart is {other!r}" if other else nearest(name, cls.known_fields())
 
     @classmethod
     def known_fields(cls) -> list[str]:
@@ -133,8 +163,15 @@ class CirculantConfig(PeftConfig):
         self.__dict__["_saved_adapter"] = read_saved_adapter(folder, subfolder, self.known_fields(), **hub)
 
     def save_pretrained(self, save_directory: str, **kwargs: Any) -> None:
-        """Write the config, and add what users of the adapter need to the model card beside it, if there is one."""
-        super().save_pretrained(save_directory, **kwargs)
+        """Write the config, and add what users of the adapter need to the model card beside it, if there is one.
+
+        Raises: ValueError for a value that was changed to one that cannot be saved. An earlier file is unchanged then.
+        """
+        self.check()
+        with tempfile.TemporaryDirectory() as temporary:
+            super().save_pretrained(temporary, **kwargs)
+            content = Path(temporary, CONFIG_NAME).read_bytes()
+        write_atomically(os.path.join(save_directory, CONFIG_NAME), content)
         model_card.complete(Path(save_directory), self)
 
     def for_layer(self, name: str) -> tuple[int | str, float]:
