@@ -12,6 +12,7 @@ from torch import nn
 from .configs import C3AConfig, CDVFTConfig, CirculantConfig
 from .layer import CirculantLayer, check_finite
 from .peft_c3a import load_peft_c3a, save_peft_c3a
+from .peft_model import extend_peft_model
 from .registration import register
 from .repair import repair_peft_c3a
 from .targets import unmatched_targets
@@ -22,6 +23,7 @@ from .tuner import C3AModel, CDVFTModel, untie_config
 register(C3AConfig, C3AModel)
 register(CDVFTConfig, CDVFTModel)
 check_in_transformers()
+extend_peft_model()
 
 
 def inject(model: nn.Module, config: CirculantConfig, adapter_name: str = "default") -> nn.Module:

@@ -227,8 +227,8 @@ def converted(field: str, value: Any) -> Any:
 
     Raises: ValueError that names the field and the value.
 
-    >>> converted("target_modules", ("query", "value")) == {"query", "value"}, converted("layers_to_transform", range(3))
-    (True, [0, 1, 2])
+    >>> converted("target_modules", ("query",)), converted("layers_to_transform", range(3))
+    ({'query'}, [0, 1, 2])
     >>> converted("alpha", "2")
     Traceback (most recent call last):
     ...

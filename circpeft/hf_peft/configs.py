@@ -24,6 +24,7 @@ from . import model_card
 from .config_values import OTHER_NAMES, check_saveable, converted
 from .registration import peft_type
 from .saved_adapter import read_saved_adapter
+from .saved_keys import plain_name
 
 # PEFT up to 0.20 saves trained biases only for a few of its own methods.
 SAVES_BIASES = hasattr(BaseTuner, "_get_learnable_bias_state_dict")
@@ -90,10 +91,9 @@ class CirculantConfig(PeftConfig):
         for name in self.known_fields():  # again, because a dict or a list may have been changed in place
             object.__setattr__(self, name, converted(name, getattr(self, name)))
         check_saveable({name: getattr(self, name) for name in self.known_fields()})
-        if not self.target_modules and self.target_modules is not None and not getattr(self, "target_parameters", None):
-            raise ValueError(
-                f"target_modules={self.target_modules!r} names no layer; give names, or leave it at None for the default"
-            )
+        targets = self.target_modules
+        if targets is not None and not targets and not getattr(self, "target_parameters", None):
+            raise ValueError(f"target_modules={targets!r} names no layer; give names, or None for the default")
         if isinstance(self.target_modules, str):
             for name in ("layers_to_transform", "layers_pattern"):
                 if getattr(self, name) is not None:
@@ -176,10 +176,9 @@ class CirculantConfig(PeftConfig):
 
     def for_layer(self, name: str) -> tuple[int | str, float]:
         """Return the block size and alpha of the layer with this full name, after the patterns."""
-        sizes, alphas = self.block_size_pattern or {}, self.alpha_pattern or {}
         return (
-            sizes.get(get_pattern_key(sizes.keys(), name), self.block_size),
-            alphas.get(get_pattern_key(alphas.keys(), name), self.alpha),
+            _of_pattern(self.block_size_pattern, name, self.block_size),
+            _of_pattern(self.alpha_pattern, name, self.alpha),
         )
 
     def build(self, name: str, d_in: int, d_out: int) -> nn.Module:
@@ -198,6 +197,13 @@ class CirculantConfig(PeftConfig):
 
     def _common(self) -> dict[str, Any]:
         return {"dropout": self.dropout, "init_weights": self.init_weights}
+
+
+def _of_pattern(pattern: dict, name: str, default: Any) -> Any:
+    for form in (plain_name(name), name):
+        if (key := get_pattern_key(pattern.keys(), form)) in pattern:
+            return pattern[key]
+    return default
 
 
 @dataclass

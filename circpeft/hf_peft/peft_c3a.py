@@ -25,7 +25,9 @@ from ..ops import other_layout
 from ..suggest import nearest
 from .configs import C3AConfig
 from .layer import C3ALinear
-from .saved_adapter import KEY_PREFIX, SavedAdapter, read_state, unknown_fields
+from .peft_model import renamed_state
+from .saved_adapter import SavedAdapter, read_state, unknown_fields
+from .saved_keys import KEY_PREFIX, peft_loads
 from .targets import exact_targets
 
 PEFT_KERNEL, CIRCPEFT_KERNEL = ".c3a_kernel", ".circonv_adapters.kernel"
@@ -109,12 +111,13 @@ def load_peft_c3a(model: nn.Module, path: str | Path, adapter_name: str = "defau
     shapes = {key: tensor.shape for key, tensor in state.items()}
     config.__dict__["_saved_adapter"] = SavedAdapter(file, os.path.join(path, CONFIG_NAME), shapes, unknown)
     try:
-        adapted = MODEL_TYPE_TO_PEFT_MODEL_MAPPING.get(config.task_type, PeftModel)(model, config, adapter_name)
+        with peft_loads(None):
+            adapted = MODEL_TYPE_TO_PEFT_MODEL_MAPPING.get(config.task_type, PeftModel)(model, config, adapter_name)
     except (ValueError, TypeError) as error:
         if path in str(error):
             raise
         raise type(error)(f"{file}: {error}") from error
-    set_peft_model_state_dict(adapted, state, adapter_name)
+    set_peft_model_state_dict(adapted, renamed_state(adapted, adapter_name, state), adapter_name)
     return adapted
 
 

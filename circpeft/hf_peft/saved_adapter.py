@@ -13,16 +13,16 @@ import torch
 from peft.utils import SAFETENSORS_WEIGHTS_NAME, WEIGHTS_NAME, load_peft_weights
 from peft.utils.constants import CONFIG_NAME
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..suggest import nearest
+from .mismatch import Shapes, of_keys, of_shapes, other_method
+from .saved_keys import KEY_PREFIX, ModelKeys, base_name
 
 # A newer PEFT writes these fields for every method. They do not change what this package's methods compute.
 HARMLESS_FIELDS = {"peft_version"}
 # Errors of safetensors, pickle and torch's zip reader for a truncated or foreign file.
 UNREADABLE = (SafetensorError, UnpicklingError, EOFError, RuntimeError)
-# PEFT puts this in front of every key of an adapter.
-KEY_PREFIX = "base_model.model."
 
 
 @dataclass(frozen=True)
@@ -36,23 +36,25 @@ class SavedAdapter:
 
     def check_fits(
         self,
+        model: nn.Module,
         expected: Sequence[tuple[Sequence[str], torch.Size]],
         others: Mapping[str, torch.Size],
         prefix: str,
         fields: Iterable[str],
-        renamed: bool = False,
+        whole: Iterable[str] = (),
     ) -> None:
-        """Check that this adapter fits a model.
+        """Check that this adapter fits a model. Keys are compared as PEFT or transformers will rename them.
 
         Args:
+            model: the base model.
             expected: the keys and the shape of each parameter that the adapter has on that model. A layer with several
                 names has several keys, of which one is saved.
             others: shapes of the model's own parameters.
             prefix: prefix of the method's parameters.
             fields: the config's fields that this version knows.
-            renamed: whether the model maps keys of older checkpoints to new names. Then keys may differ.
+            whole: keys of modules that are saved whole (modules_to_save).
 
-        Raises: ValueError that names the file and the key.
+        Raises: ValueError that names the file, the key and the reason.
         """
         if self.unknown_fields:
             name = self.unknown_fields[0]
@@ -60,27 +62,58 @@ class SavedAdapter:
                 f"{self.config_file}: unknown field {name!r} ({nearest(name, fields)}); this version does not know "
                 f"how it changes what the adapter computes. Upgrade circpeft, or remove the field"
             )
+        if (method := other_method(self.shapes, prefix)) is not None:
+            raise ValueError(f"{self.file} holds parameters of {method}, and its config names another method")
+        marker = f".{prefix}adapters."
         shapes = dict(others) | {key: shape for keys, shape in expected for key in keys}
-        for key, shape in self.shapes.items():
-            wanted = shapes.get(key)
-            if wanted is not None and wanted != shape:
-                raise ValueError(
-                    f"{self.file}: {key!r} has shape {tuple(shape)}, this model needs {tuple(wanted)}: "
-                    f"the adapter was made for another base model or other settings"
+        keys, found = ModelKeys(model, shapes), {}
+        for saved, shape in self.shapes.items():
+            # PEFT 0.18 also writes the model's other adapters. Their keys have a name and a dot after the prefix.
+            if "." in saved.partition(marker)[2]:
+                continue
+            if not saved.startswith(KEY_PREFIX):
+                raise ValueError(f"{self.file} holds {saved!r}; the keys of a saved adapter begin with {KEY_PREFIX!r}")
+            key = saved.removeprefix(KEY_PREFIX)
+            own = keys.find(key if marker in key else base_name(key))
+            if own is None:
+                self._refuse(saved, "and this model has no such layer", of_keys(key, _same_kind(key, shapes, marker)))
+            if own in found and marker in own:
+                self._refuse(saved, f"and {found[own]!r}", f"on this model both are {own!r}")
+            found.setdefault(own, saved)
+            if marker not in own and shapes[own] != shape:
+                self._refuse_shape(saved, own, found, shapes, marker)
+        for own, saved in found.items():
+            if shapes[own] != self.shapes[saved]:
+                self._refuse_shape(saved, own, found, shapes, marker)
+        for names in [*(names for names, _ in expected), *([name] for name in whole)]:
+            if not found.keys() & set(names):
+                near = of_keys(
+                    names[0], _same_kind(names[0], [k.removeprefix(KEY_PREFIX) for k in self.shapes], marker)
                 )
-        if renamed:
-            return
-        # PEFT 0.18 also writes the model's other adapters. Their keys have a name and a dot after the prefix.
-        parameters = {key: key.partition(f".{prefix}adapters.")[2] for key in self.shapes}
-        saved = {key for key, parameter in parameters.items() if parameter and "." not in parameter}
-        unexpected = saved - shapes.keys()
-        missing = {keys[0] for keys, _ in expected if not saved.intersection(keys)}
-        for keys, what in ((unexpected, "holds {} and this model has no such layer"), (missing, "lacks {}")):
-            if keys:
-                raise ValueError(
-                    f"{self.file} {what.format(repr(min(keys)))} ({len(keys)} such keys): "
-                    f"the adapter was made for another base model or other settings"
-                )
+                raise ValueError(f"{self.file} lacks {KEY_PREFIX + names[0]!r}: {near}")
+
+    def _refuse(self, saved: str, what: str, reason: str) -> None:
+        raise ValueError(f"{self.file} holds {saved!r}, {what}: {reason}")
+
+    def _refuse_shape(self, saved: str, own: str, found: dict[str, str], shapes: Shapes, marker: str) -> None:
+        layer, of_adapter, _ = own.partition(marker)
+        reason = "the adapter was made for another base model"
+        if of_adapter:
+            parts = {key.removeprefix(layer + marker): key for key in found if key.startswith(layer + marker)}
+            reason = of_shapes(
+                layer,
+                {part: self.shapes[found[key]] for part, key in parts.items()},
+                {part: shapes[key] for part, key in parts.items()},
+            )
+        raise ValueError(
+            f"{self.file}: {saved!r} has shape {tuple(self.shapes[saved])}, this model needs {tuple(shapes[own])}: "
+            f"{reason}"
+        )
+
+
+def _same_kind(key: str, keys: Iterable[str], marker: str) -> list[str]:
+    """Return the keys of adapters for a key of an adapter, and the others for any other key."""
+    return [other for other in keys if (marker in other) == (marker in key)]
 
 
 def read_saved_adapter(path: str, subfolder: str | None, fields: Iterable[str], **hub: Any) -> SavedAdapter | None:

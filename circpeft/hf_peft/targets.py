@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from peft.tuners.tuners_utils import BaseTunerLayer
+from peft import PeftConfig
+from peft.tuners.tuners_utils import BaseTunerLayer, _ExcludedModule, check_target_module_exists
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from ..suggest import nearest
+from .saved_keys import plain_name
 
 LINEAR = (nn.Linear, Conv1D, BaseTunerLayer)
 
@@ -17,6 +19,18 @@ LINEAR = (nn.Linear, Conv1D, BaseTunerLayer)
 def last_parts(names: Iterable[str]) -> list[str]:
     """Return the last parts of dotted names, sorted, each once."""
     return sorted({name.rsplit(".", 1)[-1] for name in names})
+
+
+def is_target(config: PeftConfig, name: str) -> object:
+    """Return PEFT's answer to whether a config adapts the layer with this full name, as a true or false value.
+
+    The parts that wrappers of torch add to a name, such as ``_orig_mod`` of `torch.compile`, do not count.
+    """
+    plain = plain_name(name)
+    result = check_target_module_exists(config, plain) if plain else False
+    if result or isinstance(result, _ExcludedModule) or not plain or plain == name:
+        return result
+    return check_target_module_exists(config, name)  # a config that was saved for a wrapped model may have these parts
 
 
 def layers_of(model: nn.Module) -> list[tuple[str, nn.Module]]:
@@ -29,7 +43,8 @@ def unmatched_targets(model: nn.Module, targets: list[str] | set[str]) -> dict[s
     """Return the target names that match no module of a model, each with a hint of the nearest names that match."""
     layers = layers_of(model)
     linear = last_parts(name for name, layer in layers if isinstance(layer, LINEAR))
-    missing = [target for target in targets if not any(f".{name}".endswith(f".{target}") for name, _ in layers)]
+    names = {f".{form}" for name, _ in layers for form in (name, plain_name(name))}
+    missing = [target for target in targets if not any(name.endswith(f".{target}") for name in names)]
     return {target: nearest(target, linear) for target in missing}
 
 
@@ -38,7 +53,8 @@ def exact_targets(model: nn.Module, names: Iterable[str]) -> list[str] | str:
 
     PEFT also accepts a name as the end of a longer one. If the model has such a layer, the result is a regex.
     """
-    names = sorted(names)
+    names = sorted({plain_name(name) for name in names})
     suffixes = tuple(f".{name}" for name in names)
-    others = (name for name, layer in layers_of(model) if isinstance(layer, LINEAR) and name not in names)
+    linear = (plain_name(name) for name, layer in layers_of(model) if isinstance(layer, LINEAR))
+    others = (name for name in linear if name not in names)
     return "|".join(map(re.escape, names)) if any(name.endswith(suffixes) for name in others) else names

@@ -1,4 +1,4 @@
-"""The check of saved adapters when transformers loads them: the only change that circpeft makes to code of PEFT.
+"""The check of saved adapters when transformers loads them.
 
 PEFT reads a config through the method's own config class, where `CirculantConfig.from_pretrained` checks the adapter
 file. transformers (`model.load_adapter`, `AutoModel.from_pretrained`) reads it through `peft.PeftConfig` instead. After

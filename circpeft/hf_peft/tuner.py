@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
@@ -14,27 +13,23 @@ from peft.tuners.tuners_utils import (
     BaseTuner,
     BaseTunerLayer,
     _maybe_include_all_linear_layers,
-    check_target_module_exists,
 )
-from peft.utils.constants import DUMMY_TARGET_MODULES, TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
-from peft.utils.other import get_pattern_key
+from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
 from torch import nn
 
-from ..suggest import nearest
 from . import weighted_sum
 from .base_weights import linear_shape
 from .configs import CirculantConfig
 from .layer import C3ALinear, CDVFTLinear, check_finite
 from .mixed_batch import copies_of_a_sample, mixed_batch
-from .saved_adapter import KEY_PREFIX
-from .targets import last_parts, layers_of, unmatched_targets
-from .uncalled_layers import uncalled_layers
+from .plain_keys import PlainKeys
+from .saved_keys import base_name, is_wrapper, plain_name
+from .targets import is_target, layers_of
+from .uncalled_layers import check_wrapper, uncalled_layers
+from .unmatched_names import check_adapter_names, check_found, check_targets
 
-# PEFT keeps a module of modules_to_save under these names: the original, and one copy for each adapter.
-SAVED_MODULE_PART = re.compile(r"\.(original_module|modules_to_save\.[^.]+)(?=\.)")
 
-
-class CirculantModel(BaseTuner):
+class CirculantModel(PlainKeys, BaseTuner):
     """The common part of the two tuners. Subclasses set their prefix and layer class."""
 
     target_module_mapping = TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
@@ -67,41 +62,29 @@ class CirculantModel(BaseTuner):
         # PEFT calls this for every adapter, after it has filled in the default targets. All checks are here, so that an
         # error leaves the model unchanged.
         targets = peft_config.target_modules
-        if isinstance(targets, (set, list)) and targets:
-            missing = unmatched_targets(model, targets)
-            text = "; ".join(f"target module {name!r} matches no layer: {hint}" for name, hint in missing.items())
-            if len(missing) == len(targets):
-                raise ValueError(text)
-            if missing:
-                warnings.warn(text, stacklevel=2)
+        check_targets(peft_config, model)
         config = self._with_layer_names(peft_config, model)
         adapted = self._check_layers(config, model)
         if not adapted and config.target_modules != targets:
             raise ValueError(
                 f"target_modules={targets!r} finds no layer: {type(model).__name__} has no linear layer except its head"
             )
-        if not adapted and isinstance(targets, str) and targets != DUMMY_TARGET_MODULES:
-            hint = unmatched_targets(model, [targets]).get(targets, f"did you mean the list [{targets!r}]?")
-            raise ValueError(f"target_modules={targets!r} is a regex for full layer names and matches no layer; {hint}")
+        check_found(config, model, adapted)
         peft_config.target_modules = config.target_modules  # PEFT does the same next
-        # Modules of modules_to_save may have a key: one pattern then serves configs with and without them.
-        saved = tuple(f".{name}" for name in peft_config.modules_to_save or ())
-        saved_modules = [name for name, _ in layers_of(model) if f".{name}".endswith(saved)]
-        for field in ("block_size_pattern", "alpha_pattern"):
-            for key in getattr(peft_config, field) or {}:
-                if adapted and not any(get_pattern_key([key], name) == key for name in [*adapted, *saved_modules]):
-                    hint = nearest(key, last_parts(adapted))
-                    raise ValueError(f"{field} key {key!r} matches no adapted layer; {hint}")
         if peft_config._saved_adapter is not None:
-            self._check_saved_adapter(peft_config, model, adapted)
+            self.check_saved_adapter(peft_config, model, adapted)
+
+    @staticmethod
+    def _check_target_module_exists(peft_config: CirculantConfig, key: str) -> object:
+        return is_target(peft_config, key)
 
     def _with_layer_names(self, config: CirculantConfig, model: nn.Module) -> CirculantConfig:
         """Return a copy of the config with layer names instead of "all-linear", without layers that are not called."""
         named, uncalled = _maybe_include_all_linear_layers(copy(config), model), uncalled_layers(model)
         if config.target_modules != named.target_modules:
             candidates = sorted(named.target_modules & uncalled.keys())
-            left_out = [name for name in candidates if check_target_module_exists(named, name)]
-            named.target_modules -= uncalled.keys()
+            left_out = [name for name in candidates if is_target(named, name)]
+            named.target_modules = {plain_name(name) for name in named.target_modules - uncalled.keys()}
             if left_out:
                 warnings.warn(
                     f"all-linear leaves out {len(left_out)} layers, {', '.join(left_out[:4])}"
@@ -119,6 +102,10 @@ class CirculantModel(BaseTuner):
                     if dtype.is_floating_point:  # the codes of bitsandbytes are integers
                         layer.adapters[adapter_name].to(dtype)
 
+    def find_layers(self, config: CirculantConfig, model: nn.Module) -> dict[str, nn.Module]:
+        """Return the layers that a config adapts by name, each with its adapter built without memory."""
+        return self._check_layers(self._with_layer_names(config, model), model)
+
     def _check_layers(self, config: CirculantConfig, model: nn.Module) -> dict[str, nn.Module]:
         """Return the layers that a config adapts, each with its adapter built without memory.
 
@@ -126,7 +113,10 @@ class CirculantModel(BaseTuner):
         """
         adapted, uncalled = {}, uncalled_layers(model)
         for name, layer in layers_of(model):
-            if check_target_module_exists(config, name):
+            if is_target(config, name):
+                if is_wrapper(layer):
+                    check_wrapper(layer, name)
+                    continue
                 if name in uncalled:
                     raise TypeError(
                         f"{uncalled[name]} reads the weight of layer {name!r} without calling it, so an adapter there "
@@ -137,21 +127,19 @@ class CirculantModel(BaseTuner):
                     adapted[name] = config.build(name, *linear_shape(base, name))
         return adapted
 
-    def _check_saved_adapter(self, config: CirculantConfig, model: nn.Module, adapted: dict[str, nn.Module]) -> None:
+    def check_saved_adapter(self, config: CirculantConfig, model: nn.Module, adapted: dict[str, nn.Module]) -> None:
+        """Raise ValueError if the adapter that was saved with a config does not fit the layers that it adapts."""
         names: dict[nn.Module, list[str]] = {}
         for name, layer in model.named_modules(remove_duplicate=False):
             names.setdefault(layer, []).append(name)
         expected = [
-            ([f"{KEY_PREFIX}{n}.{self.prefix}adapters.{p}" for n in names[model.get_submodule(name)]], value.shape)
+            ([f"{n}.{self.prefix}adapters.{p}" for n in names[model.get_submodule(name)]], value.shape)
             for name, adapter in adapted.items()
             for p, value in adapter.named_parameters()
         ]
-        shapes = {name: value.shape for name, value in model.state_dict().items()}
-        # PEFT keeps a module of modules_to_save under other names once an adapter has it.
-        shapes |= {SAVED_MODULE_PART.sub("", name): shape for name, shape in shapes.items()}
-        others = {f"{KEY_PREFIX}{name}": shape for name, shape in shapes.items()}
-        renamed = getattr(model, "_checkpoint_conversion_mapping", None)
-        config._saved_adapter.check_fits(expected, others, self.prefix, config.known_fields(), renamed=bool(renamed))
+        # PEFT keeps layers and modules of modules_to_save under other names once an adapter has them.
+        others = {base_name(name): value.shape for name, value in model.state_dict().items()}
+        config._saved_adapter.check_fits(model, expected, others, self.prefix, config.known_fields())
 
     @contextmanager
     def _enable_peft_forward_hooks(self, *args: Any, adapter_names: list[str] | None = None, **kwargs: Any):
@@ -191,6 +179,8 @@ class CirculantModel(BaseTuner):
         current_key: str,
         **optional_kwargs: Any,
     ) -> None:
+        if is_wrapper(target):
+            return  # the layer inside has the same name
         if isinstance(target, self.tuner_layer_cls):
             target.add_adapter(adapter_name, peft_config)
             return
@@ -210,7 +200,20 @@ class CirculantModel(BaseTuner):
                     if other is child:
                         setattr(module, name, new_module)
 
+    def set_adapter(self, adapter_name: str | list[str], *args: Any, **kwargs: Any) -> None:
+        check_adapter_names(adapter_name, self.peft_config)
+        super().set_adapter(adapter_name, *args, **kwargs)
+
+    def delete_adapter(self, adapter_name: str) -> None:
+        check_adapter_names(adapter_name, self.peft_config)
+        super().delete_adapter(adapter_name)
+
+    def set_requires_grad(self, adapter_names: str | Sequence[str], requires_grad: bool = True) -> None:
+        check_adapter_names(adapter_names, self.peft_config)
+        super().set_requires_grad(adapter_names, requires_grad)
+
     def merge_adapter(self, adapter_names: list[str] | None = None, safe_merge: bool = False) -> None:
+        check_adapter_names(adapter_names or (), self.peft_config)
         if safe_merge:
             check_finite(self.model, adapter_names)
         super().merge_adapter(adapter_names, safe_merge)
@@ -218,6 +221,7 @@ class CirculantModel(BaseTuner):
     def _unload_and_optionally_merge(
         self, merge: bool = True, progressbar: bool = True, safe_merge: bool = False, adapter_names: Any = None
     ) -> nn.Module:
+        check_adapter_names(adapter_names or (), self.peft_config)
         if merge and safe_merge:
             check_finite(self.model, adapter_names)
         model = super()._unload_and_optionally_merge(merge, progressbar, safe_merge, adapter_names)

@@ -1,0 +1,158 @@
+"""What circpeft adds to methods of `peft.PeftModel` for models with its own adapters.
+
+PEFT loads weights into an adapter name that is in use without reading the config that was saved with them, under the
+names that the modules had then. It writes the files of an adapter in place. The tuner learns of neither. Models with
+PEFT's own adapters pass through unchanged.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+from peft import PeftConfig, PeftModel
+from peft.utils import SAFETENSORS_WEIGHTS_NAME, WEIGHTS_NAME
+from peft.utils.other import AuxiliaryTrainingWrapper
+from torch import Tensor, nn
+
+from .configs import CirculantConfig
+from .layer import CirculantLayer
+from .same_settings import check_reload
+from .saved_keys import KEY_PREFIX, ModelKeys, loaded_by_peft, peft_loads
+from .tuner import CirculantModel
+from .unmatched_names import check_adapter_names
+
+WHOLE_KEY = re.compile(r".+", re.DOTALL)
+
+
+def extend_peft_model() -> None:
+    """Make `peft.PeftModel` find, check and save adapters of circpeft as described in this module."""
+    PeftModel.from_pretrained = classmethod(_checked_from_pretrained(PeftModel.from_pretrained.__func__))
+    PeftModel.load_adapter = _checked_load_adapter(PeftModel.load_adapter)
+    PeftModel.save_pretrained = _atomic_save_pretrained(PeftModel.save_pretrained)
+    PeftModel.set_adapter = _with_checked_name(PeftModel.set_adapter)
+    PeftModel.delete_adapter = _with_checked_name(PeftModel.delete_adapter)
+
+
+def _is_ours(model: PeftModel) -> bool:
+    return isinstance(model.__dict__["_modules"].get("base_model"), CirculantModel)
+
+
+def keys_of(model: nn.Module, adapter_name: str) -> ModelKeys:
+    """Return the keys of an adapter on a model that has it, without the adapter's name, and those of the base model."""
+    keys = [key.removeprefix(KEY_PREFIX) for key in model.state_dict()]
+    for name, module in model.named_modules(remove_duplicate=False):
+        name = name.removeprefix(KEY_PREFIX)
+        if isinstance(module, CirculantLayer) and adapter_name in module.adapters:
+            place = f"{name}.{module.adapter_layer_names[0]}"
+            keys += [f"{place}.{part}" for part, _ in module.adapters[adapter_name].named_parameters()]
+        elif isinstance(module, AuxiliaryTrainingWrapper):
+            keys += [f"{name}.{part}" for part in module.adapter_state_dict_load_map(adapter_name)]
+    return ModelKeys(model.base_model.model if isinstance(model, PeftModel) else model, dict.fromkeys(keys))
+
+
+def renamed_state(model: PeftModel, adapter_name: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of a saved adapter under the names that a model with this adapter has for them."""
+    with peft_loads(None):
+        keys = keys_of(model, adapter_name)
+        return {KEY_PREFIX + (keys.find(key := k.removeprefix(KEY_PREFIX)) or key): v for k, v in state.items()}
+
+
+def _checked_from_pretrained(load: Callable) -> Callable:
+    signature = inspect.signature(load)
+
+    @wraps(load)
+    def from_pretrained(*args: Any, **kwargs: Any) -> PeftModel:
+        given = signature.bind(*args, **kwargs).arguments
+        mapping, config = given.get("key_mapping"), given.get("config")
+        if mapping is None:
+            mapping = getattr(given["model"], "_checkpoint_conversion_mapping", None)
+        if isinstance(config, CirculantConfig) and config._saved_adapter is None:  # made for this file by hand
+            config.check_saved_adapter(given["model_id"], **given.get("kwargs", {}))
+        with peft_loads(mapping):
+            return load(*args, **kwargs)
+
+    return from_pretrained
+
+
+def _checked_load_adapter(load: Callable) -> Callable:
+    signature = inspect.signature(load)
+
+    @wraps(load)
+    def load_adapter(*args: Any, **kwargs: Any) -> Any:
+        bound = signature.bind(*args, **kwargs)
+        given = bound.arguments
+        model, name, mapping = given["self"], given["adapter_name"], given.get("key_mapping")
+        if not _is_ours(model):
+            return load(*args, **kwargs)
+        in_use = name in model.peft_config and not loaded_by_peft()  # from_pretrained has just added the adapter
+        with peft_loads(mapping):
+            if in_use:
+                hub, _ = model._split_kwargs(dict(given.get("kwargs", {})))
+                saved = PeftConfig.from_pretrained(given["model_id"], **hub)
+                check_reload(model.base_model, saved, name, given["model_id"])
+            found: list[ModelKeys] = []
+
+            def rename(match: re.Match) -> str:
+                if not found:  # only now the model has the adapter
+                    found.append(keys_of(model, name))
+                return found[0].find(match[0]) or match[0]
+
+            given["key_mapping"] = {WHOLE_KEY: rename}
+            return load(*bound.args, **bound.kwargs)
+
+    return load_adapter
+
+
+def _atomic_save_pretrained(save: Callable) -> Callable:
+    signature = inspect.signature(save)
+
+    @wraps(save)
+    def save_pretrained(*args: Any, **kwargs: Any) -> None:
+        bound = signature.bind(*args, **kwargs)
+        given = bound.arguments
+        model, folder = given["self"], Path(given["save_directory"])
+        if not _is_ours(model) or folder.is_file() or not given.get("is_main_process", True):
+            return save(*args, **kwargs)
+        for name in given.get("selected_adapters") or model.peft_config:
+            check_adapter_names(name, model.peft_config)
+            model.peft_config[name].check()
+        folder.mkdir(parents=True, exist_ok=True)
+        # In the folder itself, so that a file moves within one disk.
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as temporary:
+            if (folder / "README.md").is_file():  # PEFT completes an earlier model card
+                shutil.copy(folder / "README.md", temporary)
+            given["save_directory"] = temporary
+            save(*bound.args, **bound.kwargs)
+            _move_files(Path(temporary), folder)
+
+    return save_pretrained
+
+
+def _move_files(source: Path, target: Path) -> None:
+    """Move an adapter's files to another folder, the config last: it makes the folder an adapter."""
+    files = sorted((path.suffix == ".json", path) for path in source.rglob("*") if path.is_file())
+    for _, path in files:
+        place = target / path.relative_to(source)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(path, place)
+        other = {SAFETENSORS_WEIGHTS_NAME: WEIGHTS_NAME, WEIGHTS_NAME: SAFETENSORS_WEIGHTS_NAME}.get(path.name)
+        if other:  # weights of an earlier save in the other format, which might be loaded instead
+            place.with_name(other).unlink(missing_ok=True)
+
+
+def _with_checked_name(method: Callable) -> Callable:
+    @wraps(method)
+    def checked(self: PeftModel, adapter_name: str, *args: Any, **kwargs: Any) -> Any:
+        if _is_ours(self):
+            check_adapter_names(adapter_name, self.peft_config)
+        return method(self, adapter_name, *args, **kwargs)
+
+    return checked

@@ -1,0 +1,52 @@
+"""Keys of saved adapters without the parts that wrappers of torch add to names, in both directions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peft import PeftConfig
+from torch import Tensor, nn
+
+from .layer import CirculantLayer
+from .saved_keys import KEY_PREFIX, plain_name
+
+
+class PlainKeys:
+    """The part of a tuner that selects and renames what PEFT (0.21 and later) saves and loads."""
+
+    prefix: str
+
+    @classmethod
+    def _get_adapter_state_dict(
+        cls, model: nn.Module, config: PeftConfig, adapter_name: str, state_dict: dict[str, Tensor], **kwargs: Any
+    ) -> dict[str, Tensor]:
+        # PEFT looks for the names of the modules, and some wrappers have removed their own part from the keys.
+        found = {key: value for key, value in state_dict.items() if f".{cls.prefix}adapters." in key}
+        return found | cls._get_learnable_bias_state_dict(model, state_dict, config)
+
+    @classmethod
+    def _get_learnable_bias_state_dict(
+        cls, model: nn.Module, state_dict: dict[str, Tensor], config: PeftConfig
+    ) -> dict[str, Tensor]:
+        if config.bias == "none":
+            return {}
+        if config.bias == "all":
+            return {key: value for key, value in state_dict.items() if key.endswith(".bias")}
+        layers = [name for name, module in model.named_modules() if isinstance(module, CirculantLayer)]
+        biases = {plain_name(f"{name}.base_layer.bias") for name in layers}
+        return {key: value for key, value in state_dict.items() if plain_name(key) in biases}
+
+    @classmethod
+    def _remove_adapter_name_from_key(cls, key: str, adapter_name: str) -> str:
+        return plain_name(super()._remove_adapter_name_from_key(key, adapter_name))
+
+    @classmethod
+    def _remap_adapter_state_dict_for_load(
+        cls, model: nn.Module, config: PeftConfig, adapter_name: str, state_dict: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        own = {plain_name(key): key for key in model.state_dict()}
+        marker = f".{cls.prefix}adapters.{adapter_name}."
+        own |= {cls._remove_adapter_name_from_key(key, adapter_name): key for key in own.values() if marker in key}
+        # The keys of a model that PEFT does not wrap lack PEFT's prefix.
+        own = {KEY_PREFIX + key: name for key, name in own.items()} | own
+        return {own.get(plain_name(key), key): value for key, value in state_dict.items()}
