@@ -11,7 +11,6 @@ import sysconfig
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib.machinery import ModuleSpec, PathFinder
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from circpeft.suggest import nearest
@@ -66,19 +65,21 @@ def _locate(name: str) -> str | None:
         return name
     script = os.path.join(sysconfig.get_path("scripts"), name)
     found = script if os.path.isfile(script) else shutil.which(name)
-    if found is None and os.path.exists(name) and not _console_script(name):
+    if found is None and os.path.exists(name) and name not in _console_scripts():
         return name
     return found
 
 
-def _console_script(name: str) -> str | None:
-    scripts = entry_points(group="console_scripts", name=name)
-    return next((script.value for script in scripts), None)
+def _console_scripts() -> dict[str, str]:
+    """Return what every installed console script calls, by its name."""
+    from importlib.metadata import entry_points  # here, because it takes as long as the other imports together
+
+    return {script.name: script.value for script in entry_points(group="console_scripts")}
 
 
 def _entry_point(name: str) -> str:
     """Return code that calls a console script whose file was not installed."""
-    value = _console_script(name)
+    value = _console_scripts().get(name)
     if value is None:
         raise ProgramError(f"command not found: {name!r}; {_nearest_program(name)}", NOT_FOUND)
     module, _, function = value.partition(":")
@@ -92,8 +93,7 @@ def _nearest_program(name: str) -> str:
         return f"for the file write `circpeft exec {name}.py`"
     if _is_runnable_module(name):
         return f"for the module write `circpeft exec -m {name}`"
-    scripts = sorted({script.name for script in entry_points(group="console_scripts")})
-    close = get_close_matches(name, scripts, n=3)
+    close = get_close_matches(name, sorted(_console_scripts()), n=3)
     return nearest(name, close) if close else FORMS
 
 

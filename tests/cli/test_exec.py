@@ -98,7 +98,9 @@ def test_exit_code_and_traceback_are_the_programs_own(start, tmp_path, end):
 
 
 def test_an_interruption_reaches_the_program_in_the_same_process(tmp_path):
-    program = "import os, time\nprint(os.getpid(), flush=True)\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n"
+    program = (
+        "import os, time\ntry:\n    print(os.getpid(), flush=True)\n    time.sleep(60)\nexcept KeyboardInterrupt:\n"
+    )
     path = script(tmp_path / "waits.py", f"{program}    print('interrupted', flush=True)\n    raise\n")
     command = [sys.executable, "-m", "circpeft", "exec", path]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
