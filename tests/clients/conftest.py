@@ -1,5 +1,6 @@
 """What the tests of clients share: a tiny LLaMA with a tokenizer on disk, and an adapter for it on disk."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,15 +50,25 @@ class SavedAdapter:
         return str(folder)
 
 
+@pytest.fixture(scope="session")
+def save_adapter(llama_folder, tmp_path_factory) -> Callable[..., SavedAdapter]:
+    """Return a function that saves an adapter for the LLaMA, whose change is large enough to show in every output."""
+
+    def save(method: Callable) -> SavedAdapter:
+        folder = str(tmp_path_factory.mktemp("clients") / method.name)
+        base = AutoModelForCausalLM.from_pretrained(llama_folder).eval()
+        with torch.no_grad():
+            base_logits = base(IDS).logits
+            model = get_peft_model(base, method(target_modules=TARGETS, task_type="CAUSAL_LM"))
+            logits = model(IDS).logits
+        assert (logits - base_logits).abs().max() > 0.1
+        model.save_pretrained(folder)
+        return SavedAdapter(folder, llama_folder, IDS, logits, base_logits)
+
+    return save
+
+
 @pytest.fixture
-def llama_adapter(llama_folder, method, tmp_path_factory) -> SavedAdapter:
-    """Return an adapter of the method for the LLaMA, whose change is large enough to show in every output."""
-    folder = str(tmp_path_factory.mktemp("clients") / method.name)
-    base = AutoModelForCausalLM.from_pretrained(llama_folder).eval()
-    with torch.no_grad():
-        base_logits = base(IDS).logits
-        model = get_peft_model(base, method(target_modules=TARGETS, task_type="CAUSAL_LM"))
-        logits = model(IDS).logits
-    assert (logits - base_logits).abs().max() > 0.1
-    model.save_pretrained(folder)
-    return SavedAdapter(folder, llama_folder, IDS, logits, base_logits)
+def llama_adapter(save_adapter, method) -> SavedAdapter:
+    """Return an adapter of the method for the LLaMA."""
+    return save_adapter(method)
