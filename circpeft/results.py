@@ -16,6 +16,8 @@ from .method_specs import reads_targets
 
 SCHEMA = 3
 ROOT = Path(__file__).resolve().parents[1]
+# Fields that records of this schema may lack, because they were added later.
+LATER = {"computation"}
 PACKAGES = ("circpeft", "torch", "transformers", "peft", "datasets", "accelerate", "numpy")
 
 
@@ -23,7 +25,8 @@ PACKAGES = ("circpeft", "torch", "transformers", "peft", "datasets", "accelerate
 class Result:
     """The record of one run.
 
-    A record is read instead of repeating its run only if ``code`` and ``data`` are those of the present code and rows.
+    A record is read instead of repeating its run only if ``code`` and ``data`` are those of the present code and rows,
+    and ``computation`` does not differ from what this process would compute.
 
     Attributes:
         task: name of the task.
@@ -59,6 +62,8 @@ class Result:
         spectra: singular values of ``ΔW`` in two watched layers.
         predictions: predictions on the test split; of generated answers only the first 200.
         start_predictions: the first predictions on the test split before training.
+        computation: how the run was computed, read from what ran: see `training.computed`. Empty in records of earlier
+            versions.
         state: how the run ended: "finished". A run that failed has a `Failure`.
         schema: version of this list of fields.
     """
@@ -94,6 +99,7 @@ class Result:
     spectra: dict[str, list[float]] = field(default_factory=dict)
     predictions: list = field(default_factory=list)
     start_predictions: list = field(default_factory=list)
+    computation: dict = field(default_factory=dict)
     state: str = "finished"
     schema: int = SCHEMA
 
@@ -175,10 +181,10 @@ def read(path: str | Path) -> Result:
     schema = data.get("schema") if isinstance(data, dict) else None
     if schema != SCHEMA:
         raise ValueError(f"{path} has schema {schema!r}, expected {SCHEMA}; delete it to run again")
-    missing = [f.name for f in fields(Result) if f.name not in data]
+    missing = [f.name for f in fields(Result) if f.name not in data and f.name not in LATER]
     if missing:
         raise ValueError(f"{path} lacks {', '.join(missing)}; delete it to run again")
-    return Result(**{f.name: data[f.name] for f in fields(Result)})
+    return Result(**{f.name: data[f.name] for f in fields(Result) if f.name in data})
 
 
 def read_all(output_dir: str | Path) -> list[Result]:

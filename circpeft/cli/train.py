@@ -73,7 +73,7 @@ def execute(options: argparse.Namespace) -> int:
     try:
         recipe = _cell(options, settings) if options.table else _recipe(options, settings)
         training.check([recipe])
-    except (ValueError, TypeError, FileNotFoundError) as error:
+    except (ValueError, TypeError, OSError) as error:
         raise RequestError(str(error)) from error
     verbosity = transformers_logging.get_verbosity()
     if options.quiet:
@@ -84,7 +84,7 @@ def execute(options: argparse.Namespace) -> int:
             result = training.run(recipe)
     finally:
         transformers_logging.set_verbosity(verbosity)
-    if int(os.environ.get("RANK", 0)) == 0:
+    if training.distributed.state().is_main_process:
         _print_result(recipe, result, as_json=options.json)
     training.distributed.leave()
     return 0

@@ -86,6 +86,16 @@ def use_backend(name: str) -> Iterator[None]:
         _forced[0] = before
 
 
+def forced_backend() -> str:
+    """Return what `use_backend` or ``CIRCPEFT_BACKEND`` forces here; "auto" for nothing.
+
+    >>> with use_backend("fold"):
+    ...     forced_backend()
+    'fold'
+    """
+    return _forced[0]
+
+
 @torch.compiler.assume_constant_result
 def _is_usable(name: str, device: torch.device) -> bool:
     return name in BACKENDS and get_backend(name).is_available(device)

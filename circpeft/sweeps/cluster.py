@@ -19,6 +19,8 @@ from .record import SweepError
 from .work import Done, work
 
 CONNECT_SECONDS = 5.0  # time that an address has to accept a connection
+# Variables that change how a run is computed. Workers get them, so that a record agrees with the machine of the sweep.
+COMPUTATION_VARIABLES = ("ACCELERATE_", "CIRCPEFT_", "NVIDIA_TF32_", "TORCH_ALLOW_TF32_", "ONEDNN_DEFAULT_", "DNNL_")
 
 
 def work_remotely(recipe: Recipe, code: str) -> Done:
@@ -103,8 +105,13 @@ def _connect(ray: Any, address: str) -> None:
     if address not in ("auto", "local"):
         _check_answer(address)
     # Workers import this very package, whether it is installed or not.
+    variables = {name: value for name, value in os.environ.items() if name.startswith(COMPUTATION_VARIABLES)}
     paths = os.pathsep.join(filter(None, [str(results.ROOT), os.environ.get("PYTHONPATH", "")]))
-    options = {"runtime_env": {"env_vars": {"PYTHONPATH": paths}}, "log_to_driver": False, "configure_logging": False}
+    options = {
+        "runtime_env": {"env_vars": {**variables, "PYTHONPATH": paths}},
+        "log_to_driver": False,
+        "configure_logging": False,
+    }
     try:
         ray.init(address=address, **options)
     except ConnectionError as error:

@@ -20,11 +20,11 @@ from accelerate.utils import (
     broadcast_object_list,
     disable_fsdp_ram_efficient_loading,
     gather_object,
-    parse_flag_from_env,
 )
 
 from ..method_specs import get_spec
 from ..recipes import Recipe
+from . import launcher
 
 T = TypeVar("T")
 
@@ -34,21 +34,26 @@ def on_cpu() -> bool:
 
     accelerate has to be told. Otherwise every process would make the whole run by itself.
     """
-    if parse_flag_from_env("ACCELERATE_USE_CPU"):
+    if launcher.flag("ACCELERATE_USE_CPU"):
         return True
     device = torch.accelerator.current_accelerator(check_available=True)
-    return "LOCAL_RANK" in os.environ and (device is None or device.type == "mps")
+    return launcher.is_group() and (device is None or device.type == "mps")
 
 
 def state() -> PartialState:
-    """Return the number of processes, and which of them this one is."""
-    # The timeout is that of TrainingArguments: the others wait while the first process prepares the data.
-    return PartialState(cpu=on_cpu(), timeout=timedelta(minutes=30))
+    """Return the number of processes, and which of them this one is.
+
+    Raises: ValueError, see `launcher.check`, for an environment that describes a group of processes only in part.
+    """
+    launcher.check()
+    with launcher.without_traces():
+        # The timeout is that of TrainingArguments: the others wait while the first process prepares the data.
+        return PartialState(cpu=on_cpu(), timeout=timedelta(minutes=30))
 
 
 def sharded() -> bool:
     """Return whether the launcher asks for FSDP (``accelerate launch --use_fsdp``), which shards every weight."""
-    return parse_flag_from_env("ACCELERATE_USE_FSDP") and state().distributed_type != DistributedType.NO
+    return launcher.flag("ACCELERATE_USE_FSDP") and state().distributed_type != DistributedType.NO
 
 
 def is_shared() -> bool:

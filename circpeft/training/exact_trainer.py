@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from accelerate.utils import DistributedType
+from accelerate.utils import DistributedType, DynamoBackend
 from torch import Tensor, nn
 from transformers import Trainer
 
 from . import distributed
+from .circulant_products import CirculantProducts
 
 IGNORED = -100  # label that does not count for the loss
 WEIGHT = "loss_weight"  # key of a batch under which the weight of its loss is kept
@@ -30,6 +31,7 @@ class ExactTrainer(Trainer):
     def __init__(self, *, optimizer: Callable[[], torch.optim.Optimizer], **options: Any) -> None:
         super().__init__(**options)
         self.make_optimizer = optimizer
+        self.circulant_products: set[str] | None = None
         if self.is_fsdp_enabled:
             self._choose_sharded_blocks()
 
@@ -91,6 +93,15 @@ class ExactTrainer(Trainer):
     def get_batch_samples(self, epoch_iterator: Iterator, *arguments: Any) -> tuple[list, Any]:
         """Return the batches of one step, without the rows that only fill them up."""
         return super().get_batch_samples(map(self._without_filling, epoch_iterator), *arguments)
+
+    def training_step(self, *arguments: Any, **options: Any) -> Tensor:
+        """Make a training step. The first one notes what computes its circulant products."""
+        if self.circulant_products is not None or self.accelerator.state.dynamo_plugin.backend != DynamoBackend.NO:
+            return super().training_step(*arguments, **options)
+        with CirculantProducts() as seen:  # torch.compile would not compile under it
+            loss = super().training_step(*arguments, **options)
+        self.circulant_products = seen.names
+        return loss
 
     def compute_loss(
         self, model: nn.Module, inputs: dict, return_outputs: bool = False, *arguments: Any, **options: Any

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 from transformers import Trainer, TrainerCallback, set_seed
@@ -12,7 +13,7 @@ from transformers.trainer_utils import PredictionOutput
 from .. import memory, methods
 from ..method_specs import get_spec
 from ..resume import TrainingClock, last_checkpoint
-from . import base_model, distributed
+from . import base_model, computed, distributed
 from .baseline_eval import Baseline, BaselineEvaluation
 from .gradient_warning import MissingGradients
 from .preparation import Prepared
@@ -33,6 +34,7 @@ class Trained:
         head_parameters: number of trainable parameters of the head.
         seconds: training with its evaluations, over all interrupted parts.
         step_seconds: the training steps only.
+        computation: how it was computed, see `computed`.
     """
 
     trainer: Trainer
@@ -43,6 +45,7 @@ class Trained:
     head_parameters: int
     seconds: float
     step_seconds: float
+    computation: dict[str, Any]
 
 
 def train(prepared: Prepared, callbacks: Iterable[TrainerCallback] = ()) -> Trained:
@@ -69,6 +72,7 @@ def train(prepared: Prepared, callbacks: Iterable[TrainerCallback] = ()) -> Trai
     head_parameters = sum(methods.trainable_parameters(base.get_submodule(name)) for name in head)
     with deterministic(recipe):
         trainer = make_trainer(prepared, model, head)
+        computed.check(trainer, recipe)
         baseline = BaselineEvaluation(trainer, prepared.task, prepared.kind, recipe, prepared.encoded["test"])
         clock = TrainingClock()
         # accelerate does not wrap a model for several processes that was evaluated before.
@@ -84,6 +88,7 @@ def train(prepared: Prepared, callbacks: Iterable[TrainerCallback] = ()) -> Trai
         trainer.train(resume_from_checkpoint=checkpoint)
         seconds = clock.seconds
         test = trainer.predict(prepared.encoded["test"], metric_key_prefix="test")
+        computation = computed.computed(trainer)
     return Trained(
         trainer,
         test,
@@ -93,4 +98,5 @@ def train(prepared: Prepared, callbacks: Iterable[TrainerCallback] = ()) -> Trai
         head_parameters,
         seconds,
         clock.step_seconds,
+        computation,
     )

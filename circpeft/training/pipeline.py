@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 from transformers import TrainerCallback
 
-from .. import results
+from .. import computation, results
 from ..recipes import Recipe
 from ..results import Result
-from . import distributed
+from . import computed, distributed
 from .loop import train
 from .preparation import check_settings, prepare, shared_rows
 from .recording import record
@@ -18,8 +19,8 @@ from .recording import record
 def run(recipe: Recipe, callbacks: Iterable[TrainerCallback] = ()) -> Result:
     """Train by a recipe, choose the best epoch on validation, and record it.
 
-    A run with a record under the same settings, code and data is read, not repeated. An interrupted run continues from
-    its last finished epoch.
+    A run with a record under the same settings, code, data and computation is read, not repeated. An interrupted run
+    continues from its last finished epoch.
 
     Under ``<output_dir>`` the adapter is saved in ``adapters``, the model of a method that trains the model itself in
     ``models``, and TensorBoard's log, if the recipe asks for one, in ``logs``.
@@ -39,7 +40,7 @@ def run(recipe: Recipe, callbacks: Iterable[TrainerCallback] = ()) -> Result:
     ...
     ValueError: epochs must be an integer of at least 1, got 0
     """
-    if not results.path_of(recipe.name, recipe.output_dir).exists():
+    if not os.path.exists(results.path_of(recipe.name, recipe.output_dir)):
         check_settings(recipe)  # not for a record: a machine may read one that it could not produce
     rows = shared_rows(recipe)
     first_process = distributed.state().is_main_process
@@ -53,10 +54,14 @@ def run(recipe: Recipe, callbacks: Iterable[TrainerCallback] = ()) -> Result:
 def recorded(recipe: Recipe, fingerprint: str) -> Result | None:
     """Return the record of a recipe under the present code and the data of a fingerprint, or None.
 
+    A record that was computed in another way than this process would do it does not count, either.
+
     Raises: ValueError, naming the file, for one in its place that is not a record.
     """
     path = results.path_of(recipe.name, recipe.output_dir)
-    if not path.exists():
+    if not os.path.exists(path):
         return None
     known = results.read(path)
-    return known if (known.code, known.data) == (results.code_version(), fingerprint) else None
+    if (known.code, known.data) != (results.code_version(), fingerprint):
+        return None
+    return known if computation.is_same(known.computation, computed.expected(recipe)) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK,
 from .. import methods, models, results, tasks
 from ..recipes import Recipe
 from ..suggest import nearest
-from . import base_model, distributed
+from . import base_model, computed, contradictions, distributed, output_folder
 from .kinds import KINDS, TaskKind
 
 
@@ -45,6 +46,7 @@ class Prepared:
         config: the config of the base model, with the task's outputs.
         processor: its tokenizer or image processor.
         code: fingerprint of the code that runs.
+        computation: fingerprint of how this process computes.
     """
 
     recipe: Recipe
@@ -56,11 +58,12 @@ class Prepared:
     config: PretrainedConfig
     processor: Any
     code: str
+    computation: str
 
     @property
     def checkpoint_folders(self) -> tuple[Path, Path]:
         """Folders of the checkpoints of an unsharded run, and of one under FSDP. Neither can resume the other's."""
-        name = f"{self.recipe.name}-{self.code}-{self.rows.fingerprint}"
+        name = f"{self.recipe.name}-{self.code}-{self.rows.fingerprint}-{self.computation}"
         parent = Path(self.recipe.output_dir) / "checkpoints"
         return parent / name, parent / f"{name}-fsdp"
 
@@ -103,6 +106,9 @@ def check_settings(recipe: Recipe) -> None:
     base_model.check(recipe)
     _check_logger(recipe.report_to)
     distributed.check(recipe)
+    contradictions.check(recipe)
+    if not os.path.exists(results.path_of(recipe.name, recipe.output_dir)):  # a folder of records may be read-only
+        output_folder.check(recipe)
 
 
 def _check_logger(name: str) -> None:
@@ -145,8 +151,8 @@ def shared_rows(recipe: Recipe) -> Rows:
     """
     with distributed.state().local_main_process_first():  # it downloads and caches for the others on its host
         rows = data_of(recipe)
-    fingerprints = f"{recipe.name} {results.code_version()} {rows.fingerprint}"
-    distributed.check_same("recipe, code or data", fingerprints)
+    fingerprints = f"{recipe.name} {results.code_version()} {rows.fingerprint} {computed.expected(recipe)}"
+    distributed.check_same("recipe, code, data or computation", fingerprints)
     return rows
 
 
@@ -164,6 +170,7 @@ def prepare(recipe: Recipe, rows: Rows | None = None) -> Prepared:
     (8, 'test: as published', 2)
     """
     check_settings(recipe)
+    output_folder.check(recipe)
     rows = rows or shared_rows(recipe)
     task = tasks.get(recipe.task).with_labels_of(rows.data)
     _check_model(recipe, task)
@@ -172,6 +179,7 @@ def prepare(recipe: Recipe, rows: Rows | None = None) -> Prepared:
     processor, config = kind.load_processor(folder), base_model.config_of(recipe, task, kind, folder)
     with distributed.state().local_main_process_first():
         encoded = kind.encode(rows.data, task, processor, config, recipe)
-    prepared = Prepared(recipe, task, kind, rows, encoded, folder, config, processor, results.code_version())
+    code, computation = results.code_version(), computed.fingerprint(recipe)
+    prepared = Prepared(recipe, task, kind, rows, encoded, folder, config, processor, code, computation)
     distributed.make_shared_folder(prepared.checkpoints)
     return prepared

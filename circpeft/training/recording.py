@@ -80,6 +80,7 @@ def _result(prepared: Prepared, trained: Trained) -> Result:
         spectra=spectra,
         predictions=predictions[: kind.predictions_kept],
         start_predictions=trained.baseline.predictions,
+        computation=trained.computation,
         **results.environment(device_name()),
     )
     return Result(**distributed.from_first(asdict(result)))  # clocks differ between processes
@@ -116,8 +117,9 @@ def _group_scores(task: Any, test: Dataset, predictions: list) -> dict[str, floa
 
 def device_name() -> str:
     """Return the name of the device that runs here, as records have it, and the number of processes if several."""
-    name = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
-    processes = distributed.state().num_processes
+    kind, processes = distributed.state().device.type, distributed.state().num_processes
+    names = {"cuda": torch.cuda.get_device_name, "cpu": lambda: f"CPU, {torch.get_num_threads()} threads"}
+    name = names.get(kind, kind.upper)()
     if processes == 1:
         return name
     return f"{name}, {processes} processes{' (FSDP)' if distributed.sharded() else ''}"

@@ -14,7 +14,7 @@ from torch import nn
 from transformers import PreTrainedModel, TrainingArguments
 
 from ..recipes import Recipe
-from . import distributed
+from . import distributed, launcher
 from .exact_trainer import ExactTrainer
 from .preparation import Prepared
 
@@ -22,6 +22,8 @@ from .preparation import Prepared
 CHECKPOINTING = next(
     name for name in ("activation_checkpointing", "gradient_checkpointing") if hasattr(TrainingArguments, name)
 )
+
+PRECISION_VARIABLE = "ACCELERATE_MIXED_PRECISION"
 
 
 def make_trainer(prepared: Prepared, model: nn.Module, head: list[str]) -> ExactTrainer:
@@ -34,16 +36,32 @@ def make_trainer(prepared: Prepared, model: nn.Module, head: list[str]) -> Exact
     """
     recipe, encoded = prepared.recipe, prepared.encoded
     keep_names(model)
-    return prepared.kind.make_trainer(
-        prepared.task,
-        prepared.processor,
-        recipe,
-        model=model,
-        args=_arguments(prepared),
-        train_dataset=encoded["train"],
-        eval_dataset=encoded["validation"],
-        optimizer=partial(_optimizer, recipe, model, head),
-    )
+    with launcher.without_traces(), _precision_variable_kept():
+        return prepared.kind.make_trainer(
+            prepared.task,
+            prepared.processor,
+            recipe,
+            model=model,
+            args=_arguments(prepared),
+            train_dataset=encoded["train"],
+            eval_dataset=encoded["validation"],
+            optimizer=partial(_optimizer, recipe, model, head),
+        )
+
+
+@contextmanager
+def _precision_variable_kept() -> Iterator[None]:
+    """Restore accelerate's variable after the ``with`` block.
+
+    transformers 4 writes a run's precision into it, from where the next run of the process would take it.
+    """
+    before = os.environ.get(PRECISION_VARIABLE)
+    try:
+        yield
+    finally:
+        os.environ.pop(PRECISION_VARIABLE, None)
+        if before is not None:
+            os.environ[PRECISION_VARIABLE] = before
 
 
 def _arguments(prepared: Prepared) -> TrainingArguments:
