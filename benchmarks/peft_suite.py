@@ -1,6 +1,6 @@
 """Run PEFT's own tests on circpeft's two methods, without changing PEFT's files.
 
-    .venv/bin/pip install diffusers    # PEFT's tests import it; quantised layers need bitsandbytes and torchao
+    make test-full    # make test, and then this; or, step by step (quantised layers need bitsandbytes and torchao):
     .venv/bin/pip download --no-deps --no-binary peft peft==VERSION; tar xf peft-VERSION.tar.gz
     .venv/bin/python benchmarks/peft_suite.py PEFT_SOURCE_FOLDER [--method c3a|cdvft|peft-c3a ...] [pytest args]
 
