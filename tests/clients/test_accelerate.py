@@ -4,7 +4,7 @@ import pytest
 import torch
 from accelerate import Accelerator, skip_first_batches
 from accelerate.state import AcceleratorState
-from peft import get_peft_model
+from peft import PeftModel, get_peft_model
 from torch.nn.functional import mse_loss
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -80,3 +80,15 @@ def test_a_run_resumed_from_a_saved_state_ends_like_an_uninterrupted_one(tiny, m
     run(accelerator, other, optimizer, loader)
     assert same(parameters(other), parameters(model)) == list(saved)
     assert same(parameters(other), saved) == [n for n, p in other.named_parameters() if not p.requires_grad]
+
+
+def test_an_unwrapped_model_saves_its_adapter(tiny, method, tmp_path):
+    accelerator, model, optimizer, loader = accelerated(tiny, method)
+    run(accelerator, model, optimizer, loader)
+    unwrapped = accelerator.unwrap_model(model)
+    assert isinstance(unwrapped, PeftModel)
+    unwrapped.save_pretrained(tmp_path, state_dict=accelerator.get_state_dict(model))
+    x = torch.randn(4, 8)
+    loaded = PeftModel.from_pretrained(tiny.mlp(), tmp_path)
+    assert torch.equal(loaded.eval()(x), unwrapped.eval()(x))
+    assert not torch.allclose(loaded(x), setup(tiny, method)[0].eval()(x), atol=1e-3)
