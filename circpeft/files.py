@@ -1,7 +1,8 @@
-"""Write files whole or not at all, and hold a folder for one process at a time."""
+"""Read texts of any Unicode form, write files whole or not at all, and hold a folder for one process at a time."""
 
 from __future__ import annotations
 
+import codecs
 import os
 import tempfile
 from collections.abc import Iterator
@@ -9,6 +10,53 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+# Byte-order marks, with the encoding that each stands for. That of UTF-32 begins with that of UTF-16.
+MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+def as_utf8(text: bytes) -> bytes:
+    """Return the bytes of a text in UTF-8, without a byte-order mark. A text without a mark stays as it is.
+
+    Raises: UnicodeDecodeError, which is a ValueError, for a text that is not in the encoding of its mark.
+
+    >>> as_utf8("a = 1".encode("utf-16")), as_utf8("\ufeffa = 1".encode())
+    (b'a = 1', b'a = 1')
+    """
+    encoding = next((encoding for mark, encoding in MARKS.items() if text.startswith(mark)), "")
+    return text.decode(encoding).encode() if encoding else text
+
+
+def read_text(path: str | Path) -> str:
+    """Read a text file in the encoding that its byte-order mark names, or else in UTF-8. Line ends become ``\\n``.
+
+    Raises: UnicodeDecodeError, which is a ValueError, for a file in another encoding; OSError for one that cannot be
+    read.
+
+    >>> path = Path(tempfile.mkdtemp()) / "a.toml"
+    >>> _ = path.write_bytes("\ufeffa = 1\\r\\n".encode())
+    >>> read_text(path)
+    'a = 1\\n'
+    """
+    return as_utf8(Path(path).read_bytes()).decode().replace("\r\n", "\n").replace("\r", "\n")
+
+
+def expanded(path: str | Path) -> str:
+    """Return a path with its leading ``~`` and its environment variables (``$HOME``) replaced, as a shell does.
+
+    Variables that are not set stay as they are.
+
+    >>> os.environ["SETS"] = "/sets"
+    >>> expanded("$SETS/rte"), expanded("rte")
+    ('/sets/rte', 'rte')
+    """
+    return os.path.expanduser(os.path.expandvars(path))
 
 
 def write_atomically(path: str | Path, content: str | bytes) -> Path:

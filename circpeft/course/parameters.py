@@ -1,20 +1,26 @@
 """Notebooks and parameters that a user asks for, checked before any notebook runs."""
 
+from __future__ import annotations
+
 import ast
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import NoneType
+from typing import TYPE_CHECKING
 
+from circpeft.course import type_hints
+from circpeft.course.type_hints import Kind, kinds_of
+from circpeft.files import expanded, read_text
 from circpeft.suggest import nearest
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 PROFILES = {
     "smoke": "a quick test on few rows",
     "cpu": "small models and embedded data",
     "paper": "the papers' models and data, on a GPU",
 }
-KINDS = {kind.__name__: kind for kind in (bool, int, float, str, list, tuple, dict)}
-BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 class RequestError(ValueError):
@@ -34,7 +40,7 @@ class Parameter:
     """
 
     name: str
-    kinds: tuple[type, ...]
+    kinds: tuple[Kind, ...]
     default: object
     source: str
 
@@ -83,7 +89,7 @@ def select(names: Iterable[str | Path] | None = None, directory: Path | None = N
 
 
 def _find(name: str, course: Mapping[str, Path]) -> Path:
-    path = Path(name)
+    path = Path(expanded(name))
     if path.suffix == ".ipynb" and path.is_file():
         return path.resolve()
     stem = path.name.removesuffix(".ipynb")
@@ -95,6 +101,16 @@ def _find(name: str, course: Mapping[str, Path]) -> Path:
     raise RequestError(f"unknown notebook {name!r}; {nearest(stem, course)}")
 
 
+def read_notebook(path: Path) -> NotebookNode:
+    """Read a notebook, in the encoding that its byte-order mark names, or else in UTF-8.
+
+    Raises: ValueError for a file that is not a notebook; OSError for one that cannot be read.
+    """
+    import nbformat
+
+    return nbformat.reads(read_text(path), as_version=4)
+
+
 def declared(notebook: Path) -> dict[str, Parameter]:
     """Return the parameters that a notebook declares in its cell tagged `parameters`, by name.
 
@@ -103,10 +119,8 @@ def declared(notebook: Path) -> dict[str, Parameter]:
 
     Raises: RequestError for a file that is not a notebook, and for a cell that is not valid Python.
     """
-    import nbformat
-
     try:
-        cells = nbformat.read(notebook, as_version=4).cells
+        cells = read_notebook(notebook).cells
     except (OSError, ValueError) as error:
         raise RequestError(f"cannot read {notebook} as a notebook: {error}") from error
     tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
@@ -117,14 +131,14 @@ def declared(notebook: Path) -> dict[str, Parameter]:
     parameters = {}
     for node in statements:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
-            name, kinds = node.target.id, _kinds(node.annotation)
+            name, kinds = node.target.id, kinds_of(node.annotation)
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             name, kinds = node.targets[0].id, ()
         else:
             continue
-        default = _literal(ast.unparse(node.value))
-        if not kinds and default is not None and type(default) in KINDS.values():
-            kinds = (type(default),)
+        default = type_hints.literal(ast.unparse(node.value))
+        if not kinds and type(default) in type_hints.TYPES.values():
+            kinds = (Kind(type(default)),)
         parameters[name] = Parameter(name, kinds, default, ast.unparse(node))
     return parameters
 
@@ -135,52 +149,23 @@ def declared_profile(notebook: Path) -> str:
     return str(parameter.default) if parameter else "default"
 
 
-def _kinds(hint: ast.expr) -> tuple[type, ...]:
-    """Return the types in a hint: `int | None` gives (int, NoneType), `list[str]` gives (list,)."""
-    match hint:
-        case ast.Name(id=name) if name in KINDS:
-            return (KINDS[name],)
-        case ast.Constant(value=None):
-            return (NoneType,)
-        case ast.Subscript(value=base):
-            return _kinds(base)
-        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-            return _kinds(left) + _kinds(right)
-    return ()
-
-
-def _literal(text: str) -> object:
-    """Return the value of a text that is a Python literal, or else the text itself."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
-
-
 def convert(parameter: Parameter, value: object) -> object:
     """Return a value, from the command line or from Python, as one of the parameter's types.
 
     Raises: RequestError if the value fits none of them.
 
-    >>> convert(Parameter("rate", (float,), 0.1, "rate: float = 0.1"), "3e-2")
+    >>> convert(Parameter("rate", kinds_of("float"), 0.1, "rate: float = 0.1"), "3e-2")
     0.03
-    >>> convert(Parameter("seeds", (int,), 1, "seeds: int = 1"), "abc")
+    >>> convert(Parameter("seeds", kinds_of("int"), 1, "seeds: int = 1"), "abc")
     Traceback (most recent call last):
     circpeft.course.parameters.RequestError: seeds='abc' has the wrong type: expected int, as in `seeds: int = 1`
     """
-    candidates = [value]
-    if isinstance(value, str) and parameter.kinds != (str,):
-        literal = BOOLEANS.get(value.lower(), _literal(value)) if bool in parameter.kinds else _literal(value)
-        candidates = [literal, value]
-    for candidate in candidates:
-        if not parameter.kinds or type(candidate) in parameter.kinds:
-            return candidate
-        if float in parameter.kinds and type(candidate) is int:
-            return float(candidate)
-    expected = " or ".join("None" if kind is NoneType else kind.__name__ for kind in parameter.kinds)
-    raise RequestError(
-        f"{parameter.name}={value!r} has the wrong type: expected {expected}, as in `{parameter.source}`"
-    )
+    try:
+        return type_hints.convert(value, parameter.kinds)
+    except ValueError as error:
+        raise RequestError(
+            f"{parameter.name}={value!r} has the wrong type: {error}, as in `{parameter.source}`"
+        ) from error
 
 
 def check(notebooks: Iterable[Path], given: Mapping[str, object]) -> dict[Path, dict[str, object]]:

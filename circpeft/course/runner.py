@@ -23,7 +23,16 @@ from circpeft import files, results
 
 from . import index, notebook_page
 from .doctor import device
-from .parameters import RequestError, check, check_profile, declared, declared_profile, repository, select
+from .parameters import (
+    RequestError,
+    check,
+    check_profile,
+    declared,
+    declared_profile,
+    read_notebook,
+    repository,
+    select,
+)
 
 KERNEL = {"kernel_name": "python3", "language": "python"}
 ADDED_BY_PAPERMILL = {"injected-parameters", "papermill-error-cell-tag"}
@@ -100,8 +109,8 @@ def run_course(
         given["profile"] = check_profile(profile)
     values = check(paths, given)
     for path in paths:  # a dry run of papermill, so that a value it cannot inject raises now
-        papermill.execute_notebook(nbformat.read(path, as_version=4), None, values[path], prepare_only=True, **KERNEL)
-    root = repository() / "runs" if output_dir is None else Path(output_dir).resolve()
+        papermill.execute_notebook(read_notebook(path), None, values[path], prepare_only=True, **KERNEL)
+    root = repository() / "runs" if output_dir is None else Path(files.expanded(output_dir)).resolve()
     request = {
         "profile": profile or given.get("profile") or declared_profile(paths[0]),
         "parameters": {name: value for each in values.values() for name, value in each.items()},
@@ -194,7 +203,7 @@ def _run_one(folder: Path, path: Path, values: Mapping, cell_timeout: float, cel
     if "output_dir" in declared(path):
         values = {**values, "output_dir": str(folder)}
     papermill.execute_notebook(
-        nbformat.read(path, as_version=4),
+        read_notebook(path),
         str(folder / path.name).replace("{", "{{").replace("}", "}}"),  # papermill calls str.format on paths
         values,
         progress_bar=cell_bar,
@@ -232,7 +241,7 @@ def _describe(error: Exception, executed: Path) -> dict:
 
 def _digest(path: Path) -> str:
     """Return a hash of a notebook's cells, which changes if a cell is edited."""
-    cells = nbformat.read(path, as_version=4).cells
+    cells = read_notebook(path).cells
     return hashlib.sha256(json.dumps([[cell.cell_type, cell.source] for cell in cells]).encode()).hexdigest()
 
 

@@ -11,11 +11,13 @@ from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 
+from ..files import expanded
 from ..suggest import nearest
 from .file_formats import DESCRIPTIONS, is_data, is_image, stem_and_ending, table_format
 from .split_files import shards, split_of_table
 from .split_names import SPLITS, split_named
 
+NO_DATA = ("Thumbs.db", "desktop.ini", "README.md", "README.txt")  # beside images: nothing that a user would miss
 SUGGESTED_FOLDERS = 5  # in the error for a folder that does not exist
 
 
@@ -62,12 +64,17 @@ class Inventory:
         """Files called metadata, with any ending: datasets takes them for descriptions of the images beside them."""
         return [path for path in self.files if stem_and_ending(path)[0].lower() == "metadata"]
 
-    def files_below(self) -> Iterator[Path]:
-        """Yield all files in this folder and in the folders below it; links to folders are not followed."""
-        yield from self.files
+    def with_folders_below(self) -> Iterator[Inventory]:
+        """Yield this folder and the folders below it; links to folders are not followed."""
+        yield self
         for folder in self.folders:
             if not folder.path.is_symlink():
-                yield from folder.files_below()
+                yield from folder.with_folders_below()
+
+    def files_below(self) -> Iterator[Path]:
+        """Yield all files in this folder and in the folders below it; links to folders are not followed."""
+        for folder in self.with_folders_below():
+            yield from folder.files
 
     @cached_property
     def split_folders(self) -> dict[str, list[Inventory]]:
@@ -169,13 +176,27 @@ class Inventory:
         here = self.unused_folders if self.saved_splits or self.split_files else []
         return [*above, *sorted([*self.unused_files, *here])]
 
+    def files_beside_images(self) -> list[str]:
+        """Return how many files of each ending are beside images in the folders of splits, with one of them."""
+        by_ending: dict[str, list[Path]] = {}
+        splits = [split for same in self.split_folders.values() for split in same]
+        for folder in (inner for split in splits for inner in split.with_folders_below() if inner.images):
+            for path in folder.files:
+                if not is_image(path) and path not in folder.metadata_files and path.name not in NO_DATA:
+                    by_ending.setdefault(path.suffix.lower() or "other", []).append(path)
+        return [
+            f"{len(paths)} {ending} file{'s' * (len(paths) > 1)} beside images, such as "
+            f"{paths[0].relative_to(self.path).as_posix()}"
+            for ending, paths in sorted(by_ending.items())
+        ]
+
 
 def scan(folder: str | Path) -> Inventory:
     """List a data folder.
 
     Raises: FileNotFoundError for a path that is not a folder, with the nearest one.
     """
-    path = Path(folder).expanduser()
+    path = Path(expanded(folder))
     if not path.is_dir():
         raise FileNotFoundError(f"data_dir {str(path)!r} is not a folder; {_alternative(path)}")
     return _listed(path, None)

@@ -12,6 +12,8 @@ from typing import Any, BinaryIO
 import datasets
 from datasets import Dataset
 
+from ..files import as_utf8
+
 BLANK = re.compile(r"[\s\ufeff]*")
 # Types of values that one column of a table can hold together.
 COLUMN_TYPES = ({str}, {bool}, {int}, {int, float})
@@ -65,7 +67,7 @@ def join(files: list[tuple[str, bytes]]) -> Dataset:
     rows = []
     for place, content in files:
         try:
-            values = list(_values(content.decode(), place))
+            values = list(_values(as_utf8(content).decode(), place))
         except UnicodeDecodeError as error:
             raise ValueError(f"cannot read {place!r}: it is not UTF-8 ({error})") from error
         if len(values) != 1:

@@ -1,6 +1,8 @@
 """Read a table of a data folder (jsonl, json, csv, tsv or parquet) so that no value is changed or lost silently."""
 
+import codecs
 import gzip
+import io
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +14,12 @@ import pyarrow.parquet
 from datasets import Dataset, concatenate_datasets
 from datasets.exceptions import DatasetGenerationError
 
+from ..files import as_utf8
 from . import delimited, json_rows
 from .file_formats import TABLE_FORMATS, stem_and_ending
 from .table_cache import cached, linked
+
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # those of UTF-32 begin with them
 
 
 def read(paths: list[Path], texts: tuple[str, ...] = (), headerless: tuple[str, ...] = ()) -> Dataset:
@@ -75,8 +80,21 @@ def _parsed(path: Path, form: str, texts: tuple[str, ...], headerless: tuple[str
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a table, unpacked. One with the byte-order mark of UTF-16, as Windows writes it, is given as UTF-8."""
     with gzip.open(path) if stem_and_ending(path)[1].endswith(".gz") else path.open("rb") as file:
-        yield file
+        if file.peek(2)[:2] in UTF16_MARKS:
+            yield _from_utf16(file.read(), path)
+        else:
+            yield file
+
+
+def _from_utf16(text: bytes, path: Path) -> BinaryIO:
+    try:
+        return io.BytesIO(as_utf8(text))
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"cannot read {str(path)!r}: it begins as UTF-16, but is not; save the file as UTF-8 ({error})"
+        ) from error
 
 
 def _check_utf8(path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..files import as_utf8, expanded
 from ..suggest import nearest
 
 # FastChat's sampling temperature of each category; 0 means greedy decoding.
@@ -86,7 +87,7 @@ def questions(path: str | Path = "") -> list[Question]:
     >>> questions(file.parent)
     [Question(question_id=1, category='math', turns=('1 + 1?', 'And doubled?'), reference=())]
     """
-    file = _download() if path == "" else _find(Path(path).expanduser())
+    file = _download() if path == "" else _find(Path(expanded(path)))
     by_id: dict[int, Question] = {}
     lines: dict[int, int] = {}
     for line, row in read_lines(file):
@@ -161,9 +162,8 @@ def read_lines(path: Path, advice: str = "") -> list[tuple[int, dict]]:
         ValueError: a line is not a JSON object. The message names file and line and ends with ``advice``.
     """
     rows = []
-    for number, line in enumerate(
-        path.read_bytes().split(b"\n"), 1
-    ):  # not splitlines: it also splits at U+2028, which JSON allows in a string
+    lines = as_utf8(path.read_bytes()).split(b"\n")  # splitlines also splits at U+2028, which a string may contain
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:

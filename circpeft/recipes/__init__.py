@@ -4,7 +4,7 @@ from ..defaults import PROFILES
 from ..method_specs import LEARNING_RATES
 from .files import plan_file
 from .parsing import parse_method, parse_methods, profile, targets
-from .plan import SETTINGS, Plan, plan_table, seeds_of, settings_of, table
+from .plan import SETTING_TYPES, SETTINGS, Plan, plan_table, seeds_of, settings_of, table
 from .recipe import CellRecipe, Recipe
 from .tables import TABLES, Row, Table
 
@@ -12,6 +12,7 @@ __all__ = [
     "LEARNING_RATES",
     "PROFILES",
     "SETTINGS",
+    "SETTING_TYPES",
     "TABLES",
     "CellRecipe",
     "Plan",

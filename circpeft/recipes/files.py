@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from ..files import expanded, read_text
 from ..results import default_folder
 from ..suggest import nearest
 from .parsing import parse_method
@@ -41,19 +42,19 @@ def plan_file(
     """
     from .. import tasks
 
-    path = Path(path)
+    path = Path(expanded(path))
     if not path.is_file():
         raise FileNotFoundError(f"there is no recipe file {str(path)!r}")
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(read_text(path))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not TOML: {error}") from error
     _check(path, content)
     profile = profile or content.get("profile", "cpu")
     seeds = seeds or content.get("seeds", 1)
     settings = {**content.get("settings", {}), **settings}
-    folder = Path(data) if data else path.parent / content["data"] if "data" in content else None
-    output = str(Path(output_dir or default_folder(f"{path.stem}-{profile}")).resolve())
+    folder = Path(expanded(data)) if data else path.parent / expanded(content["data"]) if "data" in content else None
+    output = str(Path(expanded(output_dir or default_folder(f"{path.stem}-{profile}"))).resolve())
     cells = []
     for seed in seeds_of(seeds):
         for method in content["methods"]:

@@ -58,7 +58,8 @@ def parse_method(text: str) -> tuple[str, dict]:
         try:
             hyperparameters[key] = ast.literal_eval(value)
         except (ValueError, SyntaxError):
-            hyperparameters[key] = value  # a word, such as init_weights=gaussian
+            # A word, such as init_weights=gaussian. "false" as a word would count as true.
+            hyperparameters[key] = {"true": True, "false": False}.get(value.lower(), value)
     return name, hyperparameters
 
 

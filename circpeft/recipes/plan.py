@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from ..files import expanded
 from ..results import default_folder
 from ..suggest import nearest
 from .parsing import profile as profile_settings
@@ -16,7 +17,8 @@ from .tables import MODELS, STAND_INS, TABLES, Row, Table
 
 # Fields of a recipe that a plan sets; the others are settings.
 SET_BY_PLAN = {"task", "method", "hyperparameters", "seed", "output_dir"}
-SETTINGS = sorted(f.name for f in fields(Recipe) if f.name not in SET_BY_PLAN)
+SETTING_TYPES = {f.name: f.type for f in fields(Recipe) if f.name not in SET_BY_PLAN}  # as type hints
+SETTINGS = sorted(SETTING_TYPES)
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def plan_table(
     printed_model = profile == "paper" and "model" not in settings
     first = printed.rows[0].model
     left_out += [{"row": row, "column": "", "reason": reason} for row, reason in printed.left_out.items()]
-    folder = str(Path(output_dir or default_folder(f"{name}-{profile}")).resolve())
+    folder = str(Path(expanded(output_dir or default_folder(f"{name}-{profile}"))).resolve())
     cells = []
     for seed in seeds:
         for row in printed.rows:
@@ -198,7 +200,7 @@ def _tasks(printed: Table, profile: str, data: str | Path, names: list[str]) -> 
     chosen = _chosen("column", names, list(columns))
     if not data:
         return {column: (task, "", (column,)) for column, task in columns.items()}, chosen, []
-    folders = {column: Path(data) / task for column, task in columns.items()}
+    folders = {column: Path(expanded(data)) / task for column, task in columns.items()}
     available = {c: (columns[c], str(folder.resolve()), (c,)) for c, folder in folders.items() if folder.is_dir()}
     if not set(available) & set(chosen):
         raise ValueError(

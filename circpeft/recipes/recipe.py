@@ -7,6 +7,7 @@ import json
 import math
 from dataclasses import asdict, dataclass, field, replace
 
+from ..files import expanded
 from ..method_specs import HEAD_LEARNING_RATE, SPECS
 from ..suggest import nearest
 
@@ -106,6 +107,8 @@ class Recipe:
         for name in ("task", "method", "model", "data_dir", "report_to", "output_dir"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} must be a string, got {getattr(self, name)!r}")
+        for name in ("model", "data_dir", "output_dir"):  # one folder is one run, whether it is written with "~" or not
+            object.__setattr__(self, name, expanded(getattr(self, name)))
         for name in ("gradient_checkpointing", "deterministic", "save_model"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import results
+from ..files import expanded
 from ..results import SCHEMA, Failure, Result
 from ..suggest import nearest
 from .records import PRINTED, Cell, FailedRun, Found, Problem, Run, Sweep
@@ -41,7 +42,7 @@ def scan(folder: str | Path | None = None) -> Found:
     Raises:
         FileNotFoundError: the named folder does not exist; the message names the nearest one beside it.
     """
-    root = results.ROOT / "runs" if folder is None else Path(folder).expanduser()
+    root = results.ROOT / "runs" if folder is None else Path(expanded(folder))
     if folder is not None and not root.is_dir():
         siblings = sorted(p.name for p in root.parent.iterdir() if p.is_dir()) if root.parent.is_dir() else []
         raise FileNotFoundError(f"{str(root)!r} is not a folder; {nearest(root.name, siblings)}")

@@ -180,14 +180,14 @@ def test_csv_with_a_byte_order_mark_and_a_long_text(data_folder):
     assert tasks.load("sst2", folder)[0]["train"]["sentence"] == [long, "b"]
 
 
-@pytest.mark.parametrize("encoding", ["latin-1", "utf-16"])
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16-le"])
 @pytest.mark.parametrize("form", ["jsonl", "json", "csv"])
 def test_a_file_in_another_encoding_is_named(data_folder, form, encoding):
     folder = data_folder(form, train=GOOD, validation=GOOD)
     text = {"csv": "sentence,label\na,0\nnaïve,1\n", "json": '[{"sentence": "naïve", "label": 1}]'}
     lines = [json.dumps({"sentence": word, "label": 1}, ensure_ascii=False) for word in ("a", "b", "naïve")]
     (folder / f"train.{form}").write_bytes(text.get(form, "\n".join(lines)).encode(encoding))
-    line = 1 if form == "json" or encoding == "utf-16" else 3
+    line = 1 if form == "json" else 3
     with pytest.raises(
         ValueError, match=rf"cannot read '.*train\.{form}': line {line} is not UTF-8; save the file as UTF-8"
     ):
