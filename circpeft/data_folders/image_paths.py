@@ -1,5 +1,7 @@
 """Paths of images in tables, relative to the table's folder."""
 
+import os
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ def join_image_paths(rows: Dataset, column: str, folder: Path) -> Dataset:
     without_contents = pyarrow.compute.is_null(pyarrow.compute.struct_field(table, "bytes"))
     paths = pyarrow.compute.if_else(without_contents, pyarrow.compute.struct_field(table, "path"), None).to_pylist()
     # An absolute path stays as it is when joined; a blank one says that there is no image.
-    joined = [path if not path or "://" in path else str(folder / path) for path in paths]
+    joined = on_disk([path if not path or "://" in path else str(folder / path) for path in paths])
     if joined == paths:
         return rows
     if is_text:
@@ -31,6 +33,28 @@ def join_image_paths(rows: Dataset, column: str, folder: Path) -> Dataset:
         for image, path in zip(rows.cast_column(column, Image(decode=False))[column], joined, strict=True)
     ]
     return _replace_column(rows, column, images, Image())
+
+
+def on_disk(paths: list[str | None]) -> list[str | None]:
+    """Return the paths as they are on disk, where accented letters may be stored as two characters or as one.
+
+    Paths that are on disk as they are, and those that are not there in another form either, stay as they are.
+    """
+    listed: dict[str, dict[str, str]] = {}  # of each folder: the names in it by their composed form
+
+    def found(path: str) -> str:
+        if path.isascii() or os.path.exists(path):
+            return path
+        parent, name = os.path.split(path)
+        if not name:
+            return path
+        parent = found(parent)
+        if parent not in listed:
+            names = os.listdir(parent) if os.path.isdir(parent) else []
+            listed[parent] = {unicodedata.normalize("NFC", name): name for name in names}
+        return os.path.join(parent, listed[parent].get(unicodedata.normalize("NFC", name), name))
+
+    return [path and found(path) for path in paths]
 
 
 def _replace_column(rows: Dataset, column: str, values: list, feature: Any = None) -> Dataset:

@@ -7,6 +7,7 @@ from datasets import DatasetDict
 from .inventory import Inventory, scan
 from .layout import Layout, TaskOptions
 from .layouts import LAYOUTS
+from .layouts.image_metadata import ImageMetadata
 from .locate import choose_subfolder
 from .split_names import split_named
 
@@ -43,7 +44,13 @@ def read_with_unused(folder: str | Path, options: TaskOptions | None = None) -> 
         if home is None:
             raise FileNotFoundError(_nothing_found(data_folder, options))
         layout = matching[home]
-    return layout.read(home, options), home.unused
+    data, unused = layout.read(home, options), home.unused
+    if options.kind == "images":
+        unused += home.files_beside_images()
+        splits = [split for same in home.split_folders.values() for split in same if split.folder_paths]
+        if not isinstance(layout, ImageMetadata):
+            unused += [f"{split.name}/{path.name}" for split in splits for path in split.metadata_files]
+    return data, unused
 
 
 def _layouts_for(options: TaskOptions) -> list[Layout]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -101,6 +102,12 @@ class ImageTask:
             classes = ready["train"].features["label"].names
         return ready
 
+    def used_columns(self, names: Sequence[str]) -> tuple[str, str]:
+        """Return the columns of the image and the label, of those that a split has."""
+        pairs = zip(self.columns, ("image", "label"), strict=True)
+        image, label = (published if published in names else name for published, name in pairs)
+        return image, label
+
     def with_labels_of(self, data: DatasetDict) -> ImageTask:
         """Return the task with the class names of prepared data."""
         return replace(self, labels=tuple(data["train"].features["label"].names))
@@ -128,19 +135,27 @@ class ImageTask:
 
 
 def _check_images(task: str, split: str, rows: Dataset) -> None:
-    """Raise ValueError for the first row without an image, or with an unreadable one."""
+    """Raise ValueError for the first row without an image, or with an unreadable one. Warn of several frames."""
+    with_frames = []
     for row, picture in enumerate(rows.cast_column("image", Image(decode=False))["image"]):
         where = f"row {row} of split {split} of task {task!r}"
         if picture is None or not (picture["bytes"] or picture["path"]):
             raise ValueError(f"{where} has no image")
         try:
-            pictures.check(picture)
+            if pictures.check(picture):
+                with_frames.append(picture["path"] or f"that of row {row}")
         except ValueError as error:
             file = f" ({picture['path']})" if picture["path"] and picture["path"] not in str(error) else ""
             message = f"{where}{file} is not a readable image: {error}"
             # The path may be an image written as text.
             shortened = message if len(message) <= ERROR_CHARACTERS else f"{message[:ERROR_CHARACTERS]}..."
             raise ValueError(shortened) from error
+    if with_frames:
+        warnings.warn(
+            f"task {task!r}: {len(with_frames)} images of split {split} have several frames or pages, such as "
+            f"{with_frames[0]}; only the first is used",
+            stacklevel=2,
+        )
 
 
 TASKS = {

@@ -6,6 +6,12 @@ import io
 
 import numpy as np
 from PIL import Image as Pillow
+from PIL import PngImagePlugin
+
+# Programs that generate images keep megabytes of text in a PNG. Pillow refuses to unpack more than 1 MB of a text or
+# colour profile; here it may be 256 MB, which still bounds the memory that a malicious file can take.
+PngImagePlugin.MAX_TEXT_CHUNK = max(PngImagePlugin.MAX_TEXT_CHUNK, 2**28)
+PngImagePlugin.MAX_TEXT_MEMORY = max(PngImagePlugin.MAX_TEXT_MEMORY, 2**28)
 
 # Modes that Pillow converts to RGB; `rgb` itself handles 16-bit grey and transparency.
 MODES = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "LAB", "HSV", "LA", "PA", "RGBA", "RGBa")
@@ -44,8 +50,10 @@ def _no_range(mode: str) -> str:
     return f"mode {mode!r} has no known range of values; expected 8 bits, or 16 bits in grey"
 
 
-def check(picture: dict) -> None:
+def check(picture: dict) -> bool:
     """Check an image ``{"bytes", "path"}`` of a data set; pixels are decoded only if there is no quicker check.
+
+    Returns: whether it has several frames or pages, as an animation has. Only the first is used.
 
     Raises: ValueError for an image that cannot be read, is truncated, or has a mode without a known range (see `rgb`).
     """
@@ -54,12 +62,15 @@ def check(picture: dict) -> None:
             known = image.mode in MODES or image.mode.startswith("I;16")
             if not (known or image.mode == "I" and image.format in SIXTEEN_BITS):
                 raise ValueError(_no_range(image.mode))
+            # MPO is a JPEG with a preview, as cameras write it.
+            several = image.format != "MPO" and getattr(image, "is_animated", False)
             complete = _is_complete(image)
         if not complete:  # or the file does not tell: Pillow may be able to read it nevertheless
             with _opened(picture) as image:
                 image.load()
     except Exception as error:  # decoders raise OSError, SyntaxError, struct.error and more
         raise ValueError(str(error) or type(error).__name__) from error
+    return several
 
 
 def _opened(picture: dict) -> Pillow.Image:

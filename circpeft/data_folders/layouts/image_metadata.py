@@ -9,7 +9,7 @@ from datasets import Dataset, DatasetDict
 
 from .. import tables
 from ..file_formats import TABLE_FORMATS, is_image
-from ..image_paths import join_image_paths
+from ..image_paths import join_image_paths, on_disk
 from ..inventory import Inventory
 from ..layout import TaskOptions
 from ..refusals import refuse_near_misses, refuse_tables_beside
@@ -93,7 +93,7 @@ def _described_images(folder: Inventory) -> Dataset:
             raise ValueError(
                 f"row {row} of {str(table)!r} has {name!r} in column {FILE_NAME!r}; expected the name of a file"
             )
-    named = {os.path.normpath(folder.path / name) for name in names if name}
+    named = {*map(os.path.normpath, on_disk([str(folder.path / name) for name in names if name]))}
     images = sorted(os.path.normpath(path) for path in filter(is_image, folder.files_below()))
     if unnamed := [os.path.relpath(path, folder.path) for path in images if path not in named]:
         raise ValueError(
@@ -101,6 +101,12 @@ def _described_images(folder: Inventory) -> Dataset:
             f"add them to the table, or move them away"
         )
     if "image" in rows.column_names:
+        others = [row for row, image in enumerate(rows["image"]) if image not in ("", None, names[row])]
+        if others:
+            raise ValueError(
+                f"row {others[0]} of {str(table)!r} has {names[others[0]]!r} in column {FILE_NAME!r} and "
+                f"{str(rows['image'][others[0]])[:80]!r} in column 'image'; keep one of these columns"
+            )
         rows = rows.remove_columns("image")
     return join_image_paths(rows.rename_column(FILE_NAME, "image"), "image", folder.path)
 
