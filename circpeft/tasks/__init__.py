@@ -9,6 +9,7 @@ from . import embedded, glue, hub, images, instructions, splits
 from .images import ImageTask
 from .instructions import InstructionTask
 from .text import Task
+from .unused_columns import unused_columns
 
 AnyTask = Task | ImageTask | InstructionTask
 TASKS: dict[str, AnyTask] = {**embedded.TASKS, **glue.TASKS, **images.TASKS, **instructions.TASKS}
@@ -39,7 +40,8 @@ def load(name: str, data_dir: str | Path = "", max_train: int = 0) -> tuple[Data
         data_dir: a data folder with the task's columns; "" means the embedded data or the hub.
         max_train: how many training rows to draw, with a fixed seed; 0 means all.
 
-    Raises: ValueError or FileNotFoundError; see `data_folders.read_folder`, `Task.prepare` and `models.hub_errors`.
+    Raises: ValueError or FileNotFoundError; see `data_folders.read_folder`, `Task.prepare`,
+    `unused_columns.unused_columns` and `models.hub_errors`.
 
     >>> data, how = load("entailment", max_train=10)
     >>> len(data["train"]), how
@@ -53,6 +55,7 @@ def load(name: str, data_dir: str | Path = "", max_train: int = 0) -> tuple[Data
     else:
         raw = embedded.load(name)
     ready = task.prepare(raw)
+    columns = unused_columns(task, raw)
     data, how = splits.three_splits(ready)
     if "test" in raw and "test" not in ready:
         how += "; the published test split has no labels"
@@ -61,8 +64,10 @@ def load(name: str, data_dir: str | Path = "", max_train: int = 0) -> tuple[Data
     unused = [*(split for split in raw if split not in splits.SPLITS), *unused]
     if unused:
         how += f"; not used: {', '.join(unused)}"
+    if columns:
+        how += f"; columns not used: {', '.join(columns)}"
     data["train"] = splits.first_rows(data["train"], max_train)
     return data, how
 
 
-__all__ = ["TASKS", "ImageTask", "InstructionTask", "Task", "get", "load"]
+__all__ = ["TASKS", "ImageTask", "InstructionTask", "Task", "get", "load", "unused_columns"]

@@ -1,9 +1,30 @@
 """Checks and names of a task's columns."""
 
+import unicodedata
 from collections.abc import Sequence
 from difflib import get_close_matches
 
 from datasets import Dataset, DatasetDict, Value
+
+from .column_meanings import TURNS, meaning_of
+
+
+def composed(text: str) -> str:
+    """Return a text with each accented letter as one character: macOS stores it as two in names of files.
+
+    >>> len("e\u0301"), len(composed("e\u0301"))
+    (2, 1)
+    """
+    return unicodedata.normalize("NFC", text)
+
+
+def with_composed(rows: Dataset, column: str) -> Dataset:
+    """Return the rows with the texts of a column composed, see `composed`."""
+    values = rows[column][:]
+    texts = [composed(value) if isinstance(value, str) else value for value in values]
+    if texts == values:
+        return rows
+    return rows.remove_columns(column).add_column(column, texts, feature=rows.features[column])
 
 
 def check_texts(task: str, split: str, rows: Dataset, column: str, integers: bool = False) -> None:
@@ -33,6 +54,9 @@ def check_column(task: str, split: str, rows: Dataset, column: str, others: Sequ
         hint = f"rename {similar[0]!r} to {column!r}"
     else:
         hint = f"the split has {', '.join(names)}"
+    turns = [name for name in names if meaning_of("instructions", name) is TURNS]
+    if turns and others:
+        hint += f"; {turns[0]!r} is not read: write each turn as a row with the columns {', '.join(others)}"
     raise ValueError(f"column {column!r} is missing in split {split} of task {task!r}; {hint}")
 
 

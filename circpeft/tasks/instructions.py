@@ -15,7 +15,7 @@ from datasets import Dataset, DatasetDict, Value
 
 from ..data_folders import TaskOptions, read_with_unused
 from ..data_folders.split_names import SPLITS
-from .columns import check_column, check_texts, rename_columns
+from .columns import check_column, check_texts, rename_columns, with_composed
 from .folder_names import folder_names, names_of_others
 from .scoring import answers, comparisons, formulas
 from .splits import first_rows
@@ -120,6 +120,10 @@ class InstructionTask:
         data, unused = read_with_unused(folder, options)
         return rename_columns(data, self.publisher_names), unused
 
+    def used_columns(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return the columns that the task uses, of those that a split has."""
+        return (*self.columns, *filter(None, [self.optional, self.group]))
+
     def with_labels_of(self, data: DatasetDict) -> InstructionTask:
         """Return the task itself: it has no classes."""
         return self
@@ -171,6 +175,7 @@ class InstructionTask:
                 )
         if self.same is not None:
             self._check_references(split, rows)
+        rows = with_composed(rows, self.group) if self.group in optional else rows
         return rows.select_columns([*self.columns, *optional])
 
     def _check_references(self, split: str, rows: Dataset) -> None:

@@ -14,7 +14,7 @@ from sklearn.metrics import accuracy_score, matthews_corrcoef
 from ..data_folders import TaskOptions, read_with_unused
 from ..data_folders.split_names import SPLITS
 from . import text_labels
-from .columns import check_column, check_texts, rename_columns
+from .columns import check_column, check_texts, rename_columns, with_composed
 from .folder_names import folder_names, names_of_others
 
 
@@ -93,6 +93,7 @@ class Task:
             if split == "test" and text_labels.hidden(rows, data["train"]):
                 continue
             self._check_columns(split, rows)
+            rows = with_composed(rows, self.group) if self.group else rows
             ready[split] = text_labels.numbered(self.name, split, rows, self.labels, self.label_range)
         text_labels.check_classes(self.name, ready["train"], self.labels)
         return ready
@@ -122,6 +123,10 @@ class Task:
         )
         data, unused = read_with_unused(folder, options)
         return rename_columns(data, self.publisher_names), unused
+
+    def used_columns(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return the columns that the task uses, of those that a split has."""
+        return (*self.columns, "label", *filter(None, [self.group]))
 
     def with_labels_of(self, data: DatasetDict) -> Task:
         """Return the task itself: its classes are known."""

@@ -1,0 +1,160 @@
+"""Find the columns that a task does not use: refuse those that would change what is learnt, and name the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from datasets import Dataset, DatasetDict
+
+from ..data_folders.split_names import SPLITS, normalized, split_named
+from .column_meanings import LABEL_TEXTS, SPLIT_COLUMNS, TURNS, UNINTERESTING, WEIGHTS, Meaning, meaning_of
+
+ROLES = {"user": 0, "human": 0, "assistant": 1, "gpt": 1, "model": 1}  # of a single exchange, in this order
+
+
+def unused_columns(task: Any, data: DatasetDict) -> list[str]:
+    """Return the columns that a task does not use, each with what it holds if its name tells.
+
+    Numbers and origins of rows are left out, and so are columns that add nothing: with blank values, with one weight
+    for all rows, with texts that the used columns contain, and with names of classes that agree with the labels.
+
+    Args:
+        task: the task.
+        data: the splits as they were read.
+
+    Raises: ValueError for a column that the kind of task refuses (see `column_meanings.MEANINGS`), for a row that names
+    another split than its own, and for names of classes that do not agree with the labels.
+    """
+    named: dict[str, str] = {}
+    for split, rows in ((split, data[split]) for split in SPLITS if split in data):
+        used = task.used_columns(rows.column_names)
+        label = {"text": "label", "images": used[1]}.get(task.kind, "")
+        for column in rows.column_names:
+            if column in used or normalized(column) in UNINTERESTING:
+                continue
+            meaning = meaning_of(task.kind, column)
+            if normalized(column) in LABEL_TEXTS and label in rows.column_names:
+                if task.metric != "pearson" and _agree_with_labels(task, split, rows, column, label):
+                    continue
+            elif normalized(column) in SPLIT_COLUMNS and _agree_with_split(task, split, rows, column):
+                continue
+            elif meaning:
+                values = _values(rows, column)
+                adding = _adding_row(meaning, values, _texts_of(task, rows))
+                if adding is None:
+                    continue
+                if meaning.advice and not (meaning is TURNS and all(map(_is_one_exchange, values))):
+                    advice = meaning.advice.format(question=repr(task.columns[0]), answer=repr(task.columns[-1]))
+                    raise ValueError(
+                        f"split {split} of task {task.name!r} has a column {column!r} ({meaning.what}), which the task "
+                        f"does not use: row {adding} has {repr(values[adding])[:80]}; {advice}"
+                    )
+            named[column] = f"{column} ({meaning.what})" if meaning else column
+    return list(named.values())
+
+
+def _values(rows: Dataset, column: str) -> list:
+    """Return the values of a column; images and sounds are not decoded."""
+    if type(rows.features[column]).__name__ == "Json":  # stored as text
+        return rows[column][:]
+    return rows.select_columns([column]).with_format("arrow")[:].column(column).to_pylist()
+
+
+def _texts_of(task: Any, rows: Dataset) -> list[list]:
+    """Return the columns of texts that a task's model sees."""
+    seen = {"text": task.columns, "instructions": task.columns[:-1]}.get(task.kind, ())
+    return [rows[column][:] for column in seen]
+
+
+def _adding_row(meaning: Meaning, values: list, seen: list[list]) -> int | None:
+    """Return the first row with a value that adds something to the columns that are seen; None if there is none.
+
+    Nothing is added by a blank value, by a weight that all rows have, and by lines that a seen text has, too.
+    """
+    if meaning is WEIGHTS:
+        return next((row for row, value in enumerate(values) if value != values[0]), None)
+    filled = [row for row, value in enumerate(values) if not _is_blank(value)]
+    if not all(isinstance(values[row], str) for row in filled):
+        return filled[0] if filled else None
+    lines = {row: f"\n{values[row].strip()}\n" for row in filled}
+    return next((r for r in filled if not any(lines[r] in f"\n{str(texts[r]).strip()}\n" for texts in seen)), None)
+
+
+def _is_blank(value: Any) -> bool:
+    if isinstance(value, str):
+        return not value.strip()
+    if isinstance(value, (list, dict)):
+        return all(map(_is_blank, value.values() if isinstance(value, dict) else value))
+    return value is None or value is False or value != value
+
+
+def _is_one_exchange(turns: Any) -> bool:
+    """Return whether a conversation has at most a question and its answer, both as plain text."""
+    if _is_blank(turns):
+        return True
+    if not isinstance(turns, list) or len(turns) > 2 or not all(isinstance(turn, dict) for turn in turns):
+        return False
+    filled = [{name: value for name, value in turn.items() if not _is_blank(value)} for turn in turns]
+    roles = [ROLES.get(turn.get("role", turn.get("from"))) for turn in filled]
+    return roles == [0, 1][: len(turns)] and all(
+        len(turn) == 2 and isinstance(turn.get("content", turn.get("value")), str) for turn in filled
+    )
+
+
+def _agree_with_split(task: Any, split: str, rows: Dataset, column: str) -> bool:
+    """Return whether all rows name the split that they are in.
+
+    Raises: ValueError for a row that names another split.
+    """
+    names = [split_named(value.strip()) if isinstance(value, str) else None for value in _values(rows, column)]
+    other = next((row for row, name in enumerate(names) if name not in (None, split)), None)
+    if other is not None:
+        raise ValueError(
+            f"row {other} of split {split} of task {task.name!r} has {rows[column][other]!r} in column {column!r}, "
+            f"which is not used: the names of files decide. Move the rows of each split into a file of its own, such "
+            f"as {names[other]}.csv, or remove the column"
+        )
+    return None not in names
+
+
+def _agree_with_labels(task: Any, split: str, rows: Dataset, column: str, label: str) -> bool:
+    """Return whether the names of classes in a column are those of the labels, for rows that have a name.
+
+    Raises: ValueError for a row in which they are not, and for one label with two names or one name with two labels.
+    """
+    labels, texts = _values(rows, label), _values(rows, column)
+    names = {normalized(name): name for name in task.labels}
+    feature = rows.features[label]
+    name_of: dict[Any, tuple[str, int]] = {}
+    label_of: dict[str, tuple[Any, int]] = {}
+    for row, (value, text) in enumerate(zip(labels, texts, strict=True)):
+        if not isinstance(text, str) or not text.strip() or not isinstance(value, (int, float, str)):
+            continue
+        if value == -1 or _is_blank(value) and value is not False:  # not labelled
+            continue
+        where = f"row {row} of split {split} of task {task.name!r} has label {value!r}"
+        given = _name_of(value, feature, task.labels)
+        if normalized(text) in names and given is not None and given != names[normalized(text)]:
+            raise ValueError(f"{where} ({given}), but {text!r} in column {column!r}; correct one, or remove the column")
+        other, at = name_of.setdefault(value, (text, row))
+        if other.strip().casefold() != text.strip().casefold():
+            raise ValueError(
+                f"{where} and {text!r} in column {column!r}, but row {at} has {other!r} for this label; correct one, "
+                f"or remove the column"
+            )
+        other, at = label_of.setdefault(text.strip().casefold(), (value, row))
+        if other != value:
+            raise ValueError(
+                f"{where} and {text!r} in column {column!r}, but row {at} has label {other!r} for this name; correct "
+                f"one, or remove the column"
+            )
+    return bool(name_of)
+
+
+def _name_of(label: Any, feature: Any, names: tuple[str, ...]) -> str | None:
+    """Return the task's name of a label; None for a task whose classes come from the data, and for a wrong label."""
+    if isinstance(label, str) and not label.strip().isdecimal():
+        return label if label in names else None
+    own = getattr(feature, "names", None) or names
+    number = int(label)
+    return own[number] if names and 0 <= number < len(own) and own[number] in names else None
