@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from .base_forward import computed_weight
+
 # Other dtypes (float8, integers) have scales elsewhere. To add to them without the scales would silently be wrong.
 PLAIN_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 # Tensor type of torchao -> the settings that the tensor keeps. Other types keep too few to quantise again.
@@ -41,9 +43,15 @@ def _kind(layer: nn.Module) -> str:
 def linear_shape(layer: nn.Module, name: str) -> tuple[int, int]:
     """Return ``(d_in, d_out)`` of a supported base layer: nn.Linear (also quantised) or transformers' Conv1D.
 
-    Raises: TypeError for any other layer, with the layer's name, its type and the type of its weight.
+    Raises: TypeError for any other layer, with the layer's name, its type and the type of its weight, and for a layer
+    whose weight is computed, by pruning or weight_norm for example: ``ΔW`` could not be added to it.
     """
     if _kind(layer):
+        if (computed := computed_weight(layer)) is not None:
+            raise TypeError(
+                f"layer {name!r} ({type(layer).__name__}) has no weight that an adapter can be merged into: it is "
+                f"computed by {computed}. Or leave the layer out with exclude_modules"
+            )
         return tuple(layer.weight.shape) if isinstance(layer, Conv1D) else (layer.in_features, layer.out_features)
     weights = [getattr(layer, key, None) for key in ("weight", "qweight")]
     weight = next((weight for weight in weights if isinstance(weight, Tensor)), None)

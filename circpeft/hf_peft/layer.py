@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from ..ops import folds
-from .base_weights import float_weight, keep_trainable, linear_shape, set_weight, stored_weight
+from .base_forward import merge_obstacle
+from .base_weights import float_weight, is_quantized, keep_trainable, linear_shape, set_weight, stored_weight
 from .configs import CirculantConfig
+from .offload import execution_device, onloaded
 from .scaling import ScaledLayer
 
 # A merge into a rounded weight that keeps a smaller share of ΔW warns.
@@ -54,7 +56,7 @@ class CirculantLayer(nn.Module, ScaledLayer, BaseTunerLayer):
         return getattr(self, self.adapter_layer_names[0])
 
     def add_adapter(self, adapter_name: str, config: CirculantConfig) -> None:
-        """Build this layer's adapter from a config, on the device of the base weight."""
+        """Build this layer's adapter from a config, on the device where the base layer runs."""
         self.adapters[adapter_name] = config.build(self.name, self.d_in, self.d_out)
         self.initial_alphas[adapter_name] = self.adapters[adapter_name].alpha
         self._move_adapter_to_device_of_base_layer(adapter_name)
@@ -64,6 +66,8 @@ class CirculantLayer(nn.Module, ScaledLayer, BaseTunerLayer):
         # PEFT's version also changes the dtype to that of the base weight. Kernels stay in float32.
         adapter = self.adapters[adapter_name] if adapter_name in self.adapters else None
         if adapter is not None and not any(p.is_meta for p in adapter.parameters()):
+            if device is None:  # offloaded weights lie on meta between forward passes
+                device = execution_device(self.get_base_layer())
             adapter.to(self.get_base_layer().weight.device if device is None else device)
 
     def get_delta_weight(self, adapter: str) -> Tensor:
@@ -73,12 +77,50 @@ class CirculantLayer(nn.Module, ScaledLayer, BaseTunerLayer):
         """
         if adapter not in self.adapters:
             raise ValueError(f"adapter {adapter!r} not found; this layer has: {', '.join(self.adapters) or 'none'}")
-        delta = self.adapters[adapter].delta_weight()
+        with onloaded(*self.adapters[adapter].modules()):
+            delta = self.adapters[adapter].delta_weight()
         return delta.T if isinstance(self.get_base_layer(), Conv1D) else delta
 
     def supports_lora_conversion(self, adapter_name: str = "default") -> bool:
         """Return True: ``ΔW`` is added to the weight, so `peft.convert_to_lora` can approximate it by a LoRA."""
         return True
+
+    def names_to_merge(self, adapter_names: Sequence[str] | None = None) -> list[str]:
+        """Return which of the named (by default the active) adapters this layer has and has not merged."""
+        names = self.active_adapters if adapter_names is None else adapter_names
+        return [name for name in names if name in self.adapters and name not in self.merged_adapters]
+
+    def check_mergeable(
+        self, adapter_names: Sequence[str] | None = None, safe_merge: bool = False, stored: bool = True
+    ) -> None:
+        """Check the adapters that `merge` would merge, without a change.
+
+        Raises: ValueError if they are disabled, if ``ΔW`` is not a change of the base layer's weight, if a quantised
+        weight cannot be ``stored`` again, or, with ``safe_merge``, if their values are not finite.
+        """
+        names, base = self.names_to_merge(adapter_names), self.get_base_layer()
+        if not names:
+            return
+        if self.disable_adapters:
+            raise ValueError(
+                f"nothing is merged: the adapters are disabled (layer {self.name!r}); enable them, or call unload() to "
+                f"remove them"
+            )
+        if (obstacle := merge_obstacle(base)) is not None:
+            raise ValueError(
+                f"nothing is merged: layer {self.name!r} ({type(base).__name__}) cannot be merged, because {obstacle}. "
+                f"Save the adapter instead (save_pretrained), and load it beside the layer; or leave the layer out "
+                f"with exclude_modules"
+            )
+        if stored and is_quantized(base):
+            stored_weight(base, float_weight(base), self.name)
+        for name in names if safe_merge else ():
+            adapter = self.adapters[name]
+            with onloaded(*adapter.modules()):
+                finite = all(p.isfinite().all() for p in adapter.parameters())
+            if not finite:
+                broken = f"NaNs detected in the merged weights. The adapter {name} seems to be broken"
+                raise ValueError(f"{broken} (layer {self.name!r}); nothing is merged")
 
     @torch.no_grad()
     def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:
@@ -87,18 +129,22 @@ class CirculantLayer(nn.Module, ScaledLayer, BaseTunerLayer):
         A weight that is tied to another layer is untied. If the weight is stored with fewer bits, a warning tells the
         share of ``ΔW`` that is kept.
 
-        Raises: ValueError with ``safe_merge`` if the merged weight is not finite, and for a quantised weight that
-        cannot be stored again. The base weight is unchanged then.
+        Raises: what `check_mergeable` raises; ValueError with ``safe_merge`` if the merged weight is not finite, and
+        for a quantised weight that cannot be stored again. The base weight is unchanged then.
         """
         names = [name for name in check_adapters_to_merge(self, adapter_names) if name in self.adapters]
-        if not names:
-            return
+        if names:
+            self.check_mergeable(names, stored=False)  # an error of the storage changes nothing
+            with onloaded(self.get_base_layer()):
+                self._merge(names, safe_merge)
+
+    def _merge(self, names: list[str], safe_merge: bool) -> None:
         base = self.get_base_layer()
         original = base.weight
         weight = float_weight(base)
         dtype = torch.promote_types(weight.dtype, torch.float32)
         weight = weight.to(dtype)
-        delta = reduce(torch.add, (self.get_delta_weight(name).to(dtype) for name in names))
+        delta = reduce(torch.add, (self.get_delta_weight(name).to(weight.device, dtype) for name in names))
         merged = weight + delta
         # A new parameter, because the old one may be tied to another layer. The old one is kept for unmerge.
         set_weight(base, stored_weight(base, merged, self.name))
@@ -133,7 +179,8 @@ class CirculantLayer(nn.Module, ScaledLayer, BaseTunerLayer):
         original, base = self._weight_before_merge.pop(), self.get_base_layer()
         if original.is_floating_point() and original.dtype != base.weight.dtype:  # the model was converted meanwhile
             original.data = original.data.to(base.weight.dtype)
-        set_weight(base, original)
+        with onloaded(base):
+            set_weight(base, original)
         self.merged_adapters.clear()
 
     def forward(self, x: Tensor, *args: Any, adapter_names: Sequence[str] | None = None, **kwargs: Any) -> Tensor:
@@ -190,19 +237,6 @@ class CirculantLayer(nn.Module, ScaledLayer, BaseTunerLayer):
 
     def extra_repr(self) -> str:
         return f"{self.d_in}, {self.d_out}"
-
-
-def check_finite(model: nn.Module, adapter_names: Sequence[str] | None = None) -> None:
-    """Check the named (by default the active) adapters before the first layer is merged.
-
-    Raises: ValueError for an adapter with values that are not finite.
-    """
-    for layer in model.modules():
-        if isinstance(layer, CirculantLayer):
-            for name in adapter_names or layer.active_adapters:
-                if name in layer.adapters and not all(p.isfinite().all() for p in layer.adapters[name].parameters()):
-                    broken = f"NaNs detected in the merged weights. The adapter {name} seems to be broken"
-                    raise ValueError(f"{broken} (layer {layer.name!r}); nothing is merged")
 
 
 # PEFT recognises adapted layers for target_modules="all-linear" by "Linear" in the class name.

@@ -12,12 +12,25 @@ from .layer import CirculantLayer
 QUANTIZATION_MARKS = ("is_quantized", "is_loaded_in_8bit", "is_loaded_in_4bit", "hf_quantizer", "quantization_method")
 
 
-@torch.no_grad()
 def to_float(model: nn.Module, dtype: torch.dtype) -> None:
     """Convert a model to ``dtype`` in place, except its adapters.
 
+    Merged adapters are unmerged meanwhile, so that no rounding of an earlier merge remains.
+
     Raises: what `float_layer` raises for a layer that cannot be dequantised. The model is unchanged then.
     """
+    merged = [(m, list(m.merged_adapters)) for m in model.modules() if isinstance(m, CirculantLayer) and m.merged]
+    for layer, _ in merged:
+        layer.unmerge()
+    try:
+        _convert(model, dtype)
+    finally:
+        for layer, names in merged:
+            layer.merge(adapter_names=names)
+
+
+@torch.no_grad()
+def _convert(model: nn.Module, dtype: torch.dtype) -> None:
     quantised = [
         (parent, name, child)
         for parent in model.modules()

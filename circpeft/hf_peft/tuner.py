@@ -20,7 +20,8 @@ from torch import nn
 from . import weighted_sum
 from .base_weights import linear_shape
 from .configs import CirculantConfig
-from .layer import C3ALinear, CDVFTLinear, check_finite
+from .layer import C3ALinear, CDVFTLinear
+from .merging import check_mergeable, clear_marks, keep_conversions, unload_layers, untie_configs
 from .mixed_batch import copies_of_a_sample, mixed_batch
 from .plain_keys import PlainKeys
 from .saved_keys import base_name, is_wrapper, plain_name
@@ -46,7 +47,9 @@ class CirculantModel(PlainKeys, BaseTuner):
             super().inject_adapter(model, adapter_name, *args, **kwargs)
         except Exception:
             self.peft_config.pop(adapter_name, None)  # PEFT stores the config before it checks it
+            clear_marks(model)  # transformers marks the model before
             raise
+        keep_conversions(model)
 
     def _prepare_adapter_config(self, peft_config: CirculantConfig, model_config: Any) -> CirculantConfig:
         # The config of a model that is not of transformers, such as one of diffusers, may be anything.
@@ -214,32 +217,20 @@ class CirculantModel(PlainKeys, BaseTuner):
 
     def merge_adapter(self, adapter_names: list[str] | None = None, safe_merge: bool = False) -> None:
         check_adapter_names(adapter_names or (), self.peft_config)
-        if safe_merge:
-            check_finite(self.model, adapter_names)
+        check_mergeable(self.model, adapter_names, safe_merge)
         super().merge_adapter(adapter_names, safe_merge)
 
     def _unload_and_optionally_merge(
         self, merge: bool = True, progressbar: bool = True, safe_merge: bool = False, adapter_names: Any = None
     ) -> nn.Module:
         check_adapter_names(adapter_names or (), self.peft_config)
-        if merge and safe_merge:
-            check_finite(self.model, adapter_names)
+        if merge:
+            check_mergeable(self.model, adapter_names, safe_merge)
+        unload_layers(self.model, merge, safe_merge, adapter_names)
         model = super()._unload_and_optionally_merge(merge, progressbar, safe_merge, adapter_names)
-        untie_config(model)
+        clear_marks(model)
+        untie_configs(model)
         return model
-
-
-def untie_config(model: nn.Module) -> None:
-    """Set ``tie_word_embeddings`` to False if a merge has separated the output embeddings from the input embeddings.
-
-    Otherwise loading the saved model would tie them again and lose the merged weight.
-    """
-    config = getattr(model, "config", None)
-    if not hasattr(model, "get_output_embeddings") or not getattr(config, "tie_word_embeddings", False):
-        return
-    output, inputs = model.get_output_embeddings(), model.get_input_embeddings()
-    if output is not None and getattr(output, "weight", None) is not getattr(inputs, "weight", None):
-        config.tie_word_embeddings = False
 
 
 class C3AModel(CirculantModel):

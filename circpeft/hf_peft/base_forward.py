@@ -1,0 +1,125 @@
+"""The forward pass of a base layer: whether a change of the layer's weight is the same change of its output.
+
+``base(x) + x @ ΔW.T`` is the output of a layer with the weight ``W + ΔW`` only if the layer uses its weight as
+nn.Linear does. A layer that quantises or scales its input can have an adapter beside it, but ``ΔW`` is not a change of
+its weight.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize, prune
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
+from transformers.pytorch_utils import Conv1D
+
+from .offload import hooks_of_accelerate, onloaded, only_moves
+
+# Hook of torch -> what it does, its attribute with the name of the tensor, and how to make the tensor a parameter.
+WEIGHT_HOOKS = {
+    prune.BasePruningMethod: ("pruning", "_tensor_name", "torch.nn.utils.prune.remove(layer, 'weight')"),
+    WeightNorm: ("weight_norm", "name", "torch.nn.utils.remove_weight_norm(layer)"),
+    SpectralNorm: ("spectral_norm", "name", "torch.nn.utils.remove_spectral_norm(layer)"),
+}
+# The largest relative error of the output that rounding explains: fake quantisation to 8 bits makes a larger one.
+ROUNDING = {torch.float16: 0.03, torch.bfloat16: 0.03}
+
+
+def computed_weight(layer: nn.Module) -> str | None:
+    """Return what computes the layer's weight from other tensors, and how to remove it. None for a plain parameter."""
+    if parametrize.is_parametrized(layer, "weight"):
+        kinds = ", ".join(type(kind).__name__ for kind in layer.parametrizations["weight"])
+        remove = "torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight')"
+        return f"the parametrization {kinds}; {remove} makes it a parameter"
+    for hook in layer._forward_pre_hooks.values():
+        for cls, (what, attribute, remove) in WEIGHT_HOOKS.items():
+            if isinstance(hook, cls) and getattr(hook, attribute, None) == "weight":
+                return f"{what}; {remove} makes it a parameter"
+    return None if "weight" in layer._parameters else "code of its own; make it a parameter of the layer"
+
+
+def merge_obstacle(layer: nn.Module) -> str | None:
+    """Return why a changed weight would not change the layer's output as an adapter does. None if it does.
+
+    A layer with a forward or with hooks of its own is called once with random numbers and another weight, on a copy.
+    It passes if its output is that of nn.Linear (or Conv1D) up to rounding.
+    """
+    if (computed := computed_weight(layer)) is not None:
+        return f"its weight is computed by {computed}"
+    library_class = _library_class(layer)
+    reasons = []
+    if type(layer).forward is not library_class.forward or type(layer).__call__ is not nn.Module.__call__:
+        reasons.append(f"{type(layer).__name__} has a forward of its own")
+    replaced = _replaced_forward(layer)
+    if replaced:
+        reasons.append("its forward was replaced")
+    if layer._forward_hooks or layer._forward_pre_hooks:
+        reasons.append("it has forward hooks")
+    if not reasons:
+        return None
+    reason = " and ".join(reasons)
+    if replaced and hooks_of_accelerate(layer):
+        return f"{reason}, below or by a hook of accelerate"
+    try:
+        gap, rounding = _gap(layer, library_class, replaced)
+    except Exception as error:  # code of others: it may raise anything, and the message says what
+        return f"{reason}, which cannot be compared with {library_class.__name__} ({type(error).__name__}: {error})"
+    if gap <= rounding:
+        return None
+    return f"{reason}: for the same weight, its output differs from that of {library_class.__name__} by {gap:.1%}"
+
+
+def _library_class(layer: nn.Module) -> type[nn.Module]:
+    """Return the class whose forward is known: nn.Linear, Conv1D, or a linear layer of bitsandbytes."""
+    known = (nn.Linear, Conv1D)
+    return next(c for c in type(layer).__mro__ if c in known or c.__module__.split(".")[0] == "bitsandbytes")
+
+
+def _replaced_forward(layer: nn.Module) -> bool:
+    forward = layer.__dict__.get("forward")
+    if forward is not None and hooks_of_accelerate(layer) and only_moves(layer):
+        forward = layer.__dict__.get("_old_forward")  # accelerate keeps the forward that it wraps
+    return forward is not None and getattr(forward, "__func__", None) is not type(layer).forward
+
+
+@torch.no_grad()
+def _gap(layer: nn.Module, library_class: type[nn.Module], in_place: bool) -> tuple[float, float]:
+    """Return the relative difference of the layer's output from that of its library class, and what rounding explains.
+
+    Both get the same random input and weight. A replaced forward refers to the layer itself, so the layer is called
+    ``in_place``; otherwise a copy is, in which forward hooks and fake quantisation may change what they keep.
+    """
+    with onloaded(layer), torch.random.fork_rng([layer.weight.device] if layer.weight.is_cuda else []):
+        torch.manual_seed(0)
+        probe = layer if in_place else _copy(layer)
+        weight, training = probe.weight, probe.training
+        plain = weight.is_floating_point() and type(weight.data) is torch.Tensor
+        try:
+            probe.eval()
+            if plain:
+                noise = torch.randn_like(weight) * weight.float().std().clamp_min(1e-3).to(weight.dtype)
+                probe.weight = nn.Parameter(weight + noise, weight.requires_grad)
+            dtype = weight.dtype if plain else torch.float32
+            d_in = weight.shape[0] if isinstance(layer, Conv1D) else layer.in_features
+            x = torch.randn(2, 3, d_in, dtype=dtype, device=weight.device)
+            output, expected = probe(x.clone()), library_class.forward(probe, x)
+            if output.shape != expected.shape:
+                raise ValueError(f"the output has shape {tuple(output.shape)} instead of {tuple(expected.shape)}")
+            gap = (output - expected).double().norm() / expected.double().norm()
+            return float(gap.nan_to_num(torch.inf)), ROUNDING.get(dtype, 1e-3)
+        finally:
+            probe.weight = weight
+            probe.train(training)
+
+
+def _copy(layer: nn.Module) -> nn.Module:
+    """Copy a layer in float32 or better, without accelerate's hooks, which would load the old weight."""
+    hook = layer.__dict__.get("_hf_hook")
+    other = copy.deepcopy(layer, {} if hook is None else {id(hook): hook})
+    if hook is not None:
+        for name in ("_hf_hook", "_old_forward", "forward"):
+            other.__dict__.pop(name, None)
+    return other.float() if other.weight.dtype in ROUNDING else other

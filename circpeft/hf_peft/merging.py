@@ -1,0 +1,134 @@
+"""Merging of whole models: every check before the first layer changes, then plain layers and no mark of an adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from peft import PeftModel
+from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
+from peft.utils.other import AuxiliaryTrainingWrapper, ModulesToSaveWrapper
+from torch import nn
+
+from .layer import CirculantLayer
+
+# transformers saves a model in the format that it was loaded from. When it loads an adapter, it overwrites the
+# conversions that this takes by those of the adapter, so they are kept here.
+CONVERSIONS, CONVERSIONS_BEFORE = "_weight_conversions", "_weight_conversions_before_adapters"
+# Attributes with which PEFT, transformers, diffusers and circpeft mark a model that has adapters.
+ADAPTER_MARKS = ("peft_config", "_hf_peft_config_loaded", CONVERSIONS_BEFORE)
+
+
+def check_mergeable(
+    model: nn.Module, adapter_names: Sequence[str] | None = None, safe_merge: bool = False, stored: bool = True
+) -> None:
+    """Check the named (by default the active) adapters in all layers before the first layer is merged.
+
+    Raises: ValueError if no adapter is active or adapters are disabled, for a layer of which ``ΔW`` is not a change of
+    its weight, for a quantised weight that cannot be ``stored`` again, and, with ``safe_merge``, for values that are
+    not finite.
+    """
+    for module in model.modules():
+        if isinstance(module, PeftModel) and not isinstance(module.base_model, BaseTuner):
+            method = module.active_peft_config.peft_type.value
+            raise ValueError(f"nothing is merged: {method} does not change weights, so it cannot be merged")
+    layers = [m for m in model.modules() if isinstance(m, CirculantLayer)]
+    known = sorted({name for layer in layers for name in layer.adapters})
+    if known and not any(layer.merged or layer.names_to_merge(adapter_names) for layer in layers):
+        if not any(m.active_adapters for m in _others(model)):
+            raise ValueError(f"nothing is merged: no adapter is active; activate one of {', '.join(known)}")
+    for layer in layers:
+        layer.check_mergeable(adapter_names, safe_merge, stored)
+
+
+def _others(model: nn.Module) -> list[nn.Module]:
+    """Return the layers of PEFT's own methods, and the modules that are trained as a whole."""
+    kinds = (BaseTunerLayer, AuxiliaryTrainingWrapper)
+    return [m for m in model.modules() if isinstance(m, kinds) and not isinstance(m, CirculantLayer)]
+
+
+def unload_layers(
+    model: nn.Module, merge: bool = True, safe_merge: bool = False, adapter_names: list[str] | None = None
+) -> None:
+    """Replace every adapted layer by its base layer in place, with the adapters merged into it or without them."""
+    done: dict[nn.Module, nn.Module] = {}  # a shared layer is merged once
+
+    def base_of(child: nn.Module) -> nn.Module | None:
+        if isinstance(child, ModulesToSaveWrapper) and not merge:
+            return child.original_module  # PEFT returns the trained copy, which belongs to the adapter
+        if isinstance(child, AuxiliaryTrainingWrapper):
+            options = {"merge": merge, "safe_merge": safe_merge, "adapter_names": adapter_names}
+            return child.unload_and_optionally_merge_module(**options)
+        if not isinstance(child, BaseTunerLayer) or not hasattr(child, "base_layer"):
+            return None
+        return _merged_base(child, safe_merge, adapter_names) if merge else child.get_base_layer()
+
+    _replace_children(model, base_of, done)
+
+
+def _merged_base(layer: BaseTunerLayer, safe_merge: bool, adapter_names: list[str] | None) -> nn.Module:
+    stack = [layer]  # the base layer of one method may be the layer of another
+    while isinstance(stack[-1].base_layer, BaseTunerLayer):
+        stack.append(stack[-1].base_layer)
+    for inner in reversed(stack):  # from the inside, because some methods multiply the weight
+        inner.merge(safe_merge=safe_merge, adapter_names=adapter_names)
+    return stack[-1].base_layer
+
+
+def unwrap_peft_models(model: nn.Module, safe_merge: bool) -> nn.Module:
+    """Replace every `PeftModel` inside a model by its base model, in place, and the model itself if it is one."""
+    done: dict[nn.Module, nn.Module] = {}
+
+    def base_of(module: nn.Module) -> nn.Module | None:
+        return module.merge_and_unload(safe_merge=safe_merge) if isinstance(module, PeftModel) else None
+
+    _replace_children(model, base_of, done)
+    return model if (base := base_of(model)) is None else base
+
+
+def _replace_children(
+    model: nn.Module, replacement: Callable[[nn.Module], nn.Module | None], done: dict[nn.Module, nn.Module]
+) -> None:
+    """Replace each descendant for which ``replacement`` returns a module, in all of its parents."""
+    for parent in list(model.modules()):
+        if isinstance(parent, BaseTunerLayer):
+            continue  # its parts belong to the adapter
+        for name, child in list(parent._modules.items()):
+            if child is None:
+                continue
+            if child not in done and (new := replacement(child)) is not None:
+                done[child] = new
+            if child in done:
+                setattr(parent, name, done[child])
+
+
+def keep_conversions(model: nn.Module) -> None:
+    """Keep how transformers converts the weights of a model, before it loads the first adapter."""
+    if hasattr(model, "_hf_peft_config_loaded") and CONVERSIONS_BEFORE not in model.__dict__:
+        setattr(model, CONVERSIONS_BEFORE, model.__dict__.get(CONVERSIONS))
+
+
+def clear_marks(model: nn.Module) -> None:
+    """Remove what marks a model, or a part of it, as one with adapters, wherever no adapter is left."""
+    for module in model.modules():
+        marks = [mark for mark in ADAPTER_MARKS if mark in module.__dict__]
+        if marks and not any(isinstance(m, (BaseTunerLayer, AuxiliaryTrainingWrapper)) for m in module.modules()):
+            if CONVERSIONS_BEFORE in marks:
+                module.__dict__.pop(CONVERSIONS, None)
+                if (before := getattr(module, CONVERSIONS_BEFORE)) is not None:
+                    setattr(module, CONVERSIONS, before)
+            for mark in marks:
+                delattr(module, mark)
+
+
+def untie_configs(model: nn.Module) -> None:
+    """Set ``tie_word_embeddings`` to False where a merge has separated the output embeddings from the input embeddings.
+
+    Otherwise loading the saved model would tie them again and lose the merged weight.
+    """
+    for module in model.modules():
+        config = getattr(module, "config", None)
+        if not hasattr(module, "get_output_embeddings") or not getattr(config, "tie_word_embeddings", False):
+            continue
+        output, inputs = module.get_output_embeddings(), module.get_input_embeddings()
+        if output is not None and getattr(output, "weight", None) is not getattr(inputs, "weight", None):
+            config.tie_word_embeddings = False
