@@ -9,6 +9,7 @@ from peft import PeftConfig
 from torch import nn
 
 from .configs import CirculantConfig
+from .saved_adapter import check_saved_adapter
 from .targets import layers_of
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def check_reload(tuner: CirculantModel, saved: PeftConfig, adapter_name: str, fo
     }
     check_same_settings(own, saved, own_layers, layers, adapter_name, folder)
     if saved._saved_adapter is not None:
-        tuner.check_saved_adapter(saved, tuner.model, layers)
+        check_saved_adapter(saved, tuner.model, layers, tuner.prefix)
 
 
 def check_same_settings(

@@ -111,6 +111,34 @@ class SavedAdapter:
         )
 
 
+def check_saved_adapter(config: Any, model: nn.Module, adapted: Mapping[str, nn.Module], prefix: str) -> None:
+    """Check that the adapter that was saved with a config fits the layers that it adapts.
+
+    Args:
+        config: a `CirculantConfig` that was read with its adapter.
+        model: the base model.
+        adapted: the adapters that the config gives, by the name of the layer.
+        prefix: prefix of the method's parameters.
+
+    Raises: ValueError that names the file, the key and the reason.
+    """
+    names: dict[nn.Module, list[str]] = {}
+    for name, layer in model.named_modules(remove_duplicate=False):
+        names.setdefault(layer, []).append(name)
+    expected = [
+        ([f"{n}.{prefix}adapters.{p}" for n in names[model.get_submodule(name)]], value.shape)
+        for name, adapter in adapted.items()
+        for p, value in adapter.named_parameters()
+    ]
+    # PEFT keeps layers and modules of modules_to_save under other names once an adapter has them.
+    others = {base_name(name): value.shape for name, value in model.state_dict().items()}
+    # PEFT copies every module with such an end of its name, and needs all of its tensors.
+    saved = tuple(config.modules_to_save or ())
+    copied = tuple(f"{name}." for of in names.values() for name in map(base_name, of) if name.endswith(saved))
+    whole = [key for key in others if saved and key.startswith(copied)]
+    config._saved_adapter.check_fits(model, expected, others, prefix, config.known_fields(), whole)
+
+
 def _same_kind(key: str, keys: Iterable[str], marker: str) -> list[str]:
     """Return the keys of adapters for a key of an adapter, and the others for any other key."""
     return [other for other in keys if (marker in other) == (marker in key)]

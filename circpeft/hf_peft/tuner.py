@@ -24,7 +24,8 @@ from .layer import C3ALinear, CDVFTLinear
 from .merging import check_mergeable, clear_marks, keep_conversions, unload_layers, untie_configs
 from .mixed_batch import copies_of_a_sample, mixed_batch
 from .plain_keys import PlainKeys
-from .saved_keys import base_name, is_wrapper, plain_name
+from .saved_adapter import check_saved_adapter
+from .saved_keys import is_wrapper, plain_name
 from .targets import is_target, layers_of
 from .uncalled_layers import check_wrapper, uncalled_layers
 from .unmatched_names import check_adapter_names, check_found, check_targets
@@ -75,7 +76,7 @@ class CirculantModel(PlainKeys, BaseTuner):
         check_found(config, model, adapted)
         peft_config.target_modules = config.target_modules  # PEFT does the same next
         if peft_config._saved_adapter is not None:
-            self.check_saved_adapter(peft_config, model, adapted)
+            check_saved_adapter(peft_config, model, adapted, self.prefix)
 
     @staticmethod
     def _check_target_module_exists(peft_config: CirculantConfig, key: str) -> object:
@@ -129,20 +130,6 @@ class CirculantModel(PlainKeys, BaseTuner):
                 with torch.device("meta"):  # draws no random numbers
                     adapted[name] = config.build(name, *linear_shape(base, name))
         return adapted
-
-    def check_saved_adapter(self, config: CirculantConfig, model: nn.Module, adapted: dict[str, nn.Module]) -> None:
-        """Raise ValueError if the adapter that was saved with a config does not fit the layers that it adapts."""
-        names: dict[nn.Module, list[str]] = {}
-        for name, layer in model.named_modules(remove_duplicate=False):
-            names.setdefault(layer, []).append(name)
-        expected = [
-            ([f"{n}.{self.prefix}adapters.{p}" for n in names[model.get_submodule(name)]], value.shape)
-            for name, adapter in adapted.items()
-            for p, value in adapter.named_parameters()
-        ]
-        # PEFT keeps layers and modules of modules_to_save under other names once an adapter has them.
-        others = {base_name(name): value.shape for name, value in model.state_dict().items()}
-        config._saved_adapter.check_fits(model, expected, others, self.prefix, config.known_fields())
 
     @contextmanager
     def _enable_peft_forward_hooks(self, *args: Any, adapter_names: list[str] | None = None, **kwargs: Any):

@@ -14,6 +14,7 @@ from torch import nn
 from ..suggest import nearest
 from .configs import CirculantConfig
 from .layer import CirculantLayer
+from .saved_keys import plain_name
 from .targets import exact_targets
 
 
@@ -49,7 +50,8 @@ def _summed_config(
     # The parameters contain every alpha. The block sizes are those of the layers.
     config.alpha, config.alpha_pattern, config.init_weights = 1.0, {}, True
     # The longest name comes first, because a key also matches the end of a longer name.
-    config.block_size_pattern = {name: layers[name].block_size for name in sorted(layers, key=len, reverse=True)}
+    sizes = {plain_name(name): layer.block_size for name, layer in layers.items()}
+    config.block_size_pattern = {name: sizes[name] for name in sorted(sizes, key=len, reverse=True)}
     return config
 
 

@@ -98,11 +98,15 @@ def adapted(model: nn.Module, config: PeftConfig) -> nn.Module:
 def checked_targets(model: nn.Module, targets: Targets) -> list[str] | str | None:
     """Return target names for PEFT. Unlike in PEFT, every name must match a layer, and so must a regex.
 
-    Raises: ValueError that names a target without a layer, and the nearest name.
+    Raises: ValueError that names a target without a layer, and the nearest name, or an invalid regex.
     """
     if not targets or targets == "all-linear":
         return targets or None
     if isinstance(targets, str):
+        try:
+            re.compile(targets)
+        except re.error as error:
+            raise ValueError(f"target_modules={targets!r} is not a valid regex: {error}") from error
         if not any(re.fullmatch(targets, name) for name, _ in model.named_modules()):
             hint = unmatched_targets(model, [targets]).get(
                 targets, f"for layers with this name, give the list [{targets!r}]"
@@ -110,6 +114,9 @@ def checked_targets(model: nn.Module, targets: Targets) -> list[str] | str | Non
             raise ValueError(f"the regex {targets!r} in target_modules matches no layer's full name: {hint}")
         return targets
     names = list(targets)
+    for name in names:
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"target_modules must hold names of layers, got {name!r}")
     for name, hint in unmatched_targets(model, names).items():
         raise ValueError(f"target module {name!r} matches no layer: {hint}")
     return names
