@@ -84,9 +84,9 @@ def test_a_target_that_matches_nothing_names_the_nearest(method):
 
 def test_misspelt_names_come_with_the_nearest():
     with pytest.raises(ValueError, match=r"target_modules='query\(' is not a valid regex"):
-        methods.apply(tiny.bert(), "lora", target_modules="query(")
+        methods.apply(bert(), "lora", target_modules="query(")
     with pytest.raises(ValueError, match="must hold names of layers, got None"):
-        methods.apply(tiny.bert(), "lora", target_modules=["query", None])
+        methods.apply(bert(), "lora", target_modules=["query", None])
     with pytest.raises(ValueError, match="unknown method 'lorra'; did you mean 'lora'"):
         methods.apply(bert(), "lorra")
     with pytest.raises(ValueError, match="'cdvft' has no hyperparameter 'factors'; .*num_factors"):
