@@ -82,13 +82,32 @@ def execute(options: argparse.Namespace) -> int:
     try:
         # The Trainer logs to stdout, which is kept for the result.
         with open(os.devnull, "w") as devnull, redirect_stdout(devnull if options.quiet else sys.stderr):
-            result = training.run(recipe)
+            result = _run(recipe)
     finally:
         transformers_logging.set_verbosity(verbosity)
     if training.distributed.state().is_main_process:
         _print_result(recipe, result, as_json=options.json)
     training.distributed.leave()
     return 0
+
+
+def _run(recipe: Recipe) -> Result:
+    """Return the record of a run, which is trained unless it has one.
+
+    Raises: RequestError for rows or weights that do not fit into the model.
+    """
+    from circpeft import results, training
+
+    try:
+        ready = training.read_or_prepare(recipe)
+    except (ValueError, TypeError, OSError) as error:
+        raise RequestError(str(error)) from error
+    if isinstance(ready, results.Result):
+        return ready
+    try:
+        return training.record(ready, training.train(ready))
+    except training.UnfitModelError as error:
+        raise RequestError(str(error)) from error
 
 
 def _check_combination(options: argparse.Namespace) -> None:

@@ -4,9 +4,10 @@
 for many recipes, without what is expensive.
 """
 
+from .base_model import UnfitModelError
 from .kinds import KINDS, TaskKind
 from .loop import Trained, train
-from .pipeline import recorded, run
+from .pipeline import read_or_prepare, recorded, run
 from .preparation import Prepared, Rows, check, data_of, prepare
 from .recording import device_name, record
 from .saving import weights_of
@@ -17,10 +18,12 @@ __all__ = [
     "Rows",
     "TaskKind",
     "Trained",
+    "UnfitModelError",
     "check",
     "data_of",
     "device_name",
     "prepare",
+    "read_or_prepare",
     "record",
     "recorded",
     "run",

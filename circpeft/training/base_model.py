@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import Any
 
@@ -15,6 +16,10 @@ from ..method_specs import SPECS, get_spec
 from ..methods.model import head_names, new_head_names
 from ..recipes import Recipe
 from .kinds import TaskKind
+
+
+class UnfitModelError(ValueError):
+    """A model whose weights do not fit its config. Nothing has trained."""
 
 
 def check(recipe: Recipe) -> None:
@@ -108,13 +113,17 @@ def load(recipe: Recipe, kind: TaskKind, folder: str, config: PretrainedConfig) 
 
     A new head stays in float32: it trains, and 16 bits would lose small steps.
 
-    Raises: FileNotFoundError, see `models.hub_errors`, for a model that the hub does not give.
+    Raises: FileNotFoundError, see `models.hub_errors`, for a model that the hub does not give; UnfitModelError for
+    weights of other sizes than the config says.
     """
     options, dtype = dict(kind.loading_options), getattr(torch, recipe.base_dtype)
     if recipe.quantization:
         options["quantization_config"] = _quantization_config(recipe, kind, config)
     with models.hub_errors(recipe.model):
-        base = kind.model_class.from_pretrained(folder, config=config, dtype=dtype, **options)
+        base, info = kind.model_class.from_pretrained(
+            folder, config=config, dtype=dtype, output_loading_info=True, **options
+        )
+    _check_sizes(recipe, base, info["mismatched_keys"])
     if get_spec(recipe.method).trains != "all":
         _freeze_statistics(base)
     if recipe.quantization:
@@ -128,6 +137,17 @@ def load(recipe: Recipe, kind: TaskKind, folder: str, config: PretrainedConfig) 
         for name in new_head_names(base):
             base.get_submodule(name).float().register_forward_pre_hook(_in_float32)
     return base
+
+
+def _check_sizes(recipe: Recipe, base: nn.Module, mismatched: Iterable[tuple]) -> None:
+    """Raise UnfitModelError for weights outside the head that were left random because their sizes do not fit."""
+    heads = tuple(f"{name}." for name in new_head_names(base))
+    for name, saved, wanted in sorted(mismatched, key=str):
+        if not name.startswith(heads):
+            raise UnfitModelError(
+                f"model {recipe.model!r}: the saved weight {name!r} has shape {tuple(saved)}, but config.json says "
+                f"{tuple(wanted)}; save config and weights of one model again"
+            )
 
 
 def _quantization_config(recipe: Recipe, kind: TaskKind, config: PretrainedConfig) -> BitsAndBytesConfig:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import Trainer, TrainerCallback, set_seed
 from transformers.trainer_utils import PredictionOutput
 
@@ -48,6 +48,18 @@ class Trained:
     computation: dict[str, Any]
 
 
+def _pad_as_the_tokenizer(base: nn.Module, processor: Any) -> None:
+    """Have a model look for the padding that its tokenizer writes.
+
+    A language model with a head for classes reads the last token that is not padding. An encoder-decoder starts its
+    answer with the padding token of its config, which stays.
+    """
+    if hasattr(processor, "pad_token_id") and (
+        getattr(base.config, "pad_token_id", None) is None or not base.config.is_encoder_decoder
+    ):
+        base.config.pad_token_id = processor.pad_token_id
+
+
 def train(prepared: Prepared, callbacks: Iterable[TrainerCallback] = ()) -> Trained:
     """Train a prepared run, choose the best epoch on validation, and predict the test split with it.
 
@@ -62,8 +74,7 @@ def train(prepared: Prepared, callbacks: Iterable[TrainerCallback] = ()) -> Trai
     memory.reset_peak()
     set_seed(recipe.seed)
     base = base_model.load(recipe, prepared.kind, prepared.folder, prepared.config)
-    if getattr(base.config, "pad_token_id", None) is None and hasattr(prepared.processor, "pad_token_id"):
-        base.config.pad_token_id = prepared.processor.pad_token_id
+    _pad_as_the_tokenizer(base, prepared.processor)
     head = methods.head_names(base)
     initial_weights = watched_weights(base, recipe)
     model = base_model.with_method(base, recipe)

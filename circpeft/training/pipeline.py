@@ -12,7 +12,7 @@ from ..recipes import Recipe
 from ..results import Result
 from . import computed, distributed
 from .loop import train
-from .preparation import check_settings, prepare, shared_rows
+from .preparation import Prepared, check_settings, prepare, shared_rows
 from .recording import record
 
 
@@ -40,15 +40,21 @@ def run(recipe: Recipe, callbacks: Iterable[TrainerCallback] = ()) -> Result:
     ...
     ValueError: epochs must be an integer of at least 1, got 0
     """
+    ready = read_or_prepare(recipe)
+    return ready if isinstance(ready, Result) else record(ready, train(ready, callbacks))
+
+
+def read_or_prepare(recipe: Recipe) -> Result | Prepared:
+    """Return the record of a run if there is one, and else everything that `train` needs except for the weights.
+
+    Raises: whatever `check` raises; ValueError for rows that do not fit into the model.
+    """
     if not os.path.exists(results.path_of(recipe.name, recipe.output_dir)):
         check_settings(recipe)  # not for a record: a machine may read one that it could not produce
     rows = shared_rows(recipe)
     first_process = distributed.state().is_main_process
     known = distributed.from_first(recorded(recipe, rows.fingerprint) if first_process else None)
-    if known is not None:
-        return known
-    prepared = prepare(recipe, rows)
-    return record(prepared, train(prepared, callbacks))
+    return prepare(recipe, rows) if known is None else known
 
 
 def recorded(recipe: Recipe, fingerprint: str) -> Result | None:

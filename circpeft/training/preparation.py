@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from datasets import DatasetDict
 from transformers import PretrainedConfig
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
@@ -14,7 +15,7 @@ from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK,
 from .. import methods, models, results, tasks
 from ..recipes import Recipe
 from ..suggest import nearest
-from . import base_model, computed, contradictions, distributed, output_folder
+from . import base_model, computed, contradictions, distributed, model_fit, output_folder
 from .kinds import KINDS, TaskKind
 
 
@@ -124,13 +125,21 @@ def _check_logger(name: str) -> None:
         )
 
 
-def _check_model(recipe: Recipe, task: tasks.AnyTask) -> None:
+def _check_model(recipe: Recipe, task: tasks.AnyTask) -> int | None:
+    """Raise for a model that cannot be used; return the number of its token embeddings."""
     kind, folder = KINDS[task.kind], models.resolve(recipe.model)
     with models.hub_errors(recipe.model):
         # The config comes first: for a processor that cannot be had, transformers does not name the cause.
         config = base_model.config_of(recipe, task, kind, folder)
-        kind.load_processor(folder)
-    base_model.outline(recipe, kind, config)
+        processor = kind.load_processor(folder)
+    model, _ = base_model.outline(recipe, kind, config)
+    rows = model_fit.embedding_rows(model)
+    if hasattr(processor, "get_vocab"):
+        model_fit.check_tokenizer(recipe.model, processor, rows)
+    elif task.kind == "images":
+        with torch.device("meta"):
+            model_fit.check_pictures(recipe.model, processor, kind.model_class.from_config(config))
+    return rows
 
 
 def data_of(recipe: Recipe) -> Rows:
@@ -173,12 +182,13 @@ def prepare(recipe: Recipe, rows: Rows | None = None) -> Prepared:
     output_folder.check(recipe)
     rows = rows or shared_rows(recipe)
     task = tasks.get(recipe.task).with_labels_of(rows.data)
-    _check_model(recipe, task)
+    embedding_rows = _check_model(recipe, task)
     kind, folder = KINDS[task.kind], models.resolve(recipe.model)
     # Loaded once more: a method may have changed the config on which it was tried.
     processor, config = kind.load_processor(folder), base_model.config_of(recipe, task, kind, folder)
     with distributed.state().local_main_process_first():
         encoded = kind.encode(rows.data, task, processor, config, recipe)
+    model_fit.check_tokens(recipe.model, processor, embedding_rows, encoded)
     code, computation = results.code_version(), computed.fingerprint(recipe)
     prepared = Prepared(recipe, task, kind, rows, encoded, folder, config, processor, code, computation)
     distributed.make_shared_folder(prepared.checkpoints)
