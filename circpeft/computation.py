@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
+T = TypeVar("T")
 # These change no number beyond rounding and the draws of dropout, so runs that differ in them are comparable.
 ONLY_RECORDED = {"threads", "processes", "sharded", "circulant_products"}
 # These are properties of a device. A machine may read a record from another kind of device.
@@ -34,10 +35,40 @@ def differences(computations: Iterable[dict[str, Any]]) -> dict[str, list[Any]]:
     """
     values: dict[str, dict[str, Any]] = {}
     for computation in computations:
-        for name, value in computation.items():
-            if name not in ONLY_RECORDED:
-                values.setdefault(name, {})[json.dumps(value, sort_keys=True)] = value
+        for name, value in comparable(computation).items():
+            values.setdefault(name, {})[json.dumps(value, sort_keys=True)] = value
     return {name: list(found.values()) for name, found in values.items() if len(found) > 1}
+
+
+def comparable(computation: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts in which runs must agree to be compared.
+
+    >>> comparable({"device": "cpu", "threads": 2})
+    {'device': 'cpu'}
+    """
+    return {name: value for name, value in computation.items() if name not in ONLY_RECORDED}
+
+
+def split(items: list[T], of: Callable[[T], dict[str, Any]]) -> list[tuple[str, list[T]]]:
+    """Return groups of items that can be compared, each with what it has and other groups have not.
+
+    Args:
+        items: records, or what holds one.
+        of: function that gives the computation of an item.
+
+    >>> for facts, group in split([{"device": "cuda"}, {"device": "cpu"}, {"device": "cuda"}], dict):
+    ...     print(facts, len(group))
+    device: cuda 2
+    device: cpu 1
+    >>> split([{"precision": "bf16"}, {}], dict)
+    [('', [{'precision': 'bf16'}, {}])]
+    """
+    differing = differences(map(of, items))
+    groups: dict[str, list[T]] = {}
+    for item in items:
+        facts = {name: [of(item)[name]] for name in differing if name in of(item)}
+        groups.setdefault(described(facts), []).append(item)
+    return list(groups.items())
 
 
 def is_same(recorded: dict[str, Any], expected: dict[str, Any]) -> bool:

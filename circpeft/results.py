@@ -10,6 +10,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from . import computation
 from .files import write_atomically
 from .fingerprint import fingerprint
 from .method_specs import reads_targets
@@ -224,18 +225,24 @@ def commit() -> str:
 def table(results: list[Result]):
     """Return a pandas table with a row for each method (and its target modules), averaged over seeds.
 
+    Runs that were computed differently have separate rows, with what differs after the method's name.
+
     The columns are: method, adapted layers, number of seeds, trainable parameters, mean test score before training,
     mean validation and test scores, lowest and highest test score, mean seconds, and the highest peak memory.
     """
     import pandas as pd
 
     groups: dict[tuple[str, str], list[Result]] = {}
+    separate: list[tuple[str, str, list[Result]]] = []
     for result in results:
         targets = result.settings["target_modules"]
         key = (result.label, targets if isinstance(targets, str) else ", ".join(targets))
         groups.setdefault(key, []).append(result)
-    rows = []
     for (label, targets), group in groups.items():
+        for facts, alike in computation.split(group, lambda result: result.computation):
+            separate.append((f"{label} ({facts})" if facts else label, targets, alike))
+    rows = []
+    for label, targets, group in separate:
         scores, tests = [r.score for r in group], [r.test_score for r in group]
         rows.append(
             {

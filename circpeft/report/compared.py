@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from .. import computation
 from ..papers.numbers import is_number, number
 from ..papers.printed import cells as printed_cells
 from ..results import Result
 from ..suggest import nearest
+from .formatting import NOT_AVERAGED
 from .records import STATES, Cell, Found, Run, Sweep
 from .runs import adapter_flops
 
@@ -92,7 +94,8 @@ def compared(found: Found, table: str, sweep: Sweep | None = None) -> pd.DataFra
     - ``difference``: ours minus the printed value. Only scores and averages have one, and only if task and model are
       the paper's. FLOPs and memory are counted differently; `circpeft.papers.audit` checks the parameters.
     - ``finished``, ``failed``, ``pending``, ``unreadable``: the number of the cell's runs in each state.
-    - ``reason``: why a cell is left out or has no difference.
+    - ``reason``: why a cell is left out or has no difference, or why its runs are not averaged: they were computed
+      differently, such as in another precision or on another kind of device.
 
     Units are as printed. Scores are in percent, except a negative loss, which keeps its value. Parameters are
     counts, memory is in GB (10⁹ bytes), and FLOPs are those that the adapter adds per token. An average is filled in
@@ -166,6 +169,8 @@ def _fill_score(line: _Line, sweep: Sweep | None, runs: dict[str, Run]) -> None:
     line.metric = ", ".join(dict.fromkeys(result.metric for result in finished))
     is_loss = line.metric == "negative_loss"
     scores = [result.test_score * (1 if is_loss else 100) for result in finished]
+    if _is_mixed(line, finished):
+        return
     line.ours, line.spread = _statistic_and_spread(scores, sweep)
     line.seeds = len(scores)
     line.comparable = sweep.printed_model and all(cell.printed_task for cell in line.cells) and not is_loss
@@ -178,6 +183,14 @@ def _fill_score(line: _Line, sweep: Sweep | None, runs: dict[str, Run]) -> None:
     if any(result.code != sweep.code for result in finished):  # a restarted sweep repeats such runs
         line.reason = f"{line.reason}; " * bool(line.reason) + "from another version of the code: not compared"
         line.comparable = False
+
+
+def _is_mixed(line: _Line, finished: list[Result]) -> bool:
+    """Return whether runs were computed so differently that they have no average, and say so in the line's reason."""
+    differing = computation.differences(result.computation for result in finished)
+    if differing:
+        line.reason = f"computed differently ({computation.described(differing)}): {NOT_AVERAGED}"
+    return bool(differing)
 
 
 def _fill_resource(
@@ -193,10 +206,12 @@ def _fill_resource(
             cell for cell in used if prefix in (cell.column.split(" ")[0], cell.column.split(" for ")[-1].split()[0])
         ]
     finished = list({cell.run: result for cell in used for result in _finished([cell], runs)}.values())
+    line.label = ", ".join(dict.fromkeys(cell.label for cell in used))
+    if line.kind == "memory" and _is_mixed(line, finished):
+        return
     measured = [value for result in finished if (value := RESOURCES[line.kind][1](result)) is not None]
     line.ours, line.spread = _statistic_and_spread(measured, sweep)
     line.seeds = len(measured)
-    line.label = ", ".join(dict.fromkeys(cell.label for cell in used))
     if len({cell.label for cell in used}) > 1:
         line.reason = "over runs with different hyperparameters"
 

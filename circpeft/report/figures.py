@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from .. import plots, results
+from .. import computation, plots, results
 from ..plots.style import COLORS, MARKERS
 from ..results import Result
 from ..suggest import nearest
@@ -52,9 +52,10 @@ def panels(found: Found) -> dict[tuple[str, str, str], list[Group]]:
 
 
 def groups(runs: list[Run]) -> list[Group]:
-    """Group runs by their settings without the seed.
+    """Group runs by their settings without the seed, and by their computation where it makes them incomparable.
 
-    Groups of one label have names with the settings that differ, and a number if more than two do.
+    Groups of one label have names with the settings that differ (and a number if more than two do), and with the facts
+    of the computation.
     """
     by_settings: dict[str, list[Run]] = {}
     for run in runs:
@@ -63,14 +64,16 @@ def groups(runs: list[Run]) -> list[Group]:
     labels: dict[str, list[list[Run]]] = {}
     for group in by_settings.values():
         labels.setdefault(group[0].result.label, []).append(group)
-    named = []
+    named: list[Group] = []
     for label, label_groups in labels.items():
         settings = [group[0].result.settings for group in label_groups]
         differ = [name for name in settings[0] if name != "seed" and len({str(s.get(name)) for s in settings}) > 1]
         for number, (group, values) in enumerate(zip(label_groups, settings, strict=True), 1):
             words = ", ".join(f"{name}={values.get(name)}" for name in differ[:MAX_NAMED_SETTINGS])
             words += f", #{number}" if len(differ) > MAX_NAMED_SETTINGS else ""
-            named.append(Group(f"{label} ({words})" if len(label_groups) > 1 else label, tuple(group)))
+            for facts, runs_alike in computation.split(group, lambda run: run.result.computation):
+                details = "; ".join(filter(None, (words, facts)))
+                named.append(Group(f"{label} ({details})" if details else label, tuple(runs_alike)))
     return named
 
 

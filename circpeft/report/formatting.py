@@ -10,6 +10,7 @@ from ..papers.numbers import half_unit, is_number
 from .records import STATES
 
 EMPTY = "-"
+NOT_AVERAGED = "not averaged"
 
 
 def compact(value: float) -> str:
@@ -29,13 +30,19 @@ def _places(printed: str) -> int:
     return round(-math.log10(2 * half_unit(printed))) if is_number(printed) else 2
 
 
+def _without_value(line) -> str:
+    if line.reason.endswith(NOT_AVERAGED):
+        return NOT_AVERAGED
+    return "left out" if line.reason and line.kind == "score" else EMPTY
+
+
 def _ours(line) -> str:
     """Return the text of our side: value, spread and difference, or the states of the runs."""
     counts = {state: getattr(line, state) for state in STATES}
     total = sum(counts.values())
     missing = ", ".join(f"{n} {state}" for state, n in counts.items() if n and state != "finished")
     if math.isnan(line.ours):
-        return missing or ("left out" if line.reason and line.kind == "score" else EMPTY)
+        return missing or _without_value(line)
     if line.kind == "parameters":
         return f"{line.ours:,.0f}"
     if line.kind == "flops":

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from jinja2 import Environment
 from markupsafe import Markup
 
-from .. import plots
+from .. import computation, plots
 from .compared import compared
 from .figures import AXES, scatter, spectra
 from .formatting import with_cell_text
@@ -49,9 +49,12 @@ RUN_COLUMNS = (
     "peak_bytes",
     "seconds",
     "tokens_per_second",
+    "computation",
     "folder",
     "finished",
 )
+# Facts of a computation that the settings of a row decide, so that the rows of a table may differ in them.
+OF_RECIPE = ("precision", "weights", "batch", "gradient_accumulation", "deterministic", "attention", "experts")
 WHOLE_NUMBERS = ("seed", "seeds", "trainable_parameters", "peak_bytes", "finished", "failed", "pending")
 
 
@@ -107,6 +110,7 @@ def _table(found: Found, name: str, sweep: Sweep | None, number: int) -> dict:
         cell["beside_print"] = column in in_print
     lines, long = _cells(frame[[*LONG_COLUMNS, "reason"]], reason="text")
     title, description = name, "No sweep of this table was found: only the printed values are shown."
+    differing = _differing(found, sweep)
     if sweep:
         where = str(sweep.folder.relative_to(found.folder))
         title = ", ".join([name, sweep.profile, *([where] if where != "." else [])])
@@ -114,6 +118,8 @@ def _table(found: Found, name: str, sweep: Sweep | None, number: int) -> dict:
             f"{sweep.statistic.capitalize()} over {sweep.seeds} seeds ± standard deviation. Commit {sweep.commit}, "
         )
         description += f"started {sweep.started}."
+        if differing:
+            description += f" The runs were computed differently ({differing}), so compare rows with care."
         description += (
             " A cell shows the printed value, below it ours, and the difference in brackets." if sweep.table else ""
         )
@@ -127,6 +133,16 @@ def _table(found: Found, name: str, sweep: Sweep | None, number: int) -> dict:
         "lines": lines,
         "left_out": sweep.left_out if sweep else (),
     }
+
+
+def _differing(found: Found, sweep: Sweep | None) -> str:
+    """Return in what the computation of a sweep's runs differs, beyond their own settings; "" for nothing."""
+    names = {cell.run for cell in sweep.cells} if sweep else set()
+    results = [run.result for run in found.runs if run.name in names and run.folder == sweep.folder]
+    differing = computation.differences(result.computation for result in results)
+    for name in OF_RECIPE:
+        differing.pop(name, None)
+    return computation.described(differing)
 
 
 def _cell(line) -> dict:

@@ -111,7 +111,7 @@ def _reason(path: Path, error: Exception) -> str:
 def _record(path: Path) -> Result:
     record = results.read(path)
     expected = [(name, (str,)) for name in TEXTS] + [(name, (int,)) for name in COUNTS]
-    expected += [("settings", (dict,))] + [(name, (Real,)) for name in NUMBERS]
+    expected += [("settings", (dict,)), ("computation", (dict,))] + [(name, (Real,)) for name in NUMBERS]
     expected += [(name, (Real, type(None))) for name in OPTIONAL_NUMBERS]
     for name, kinds in expected:
         _typed(name, getattr(record, name), kinds)

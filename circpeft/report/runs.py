@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from .. import computation
 from ..results import Result
 from .records import STATES, Found
 
@@ -23,7 +24,7 @@ MEASURED = (
     "seconds",
     "tokens_per_second",
 )
-PROVENANCE = ("device", "commit", "code", "finished")
+PROVENANCE = ("device", "computation", "commit", "code", "finished")
 
 
 def adapter_flops(result: Result) -> float | None:
@@ -47,6 +48,7 @@ def runs_table(found: Found) -> pd.DataFrame:
         row |= {name: getattr(result, name) for name in ("task", "method", "label", "seed", "metric")}
         row |= {"model": result.settings.get("model", ""), "tables": ", ".join(run.tables)}
         row |= {name: getattr(result, name) for name in (*MEASURED, *PROVENANCE)}
+        row["computation"] = computation.summary(result.computation)
         rows.append(row | {"adapter_flops_per_token": adapter_flops(result)})
     frame = pd.DataFrame(rows, columns=[*IDENTITY, *MEASURED, "adapter_flops_per_token", *PROVENANCE])
     counted = ["flops_per_token", "base_flops_per_token", "adapter_flops_per_token"]

@@ -23,6 +23,7 @@ def made_up(
     flops=(2.6e8, 2.5e8),
     rank=8,
     long=20,
+    computation=None,
     **settings,
 ) -> Result:
     """Return a record with these numbers and otherwise realistic values; `long` is the length of its lists."""
@@ -68,6 +69,7 @@ def made_up(
         spectra={"encoder.layer.0.query": spectrum, "encoder.layer.11.value": spectrum},
         predictions=[draw.randrange(2) for _ in range(4 * long)],
         start_predictions=[0] * 8,
+        computation=computation or {},
     )
 
 
