@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +16,16 @@ from .circulant_products import CirculantProducts
 
 IGNORED = -100  # label that does not count for the loss
 WEIGHT = "loss_weight"  # key of a batch under which the weight of its loss is kept
+
+
+def check_finite(values: dict[str, float]) -> None:
+    """Raise FloatingPointError for a value that is not finite, naming it.
+
+    Args: ``values``: scores and losses by what they are.
+    """
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise FloatingPointError(f"the {name} is {value}: the training diverged; lower its learning_rate")
 
 
 class ExactTrainer(Trainer):
@@ -128,6 +139,15 @@ class ExactTrainer(Trainer):
         if evaluated is not real:
             loss = super().prediction_step(model, real, True, ignore_keys)[0]
         return self.accelerator.reduce(loss, "mean"), logits, labels
+
+    def _load_best_model(self) -> None:
+        """Load the best epoch, unless the training diverged: its weights could not be read back.
+
+        Raises: FloatingPointError if the score or the loss of the best epoch is not finite.
+        """
+        best = max((e for e in self.state.log_history if "eval_score" in e), key=lambda e: e["eval_score"])
+        check_finite({"validation score": best["eval_score"], "validation loss": best["eval_loss"]})
+        super()._load_best_model()
 
     def _save_rng_state(self, output_dir: str) -> None:
         """Wait for the other processes' parts of a checkpoint, before the first process marks it as complete."""

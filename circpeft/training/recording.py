@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from datasets import Dataset
 from .. import memory, results
 from ..results import Result
 from . import distributed
+from .exact_trainer import check_finite
 from .loop import Trained
 from .preparation import Prepared
 from .saving import save_weights
@@ -96,9 +96,7 @@ def _epochs(trained: Trained) -> list[dict]:
     best = max(epochs, key=lambda epoch: epoch["score"])
     values = {"validation score": best["score"], "validation loss": best["loss"]}
     values |= {f"test {name}": trained.test.metrics[f"test_{name}"] for name in ("score", "loss")}
-    for name, value in values.items():
-        if not math.isfinite(value):
-            raise FloatingPointError(f"the {name} is {value}: the training diverged; lower its learning_rate")
+    check_finite(values)
     return epochs
 
 
