@@ -13,7 +13,16 @@ from .import_hooks import FOLLOWERS, follow_imports
 
 if TYPE_CHECKING:
     from .adapters import C3A, CDVFT
-    from .hf_peft import C3AConfig, CDVFTConfig, inject, load_peft_c3a, merge, repair_peft_c3a, save_peft_c3a
+    from .hf_peft import (
+        C3AConfig,
+        CDVFTConfig,
+        inject,
+        load_peft_c3a,
+        lora_error,
+        merge,
+        repair_peft_c3a,
+        save_peft_c3a,
+    )
     from .ops import (
         adapted_linear,
         available_backends,
@@ -40,6 +49,7 @@ _MODULE_OF = {
     "count_flops": "profiling",
     "inject": "hf_peft",
     "load_peft_c3a": "hf_peft",
+    "lora_error": "hf_peft",
     "merge": "hf_peft",
     "repair_peft_c3a": "hf_peft",
     "run": "training",
@@ -90,6 +100,7 @@ __all__ = [
     "circulant",
     "inject",
     "load_peft_c3a",
+    "lora_error",
     "merge",
     "repair_peft_c3a",
     "save_peft_c3a",

@@ -9,6 +9,7 @@ from torch import nn
 
 from .configs import C3AConfig, CDVFTConfig, CirculantConfig
 from .layer import CirculantLayer
+from .lora_error import LoraError, lora_error
 from .merging import check_mergeable, clear_marks, unload_layers, untie_configs, unwrap_peft_models
 from .peft_c3a import load_peft_c3a, save_peft_c3a
 from .peft_model import extend_peft_model
@@ -93,8 +94,10 @@ __all__ = [
     "C3AModel",
     "CDVFTConfig",
     "CDVFTModel",
+    "LoraError",
     "inject",
     "load_peft_c3a",
+    "lora_error",
     "merge",
     "repair_peft_c3a",
     "save_peft_c3a",
