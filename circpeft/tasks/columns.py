@@ -57,6 +57,8 @@ def check_column(task: str, split: str, rows: Dataset, column: str, others: Sequ
     turns = [name for name in names if meaning_of("instructions", name) is TURNS]
     if turns and others:
         hint += f"; {turns[0]!r} is not read: write each turn as a row with the columns {', '.join(others)}"
+    if {"chosen", "rejected"} <= {*names} and "label" not in others and [column] == [*others][-1:]:
+        hint += f"; only one answer is learnt: rename 'chosen' to {column!r} and remove 'rejected'"
     raise ValueError(f"column {column!r} is missing in split {split} of task {task!r}; {hint}")
 
 

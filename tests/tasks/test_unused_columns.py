@@ -105,6 +105,14 @@ def test_a_missing_column_beside_turns_says_what_to_write(data_folder, task):
         tasks.load(task, data_folder(train=rows))
 
 
+def test_a_missing_answer_beside_preferences_says_what_to_rename(data_folder):
+    rows = [{"instruction": "Say a.", "chosen": "a", "rejected": "b"}] * 2
+    with pytest.raises(
+        ValueError, match="only one answer is learnt: rename 'chosen' to 'output' and remove 'rejected'"
+    ):
+        tasks.load("alpaca", data_folder(train=rows))
+
+
 def test_a_row_of_another_split(data_folder):
     rows = [{"sentence": "a", "label": i % 2, "split": split} for i, split in enumerate(("train", "train", "test"))]
     said = (
