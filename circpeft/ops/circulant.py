@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from .checks import check_kernel, check_layout
+from .transforms import is_transformed
 
 
 def circulant(c: Tensor, layout: str = "column") -> Tensor:
@@ -51,7 +52,8 @@ def block_circulant(w: Tensor, layout: str = "column") -> Tensor:
     check_layout(layout)
     check_kernel(w)
     m, n, b = w.shape
-    if w.is_meta or torch.compiler.is_compiling() or (torch.is_grad_enabled() and w.requires_grad):
+    differentiated = (torch.is_grad_enabled() and w.requires_grad) or is_transformed()
+    if w.is_meta or torch.compiler.is_compiling() or differentiated:
         return circulant(w, layout).transpose(1, 2).reshape(m * b, n * b)
     return add_block_circulant(None, w, layout)
 

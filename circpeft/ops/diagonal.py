@@ -12,9 +12,10 @@ from torch.utils.flop_counter import register_flop_formula
 from .backends import get_fused_backend
 from .checks import check_diagonals, opposite
 from .dispatch import resolve_backend
-from .operator import is_batched, operator
+from .operator import operator
 from .precision import compute_dtype, without_autocast
 from .product import block_circular_kernel_grad, block_circular_matmul
+from .transforms import is_batched
 
 
 def diagonal_circulant_matmul(
@@ -49,8 +50,7 @@ def diagonal_circulant_matmul(
     backend = resolve_backend(backend, w.shape[-1], x.device)
     if _is_fused(backend):
         return _forward(x, w, diagonal_in, diagonal_out, base, float(scale), d_out, layout, backend)
-    y = _by_autograd(x, w, diagonal_in, diagonal_out, scale, d_out, layout, backend)
-    return y.to(x.dtype) if base is None else (base + y).to(base.dtype)
+    return _composed(x, w, diagonal_in, diagonal_out, base, scale, d_out, layout, backend)
 
 
 @torch.compiler.assume_constant_result
@@ -58,17 +58,18 @@ def _is_fused(backend: str) -> bool:
     return get_fused_backend(backend) is not None
 
 
-def _by_autograd(x, w, diagonal_in, diagonal_out, scale, d_out, layout, backend) -> Tensor:
-    """Return the change without the base, in float32 at least, for a backend that is not fused.
+def _composed(x, w, diagonal_in, diagonal_out, base, scale, d_out, layout, backend) -> Tensor:
+    """Return the product step by step, for a backend that is not fused, and for the transforms of torch.func.
 
-    Autograd differentiates it step by step, and saves the intermediate results.
+    Each step is differentiated on its own, so the intermediate results are saved. They are in float32 at least.
     """
     u = x.to(compute_dtype(x.dtype, w.dtype))
     u = u if diagonal_in is None else u * diagonal_in
     u = _padded(u, w.shape[1] * w.shape[2])
     y = block_circular_matmul(u, w if scale == 1 else w * scale, layout, backend)
     y = _cut(y, d_out)
-    return y if diagonal_out is None else y * diagonal_out
+    y = y if diagonal_out is None else y * diagonal_out
+    return y.to(x.dtype) if base is None else (base + y).to(base.dtype)
 
 
 def _cast(dtype: torch.dtype, *tensors: Tensor | None) -> list[Tensor | None]:
@@ -167,6 +168,12 @@ def _differentiable_gradients(g, x, w, diagonal_in, diagonal_out, scale, layout,
     return gradients
 
 
+def _composed_backward(g, x, w, diagonal_in, diagonal_out, scale, layout, backend, needs_dx) -> list[Tensor]:
+    needs = (needs_dx, True, diagonal_in is not None, diagonal_out is not None)
+    dx, *gradients = _differentiable_gradients(g, x, w, diagonal_in, diagonal_out, scale, layout, backend, needs)
+    return [x.new_empty(0, x.shape[-1]) if dx is None else dx, *(d for d in gradients if d is not None)]
+
+
 def _padded(rows: Tensor, width: int) -> Tensor:
     """Return rows padded with zeros to a width."""
     surplus = width - rows.shape[-1]
@@ -183,8 +190,8 @@ def _summed(products: Tensor, diagonal: Tensor) -> Tensor:
     return products.reshape(-1, products.shape[-1]).sum(0).to(diagonal.dtype)
 
 
-_forward = operator("diagonal_matmul", _compute, _fake, _context, _gradients)
-_backward = operator("diagonal_matmul_backward", _compute_backward, _fake_backward)
+_forward = operator("diagonal_matmul", _compute, _fake, _composed, _context, _gradients)
+_backward = operator("diagonal_matmul_backward", _compute_backward, _fake_backward, _composed_backward)
 
 
 @register_flop_formula(torch.ops.circpeft.diagonal_matmul)

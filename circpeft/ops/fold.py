@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.nn.functional import linear
 from torch.utils.flop_counter import register_flop_formula
 
-from .checks import check_product
+from .checks import check_product, opposite
 from .circulant import add_block_circulant, fill_block_circulant, row_kernel
 from .operator import operator
 from .precision import without_autocast
-from .product import block_circular_kernel_grad
+from .product import block_circular_kernel_grad, block_circular_matmul
 
 
 def adapted_linear(
@@ -109,6 +109,14 @@ def _fake(x, weight, bias, w, scale, layout, transposed) -> Tensor:
     return x.new_empty(*x.shape[:-1], weight.shape[1] if transposed else weight.shape[0])
 
 
+def _composed(x, weight, bias, w, scale, layout, transposed) -> Tensor:
+    """Return the two products and their sum, for the transforms of torch.func: the weights are not added."""
+    with without_autocast(x.device):
+        y = x @ weight if transposed else linear(x, weight, bias)
+    grid, of_grid = (w.transpose(0, 1), opposite(layout)) if transposed else (w, layout)
+    return y + block_circular_matmul(x, grid if scale == 1 else grid * scale, of_grid)
+
+
 def _context(ctx, inputs, output):
     x, weight, _, w, ctx.scale, ctx.layout, ctx.transposed = inputs
     ctx.save_for_backward(x, weight, w)
@@ -131,7 +139,7 @@ def _backward(ctx, g):
     return dx, dweight, dbias, dw, None, None, None
 
 
-_adapted = operator("adapted_matmul", _compute, _fake, _context, _backward)
+_adapted = operator("adapted_matmul", _compute, _fake, _composed, _context, _backward)
 
 
 @register_flop_formula(torch.ops.circpeft.adapted_matmul)

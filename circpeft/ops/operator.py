@@ -1,28 +1,50 @@
 """An operator in two forms: a custom op for compilers, counters and tensor subclasses, and plain autograd elsewhere.
 
 For a short batch, the dispatcher takes longer with a custom op written in Python than the product itself does.
+
+The custom op also has what the transforms of `torch.func` and forward-mode differentiation need. An operator either has
+rules for them, or is replaced by a composition of operators that have. Without either, torch would take the derivative
+of a custom op for zero in forward mode.
 """
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch._C import _functorch
 from torch._ops import _len_torch_dispatch_stack_pre_dispatch
+from torch.autograd import forward_ad
 from torch.nn import Parameter
+
+from .transforms import is_batched, is_functionalized, is_transformed
 
 # The function that each custom op runs, for code that has to look inside, such as a FLOP counter.
 IMPLEMENTATIONS: dict[Any, Callable] = {}
+LIBRARY = torch.library.Library("circpeft", "FRAGMENT")
+
+
+class Rules(NamedTuple):
+    """What an operator does under forward-mode differentiation and under vmap.
+
+    Args:
+        tangent: ``tangent(ctx, saved tensors, tangents of the arguments)``; a tangent may be None.
+        batch: the ``vmap`` of `torch.autograd.Function`.
+    """
+
+    tangent: Callable
+    batch: Callable
 
 
 def operator(
     name: str,
     compute: Callable,
     fake: Callable,
+    composed: Callable,
     context: Callable | None = None,
     gradients: Callable | None = None,
+    rules: Rules | None = None,
 ) -> Callable:
     """Register ``compute`` as ``torch.ops.circpeft.<name>``, and return a function that calls it in the right form.
 
@@ -30,17 +52,38 @@ def operator(
         name: the name of the custom op.
         compute: the implementation; its type annotations are the op's schema.
         fake: the implementation for fake tensors, which have a shape and no values.
-        context, gradients: what autograd saves, and the backward pass, as `torch.library.custom_op` takes them. None
-            for an operator that is only called in backward passes.
+        composed: the same from functions that torch can transform. It is used under a transform without a rule.
+        context, gradients: what autograd saves, and the backward pass, as `torch.library.register_autograd` takes them.
+            None for an operator that is only called in backward passes.
+        rules: None if ``composed`` consists of operators that have rules.
     """
     compute = _without_views(compute)
-    op = torch.library.custom_op(f"circpeft::{name}", compute, mutates_args=())
-    op.register_fake(fake)
+    LIBRARY.define(name + torch.library.infer_schema(compute, mutates_args=()), tags=torch.Tag.pt2_compliant_tag)
+    LIBRARY.impl(name, compute, "CompositeExplicitAutograd")
+    torch.library.register_fake(f"circpeft::{name}", fake, lib=LIBRARY)
     packet = getattr(torch.ops.circpeft, name)
     IMPLEMENTATIONS[packet] = compute
+
+    def below_autograd(*arguments: Any) -> Any:
+        with torch._C._AutoDispatchBelowAutograd():
+            return packet(*arguments)
+
+    apply = None if gradients is None else _autograd_function(below_autograd, context, gradients, rules)
+
+    def transformed(*arguments: Any) -> Any:
+        return composed(*arguments) if rules is None or is_functionalized() else apply(*arguments)
+
+    def differentiable(*arguments: Any) -> Any:
+        if is_transformed():
+            return transformed(*arguments)
+        if apply is not None:
+            return apply(*arguments)
+        return composed(*arguments) if _needs_gradients(arguments) else below_autograd(*arguments)
+
+    LIBRARY.impl(name, differentiable, "Autograd")
+    LIBRARY.impl(name, transformed, "FuncTorchDynamicLayerFrontMode")  # the key of every transform of torch.func
     if gradients is None:
         return lambda *arguments: packet(*arguments) if _needs_custom_op(arguments) else compute(*arguments)
-    op.register_autograd(gradients, setup_context=context)
 
     class Eager(torch.autograd.Function):
         @staticmethod
@@ -51,15 +94,30 @@ def operator(
 
         backward = staticmethod(gradients)
 
-    class Transformed(torch.autograd.Function):  # for torch.func.grad, which needs this slower form and no custom op
-        forward, setup_context, backward = staticmethod(compute), staticmethod(context), staticmethod(gradients)
+    return lambda *arguments: packet(*arguments) if _needs_custom_op(arguments) else Eager.apply(*arguments)
 
-    def call(*arguments: Any) -> Tensor:
-        if _needs_custom_op(arguments):
-            return packet(*arguments)
-        return (Eager if _functorch.peek_interpreter_stack() is None else Transformed).apply(*arguments)
 
-    return call
+def _autograd_function(forward: Callable, context: Callable, gradients: Callable, rules: Rules | None) -> Callable:
+    """Return an operator with its derivatives, in the form that torch can transform. It is slower than ``Eager``."""
+
+    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+        context(ctx, inputs, output)
+        ctx.save_for_forward(*ctx.to_save)
+        ctx.set_materialize_grads(False)  # no product with a tangent of zeros
+
+    def backward(ctx: Any, g: Tensor | None) -> tuple:
+        return (None,) * len(ctx.needs_input_grad) if g is None else gradients(ctx, g)
+
+    def jvp(ctx: Any, *tangents: Any) -> Tensor:
+        # torch switches forward mode off here, and with it the tangents of an outer jvp. The tangents of this level are
+        # removed instead.
+        with forward_ad._set_fwd_grad_enabled(True):
+            saved = [forward_ad.unpack_dual(tensor).primal for tensor in ctx.saved_tensors]
+            return rules.tangent(ctx, saved, tangents)
+
+    methods = {"forward": forward, "setup_context": setup_context, "backward": backward}
+    methods |= {} if rules is None else {"jvp": jvp, "vmap": rules.batch}
+    return type("CustomOp", (torch.autograd.Function,), {k: staticmethod(f) for k, f in methods.items()}).apply
 
 
 def _without_views(compute: Callable) -> Callable:
@@ -75,19 +133,17 @@ def _without_views(compute: Callable) -> Callable:
     return computed
 
 
-def is_batched(tensor: Tensor) -> bool:
-    """Return whether a tensor stands for a batch of tensors, under torch.func.vmap or with ``is_grads_batched``."""
-    return _functorch.is_batchedtensor(tensor) or _functorch.is_legacy_batchedtensor(tensor)
+def _needs_gradients(arguments: tuple) -> bool:
+    return torch.is_grad_enabled() and any(t.requires_grad for t in arguments if isinstance(t, Tensor))
 
 
 def _needs_custom_op(arguments: tuple) -> bool:
-    """Return whether the operator must be visible: to a compiler, tracer, dispatch mode, tensor subclass or vmap."""
+    """Return whether the operator must be visible: to a compiler, tracer, transform, dispatch mode or subclass."""
     if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state():
         return True
     if _len_torch_dispatch_stack_pre_dispatch():
         return True
-    transform = _functorch.peek_interpreter_stack()
-    if transform is not None and transform.key() != _functorch.TransformType.Grad:
+    if _functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0:
         return True
     return any(
         type(t) not in (Tensor, Parameter) or t.is_meta or is_batched(t) for t in arguments if isinstance(t, Tensor)

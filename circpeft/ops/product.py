@@ -2,17 +2,20 @@
 
 Two operators suffice for every order of derivative, because the product is bilinear. Its input gradient is a product
 with the transposed grid of kernels in the other layout. Its kernel gradient is the second operator, and the gradients
-of the second operator are products again.
+of the second operator are products again. Forward mode needs the two as well: a tangent of a product is a sum of
+products. Under `torch.func.vmap`, a batch of one operand becomes tokens or blocks of a single product.
 """
 
 import torch
 from torch import Tensor
+from torch.func import vmap
 from torch.utils.flop_counter import register_flop_formula
 
+from . import formulas
 from .backends import get_backend
 from .checks import check_layout, check_product, opposite
 from .dispatch import resolve_backend
-from .operator import operator
+from .operator import Rules, operator
 from .precision import compute_dtype, without_autocast
 
 
@@ -24,7 +27,9 @@ def block_circular_matmul(x: Tensor, w: Tensor, layout: str = "column", backend:
 
     Shapes: ``x: (..., n*b)``, ``w: (m, n, b)`` -> ``(..., m*b)``; any batch shape, any ``b >= 1``.
     Dtypes: float64 to bfloat16; computed in float32 at least, returned in the dtype of ``x``. The gradient of ``w`` has
-    the dtype of ``w``. Only ``x`` and ``w`` are saved for the backward pass. Differentiable to any order.
+    the dtype of ``w``. Only ``x`` and ``w`` are saved for the backward pass. Differentiable to any order, in reverse
+    and in forward mode, and by every transform of `torch.func`. For a batch of both ``x`` and ``w``, `torch.func.vmap`
+    computes by FFT with any backend, and keeps all spectra in memory.
 
     Raises: ValueError for shapes that do not fit, an unknown layout or backend, or two devices; TypeError for tensors
     that are not real floating point.
@@ -102,7 +107,7 @@ def _matmul_backward(ctx, g):
 
 
 def _kernel_grad_context(ctx, inputs, output):
-    g, x, _, _, ctx.layout, ctx.backend = inputs
+    g, x, ctx.b, ctx.dtype, ctx.layout, ctx.backend = inputs
     ctx.save_for_backward(g, x)
 
 
@@ -117,9 +122,77 @@ def _kernel_grad_backward(ctx, v):
     return dg, dx, None, None, None, None
 
 
-_matmul = operator("block_circular_matmul", _compute_matmul, _fake_matmul, _matmul_context, _matmul_backward)
+def _sum_of_terms(*terms: Tensor | None) -> Tensor | None:
+    present = [term for term in terms if term is not None]
+    return sum(present[1:], present[0]) if present else None
+
+
+def _matmul_tangent(ctx, saved, tangents):
+    (x, w), (x_tangent, w_tangent, *_) = saved, tangents
+    return _sum_of_terms(
+        None if x_tangent is None else _matmul(x_tangent, w, ctx.layout, ctx.backend),
+        None if w_tangent is None else _matmul(x, w_tangent, ctx.layout, ctx.backend),
+    )
+
+
+def _kernel_grad_tangent(ctx, saved, tangents):
+    (g, x), (g_tangent, x_tangent, *_) = saved, tangents
+    settings = ctx.b, ctx.dtype, ctx.layout, ctx.backend
+    return _sum_of_terms(
+        None if g_tangent is None else _kernel_grad(g_tangent, x, *settings),
+        None if x_tangent is None else _kernel_grad(g, x_tangent, *settings),
+    )
+
+
+def _matmul_batch(info, in_dims, x, w, layout, backend):
+    """Compute a batch of products, given where ``x`` and ``w`` have their batch; return the batch, and where it is."""
+    if in_dims[1] is None:
+        return _matmul(x.movedim(in_dims[0], 0), w, layout, backend), 0
+    if in_dims[0] is None and info.batch_size > 0:  # more rows of blocks
+        y = _matmul(x, w.movedim(in_dims[1], 0).flatten(0, 1), layout, backend)
+        return y.unflatten(-1, (info.batch_size, -1)), x.dim() - 1
+    return vmap(_composed_matmul if info.batch_size else _fake_matmul, in_dims)(x, w, layout, backend), 0
+
+
+def _kernel_grad_batch(info, in_dims, g, x, b, dtype, layout, backend):
+    """Compute a batch of kernel gradients, given where ``g`` and ``x`` have their batch; return it, and where it is."""
+    if in_dims[1] is None and info.batch_size > 0:  # more rows of blocks
+        dw = _kernel_grad(g.movedim(in_dims[0], -2).flatten(-2), x, b, dtype, layout, backend)
+        return dw.unflatten(0, (info.batch_size, -1)), 0
+    if in_dims[0] is None and info.batch_size > 0:  # more columns of blocks
+        dw = _kernel_grad(g, x.movedim(in_dims[1], -2).flatten(-2), b, dtype, layout, backend)
+        return dw.unflatten(1, (info.batch_size, -1)), 1
+    each = _composed_kernel_grad if info.batch_size else _fake_kernel_grad
+    return vmap(each, in_dims)(g, x, b, dtype, layout, backend), 0
+
+
+def _composed_matmul(x, w, layout, backend):
+    return formulas.matmul(x, w, layout) if x.numel() else _fake_matmul(x, w, layout, backend)
+
+
+def _composed_kernel_grad(g, x, b, dtype, layout, backend):
+    if not x.numel():  # torch has no transform of nothing
+        return torch.zeros_like(_fake_kernel_grad(g, x, b, dtype, layout, backend))
+    return formulas.kernel_grad(g, x, b, dtype, layout)
+
+
+_matmul = operator(
+    "block_circular_matmul",
+    _compute_matmul,
+    _fake_matmul,
+    _composed_matmul,
+    _matmul_context,
+    _matmul_backward,
+    Rules(_matmul_tangent, _matmul_batch),
+)
 _kernel_grad = operator(
-    "block_circular_kernel_grad", _compute_kernel_grad, _fake_kernel_grad, _kernel_grad_context, _kernel_grad_backward
+    "block_circular_kernel_grad",
+    _compute_kernel_grad,
+    _fake_kernel_grad,
+    _composed_kernel_grad,
+    _kernel_grad_context,
+    _kernel_grad_backward,
+    Rules(_kernel_grad_tangent, _kernel_grad_batch),
 )
 
 

@@ -1,0 +1,27 @@
+"""Whether a transform of `torch.func`, or forward-mode differentiation, is at work."""
+
+import torch
+from torch._C import _functorch
+from torch.autograd import forward_ad
+
+
+def is_transformed() -> bool:
+    """Return whether a transform of torch.func is active, or a level of forward-mode differentiation.
+
+    >>> is_transformed(), torch.func.grad(lambda x: x * is_transformed())(torch.tensor(3.0))
+    (False, tensor(1.))
+    """
+    if _functorch.peek_interpreter_stack() is not None:
+        return True
+    return forward_ad._current_level >= 0 and torch._C._is_fwd_grad_enabled()  # torch has no public name for either
+
+
+def is_functionalized() -> bool:
+    """Return whether one of the active transforms is torch.func.functionalize; it takes no autograd functions."""
+    levels = _functorch.get_interpreter_stack() or []
+    return any(level.key() == _functorch.TransformType.Functionalize for level in levels)
+
+
+def is_batched(tensor: torch.Tensor) -> bool:
+    """Return whether a tensor stands for a batch of tensors, under torch.func.vmap or with ``is_grads_batched``."""
+    return _functorch.is_batchedtensor(tensor) or _functorch.is_legacy_batchedtensor(tensor)
