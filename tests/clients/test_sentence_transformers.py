@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from transformers.trainer_utils import get_last_checkpoint
 
+import circpeft
+
 st = pytest.importorskip("sentence_transformers")
 losses = pytest.importorskip("sentence_transformers.losses")
 datasets = pytest.importorskip("datasets")
@@ -72,3 +74,17 @@ def test_training_resumes_from_a_checkpoint(base, method, train, tmp_path):
     resumed = adapted(base, method)
     assert train(resumed, last.replace("-6", "-3")) == whole
     assert np.array_equal(resumed.encode(SENTENCES), model.encode(SENTENCES))
+
+
+def test_a_merged_model_is_saved_as_a_plain_one(base, method, tmp_path):
+    model = st.SentenceTransformer(base, device="cpu")
+    model.add_adapter(method(target_modules=["query", "value"]))
+    expected = model.encode(SENTENCES)
+    assert np.abs(expected - st.SentenceTransformer(base, device="cpu").encode(SENTENCES)).max() > 1e-2
+    circpeft.merge(model)
+    model.save_pretrained(str(tmp_path / "merged"))
+    assert (tmp_path / "merged" / "model.safetensors").is_file()
+    assert not list((tmp_path / "merged").glob("adapter_*"))
+    plain = st.SentenceTransformer(str(tmp_path / "merged"), device="cpu")
+    assert not any("adapters" in name for name in plain.state_dict())
+    np.testing.assert_allclose(plain.encode(SENTENCES), expected, atol=1e-4)

@@ -10,6 +10,8 @@ import transformers
 from packaging.version import Version
 from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 
+import circpeft
+
 pytestmark = pytest.mark.skipif(
     Version(peft.__version__) < Version("0.20") and Version(transformers.__version__) >= Version("5"),
     reason=f"transformers {transformers.__version__} wants peft >= 0.20 for its own adapter methods",
@@ -86,3 +88,14 @@ def test_an_adapter_that_a_model_adds_trains_alone_and_is_saved_alone(method, ll
     assert json.loads((tmp_path / "saved" / "adapter_config.json").read_text())["peft_type"] == method.name
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "saved")
     assert torch.equal(logits(loaded, ids), logits(model, ids))
+
+
+def test_a_merged_model_is_saved_as_a_plain_one(llama_adapter, tmp_path):
+    model = AutoModelForCausalLM.from_pretrained(llama_adapter.folder)
+    circpeft.merge(model).save_pretrained(tmp_path / "merged")
+    assert not list((tmp_path / "merged").glob("adapter_*"))
+    plain = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
+    assert not any("adapters" in name for name in plain.state_dict())
+    torch.testing.assert_close(logits(plain, llama_adapter.ids), llama_adapter.logits, atol=1e-4, rtol=1e-4)
+    with pytest.raises(ValueError, match="No adapter loaded"):
+        model.disable_adapters()
