@@ -18,7 +18,7 @@ from .method_specs import reads_targets
 SCHEMA = 3
 ROOT = Path(__file__).resolve().parents[1]
 # Fields that records of this schema may lack, because they were added later.
-LATER = {"computation"}
+LATER = {"computation", "unadapted"}
 PACKAGES = ("circpeft", "torch", "transformers", "peft", "datasets", "accelerate", "numpy")
 
 
@@ -65,6 +65,8 @@ class Result:
         start_predictions: the first predictions on the test split before training.
         computation: how the run was computed, read from what ran: see `training.computed`. Empty in records of earlier
             versions.
+        unadapted: weights of fused experts that the method left frozen, as target_parameters names them, each with its
+            number of elements over all layers. Empty for methods without targets.
         state: how the run ended: "finished". A run that failed has a `Failure`.
         schema: version of this list of fields.
     """
@@ -101,6 +103,7 @@ class Result:
     predictions: list = field(default_factory=list)
     start_predictions: list = field(default_factory=list)
     computation: dict = field(default_factory=dict)
+    unadapted: dict[str, int] = field(default_factory=dict)
     state: str = "finished"
     schema: int = SCHEMA
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig
 from transformers.pytorch_utils import Conv1D
 
+from ..fused_experts import expert_parameters, target_names
 from ..suggest import nearest
 
 _LARGE = {"hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 16, "intermediate_size": 4096}
@@ -94,6 +96,8 @@ def layers(
 ) -> list[Layer]:
     """Return the linear layers of a model: all of them, or those that ``target_modules`` names.
 
+    Fused experts are parameters, not layers. They are not counted, and a warning says so.
+
     Args:
         model: a name in `MODELS`; a transformers config, folder or hub ID (head and pooler are left out); or a module.
         target_modules: names as in PEFT: a list of names or ends of names, or a regex for the full name.
@@ -104,7 +108,10 @@ def layers(
     >>> len(layers("roberta-base", ["query", "value"]))
     24
     """
-    sized = {name: _sizes(module) for name, module in skeleton(model).named_modules()}
+    whole = skeleton(model)
+    if experts := target_names(expert_parameters(whole)):
+        warnings.warn(f"the costs are those of linear layers, without the experts' {', '.join(experts)}", stacklevel=2)
+    sized = {name: _sizes(module) for name, module in whole.named_modules()}
     linear = [Layer(name, *sizes) for name, sizes in sized.items() if sizes]
     if target_modules is None:
         return linear

@@ -8,6 +8,7 @@ from peft import PeftModel, inject_adapter_in_model
 from torch import nn
 
 from .configs import C3AConfig, CDVFTConfig, CirculantConfig
+from .expert_targets import targeted_parameters, unadapted_experts, warn_of_experts
 from .layer import CirculantLayer
 from .lora_error import LoraError, lora_error
 from .merging import check_mergeable, clear_marks, unload_layers, untie_configs, unwrap_peft_models
@@ -18,7 +19,7 @@ from .repair import repair_peft_c3a
 from .targets import unmatched_targets
 from .to_float import to_float
 from .transformers_loading import check_in_transformers
-from .tuner import C3AModel, CDVFTModel
+from .tuner import C3AModel, CDVFTModel, CirculantModel
 
 register(C3AConfig, C3AModel)
 register(CDVFTConfig, CDVFTModel)
@@ -94,6 +95,7 @@ __all__ = [
     "C3AModel",
     "CDVFTConfig",
     "CDVFTModel",
+    "CirculantModel",
     "LoraError",
     "inject",
     "load_peft_c3a",
@@ -101,5 +103,8 @@ __all__ = [
     "merge",
     "repair_peft_c3a",
     "save_peft_c3a",
+    "targeted_parameters",
+    "unadapted_experts",
     "unmatched_targets",
+    "warn_of_experts",
 ]

@@ -44,6 +44,8 @@ class CirculantConfig(PeftConfig):
             the adapter.
         target_modules: names (ends of module names), one regex, or "all-linear". The default is the attention
             projections that PEFT's LoRA adapts (query and value for most architectures), as in both papers.
+        target_parameters: names (ends of parameter names) of fused experts of a mixture of experts, such as
+            "mlp.experts.gate_up_proj": every expert gets its own change. PEFT's field of this name.
         exclude_modules: names or a regex to leave out.
         layers_to_transform: indices of the layers to adapt; all by default.
         layers_pattern: name of the list of layers, if it is not a common one.
@@ -61,6 +63,7 @@ class CirculantConfig(PeftConfig):
     dropout: float = 0.0
     init_weights: bool | str = True
     target_modules: list[str] | str | None = None
+    target_parameters: list[str] | None = None
     exclude_modules: list[str] | str | None = None
     layers_to_transform: list[int] | int | None = None
     layers_pattern: list[str] | str | None = None

@@ -55,6 +55,11 @@ class CirculantLayer(nn.Module, ScaledLayer, BaseTunerLayer):
         """The adapters of this layer by name."""
         return getattr(self, self.adapter_layer_names[0])
 
+    @property
+    def base_dtype(self) -> torch.dtype:
+        """The dtype of the base weight."""
+        return self.get_base_layer().weight.dtype
+
     def add_adapter(self, adapter_name: str, config: CirculantConfig) -> None:
         """Build this layer's adapter from a config, on the device where the base layer runs."""
         self.adapters[adapter_name] = config.build(self.name, self.d_in, self.d_out)
@@ -98,7 +103,7 @@ class CirculantLayer(nn.Module, ScaledLayer, BaseTunerLayer):
         Raises: ValueError if they are disabled, if ``ΔW`` is not a change of the base layer's weight, if a quantised
         weight cannot be ``stored`` again, or, with ``safe_merge``, if their values are not finite.
         """
-        names, base = self.names_to_merge(adapter_names), self.get_base_layer()
+        names = self.names_to_merge(adapter_names)
         if not names:
             return
         if self.disable_adapters:
@@ -106,6 +111,17 @@ class CirculantLayer(nn.Module, ScaledLayer, BaseTunerLayer):
                 f"nothing is merged: the adapters are disabled (layer {self.name!r}); enable them, or call unload() to "
                 f"remove them"
             )
+        self._check_base(stored)
+        for name in names if safe_merge else ():
+            adapter = self.adapters[name]
+            with onloaded(*adapter.modules()):
+                finite = all(p.isfinite().all() for p in adapter.parameters())
+            if not finite:
+                broken = f"NaNs detected in the merged weights. The adapter {name} seems to be broken"
+                raise ValueError(f"{broken} (layer {self.name!r}); nothing is merged")
+
+    def _check_base(self, stored: bool) -> None:
+        base = self.get_base_layer()
         if (obstacle := merge_obstacle(base)) is not None:
             raise ValueError(
                 f"nothing is merged: layer {self.name!r} ({type(base).__name__}) cannot be merged, because {obstacle}. "
@@ -114,13 +130,6 @@ class CirculantLayer(nn.Module, ScaledLayer, BaseTunerLayer):
             )
         if stored and is_quantized(base):
             stored_weight(base, float_weight(base), self.name)
-        for name in names if safe_merge else ():
-            adapter = self.adapters[name]
-            with onloaded(*adapter.modules()):
-                finite = all(p.isfinite().all() for p in adapter.parameters())
-            if not finite:
-                broken = f"NaNs detected in the merged weights. The adapter {name} seems to be broken"
-                raise ValueError(f"{broken} (layer {self.name!r}); nothing is merged")
 
     @torch.no_grad()
     def merge(self, safe_merge: bool = False, adapter_names: list[str] | None = None) -> None:

@@ -11,14 +11,15 @@ from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import nn
 
 from ..suggest import nearest
+from .expert_layers import ExpertsLayer, check_one_adapter
 from .layer import BASE, CirculantLayer
 
 
 def check_adapter_names(model: nn.Module, adapter_names: Sequence[str]) -> None:
     """Check that a mixed batch can be computed.
 
-    Raises: TypeError for names that are not a sequence of strings; ValueError in training mode, and for a name that no
-    layer has.
+    Raises: TypeError for names that are not a sequence of strings; ValueError in training mode, for a name that no
+    layer has, and for several names of which one adapts fused experts.
     """
     if isinstance(adapter_names, str) or not all(isinstance(name, str) for name in adapter_names):
         raise TypeError(f"adapter_names must be a list with one adapter name per sample, got {adapter_names!r}")
@@ -29,6 +30,9 @@ def check_adapter_names(model: nn.Module, adapter_names: Sequence[str]) -> None:
     if unknown:
         hint = nearest(unknown[0], [*sorted(known), BASE])
         raise ValueError(f"Trying to infer with non-existing adapter(s): {', '.join(unknown)}; {hint}")
+    for layer in model.modules():
+        if isinstance(layer, ExpertsLayer):
+            check_one_adapter(layer, adapter_names)
 
 
 def _pass_on(module: nn.Module, args: tuple, kwargs: dict, adapter_names: list[str]) -> tuple[tuple, dict]:

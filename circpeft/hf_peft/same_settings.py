@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from peft import PeftConfig
 from torch import nn
 
+from ..adapters.experts import ExpertAdapters
 from .configs import CirculantConfig
 from .saved_adapter import check_saved_adapter
 from .targets import layers_of
@@ -69,14 +70,23 @@ def check_same_settings(
         field = next(differing, "target_modules")
         _refuse(adapter_name, folder, field, _value(own, field), _value(saved, field))
     for layer, adapter in own_layers.items():
-        for field, attribute in ATTRIBUTES.items():
-            values = [getattr(a, attribute, None) for a in (adapter, saved_layers[layer])]
-            if values[0] != values[1]:
-                _refuse(adapter_name, folder, field, *values, f" in layer {layer!r}")
+        parts, saved_parts = _parts(adapter), _parts(saved_layers[layer])
+        if parts.keys() != saved_parts.keys():
+            _refuse(adapter_name, folder, "target_parameters", sorted(parts), sorted(saved_parts), f" in {layer!r}")
+        for part in parts:
+            for field, attribute in ATTRIBUTES.items():
+                values = [getattr(a, attribute, None) for a in (parts[part], saved_parts[part])]
+                if values[0] != values[1]:
+                    _refuse(adapter_name, folder, field, *values, f" in layer {f'{layer}.{part}'.rstrip('.')!r}")
     for field in ("modules_to_save", "bias", "dropout"):
         values = [_value(config, field) for config in (own, saved)]
         if values[0] != values[1]:
             _refuse(adapter_name, folder, field, *values)
+
+
+def _parts(adapter: nn.Module) -> Mapping[str, nn.Module]:
+    """Return the adapters of one layer by the weight that they change; a linear layer has only one."""
+    return adapter.settings if isinstance(adapter, ExpertAdapters) else {"": adapter}
 
 
 def _value(config: PeftConfig, field: str) -> Any:

@@ -10,6 +10,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer, _ExcludedModule, check_targ
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
+from ..fused_experts import expert_parameters, target_names
 from ..suggest import nearest
 from .saved_keys import plain_name
 
@@ -40,12 +41,28 @@ def layers_of(model: nn.Module) -> list[tuple[str, nn.Module]]:
 
 
 def unmatched_targets(model: nn.Module, targets: list[str] | set[str]) -> dict[str, str]:
-    """Return the target names that match no module of a model, each with a hint of the nearest names that match."""
+    """Return the target names that match no module of a model, each with a hint of the nearest names that match.
+
+    For the name of fused experts, which are parameters, the hint says how to adapt those.
+    """
     layers = layers_of(model)
     linear = last_parts(name for name, layer in layers if isinstance(layer, LINEAR))
     names = {f".{form}" for name, _ in layers for form in (name, plain_name(name))}
     missing = [target for target in targets if not any(name.endswith(f".{target}") for name in names)]
-    return {target: nearest(target, linear) for target in missing}
+    experts = named_experts(model, missing)
+    return {
+        target: f"it is a parameter of experts, which target_parameters={experts[target]!r} adapts"
+        if target in experts
+        else nearest(target, linear)
+        for target in missing
+    }
+
+
+def named_experts(model: nn.Module, targets: Iterable[str]) -> dict[str, list[str]]:
+    """Return the names of ``targets`` that are parameters of experts, each with the ``target_parameters`` to write."""
+    names = list(expert_parameters(model))
+    named = {target: [name for name in names if f".{name}".endswith(f".{target}")] for target in targets}
+    return {target: target_names(matched) for target, matched in named.items() if matched}
 
 
 def exact_targets(model: nn.Module, names: Iterable[str]) -> list[str] | str:

@@ -20,6 +20,9 @@ from torch import nn
 from . import weighted_sum
 from .base_weights import linear_shape
 from .configs import CirculantConfig
+from .expert_layers import C3AExperts, CDVFTExperts
+from .expert_targets import experts_left_out, warn_of_experts
+from .expert_tuner import ExpertTuner
 from .layer import C3ALinear, CDVFTLinear
 from .merging import check_mergeable, clear_marks, keep_conversions, unload_layers, untie_configs
 from .mixed_batch import copies_of_a_sample, mixed_batch
@@ -31,7 +34,7 @@ from .uncalled_layers import check_wrapper, uncalled_layers
 from .unmatched_names import check_adapter_names, check_found, check_targets
 
 
-class CirculantModel(PlainKeys, BaseTuner):
+class CirculantModel(ExpertTuner, PlainKeys, BaseTuner):
     """The common part of the two tuners. Subclasses set their prefix and layer class."""
 
     target_module_mapping = TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
@@ -56,6 +59,8 @@ class CirculantModel(PlainKeys, BaseTuner):
         # The config of a model that is not of transformers, such as one of diffusers, may be anything.
         kind = model_config.get("model_type") if isinstance(model_config, Mapping) else None
         if peft_config.target_modules is None and kind not in self.target_module_mapping:
+            if peft_config.target_parameters:
+                return peft_config  # parameters alone, as in PEFT's LoRA
             raise ValueError(
                 f"target_modules is None, and {type(self.model).__name__} has no default; list names of its layers, or "
                 f'use "all-linear"'
@@ -69,14 +74,17 @@ class CirculantModel(PlainKeys, BaseTuner):
         check_targets(peft_config, model)
         config = self._with_layer_names(peft_config, model)
         adapted = self._check_layers(config, model)
+        experts = self._check_experts(peft_config, model)
+        warn_of_experts(targets, model, experts_left_out(peft_config, model))
         if not adapted and config.target_modules != targets:
             raise ValueError(
                 f"target_modules={targets!r} finds no layer: {type(model).__name__} has no linear layer except its head"
             )
-        check_found(config, model, adapted)
+        weights = [f"{name}.{weight}" for name, e in experts.items() for weight in e.weights]
+        check_found(config, model, [*adapted, *weights])
         peft_config.target_modules = config.target_modules  # PEFT does the same next
         if peft_config._saved_adapter is not None:
-            check_saved_adapter(peft_config, model, adapted, self.prefix)
+            check_saved_adapter(peft_config, model, adapted | experts, self.prefix)
 
     @staticmethod
     def _check_target_module_exists(peft_config: CirculantConfig, key: str) -> object:
@@ -102,13 +110,12 @@ class CirculantModel(PlainKeys, BaseTuner):
         if not autocast_adapter_dtype:  # PEFT's setting for adapters in the base model's precision
             for layer in self.model.modules():
                 if isinstance(layer, self.tuner_layer_cls) and adapter_name in layer.adapters:
-                    dtype = layer.get_base_layer().weight.dtype
-                    if dtype.is_floating_point:  # the codes of bitsandbytes are integers
-                        layer.adapters[adapter_name].to(dtype)
+                    if layer.base_dtype.is_floating_point:  # the codes of bitsandbytes are integers
+                        layer.adapters[adapter_name].to(layer.base_dtype)
 
     def find_layers(self, config: CirculantConfig, model: nn.Module) -> dict[str, nn.Module]:
         """Return the layers that a config adapts by name, each with its adapter built without memory."""
-        return self._check_layers(self._with_layer_names(config, model), model)
+        return self._check_layers(self._with_layer_names(config, model), model) | self._check_experts(config, model)
 
     def _check_layers(self, config: CirculantConfig, model: nn.Module) -> dict[str, nn.Module]:
         """Return the layers that a config adapts, each with its adapter built without memory.
@@ -224,6 +231,7 @@ class C3AModel(CirculantModel):
     """The PEFT tuner of C3A."""
 
     prefix = "circonv_"
+    experts_layer_cls = C3AExperts
     tuner_layer_cls = C3ALinear
 
 
@@ -231,4 +239,5 @@ class CDVFTModel(CirculantModel):
     """The PEFT tuner of CDVFT."""
 
     prefix = "cdvft_"
+    experts_layer_cls = CDVFTExperts
     tuner_layer_cls = CDVFTLinear

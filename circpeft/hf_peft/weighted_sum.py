@@ -13,6 +13,7 @@ from torch import nn
 
 from ..suggest import nearest
 from .configs import CirculantConfig
+from .expert_layers import ExpertsLayer, build_adapters
 from .layer import CirculantLayer
 from .saved_keys import plain_name
 from .targets import exact_targets
@@ -40,19 +41,35 @@ def _check(tuner: BaseTuner, adapters: Sequence[str], weights: Sequence[float], 
 
 
 def _summed_config(
-    configs: list[CirculantConfig], layers: dict[str, nn.Module], targets: list[str] | str
+    configs: list[CirculantConfig], sizes: dict[str, int], targets: list[str] | str, parameters: list[str]
 ) -> CirculantConfig:
     config = copy(configs[0])
     config.base_model_name_or_path = config.base_model_name_or_path  # forgets the saved adapter
     config.target_modules = targets if isinstance(targets, str) else set(targets)
+    config.target_parameters = [plain_name(name) for name in parameters] or None
     config.exclude_modules = config.layers_to_transform = config.layers_pattern = None
     config.modules_to_save = next((c.modules_to_save for c in configs if c.modules_to_save), None)
     # The parameters contain every alpha. The block sizes are those of the layers.
     config.alpha, config.alpha_pattern, config.init_weights = 1.0, {}, True
     # The longest name comes first, because a key also matches the end of a longer name.
-    sizes = {plain_name(name): layer.block_size for name, layer in layers.items()}
+    sizes = {plain_name(name): size for name, size in sizes.items()}
     config.block_size_pattern = {name: sizes[name] for name in sorted(sizes, key=len, reverse=True)}
     return config
+
+
+def _empty_sum(
+    config: CirculantConfig, name: str, layer: CirculantLayer, adapters: list[nn.Module]
+) -> tuple[nn.Module, dict[str, int]]:
+    """Return an adapter of a layer that can hold a sum of its adapters, and the block size for each name."""
+    config = copy(config)
+    config.alpha, config.alpha_pattern, config.init_weights = 1.0, {}, True
+    if not isinstance(layer, ExpertsLayer):
+        config.block_size, config.block_size_pattern = adapters[0].block_size, {}
+        return config.build(name, layer.d_in, layer.d_out), {name: adapters[0].block_size}
+    sizes = {weight: a.block_size(weight) for a in reversed(adapters) for weight in a.weights}
+    config.block_size_pattern = {f"{name}.{weight}": size for weight, size in sizes.items()}
+    total = build_adapters(config, name, {weight: layer.shapes[weight] for weight in sizes})
+    return total, config.block_size_pattern
 
 
 @torch.no_grad()
@@ -67,21 +84,22 @@ def add_weighted_adapter(
     configs = [tuner.peft_config[name] for name in adapters]
     layers = {name: layer for name, layer in tuner.model.named_modules() if isinstance(layer, CirculantLayer)}
     summed: dict[str, nn.Module] = {}
+    sizes: dict[str, int] = {}
     for layer_name, layer in layers.items():
         parts = [(layer.adapters[a], w) for a, w in zip(adapters, weights, strict=True) if a in layer.adapters]
         if not parts:
             continue
-        first = parts[0][0]
-        config = copy(configs[0])
-        config.block_size, config.block_size_pattern = first.block_size, {}
-        config.alpha, config.alpha_pattern, config.init_weights = 1.0, {}, True
-        total = config.build(layer_name, layer.d_in, layer.d_out)
+        total, blocks = _empty_sum(configs[0], layer_name, layer, [adapter for adapter, _ in parts])
+        sizes |= blocks
         try:
             total.set_weighted_sum([adapter for adapter, _ in parts], [weight for _, weight in parts])
         except ValueError as error:
             raise ValueError(f"layer {layer_name!r}: {error}") from error
         summed[layer_name] = total
-    tuner.peft_config[adapter_name] = _summed_config(configs, summed, exact_targets(tuner.model, summed))
+    linear = [name for name in summed if not isinstance(layers[name], ExpertsLayer)]
+    parameters = [name for name in sizes if name not in linear]
+    targets = exact_targets(tuner.model, linear)
+    tuner.peft_config[adapter_name] = _summed_config(configs, sizes, targets, parameters)
     tuner.inject_adapter(tuner.model, adapter_name)
     for layer_name, total in summed.items():
         layers[layer_name].adapters[adapter_name].load_state_dict(total.state_dict())

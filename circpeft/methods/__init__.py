@@ -9,7 +9,8 @@ from numbers import Integral, Real
 
 from torch import nn
 
-from ..method_specs import SpecView, get_spec
+from ..hf_peft import CirculantModel, unadapted_experts, warn_of_experts
+from ..method_specs import SpecView, get_spec, reads_targets
 from ..suggest import nearest
 from .lamda import FreezeSecondProjections, finish
 from .model import head_names, trainable_parameters
@@ -49,6 +50,8 @@ def _is(value: object, kind: type) -> bool:
 def apply(model: nn.Module, method: str, **hyperparameters) -> nn.Module:
     """Make a model trainable by a method, and return the model to train (for adapters, PEFT's wrapper of it).
 
+    A warning names the weights of fused experts that stay frozen although the targets sound as if they were adapted.
+
     Args:
         model: a transformers model. A new head trains under every method; a language model's own head does not.
         method: one of `METHODS`.
@@ -62,7 +65,11 @@ def apply(model: nn.Module, method: str, **hyperparameters) -> nn.Module:
     ValueError: unknown method 'c3b'; did you mean 'c3a'? (choices: full, head, bitfit, ia3, ...)
     """
     check(method, hyperparameters)
-    return get_spec(method).apply(model, **hyperparameters)
+    model = get_spec(method).apply(model, **hyperparameters)
+    if reads_targets(method) and not isinstance(getattr(model, "base_model", None), CirculantModel):
+        # The tuners of this package warn themselves.
+        warn_of_experts(hyperparameters.get("target_modules"), model, unadapted_experts(model))
+    return model
 
 
 __all__ = ["METHODS", "FreezeSecondProjections", "apply", "check", "finish", "head_names", "trainable_parameters"]

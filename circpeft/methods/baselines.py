@@ -7,8 +7,9 @@ import warnings
 import peft
 from torch import nn
 
+from ..hf_peft import targeted_parameters
 from ..ops.block_size import dividing_block_size
-from .model import Targets, adapted, checked_targets, target_sizes
+from .model import Parameters, Targets, adapted, checked_targets, target_sizes
 
 
 def ia3(model: nn.Module, target_modules: Targets = None) -> nn.Module:
@@ -29,11 +30,24 @@ def ia3(model: nn.Module, target_modules: Targets = None) -> nn.Module:
 
 
 def lora(
-    model: nn.Module, target_modules: Targets = None, r: int = 8, alpha: float = 8, dropout: float = 0.0
+    model: nn.Module,
+    target_modules: Targets = None,
+    target_parameters: Parameters = None,
+    r: int = 8,
+    alpha: float = 8,
+    dropout: float = 0.0,
 ) -> nn.Module:
-    """Apply LoRA (Hu et al. 2021) through PEFT: ``ΔW = (alpha / r) B A``."""
+    """Apply LoRA (Hu et al. 2021) through PEFT: ``ΔW = (alpha / r) B A``.
+
+    Raises: ValueError for dropout together with target_parameters, where PEFT's LoRA has no input of its own to drop.
+    """
     targets = checked_targets(model, target_modules)
-    return adapted(model, peft.LoraConfig(r=r, lora_alpha=alpha, lora_dropout=dropout, target_modules=targets))
+    if target_parameters and dropout:
+        raise ValueError(f"lora: dropout must be 0.0 with target_parameters, got {dropout}; PEFT does not support both")
+    config = peft.LoraConfig(r=r, lora_alpha=alpha, lora_dropout=dropout, target_modules=targets)
+    config.target_parameters = list(target_parameters) if target_parameters else None
+    targeted_parameters(config, model)  # raises for a name that matches nothing; PEFT only warns
+    return adapted(model, config)
 
 
 def dora(

@@ -14,6 +14,8 @@ from transformers.pytorch_utils import Conv1D
 from ..hf_peft import unmatched_targets
 
 Targets = str | Iterable[str] | None
+# Names of fused experts, as PEFT's target_parameters.
+Parameters = Iterable[str] | None
 # End of a transformers class's name -> PEFT's name of the task.
 TASK_TYPES = {"ForSequenceClassification": "SEQ_CLS", "ForCausalLM": "CAUSAL_LM", "LMHeadModel": "CAUSAL_LM"}
 

@@ -162,6 +162,8 @@ def settings_of(profile: str, kind: str, settings: dict[str, Any]) -> dict[str, 
     merged = {**profile_settings(profile, kind), **settings}
     if isinstance(merged.get("target_modules"), str):
         merged["target_modules"] = parsed_targets(merged["target_modules"])
+    if isinstance(merged.get("target_parameters"), str):
+        merged["target_parameters"] = tuple(filter(None, map(str.strip, merged["target_parameters"].split(","))))
     return merged
 
 

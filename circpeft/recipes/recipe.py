@@ -36,6 +36,7 @@ class Recipe:
         hyperparameters: hyperparameters of the method (block_size, r, ...), without its targets. ``learning_rate`` and
             ``head_learning_rate`` may be among them, as in "c3a:learning_rate=0.1".
         target_modules: names of the layers to adapt, a regular expression, or "all-linear".
+        target_parameters: names of fused experts to adapt, for methods that can: lora, c3a and cdvft.
         data_dir: local data folder; "" takes the embedded data or the hub.
         epochs: number of passes over the training rows.
         batch_size: rows of a batch, over all processes together.
@@ -71,6 +72,7 @@ class Recipe:
     model: str = "minilm"
     hyperparameters: dict = field(default_factory=dict)
     target_modules: tuple[str, ...] | str = ()
+    target_parameters: tuple[str, ...] = ()
     data_dir: str = ""
     epochs: int = 3
     batch_size: int = 32
@@ -99,6 +101,9 @@ class Recipe:
             raise ValueError(f"target_modules must be a string or a list of names, got {self.target_modules!r}")
         if not isinstance(self.target_modules, str):
             object.__setattr__(self, "target_modules", tuple(self.target_modules))
+        if not isinstance(self.target_parameters, (list, tuple, set, frozenset)):
+            raise ValueError(f"target_parameters must be a list of names, got {self.target_parameters!r}")
+        object.__setattr__(self, "target_parameters", tuple(self.target_parameters))
         minimum_of = {"epochs": 1, "batch_size": 1, "max_length": 8, "max_train": 0, "max_eval": 0, "seed": 0}
         minimum_of |= {"gradient_accumulation": 1, "max_new_tokens": 0}
         for name, minimum in minimum_of.items():
@@ -164,6 +169,8 @@ class Recipe:
     def settings(self) -> dict:
         """All fields that influence the outcome, as plain values."""
         settings = {name: value for name, value in asdict(self).items() if name not in NOT_IDENTITY}
+        if not self.target_parameters:  # the same run as one whose recipe does not name the field
+            del settings["target_parameters"]
         settings["learning_rate"], settings["head_learning_rate"] = self.rates
         return json.loads(json.dumps(settings))
 

@@ -88,7 +88,10 @@ def _set_dropout(config: PretrainedConfig, probability: float) -> None:
 
 def with_method(base: nn.Module, recipe: Recipe) -> nn.Module:
     """Return the model, made trainable by the recipe's method."""
-    return methods.apply(base, recipe.method, target_modules=recipe.target_modules or None, **recipe.options)
+    options = dict(recipe.options)
+    if recipe.target_parameters:
+        options["target_parameters"] = list(recipe.target_parameters)
+    return methods.apply(base, recipe.method, target_modules=recipe.target_modules or None, **options)
 
 
 def outline(recipe: Recipe, kind: TaskKind, config: PretrainedConfig) -> tuple[nn.Module, list[str]]:

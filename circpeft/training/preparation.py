@@ -90,7 +90,7 @@ def check(recipes: list[Recipe]) -> None:
         if source not in labelled_tasks:
             data, _ = tasks.load(*source, recipe.max_train)
             labelled_tasks[source] = tasks.get(recipe.task).with_labels_of(data)
-        key = (*source, recipe.model, recipe.label, recipe.target_modules)
+        key = (*source, recipe.model, recipe.label, recipe.target_modules, recipe.target_parameters)
         if key not in checked:
             _check_model(recipe, labelled_tasks[source])
         checked.add(key)

@@ -12,6 +12,8 @@ import torch
 from datasets import Dataset
 
 from .. import memory, results
+from ..hf_peft import unadapted_experts
+from ..method_specs import reads_targets
 from ..results import Result
 from . import distributed
 from .exact_trainer import check_finite
@@ -81,6 +83,7 @@ def _result(prepared: Prepared, trained: Trained) -> Result:
         predictions=predictions[: kind.predictions_kept],
         start_predictions=trained.baseline.predictions,
         computation=trained.computation,
+        unadapted=unadapted_experts(trained.trainer.model) if reads_targets(recipe.method) else {},
         **results.environment(device_name()),
     )
     return Result(**distributed.from_first(asdict(result)))  # clocks differ between processes

@@ -17,6 +17,7 @@ OTHER = {
     "model": "other/model",
     "hyperparameters": {"block_size": 64},
     "target_modules": ("query",),
+    "target_parameters": ("experts.down_proj",),
     "data_dir": "elsewhere",
     "epochs": 4,
     "batch_size": 8,
