@@ -18,6 +18,7 @@ from .base_weights import float_weight, is_quantized, keep_trainable, linear_sha
 from .configs import CirculantConfig
 from .offload import execution_device, onloaded
 from .scaling import ScaledLayer
+from .stacked_merge import checksum, without_change
 
 # A merge into a rounded weight that keeps a smaller share of ΔW warns.
 KEPT_SHARE = 0.99
@@ -49,6 +50,8 @@ class CirculantLayer(nn.Module, ScaledLayer, BaseTunerLayer):
         self.merged_adapters: list[str] = []
         # In a list, so that torch does not register the parameter with this module.
         self._weight_before_merge: list[nn.Parameter] = []
+        self._merged_checksum: int | None = None
+        self._merged_alphas: dict[str, float] = {}
 
     @property
     def adapters(self) -> nn.ModuleDict:
@@ -168,6 +171,8 @@ class CirculantLayer(nn.Module, ScaledLayer, BaseTunerLayer):
             self._warn_of_rounding(weight, stored, delta, original.dtype)
         if not self._weight_before_merge:
             self._weight_before_merge.append(original)
+        self._merged_checksum = checksum(base)
+        self._merged_alphas |= {name: self.adapters[name].alpha for name in names}
         self.merged_adapters.extend(names)
 
     def _warn_of_rounding(self, weight: Tensor, stored: Tensor, delta: Tensor, dtype: torch.dtype) -> None:
@@ -180,16 +185,25 @@ class CirculantLayer(nn.Module, ScaledLayer, BaseTunerLayer):
                 stacklevel=3,
             )
 
+    @torch.no_grad()
     def unmerge(self) -> None:
-        """Restore the base weight as it was before the merge, bit for bit."""
+        """Restore the base weight as it was before the merge, bit for bit.
+
+        If another adapter was merged into the weight later and is still merged, subtract ``ΔW`` instead.
+        """
         if not self.merged:
             warnings.warn("Already unmerged. Nothing to do.", stacklevel=2)
             return
         original, base = self._weight_before_merge.pop(), self.get_base_layer()
-        if original.is_floating_point() and original.dtype != base.weight.dtype:  # the model was converted meanwhile
-            original.data = original.data.to(base.weight.dtype)
         with onloaded(base):
+            if original.dtype != base.weight.dtype:  # the model was converted meanwhile
+                if original.is_floating_point():
+                    original.data = original.data.to(base.weight.dtype)
+            elif checksum(base) != self._merged_checksum:
+                changes = (self.change_with_alpha(name, alpha) for name, alpha in self._merged_alphas.items())
+                original = without_change(base, reduce(torch.add, changes), self.name)
             set_weight(base, original)
+        self._merged_alphas.clear()
         self.merged_adapters.clear()
 
     def forward(self, x: Tensor, *args: Any, adapter_names: Sequence[str] | None = None, **kwargs: Any) -> Tensor:

@@ -6,7 +6,7 @@ import math
 import warnings
 from numbers import Real
 
-from torch import nn
+from torch import Tensor, nn
 
 
 def _checked(scale: float) -> float:
@@ -60,6 +60,15 @@ class ScaledLayer:
             raise ValueError("scale must not be 0: nothing can be divided by it; unscale_layer() restores every alpha")
         for name in self._active_here():
             self._set_alpha(name, self.initial_alphas[name] if scale is None else self.adapters[name].alpha / scale)
+
+    def change_with_alpha(self, name: str, alpha: float) -> Tensor:
+        """Return the adapter's ``ΔW`` as it is with another ``alpha``, in the shape of the base weight."""
+        adapter = self.adapters[name]
+        current, adapter.alpha = adapter.alpha, alpha
+        try:
+            return self.get_delta_weight(name)
+        finally:
+            adapter.alpha = current
 
     def _active_here(self) -> list[str]:
         return [name for name in self.active_adapters if name in self.adapters]

@@ -206,6 +206,15 @@ def test_a_lora_of_diffusers_adds_to_an_adapter(kind, method, tmp_path):
     assert torch.equal(kind.out(model), ours)
     model.set_adapters(["a", "default_1"], [1.0, 0.0])
     close(kind.out(model), ours)
+    model.set_adapters(["a", "default_1"], [0.5, 1.0])
+    both = kind.out(model)
+    for _ in range(2):  # layers of both methods on one weight are fused and unfused from the inside out
+        model.fuse_lora()
+        close(kind.out(model), both)
+        model.unfuse_lora()
+        close(kind.out(model), both)
+    model.set_adapters(["a"])
+    close(kind.out(model), ours)
 
 
 @pytest.fixture(scope="module")
