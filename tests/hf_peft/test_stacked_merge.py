@@ -2,9 +2,12 @@
 
 import pytest
 import torch
+from accelerate import cpu_offload
 from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
+
+from circpeft.hf_peft.offload import onloaded
 
 
 def lora(**options):
@@ -72,3 +75,15 @@ def test_without_another_merge_the_weight_is_the_same_bit_for_bit_and_follows_a_
     model.to(torch.bfloat16)
     model[0].unmerge()
     assert torch.equal(model[0].base_layer.weight, tiny.mlp()[0].weight.bfloat16())
+
+
+def test_an_offloaded_weight_is_restored_bit_for_bit(tiny, method):
+    model = cpu_offload(inject_adapter_in_model(method(target_modules=["0"]), tiny.mlp()), torch.device("cpu"))
+    x, weight = torch.randn(3, 8), tiny.mlp()[0].weight
+    expected = model(x)
+    model[0].merge()
+    assert model[0].base_layer.weight.is_meta and (model(x) - tiny.mlp()(x)).abs().max() > 0.1
+    model[0].unmerge()
+    with onloaded(model[0].base_layer):
+        assert torch.equal(model[0].base_layer.weight, weight)
+    assert torch.equal(model(x), expected)
