@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
@@ -26,6 +26,20 @@ def execution_device(module: nn.Module) -> torch.device | int | str | None:
     """Return the device on which accelerate runs a module, or None if accelerate does not decide this."""
     devices = [getattr(hook, "execution_device", None) for hook in hooks_of_accelerate(module)]
     return next((device for device in devices if device is not None), None)
+
+
+def check_in_memory(model: nn.Module, names: Iterable[str]) -> None:
+    """Check that no named layer is offloaded, before transformers loads a saved adapter.
+
+    Raises: ValueError for an offloaded layer. transformers would keep the adapter's file for it, and never read it.
+    """
+    for name in names:
+        if any(p.is_meta for p in model.get_submodule(name).parameters()):
+            raise ValueError(
+                f"transformers cannot load a saved adapter onto layer {name!r}, which is offloaded to the CPU or disk; "
+                f"load the base model without offloading, or use peft.get_peft_model and "
+                f"peft.set_peft_model_state_dict"
+            )
 
 
 @contextmanager

@@ -26,6 +26,7 @@ def check_in_transformers() -> None:
         config = read(cls, *args, **kwargs)
         if cls is PeftConfig and isinstance(config, CirculantConfig):
             config.check_saved_adapter(*args, **kwargs)
+            config.__dict__["_read_by_transformers"] = True
         return config
 
     PeftConfig.from_pretrained = classmethod(from_pretrained)

@@ -26,6 +26,7 @@ from .expert_tuner import ExpertTuner
 from .layer import C3ALinear, CDVFTLinear
 from .merging import check_mergeable, clear_marks, keep_conversions, unload_layers, untie_configs
 from .mixed_batch import copies_of_a_sample, mixed_batch
+from .offload import check_in_memory
 from .plain_keys import PlainKeys
 from .saved_adapter import check_saved_adapter
 from .saved_keys import is_wrapper, plain_name
@@ -85,6 +86,8 @@ class CirculantModel(ExpertTuner, PlainKeys, BaseTuner):
         peft_config.target_modules = config.target_modules  # PEFT does the same next
         if peft_config._saved_adapter is not None:
             check_saved_adapter(peft_config, model, adapted | experts, self.prefix)
+        if peft_config.__dict__.pop("_read_by_transformers", False):
+            check_in_memory(model, adapted | experts)
 
     @staticmethod
     def _check_target_module_exists(peft_config: CirculantConfig, key: str) -> object:

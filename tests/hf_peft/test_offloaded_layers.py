@@ -4,6 +4,7 @@ import accelerate
 import peft
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from circpeft import merge
@@ -101,3 +102,16 @@ def test_a_saved_adapter_is_loaded_onto_offloaded_layers_and_merged(method, fold
     model = peft.PeftModel.from_pretrained(offloaded, tmp_path / "adapter")
     torch.testing.assert_close(logits(model), logits(plain), **close)
     torch.testing.assert_close(logits(merge(model, safe_merge=True)), logits(plain), **close)
+
+
+@pytest.mark.parametrize("offloaded", ["device_map"], indirect=True)
+def test_transformers_loads_no_adapter_onto_offloaded_layers_but_peft_sets_it(method, folder, offloaded, tmp_path):
+    plain = adapted(AutoModelForCausalLM.from_pretrained(folder), method)
+    plain.save_pretrained(tmp_path / "adapter")
+    modules = list(offloaded.named_modules())
+    with pytest.raises(ValueError, match="'model.layers.1.*offloaded.*set_peft_model_state_dict"):
+        offloaded.load_adapter(str(tmp_path / "adapter"))
+    assert list(offloaded.named_modules()) == modules and not hasattr(offloaded, "peft_config")
+    model = peft.get_peft_model(offloaded, plain.peft_config["default"])
+    peft.set_peft_model_state_dict(model, load_file(tmp_path / "adapter" / "adapter_model.safetensors"))
+    torch.testing.assert_close(logits(model), logits(plain), **close)
