@@ -141,8 +141,7 @@ def _check_program(path: str) -> None:
         close = get_close_matches(path, files, n=3)
         raise ProgramError(f"no such file: {path}; {nearest(path, close) if close else FORMS}", NOT_FOUND)
     elif not path.endswith(SUFFIXES):
-        with open(path, "rb") as file:
-            start = file.read(1024)
+        start = _start_of(path)
         match = INTERPRETER.match(start)
         if match is None:
             script = start.startswith(b"#!")
@@ -154,6 +153,16 @@ def _check_program(path: str) -> None:
                 f"{path} runs in another environment, that of {interpreter}; install circpeft there, or the command in "
                 f"that of {sys.executable}"
             )
+
+
+def _start_of(path: str) -> bytes:
+    if not os.path.isfile(path):  # a socket or a pipe, which may have no end
+        return b""
+    try:
+        with open(path, "rb") as file:
+            return file.read(1024)
+    except OSError as error:
+        raise ProgramError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _check_folder(path: Path) -> None:

@@ -221,6 +221,7 @@ def test_a_command_that_cannot_run_has_a_shells_exit_code(tmp_path, monkeypatch,
     script(tmp_path / "adapter" / "adapter_config.json", json.dumps(fields))
     script(tmp_path / "damaged" / "adapter_config.json", "{")
     (tmp_path / "empty").mkdir()
+    os.mkfifo(tmp_path / "pipe")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "execv", lambda *arguments: pytest.fail(f"started {arguments}"))
     assert cli.main(["exec", *command]) == code
@@ -242,3 +243,14 @@ def test_the_starts_that_installers_write_are_those_of_python_programs(tmp_path,
     (tmp_path / "tool").write_text(start_of_file)
     path = str(tmp_path / "tool")
     assert programs.python_arguments([path, "-x"]) == [path, "-x"]
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch, capsys):
+    path = script(tmp_path / "tool", "", sys.executable)
+
+    def refuse(*arguments: object) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(programs, "open", refuse, raising=False)
+    assert cli.main(["exec", path]) == 126
+    assert capsys.readouterr().err == f"circpeft exec: error: {path} cannot be read: Permission denied\n"
