@@ -77,7 +77,7 @@ def measure(row: dict, cell: recipes.CellRecipe, sizes: argparse.Namespace, devi
     If training fails (too little memory, or BOFT's factors without PEFT's extension), the row has the error instead.
     """
     torch.manual_seed(0)
-    memory.reset_peak()
+    memory.reset_peak(device)
     model, batch, tokens = row["model"], row["batch"], row["tokens"]
     try:
         adapted = methods.apply(
@@ -92,7 +92,7 @@ def measure(row: dict, cell: recipes.CellRecipe, sizes: argparse.Namespace, devi
     except (ValueError, RuntimeError) as error:
         return row | {"error": str(error).splitlines()[0]}
     count = batch * (197 if model == "vit-base" else tokens)
-    row |= {"tokens_per_second": round(count * sizes.steps / seconds, 1), "peak_bytes": memory.peak_bytes()}
+    row |= {"tokens_per_second": round(count * sizes.steps / seconds, 1), "peak_bytes": memory.peak_bytes(device)}
     return row | {"trainable_parameters": sum(p.numel() for p in trained)}
 
 

@@ -73,9 +73,11 @@ def execute(options: argparse.Namespace) -> int:
     quiet()
     try:
         recipe = _cell(options, settings) if options.table else _recipe(options, settings)
-        training.check([recipe])
+        lines = training.check([recipe])
     except (ValueError, TypeError, OSError) as error:
         raise RequestError(str(error)) from error
+    if training.distributed.state().is_main_process:
+        print(f"data: {lines[recipe.task, recipe.data_dir]}", file=sys.stderr)  # before a training that may take hours
     verbosity = transformers_logging.get_verbosity()
     if options.quiet:
         transformers_logging.set_verbosity_error()  # this hides the Trainer's progress bar

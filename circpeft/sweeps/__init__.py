@@ -173,28 +173,35 @@ def _pending(recipes: Iterable[Recipe], outcome: Outcome) -> list[Recipe]:
 
 
 def _impossible(pending: list[Recipe], remote: bool) -> dict[str, Exception]:
-    """Return the runs that cannot be made, by name, each with its error.
+    """Return the runs that cannot be made, by name, each with its error. Print how each data set is split.
 
     With ``remote``, settings that depend on the device are not checked: the cluster may have another one.
     """
     checked = {r.name: replace(r, precision="float32", quantization="") if remote else r for r in pending}
     try:
-        training.check(list(checked.values()))
+        _print_data(training.check(list(checked.values())))
         return {}
     except Exception:  # which run it was, and whether there are others, is found one by one below
         logging.getLogger(__name__).debug("looking for the run that is not possible", exc_info=True)
-    impossible, errors = {}, {}
+    impossible, errors, lines = {}, {}, {}
     for name, recipe in checked.items():
         key = (recipe.task, recipe.data_dir, recipe.model, recipe.label, str(recipe.target_modules))
         if key not in errors:
             errors[key] = None
             try:
-                training.check([recipe])
+                lines |= training.check([recipe])
             except Exception as error:  # recorded as the outcome of that run
                 errors[key] = error
         if errors[key] is not None:
             impossible[name] = errors[key]
+    _print_data(lines)
     return impossible
+
+
+def _print_data(lines: dict[tuple[str, str], str]) -> None:
+    """Print the lines about the data sets from `training.check`."""
+    for (task, _), line in lines.items():
+        tqdm.write(f"data of {task}: {line}", file=sys.stderr)
 
 
 def _end(done: Done, recipe: CellRecipe, outcome: Outcome, bar: tqdm, on_end: Callable | None, progress: bool) -> None:

@@ -15,6 +15,7 @@ from .. import methods, models
 from ..method_specs import SPECS, get_spec
 from ..methods.model import head_names, new_head_names
 from ..recipes import Recipe
+from . import distributed
 from .kinds import TaskKind
 
 
@@ -24,13 +25,10 @@ class UnfitModelError(ValueError):
 
 def check(recipe: Recipe) -> None:
     """Raise ValueError for a number format that the machine or the method cannot use, naming those that it can."""
-    if recipe.precision == "fp16" and not torch.cuda.is_available():
+    on_gpu = distributed.state().device.type == "cuda"
+    if recipe.precision == "fp16" and not on_gpu:
         raise ValueError("precision='fp16' needs a GPU; on a CPU choose float32 or bf16")
-    if (
-        recipe.precision == "bf16"
-        and torch.cuda.is_available()
-        and not torch.cuda.is_bf16_supported(including_emulation=False)
-    ):
+    if recipe.precision == "bf16" and on_gpu and not torch.cuda.is_bf16_supported(including_emulation=False):
         raise ValueError("precision='bf16' needs another GPU (Ampere or later); on this one choose float32 or fp16")
     if recipe.base_dtype == "float16" and not get_spec(recipe.method).trains_adapter:
         raise ValueError(

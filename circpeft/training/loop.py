@@ -71,7 +71,7 @@ def train(prepared: Prepared, callbacks: Iterable[TrainerCallback] = ()) -> Trai
     """
     recipe = prepared.recipe
     distributed.load_everywhere()
-    memory.reset_peak()
+    memory.reset_peak(distributed.state().device)
     set_seed(recipe.seed)
     base = base_model.load(recipe, prepared.kind, prepared.folder, prepared.config)
     _pad_as_the_tokenizer(base, prepared.processor)

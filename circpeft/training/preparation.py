@@ -74,26 +74,29 @@ class Prepared:
         return self.checkpoint_folders[distributed.sharded()]
 
 
-def check(recipes: list[Recipe]) -> None:
+def check(recipes: list[Recipe]) -> dict[tuple[str, str], str]:
     """Raise for anything wrong with any of the recipes, before the first one trains.
 
     Each data set is read once and checked. Each method is applied to the model's architecture without its weights (on
     torch's meta device), which checks hyperparameters, target modules and block sizes.
 
+    Returns: for each data set (task and data folder) the line that says how it was split, and what is not used.
+
     Raises: ValueError, TypeError or FileNotFoundError that names the value and the nearest valid choice.
     """
     for recipe in recipes:
         check_settings(recipe)
-    labelled_tasks, checked = {}, set()
+    labelled_tasks, lines, checked = {}, {}, set()
     for recipe in recipes:
         source = (recipe.task, recipe.data_dir)
         if source not in labelled_tasks:
-            data, _ = tasks.load(*source, recipe.max_train)
+            data, lines[source] = tasks.load(*source, recipe.max_train)
             labelled_tasks[source] = tasks.get(recipe.task).with_labels_of(data)
         key = (*source, recipe.model, recipe.label, recipe.target_modules, recipe.target_parameters)
         if key not in checked:
             _check_model(recipe, labelled_tasks[source])
         checked.add(key)
+    return lines
 
 
 def check_settings(recipe: Recipe) -> None:

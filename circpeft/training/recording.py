@@ -48,7 +48,7 @@ def record(prepared: Prepared, trained: Trained) -> Result:
 
 def _result(prepared: Prepared, trained: Trained) -> Result:
     """Return the record, the same on all processes."""
-    recipe, task, kind = prepared.recipe, prepared.task, prepared.kind
+    recipe, task, kind, process = prepared.recipe, prepared.task, prepared.kind, distributed.state()
     epochs = _epochs(trained)  # first: if the training diverged, the weights have no singular values
     spectra = {name: spectrum(trained.trainer.model, name, w) for name, w in trained.initial_weights.items()}
     best = max(epochs, key=lambda epoch: epoch["score"])
@@ -70,7 +70,7 @@ def _result(prepared: Prepared, trained: Trained) -> Result:
         tokens_per_second=tokens_per_second(kind, train, prepared.config, recipe, trained.step_seconds),
         flops_per_token=trained.baseline.flops,
         base_flops_per_token=trained.baseline.base_flops,
-        peak_bytes=max(distributed.gather(memory.peak_bytes())),
+        peak_bytes=max(distributed.gather(memory.peak_bytes(process.device))),
         rows={split: len(rows) for split, rows in prepared.encoded.items()},
         split=prepared.rows.split,
         settings=recipe.settings,

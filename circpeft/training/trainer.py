@@ -91,7 +91,7 @@ def _arguments(prepared: Prepared) -> TrainingArguments:
         seed=recipe.seed,
         report_to=recipe.report_to or "none",
         label_names=["labels"],
-        dataloader_pin_memory=torch.cuda.is_available(),
+        dataloader_pin_memory=distributed.state().device.type == "cuda",
     )
     # One process trains on one device. With all visible devices, nn.DataParallel would multiply the batch.
     arguments._n_gpu = min(arguments.n_gpu, 1)

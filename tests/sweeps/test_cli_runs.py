@@ -57,14 +57,44 @@ def test_train_writes_one_record(tiny_model, data, tmp_path, capsys):
     assert pipeline("text-classification", folder)("the actor saw a good baker")[0]["label"] in ("negative", "positive")
 
 
+def test_train_and_sweep_say_once_what_is_not_used(tiny_model, data, tmp_path, capsys):
+    for split in ("train", "validation", "test"):
+        lines = Path(data, "sst2", f"{split}.jsonl").read_text().splitlines()
+        rows = [json.loads(line) | {"aspect": "food"} for line in lines]
+        (tmp_path / "data" / "sst2").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data" / "sst2" / f"{split}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    settings = {"model": tiny_model, "epochs": 1, "target_modules": "query"}
+    command = ["train", "c3a", "--task", "sst2", "--data-dir", f"{tmp_path}/data/sst2", "--quiet", "--json"]
+    for name, value in settings.items():
+        command += ["--set", name, str(value)]
+    for _ in ("trained", "read from its record"):
+        assert cli.main([*command, "--output-dir", str(tmp_path / "one")]) == 0
+        out, err = capsys.readouterr()
+        assert err.count("data: test: as published; columns not used: aspect\n") == 1
+        assert "aspect" not in err.replace("columns not used: aspect", "", 1) and len(out.splitlines()) == 1
+    file = tmp_path / "mine.toml"
+    for methods in ('["c3a"]', '["c3a", "c3a:block_size=7"]'):  # 7 is not possible: runs are then checked one by one
+        file.write_text(f'data = "{tmp_path}/data"\ntasks = ["sst2"]\nmethods = {methods}\nseeds = 2\n[settings]\n')
+        with file.open("a") as stream:
+            stream.writelines(f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
+        folder = str(tmp_path / f"out{len(methods)}")
+        cli.main(["sweep", str(file), "--quiet", "--output-dir", folder])
+        err = capsys.readouterr().err
+        assert err.count("data of sst2: test: as published; columns not used: aspect\n") == 1
+
+
 def test_train_runs_a_cell_of_a_table(monkeypatch, capsys, tmp_path):
     asked = []
-    monkeypatch.setattr(training, "check", asked.extend)
-    monkeypatch.setattr(training, "run", lambda recipe: asked.append(recipe))
+
+    def read_or_prepare(recipe):
+        asked.append(recipe)
+        raise ValueError("it is not trained here")
+
+    monkeypatch.setattr(training, "check", lambda recipes: dict.fromkeys([(recipes[0].task, recipes[0].data_dir)], ""))
+    monkeypatch.setattr(training, "read_or_prepare", read_or_prepare)
     command = ["train", "--table", "cdvft-1", "--row", "CDVFT p=768", "--profile", "smoke", "--seed", "3"]
-    with pytest.raises(AttributeError):  # the replaced run has no scores
-        cli.main([*command, "--output-dir", str(tmp_path)])
-    assert asked[0] == asked[1] and (asked[0].row, asked[0].seed, asked[0].label) == (
+    assert cli.main([*command, "--output-dir", str(tmp_path)]) == 2
+    assert len(asked) == 1 and (asked[0].row, asked[0].seed, asked[0].label) == (
         "CDVFT p=768",
         3,
         "cdvft:block_size=384",
