@@ -4,7 +4,7 @@ r"""What adapters of C3A and CDVFT lose as a LoRA: relative error and test accur
 
 Trains both adapters on small-vit (the settings of the cpu profile, seed 0) into runs/lora-error, unless they are there.
 Then `peft.save_as_lora` converts each, PEFT loads the LoRA onto a new base model, and its test accuracy is computed.
-Writes benchmarks/results/lora_error.json, and the part of docs/peft.md between the markers "lora-error".
+Writes benchmarks/results/lora_error.json, and the part of docs/merging.md between the markers "lora-error".
 """
 
 import json
@@ -24,7 +24,7 @@ from circpeft.training.recording import device_name
 from circpeft.training.saving import weights_of
 
 RECORD = results.ROOT / "benchmarks" / "results" / "lora_error.json"
-PART = Part("lora-error", "docs/peft.md")
+PART = Part("lora-error", "docs/merging.md")
 METHODS, RANKS = ("c3a", "cdvft"), (1, 4, 8, 16, 32, 64, 128)
 TASK, MODEL = "digits", "small-vit"
 

@@ -1,4 +1,4 @@
-"""The table of adapters as LoRA in docs/peft.md is that of its record, and the record is what the formulas allow."""
+"""The table of adapters as LoRA in docs/merging.md is that of its record, and the record is what the formulas allow."""
 
 import json
 
