@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from datasets import ClassLabel, Dataset
 
 from .columns import composed
+from .text_labels import one_per_row
 
 MOST_CLASSES = 1000  # unless there are as many rows
 
@@ -64,7 +65,9 @@ def _names(task: str, split: str, labels: list, known: list[str] | None) -> tupl
         if isinstance(label, float) and label.is_integer():
             label = int(label)
         if not isinstance(label, (int, str)) or isinstance(label, str) and not label.strip():
-            raise ValueError(f"{_has(task, split, row, label)}; expected class numbers or class names")
+            raise ValueError(
+                f"{_has(task, split, row, label)}; expected {one_per_row(label)}class numbers or class names"
+            )
         first_type = first_type or type(label)
         if not isinstance(label, first_type):
             raise ValueError(f"{_has(task, split, row, label)}, but row 0 has {labels[0]!r}; use one type of labels")

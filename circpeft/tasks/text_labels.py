@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from difflib import get_close_matches
 
 from datasets import ClassLabel, Dataset, Value
@@ -112,12 +113,23 @@ def _is_valid(value: object, names: tuple[str, ...], bounds: tuple | None) -> bo
 
 
 def _expected(label: object, names: tuple[str, ...], bounds: tuple | None) -> str:
-    if not names:
-        return f"numbers from {bounds[0]} to {bounds[1]}"
+    if not names:  # a comma in a text may be that of a decimal fraction
+        several = "" if isinstance(label, str) else one_per_row(label)
+        return f"{several}numbers from {bounds[0]} to {bounds[1]}"
     similar = get_close_matches(str(label).lower(), names, n=1)
-    hint = f"did you mean {similar[0]!r}? " if similar else ""
+    hint = one_per_row(label) or (f"did you mean {similar[0]!r}? " if similar else "")
     choices = ", ".join(f"{number} ({name})" for number, name in enumerate(names))
     return f"{hint}{choices}, all by number or all by name"
+
+
+def one_per_row(label: object) -> str:
+    """Return "one label per row: " for a label that holds several, as a list or with separators; "" for any other.
+
+    >>> one_per_row([0, 1]), one_per_row("0; 1"), one_per_row("positive")
+    ('one label per row: ', 'one label per row: ', '')
+    """
+    several = not isinstance(label, str) or re.search(r"\S\s*[,;|]\s*\S", label)
+    return "one label per row: " if several and isinstance(label, (list, dict, str)) else ""
 
 
 def _check_types(task: str, split: str, labels: list) -> None:

@@ -29,7 +29,11 @@ def rows(labels: list, label: object = CATS) -> Dataset:
         (TEXT, ["a", ""], "row 1 of split train .*label ''; expected class numbers or class names"),
         (FLOAT, [1.0, 0.5], r"row 1 of split train .*label 0\.5; expected class numbers or class names"),
         (FLOAT, [1.0, float("nan")], "row 1 of split train .*label nan; expected class numbers or class names"),
-        (List(NUMBER), [[0], [1]], r"row 0 of split train .*label \[0\]; expected class numbers or class names"),
+        (
+            List(NUMBER),
+            [[0], [1]],
+            r"row 0 of split train .*label \[0\]; expected one label per row: class numbers or class names",
+        ),
     ],
     ids=str,
 )

@@ -1,7 +1,7 @@
 """Labels of texts: by name, as text or as numbers, and test splits without labels."""
 
 import pytest
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 
 from circpeft import tasks
 from circpeft.tasks import splits
@@ -101,6 +101,27 @@ def test_a_label_without_a_class(split, labels, kind, shown):
     with pytest.raises(ValueError, match=said) as caught:
         RTE.prepare(data(split, rows(labels, kind)))
     assert ("or none" in str(caught.value)) == (split == "test" and labels[1] in ("", -1, None))
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind", "shown"),
+    [
+        ([[0, 1], [1]], List(NUMBER), r"\[0, 1\]"),
+        ([["entailment"], ["not_entailment"]], List(TEXT), r"\['entailment'\]"),
+        ([[0.0, 1.0], [1.0, 0.0]], List(FLOAT), r"\[0\.0, 1\.0\]"),
+        (["0, 1", "1"], TEXT, "'0, 1'"),
+        (["entailment|not_entailment", "entailment"], TEXT, r"'entailment\|not_entailment'"),
+    ],
+    ids=str,
+)
+def test_several_labels_of_a_row(labels, kind, shown):
+    said = (
+        rf"label {shown} in split train \(row 0\) .* 'rte': one label per row: 0 \(entailment\), 1 \(not_entailment\)"
+    )
+    with pytest.raises(ValueError, match=said):
+        RTE.prepare(data("train", rows(labels, kind)))
+    with pytest.raises(ValueError, match="numbers from" if kind == TEXT else "one label per row: numbers from 0.0 to"):
+        STSB.prepare(data("train", rows(labels, kind)))
 
 
 @pytest.mark.parametrize(
