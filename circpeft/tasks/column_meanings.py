@@ -23,12 +23,15 @@ class Meaning:
         kinds: the kinds of tasks for which the names have this meaning.
         advice: what to do about such a column, which is refused; it may contain ``{question}`` and ``{answer}``, the
             first and the last column of the task. "" for one that is only named.
+        numbers: whether numbers can be such values. Otherwise they are taken for counts or IDs, and the column is only
+            named.
     """
 
     what: str
     names: tuple[str, ...]
     kinds: tuple[str, ...] = EVERY_KIND
     advice: str = ""
+    numbers: bool = True
 
 
 WEIGHTS = Meaning(
@@ -42,6 +45,7 @@ TURNS = Meaning(
     ("history", "chat_history", "messages", "conversation", "conversations", "dialog", "dialogue", "turns"),
     ("instructions", "text"),
     "a row has only the turn in {question}: make a row of each turn, with the earlier ones in {question}",
+    numbers=False,
 )
 MEANINGS = (
     WEIGHTS,
@@ -63,6 +67,7 @@ MEANINGS = (
         ("tools", "functions", "tool_calls", "function_call", "function_calls"),
         ("instructions",),
         "put them into {question} and {answer} as text, or remove the column",
+        numbers=False,
     ),
     Meaning(
         "further texts of a row",
@@ -81,6 +86,7 @@ MEANINGS = (
         ("image", "images", "image_path", "pixel_values", "audio", "audios", "speech", "video", "videos"),
         ("instructions", "text"),
         "the task reads only text: remove the column",
+        numbers=False,
     ),
     Meaning(
         "soft labels",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from datasets import Dataset, DatasetDict
 
 from ..data_folders.split_names import SPLITS, normalized, split_named
+from .class_names import ClassNames
 from .column_meanings import LABEL_TEXTS, SPLIT_COLUMNS, TURNS, UNINTERESTING, WEIGHTS, Meaning, meaning_of
 
+FEWEST_WORDS = 3  # of a text that counts as seen wherever another text contains it
 ROLES = {"user": 0, "human": 0, "assistant": 1, "gpt": 1, "model": 1}  # of a single exchange, in this order
 
 
@@ -23,9 +26,10 @@ def unused_columns(task: Any, data: DatasetDict) -> list[str]:
         data: the splits as they were read.
 
     Raises: ValueError for a column that the kind of task refuses (see `column_meanings.MEANINGS`), for a row that names
-    another split than its own, and for names of classes that do not agree with the labels.
+    another split than its own, and for names of classes that do not agree with the labels (see `ClassNames`).
     """
     named: dict[str, str] = {}
+    class_names: dict[str, ClassNames] = {}
     for split, rows in ((split, data[split]) for split in SPLITS if split in data):
         used = task.used_columns(rows.column_names)
         label = {"text": "label", "images": used[1]}.get(task.kind, "")
@@ -34,12 +38,17 @@ def unused_columns(task: Any, data: DatasetDict) -> list[str]:
                 continue
             meaning = meaning_of(task.kind, column)
             if normalized(column) in LABEL_TEXTS and label in rows.column_names:
-                if task.metric != "pearson" and _agree_with_labels(task, split, rows, column, label):
+                known = class_names.setdefault(column, ClassNames(task.name, task.labels, column))
+                labels, names = _values(rows, label), _values(rows, column)
+                if task.metric != "pearson" and known.agree(split, labels, names, rows.features[label]):
                     continue
             elif normalized(column) in SPLIT_COLUMNS and _agree_with_split(task, split, rows, column):
                 continue
             elif meaning:
                 values = _values(rows, column)
+                if not meaning.numbers and _are_numbers(values):
+                    named.setdefault(column, column)
+                    continue
                 adding = _adding_row(meaning, values, _texts_of(task, rows))
                 if adding is None:
                     continue
@@ -62,22 +71,39 @@ def _values(rows: Dataset, column: str) -> list:
 
 def _texts_of(task: Any, rows: Dataset) -> list[list]:
     """Return the columns of texts that a task's model sees."""
-    seen = {"text": task.columns, "instructions": task.columns[:-1]}.get(task.kind, ())
+    seen = task.columns if task.kind == "text" else ()
+    if task.kind == "instructions":
+        seen = (*task.columns[:-1], *({task.optional} & {*rows.column_names}))
     return [rows[column][:] for column in seen]
 
 
 def _adding_row(meaning: Meaning, values: list, seen: list[list]) -> int | None:
     """Return the first row with a value that adds something to the columns that are seen; None if there is none.
 
-    Nothing is added by a blank value, by a weight that all rows have, and by lines that a seen text has, too.
+    Nothing is added by a blank value, by a weight that all rows have, and by a text that a seen one contains.
     """
     if meaning is WEIGHTS:
         return next((row for row, value in enumerate(values) if value != values[0]), None)
     filled = [row for row, value in enumerate(values) if not _is_blank(value)]
     if not all(isinstance(values[row], str) for row in filled):
         return filled[0] if filled else None
-    lines = {row: f"\n{values[row].strip()}\n" for row in filled}
-    return next((r for r in filled if not any(lines[r] in f"\n{str(texts[r]).strip()}\n" for texts in seen)), None)
+    return next((r for r in filled if not any(_contains(str(texts[r]), values[r]) for texts in seen)), None)
+
+
+def _contains(text: str, part: str) -> bool:
+    """Return whether a text contains another one as whole lines, or anywhere if it has several words."""
+    lines, inner = ("\n".join(" ".join(line.split()) for line in t.strip().splitlines()) for t in (text, part))
+    if f"\n{inner}\n" in f"\n{lines}\n":
+        return True
+    words = " ".join(part.split())
+    if words.count(" ") + 1 < FEWEST_WORDS or words not in (joined := " ".join(text.split())):
+        return False
+    return re.search(rf"(?<!\w){re.escape(words)}(?!\w)", joined) is not None
+
+
+def _are_numbers(values: list) -> bool:
+    filled = [value for value in values if not _is_blank(value)]
+    return bool(filled) and all(isinstance(value, (int, float)) for value in filled)
 
 
 def _is_blank(value: Any) -> bool:
@@ -115,46 +141,3 @@ def _agree_with_split(task: Any, split: str, rows: Dataset, column: str) -> bool
             f"as {names[other]}.csv, or remove the column"
         )
     return None not in names
-
-
-def _agree_with_labels(task: Any, split: str, rows: Dataset, column: str, label: str) -> bool:
-    """Return whether the names of classes in a column are those of the labels, for rows that have a name.
-
-    Raises: ValueError for a row in which they are not, and for one label with two names or one name with two labels.
-    """
-    labels, texts = _values(rows, label), _values(rows, column)
-    names = {normalized(name): name for name in task.labels}
-    feature = rows.features[label]
-    name_of: dict[Any, tuple[str, int]] = {}
-    label_of: dict[str, tuple[Any, int]] = {}
-    for row, (value, text) in enumerate(zip(labels, texts, strict=True)):
-        if not isinstance(text, str) or not text.strip() or not isinstance(value, (int, float, str)):
-            continue
-        if value == -1 or _is_blank(value) and value is not False:  # not labelled
-            continue
-        where = f"row {row} of split {split} of task {task.name!r} has label {value!r}"
-        given = _name_of(value, feature, task.labels)
-        if normalized(text) in names and given is not None and given != names[normalized(text)]:
-            raise ValueError(f"{where} ({given}), but {text!r} in column {column!r}; correct one, or remove the column")
-        other, at = name_of.setdefault(value, (text, row))
-        if other.strip().casefold() != text.strip().casefold():
-            raise ValueError(
-                f"{where} and {text!r} in column {column!r}, but row {at} has {other!r} for this label; correct one, "
-                f"or remove the column"
-            )
-        other, at = label_of.setdefault(text.strip().casefold(), (value, row))
-        if other != value:
-            raise ValueError(
-                f"{where} and {text!r} in column {column!r}, but row {at} has label {other!r} for this name; correct "
-                f"one, or remove the column"
-            )
-    return bool(name_of)
-
-
-def _name_of(label: Any, feature: Any, names: tuple[str, ...]) -> str | None:
-    """Return the task's name of a label; None for a task whose classes come from the data, and for a wrong label."""
-    if isinstance(label, str) and not label.strip().isdecimal():
-        return label if label in names else None
-    own = getattr(feature, "names", None) or names
-    number = int(label)
-    return own[number] if names and 0 <= number < len(own) and own[number] in names else None

@@ -1,7 +1,7 @@
 """Columns that a task does not use: refused if they would change what is learnt, or else named."""
 
 import pytest
-from datasets import Dataset, DatasetDict
+from datasets import ClassLabel, Dataset, DatasetDict, Value
 from PIL import Image as Pillow
 
 from circpeft import tasks
@@ -35,6 +35,8 @@ def loaded(data_folder, task: str, **columns) -> str:
             [ONE_EXCHANGE[0], {**ONE_EXCHANGE[1], "tool_calls": [{"name": "search"}]}],
             "make a row of each turn",
         ),
+        ("alpaca", "turns", ["Say b.", "b"], "make a row of each turn"),
+        ("alpaca", "context", "Say", "put them into 'instruction'"),
         ("alpaca", "context", "The letter a.", "put them into 'instruction'"),
         ("alpaca", "rejected", "b", "only one answer is learnt: put it into 'output'"),
         ("alpaca", "tools", [{"name": "search"}], "put them into 'instruction' and 'output' as text"),
@@ -61,6 +63,8 @@ def test_a_column_that_would_change_what_is_learnt_is_refused(data_folder, task,
     [
         ("alpaca", {"system": "", "history": [], "tools": None, "images": []}),
         ("alpaca", {"context": "Say a."}),  # what the instruction says
+        ("alpaca", {"context": "b\nc", "input": "b\r\nc"}),
+        ("alpaca", {"context": "It is red.", "input": "Given: it\nis red, or: It  is red. What is?"}),
         ("rte", {"premise": "a", "hypothesis": "b"}),
         ("sst2", {"id": "x1", "idx": 3, "source": "b", "URL": "c", "Unnamed: 0": 1}),
         ("sst2", {"weight": None}),
@@ -81,6 +85,8 @@ def test_one_weight_of_all_rows(data_folder):
         ("sst2", {"aspect": "food", "idx": 1}, "aspect"),
         ("sst2", {"fold": 3, "labels": [0, 1]}, "fold (parts of the data), labels (further labels)"),
         ("gsm8k", {"rationale": "because"}, "rationale"),
+        ("alpaca", {"turns": 2, "tools": 0.0, "images": 3}, "turns, tools, images"),
+        ("sst2", {"video": 17}, "video"),
         ("alpaca", {"messages": ONE_EXCHANGE}, "messages (turns of a conversation)"),
         ("alpaca", {"text": "Say a. a"}, "text"),
     ],
@@ -146,6 +152,38 @@ def test_names_of_classes_have_to_agree_with_the_labels(data_folder, labels, tex
     else:
         with pytest.raises(ValueError, match=said):
             tasks.load("sst2", folder)
+
+
+def test_names_of_classes_in_another_split(data_folder):
+    train = [{"sentence": "a", "label": i, "class_name": ["bad", "good"][i]} for i in (0, 1)]
+    other = [{"sentence": "a", "label": str(i), "class_name": ["Bad", "good"][i]} for i in (1, 0)]
+    assert tasks.load("sst2", data_folder(train=train, validation=train, test=other))[1] == "test: as published"
+    for row in other:
+        row["class_name"] = {"Bad": "good", "good": "bad"}[row["class_name"]]
+    said = "row 0 of split test .* has label '1' and 'bad' .*, but row 1 of split train has 'good' for this label"
+    with pytest.raises(ValueError, match=said):
+        tasks.load("sst2", data_folder(train=train, validation=train, test=other))
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "names", "feature"),
+    [
+        ("images", [1, 0], ["dog", "cat"], ClassLabel(names=["cat", "dog"])),
+        ("images", [0, 1], ["Dog", ""], ClassLabel(names=["dog", "cat"])),
+        ("sst2", [0, 1], ["dog", "cat"], ClassLabel(names=["1", "0"])),
+        ("sst2", [-1, -1], ["", ""], Value("int64")),
+    ],
+)
+def test_splits_may_number_their_classes_differently(name, labels, names, feature):
+    task = tasks.get(name)
+    train = {column: ["a", "b"] for column in task.columns} | {"label": [0, 1], "label_text": ["cat", "dog"]}
+    other = train | {"label": labels, "label_text": names}
+    of_train = ClassLabel(names=["cat", "dog"]) if name == "images" else Value("int64")
+    splits = {
+        split: Dataset.from_dict(columns).cast_column("label", kind)
+        for split, columns, kind in (("train", train, of_train), ("test", other, feature))
+    }
+    assert tasks.unused_columns(task, DatasetDict(splits)) == []
 
 
 def test_columns_of_images(image_folder, data_folder):
