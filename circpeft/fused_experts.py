@@ -30,8 +30,8 @@ def base_name(name: str) -> str:
 def expert_parameters(model: Any) -> dict[str, Any]:
     """Return the weights of a model's fused experts by their names in the model without adapters.
 
-    A module with "Expert" in its class name holds them: three dimensions, the first for the expert, or two if experts
-    and rows are one dimension. Routers and biases are left out.
+    They are in modules with "Expert" in the name of their class. They have three dimensions, the first for the expert,
+    or two if experts and rows share one. Routers and biases are left out.
     """
     found = {}
     for module_name, module in model.named_modules():
@@ -45,7 +45,7 @@ def expert_parameters(model: Any) -> dict[str, Any]:
 
 
 def target_names(names: Iterable[str]) -> list[str]:
-    """Return the ends of parameter names behind the number of their layer, sorted, each once.
+    """Return the ends of parameter names, after the number of their layer, sorted and without repetition.
 
     >>> target_names(["model.layers.0.mlp.experts.down_proj", "model.layers.1.mlp.experts.down_proj"])
     ['mlp.experts.down_proj']
@@ -61,8 +61,8 @@ def target_names(names: Iterable[str]) -> list[str]:
 def is_transposed(module: Any, parameter: str) -> bool | None:
     """Tell whether a module multiplies rows by ``(d_in, d_out)`` matrices, not by the transpose of ``(d_out, d_in)``.
 
-    The module's own declaration decides; without one, the shapes of ``gate_up_proj`` and ``down_proj``, which fit only
-    one order. None if neither tells.
+    The module's own declaration decides. Without one, the shapes of ``gate_up_proj`` and ``down_proj`` decide: they fit
+    only one order. None if neither decides.
     """
     declared = getattr(module, DECLARATION, None)
     if isinstance(declared, bool):

@@ -66,9 +66,9 @@ def merge(model: nn.Module, safe_merge: bool = False, dtype: torch.dtype | None 
             torch.float32, no part of ``ΔW`` is lost. By default, weights keep their type, and a warning tells the share
             of ``ΔW`` that a rounded weight keeps.
 
-    Raises: ValueError if no adapter is active, the dtype is not a floating-point type, a layer's forward is not that of
-    nn.Linear, a quantised weight cannot be stored again, or, with ``safe_merge``, an adapter is not finite. All this is
-    checked before the first layer is changed.
+    Raises: ValueError if no adapter is active, adapters are disabled, the dtype is not a floating-point type, ``ΔW``
+    cannot be added to a layer's weight, a quantised weight cannot be quantised again, or, with ``safe_merge``, an
+    adapter is not finite. All this is checked before the first layer is changed.
 
     >>> from torch import nn
     >>> merge(inject(nn.Sequential(nn.Linear(4, 4)), CDVFTConfig(target_modules=["0"])))

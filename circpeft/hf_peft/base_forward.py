@@ -1,4 +1,4 @@
-"""The forward pass of a base layer: whether a change of the layer's weight is the same change of its output.
+"""Compare the forward pass of a base layer with that of nn.Linear: can ``ΔW`` be added to the layer's weight?
 
 ``base(x) + x @ ΔW.T`` is the output of a layer with the weight ``W + ΔW`` only if the layer uses its weight as
 nn.Linear does. A layer that quantises or scales its input can have an adapter beside it, but ``ΔW`` is not a change of
@@ -18,7 +18,7 @@ from transformers.pytorch_utils import Conv1D
 
 from .offload import hooks_of_accelerate, onloaded, only_moves
 
-# Hook of torch -> what it does, its attribute with the name of the tensor, and how to make the tensor a parameter.
+# For each hook of torch: what it does, which of its attributes names the tensor, and how to make that a parameter.
 WEIGHT_HOOKS = {
     prune.BasePruningMethod: ("pruning", "_tensor_name", "torch.nn.utils.prune.remove(layer, 'weight')"),
     WeightNorm: ("weight_norm", "name", "torch.nn.utils.remove_weight_norm(layer)"),
@@ -29,23 +29,23 @@ ROUNDING = {torch.float16: 0.03, torch.bfloat16: 0.03}
 
 
 def computed_weight(layer: nn.Module) -> str | None:
-    """Return what computes the layer's weight from other tensors, and how to remove it. None for a plain parameter."""
+    """Return what computes a layer's weight from other tensors, and how to undo it; None for a plain parameter."""
     if parametrize.is_parametrized(layer, "weight"):
         kinds = ", ".join(type(kind).__name__ for kind in layer.parametrizations["weight"])
         remove = "torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight')"
-        return f"the parametrization {kinds}; {remove} makes it a parameter"
+        return f"the parametrization {kinds}: make it a parameter with {remove}"
     for hook in layer._forward_pre_hooks.values():
         for cls, (what, attribute, remove) in WEIGHT_HOOKS.items():
             if isinstance(hook, cls) and getattr(hook, attribute, None) == "weight":
-                return f"{what}; {remove} makes it a parameter"
-    return None if "weight" in layer._parameters else "code of its own; make it a parameter of the layer"
+                return f"{what}: make it a parameter with {remove}"
+    return None if "weight" in layer._parameters else "code of the layer: make it a parameter"
 
 
 def merge_obstacle(layer: nn.Module) -> str | None:
-    """Return why a changed weight would not change the layer's output as an adapter does. None if it does.
+    """Return why ``ΔW`` cannot be added to a layer's weight; None if it can.
 
-    A layer with a forward or with hooks of its own is called once with random numbers and another weight, on a copy.
-    It passes if its output is that of nn.Linear (or Conv1D) up to rounding.
+    A layer with a forward or with hooks of its own is called once with random numbers and another weight. It passes if
+    its output is that of nn.Linear (or Conv1D) up to rounding.
     """
     if (computed := computed_weight(layer)) is not None:
         return f"its weight is computed by {computed}"
@@ -62,7 +62,7 @@ def merge_obstacle(layer: nn.Module) -> str | None:
         return None
     reason = " and ".join(reasons)
     if replaced and hooks_of_accelerate(layer):
-        return f"{reason}, below or by a hook of accelerate"
+        return f"{reason} by a hook of accelerate, or before accelerate added its hook"
     try:
         gap, rounding = _gap(layer, library_class, replaced)
     except Exception as error:  # code of others: it may raise anything, and the message says what
@@ -90,7 +90,7 @@ def _gap(layer: nn.Module, library_class: type[nn.Module], in_place: bool) -> tu
     """Return the relative difference of the layer's output from that of its library class, and what rounding explains.
 
     Both get the same random input and weight. A replaced forward refers to the layer itself, so the layer is called
-    ``in_place``; otherwise a copy is, in which forward hooks and fake quantisation may change what they keep.
+    ``in_place``. Otherwise a copy is called, because forward hooks and fake quantisation may change their state.
     """
     with onloaded(layer), torch.random.fork_rng([layer.weight.device] if layer.weight.is_cuda else []):
         torch.manual_seed(0)

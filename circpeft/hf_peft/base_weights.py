@@ -49,8 +49,8 @@ def linear_shape(layer: nn.Module, name: str) -> tuple[int, int]:
     if _kind(layer):
         if (computed := computed_weight(layer)) is not None:
             raise TypeError(
-                f"layer {name!r} ({type(layer).__name__}) has no weight that an adapter can be merged into: it is "
-                f"computed by {computed}. Or leave the layer out with exclude_modules"
+                f"layer {name!r} ({type(layer).__name__}) cannot be adapted, because its weight is computed by "
+                f"{computed}, or leave the layer out with exclude_modules"
             )
         return tuple(layer.weight.shape) if isinstance(layer, Conv1D) else (layer.in_features, layer.out_features)
     weights = [getattr(layer, key, None) for key in ("weight", "qweight")]

@@ -29,7 +29,7 @@ def expert_shape(module: nn.Module, parameter: str, name: str) -> ExpertShape:
     """Return the sizes of a fused weight of experts, given its module, its name there and its full name.
 
     Raises: TypeError for a parameter that is not three-dimensional, or is an integer or quantised weight; ValueError if
-    nothing tells which of its dimensions is the input.
+    it is not known which of its dimensions is the input.
     """
     weight = module._parameters.get(parameter)
     if weight is None:
@@ -54,9 +54,9 @@ def expert_shape(module: nn.Module, parameter: str, name: str) -> ExpertShape:
     transposed = is_transposed(module, parameter)
     if transposed is None:
         raise ValueError(
-            f"target parameter {name!r}, shape {tuple(weight.shape)}: nothing tells whether {type(module).__name__} "
-            f"multiplies by (d_in, d_out) matrices or by the transpose of (d_out, d_in) ones; declare it: set "
-            f"{DECLARATION} = True for the first, False for the second, on that module"
+            f"target parameter {name!r} has shape {tuple(weight.shape)}, and it is not known whether its matrices are "
+            f"(d_in, d_out) or (d_out, d_in); on that {type(module).__name__}, set {DECLARATION} = True for the first, "
+            f"False for the second"
         )
     experts, rows, columns = weight.shape
     return ExpertShape(experts, *((rows, columns) if transposed else (columns, rows)), transposed)
@@ -70,10 +70,10 @@ def _holders(model: nn.Module) -> list[tuple[str, nn.Module]]:
 def targeted_parameters(config: Any, model: nn.Module) -> dict[str, list[str]]:
     """Return the modules that hold parameters of ``target_parameters``, each with the names of those parameters.
 
-    A target is a parameter's full name or its end. As for modules, ``exclude_modules`` and ``layers_to_transform``
-    leave out.
+    A target is a parameter's full name or its end. ``exclude_modules`` and ``layers_to_transform`` leave out parameters
+    as they leave out modules.
 
-    Raises: ValueError for a target that matches no parameter, with the nearest that does.
+    Raises: ValueError for a target that matches no parameter, with the nearest one that does.
     """
     targets = list(config.target_parameters or ())
     if not targets:
@@ -121,17 +121,17 @@ def _own_parameters(layer: BaseTunerLayer) -> list[nn.Parameter]:
 
 
 def describe_left_out(model: nn.Module, left_out: dict[str, int]) -> str:
-    """Return what to tell about experts' weights that are left out: their names, their share, and how to adapt them."""
+    """Describe experts' weights that are left out: their names, their share, and how to adapt them."""
     flat = {target_names([name])[0] for name, p in expert_parameters(model).items() if p.dim() != 3}
     ends = target_names(left_out)
     fused, flat = [end for end in ends if end not in flat], [end for end in ends if end in flat]
     adapters = sum(p.numel() for m in model.modules() if isinstance(m, BaseTunerLayer) for p in _own_parameters(m))
     share = sum(left_out.values()) / (sum(p.numel() for p in model.parameters()) - adapters)
-    text = f"the weights of the experts, {', '.join([*fused, *flat])}, {share:.1%} of the model's, stay frozen"
+    text = f"the experts' weights ({', '.join([*fused, *flat])}), {share:.1%} of the model, stay frozen"
     if fused:
         text += f"; to adapt them, write target_parameters={fused!r}"
     if flat:
-        text += f"; {', '.join(flat)} cannot be adapted: experts and rows are one dimension there"
+        text += f"; {', '.join(flat)} cannot be adapted, because experts and rows share a dimension"
     return text
 
 
@@ -158,7 +158,7 @@ def warn_of_experts(targets: Any, model: nn.Module, left_out: dict[str, int]) ->
     if isinstance(targets, str):
         if targets.lower() == INCLUDE_LINEAR_LAYERS_SHORTHAND:
             text = describe_left_out(model, left_out)
-            warnings.warn(f"all-linear adapts linear layers; {text}", stacklevel=2)
+            warnings.warn(f"all-linear adapts only linear layers; {text}", stacklevel=2)
         return
     named = {
         target: tuple(end for end in ends if any(name.endswith(end) for name in left_out))
@@ -168,4 +168,4 @@ def warn_of_experts(targets: Any, model: nn.Module, left_out: dict[str, int]) ->
     if chosen:
         names = ", ".join(repr(target) for target, ends in sorted(named.items()) if ends)
         text = describe_left_out(model, chosen)
-        warnings.warn(f"target_modules names layers, and the experts' {names} are parameters: {text}", stacklevel=2)
+        warnings.warn(f"target_modules names layers, but the experts' {names} are parameters: {text}", stacklevel=2)

@@ -22,7 +22,7 @@ class ExpertTuner:
     experts_layer_cls: type[ExpertsLayer]
 
     def _check_experts(self, config: CirculantConfig, model: nn.Module) -> dict[str, nn.Module]:
-        """Return the modules of which a config adapts fused experts, each with its adapters built without memory.
+        """Return the modules whose fused experts a config adapts, each with its adapters on the meta device.
 
         Raises: what `targeted_parameters`, `expert_shape` or an adapter raises if a parameter cannot be adapted.
         """
@@ -40,7 +40,7 @@ class ExpertTuner:
     def _inject_parameters(
         self, peft_config: CirculantConfig, model: nn.Module, adapter_name: str, low_cpu_mem_usage: bool
     ) -> list[str]:
-        # PEFT's version wraps a module once for each parameter, so that adapters with other parameters do not fit.
+        # PEFT's version wraps a module once for each parameter, so adapters of other parameters do not fit.
         names = []
         for module_name, weights in targeted_parameters(peft_config, model).items():
             parent, target, target_name = _get_submodules(model, module_name)

@@ -94,17 +94,17 @@ class CirculantLayer(nn.Module, ScaledLayer, BaseTunerLayer):
         return True
 
     def names_to_merge(self, adapter_names: Sequence[str] | None = None) -> list[str]:
-        """Return which of the named (by default the active) adapters this layer has and has not merged."""
+        """Return those of the named (by default the active) adapters that this layer has and has not merged yet."""
         names = self.active_adapters if adapter_names is None else adapter_names
         return [name for name in names if name in self.adapters and name not in self.merged_adapters]
 
     def check_mergeable(
         self, adapter_names: Sequence[str] | None = None, safe_merge: bool = False, stored: bool = True
     ) -> None:
-        """Check the adapters that `merge` would merge, without a change.
+        """Check that the named (by default the active) adapters can be merged; change nothing.
 
-        Raises: ValueError if they are disabled, if ``ΔW`` is not a change of the base layer's weight, if a quantised
-        weight cannot be ``stored`` again, or, with ``safe_merge``, if their values are not finite.
+        Raises: ValueError if they are disabled, if ``ΔW`` cannot be added to the base layer's weight, with ``stored``
+        if a quantised weight cannot be quantised again, and with ``safe_merge`` if their values are not finite.
         """
         names = self.names_to_merge(adapter_names)
         if not names:
@@ -142,7 +142,7 @@ class CirculantLayer(nn.Module, ScaledLayer, BaseTunerLayer):
         share of ``ΔW`` that is kept.
 
         Raises: what `check_mergeable` raises; ValueError with ``safe_merge`` if the merged weight is not finite, and
-        for a quantised weight that cannot be stored again. The base weight is unchanged then.
+        for a quantised weight that cannot be quantised again. The base weight is unchanged then.
         """
         names = [name for name in check_adapters_to_merge(self, adapter_names) if name in self.adapters]
         if names:

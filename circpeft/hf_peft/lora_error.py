@@ -1,4 +1,4 @@
-"""What an adapter loses when it is given to others as a LoRA, for those who have PEFT only."""
+"""What an adapter loses when it is converted to a LoRA, for people who have only PEFT."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class LoraError(NamedTuple):
 
 @torch.no_grad()
 def lora_error(model: nn.Module, rank: int, adapter_name: str = "default") -> LoraError:
-    """Return the relative error of the LoRA of a rank that `peft.convert_to_lora` makes of an adapter.
+    """Return the relative error of an adapter that `peft.convert_to_lora` converts to a LoRA of a rank.
 
     Formula: ``|ΔW - ΔW_r| / |ΔW| = sqrt(Σ_{i>r} σ_i² / Σ σ_i²)`` in the Frobenius norm, with the singular values σ of
-    ``ΔW``. No LoRA of this rank is nearer (Eckart and Young). A circulant has full rank in general, so the error is
-    large for small ranks. The model is not changed, and nothing is converted.
+    ``ΔW``. No LoRA of this rank has a smaller error (Eckart and Young). A circulant has full rank in general, so the
+    error is large for small ranks. The model is not changed, and nothing is converted.
 
     Args:
         model: a model with an adapter of C3A or CDVFT.

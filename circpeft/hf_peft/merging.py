@@ -1,4 +1,4 @@
-"""Merging of whole models: every check before the first layer changes, then plain layers and no mark of an adapter."""
+"""Merge whole models: check all layers first, then replace them by plain ones and remove every mark of an adapter."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 from .layer import CirculantLayer
 
 # transformers saves a model in the format that it was loaded from. When it loads an adapter, it overwrites the
-# conversions that this takes by those of the adapter, so they are kept here.
+# conversions for that with the adapter's own, so the model's are kept here.
 CONVERSIONS, CONVERSIONS_BEFORE = "_weight_conversions", "_weight_conversions_before_adapters"
 # Attributes with which PEFT, transformers, diffusers and circpeft mark a model that has adapters.
 ADAPTER_MARKS = ("peft_config", "_hf_peft_config_loaded", CONVERSIONS_BEFORE)
@@ -23,9 +23,9 @@ def check_mergeable(
 ) -> None:
     """Check the named (by default the active) adapters in all layers before the first layer is merged.
 
-    Raises: ValueError if no adapter is active or adapters are disabled, for a layer of which ``ΔW`` is not a change of
-    its weight, for a quantised weight that cannot be ``stored`` again, and, with ``safe_merge``, for values that are
-    not finite.
+    Raises: ValueError if no adapter is active or adapters are disabled, for a layer to whose weight ``ΔW`` cannot be
+    added, with ``stored`` for a quantised weight that cannot be quantised again, and with ``safe_merge`` for values
+    that are not finite.
     """
     for module in model.modules():
         if isinstance(module, PeftModel) and not isinstance(module.base_model, BaseTuner):

@@ -30,7 +30,7 @@ def other_method(keys: Collection[str], prefix: str) -> str | None:
 def _sizes(shapes: Shapes) -> tuple[int, int, int | None, int] | None:
     """Return ``(d_in, d_out, block size, number of kernels)`` of a layer's parameters, if they show them.
 
-    CDVFT pads its kernels, so its diagonals tell the features. C3A has only a kernel.
+    CDVFT pads its kernels, so the features are counted by its diagonals. C3A has only a kernel.
     """
     kernels = sorted(name for name in shapes if name.startswith("kernel"))
     if any(len(shapes[name]) != 3 for name in kernels):
@@ -49,22 +49,22 @@ def of_shapes(layer: str, saved: Shapes, needed: Shapes) -> str:
     """Return why the parameters of a layer have other shapes, as the end of an error message.
 
     >>> of_shapes("0", {"kernel": torch.Size([2, 2, 4])}, {"kernel": torch.Size([1, 1, 8])})
-    "layer '0' was saved with block size 4, and the settings give 8: ..."
+    "layer '0' was saved with block size 4, but the settings give 8: ..."
     """
     first, second = _sizes(saved), _sizes(needed)
     if first is None or second is None:
         return "the adapter was made for another base model or other settings"
     if first[:2] != second[:2]:
         return (
-            f"layer {layer!r} had {first[0]} inputs and {first[1]} outputs there, and has {second[0]} and {second[1]} "
-            f"here: the adapter was made for another base model"
+            f"layer {layer!r} has {first[0]} inputs and {first[1]} outputs in the file, but {second[0]} and "
+            f"{second[1]} in this model: the adapter was made for another base model"
         )
     belongs = "the adapter file and the settings do not belong together"
     if first[3] != second[3]:
         return (
-            f"layer {layer!r} was saved with {first[3]} circulant factors, and the settings give {second[3]}: {belongs}"
+            f"layer {layer!r} was saved with {first[3]} circulant factors, but the settings give {second[3]}: {belongs}"
         )
-    return f"layer {layer!r} was saved with block size {first[2]}, and the settings give {second[2]}: {belongs}"
+    return f"layer {layer!r} was saved with block size {first[2]}, but the settings give {second[2]}: {belongs}"
 
 
 def of_keys(key: str, known: Collection[str]) -> str:

@@ -31,7 +31,7 @@ def execution_device(module: nn.Module) -> torch.device | int | str | None:
 def check_in_memory(model: nn.Module, names: Iterable[str]) -> None:
     """Check that no named layer is offloaded, before transformers loads a saved adapter.
 
-    Raises: ValueError for an offloaded layer. transformers would keep the adapter's file for it, and never read it.
+    Raises: ValueError for an offloaded layer. transformers would keep the adapter's file for it and never read it.
     """
     for name in names:
         if any(p.is_meta for p in model.get_submodule(name).parameters()):
@@ -46,7 +46,7 @@ def check_in_memory(model: nn.Module, names: Iterable[str]) -> None:
 def onloaded(*modules: nn.Module) -> Iterator[None]:
     """Load the offloaded weights of modules to their execution devices, and offload them again afterwards.
 
-    A parameter that is replaced meanwhile is kept in the CPU's memory, also if the old one was on disk.
+    A parameter that is replaced meanwhile is kept in the CPU's memory, even if the old one was on disk.
     """
     with ExitStack() as stack:
         for module in modules:

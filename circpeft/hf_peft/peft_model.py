@@ -1,8 +1,8 @@
 """What circpeft adds to methods of `peft.PeftModel` for models with its own adapters.
 
-PEFT loads weights into an adapter name that is in use without reading the config that was saved with them, under the
-names that the modules had then. It writes the files of an adapter in place. The tuner learns of neither. Models with
-PEFT's own adapters pass through unchanged.
+PEFT loads weights over an adapter of the same name without reading their config, and expects the module names that the
+model had when they were saved. It writes an adapter's files in place. A tuner cannot change this, so methods of
+`PeftModel` are wrapped. Models with PEFT's own adapters pass through unchanged.
 """
 
 from __future__ import annotations

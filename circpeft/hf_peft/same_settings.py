@@ -1,4 +1,4 @@
-"""The settings of an adapter that a model has, against those of a saved one that shall be loaded under its name."""
+"""Compare the settings of an adapter with those of a saved one that is to be loaded under its name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ATTRIBUTES = {"block_size": "block_size", "alpha": "alpha", "layout": "layout", 
 def check_reload(tuner: CirculantModel, saved: PeftConfig, adapter_name: str, folder: str) -> None:
     """Check that saved weights can be loaded over an adapter of a model.
 
-    Raises: ValueError if they were saved with settings under which they compute something else, or do not fit.
+    Raises: ValueError if they do not fit, or if they compute something else under the adapter's settings.
     """
     own = tuner.peft_config[adapter_name]
     if type(saved) is not type(own):

@@ -52,7 +52,7 @@ class SavedAdapter:
             others: shapes of the model's own parameters.
             prefix: prefix of the method's parameters.
             fields: the config's fields that this version knows.
-            whole: keys of modules that are saved whole (modules_to_save).
+            whole: keys of the modules that are saved whole (modules_to_save).
 
         Raises: ValueError that names the file, the key and the reason.
         """
@@ -63,7 +63,7 @@ class SavedAdapter:
                 f"how it changes what the adapter computes. Upgrade circpeft, or remove the field"
             )
         if (method := other_method(self.shapes, prefix)) is not None:
-            raise ValueError(f"{self.file} holds parameters of {method}, and its config names another method")
+            raise ValueError(f"{self.file} holds parameters of {method}, but its config names another method")
         marker = f".{prefix}adapters."
         shapes = dict(others) | {key: shape for keys, shape in expected for key in keys}
         keys, found = ModelKeys(model, shapes), {}
@@ -76,7 +76,7 @@ class SavedAdapter:
             key = saved.removeprefix(KEY_PREFIX)
             own = keys.find(key if marker in key else base_name(key))
             if own is None:
-                self._refuse(saved, "and this model has no such layer", of_keys(key, _same_kind(key, shapes, marker)))
+                self._refuse(saved, "but this model has no such layer", of_keys(key, _same_kind(key, shapes, marker)))
             if own in found and marker in own:
                 self._refuse(saved, f"and {found[own]!r}", f"on this model both are {own!r}")
             found.setdefault(own, saved)

@@ -19,9 +19,9 @@ def _checked(scale: float) -> float:
 class ScaledLayer:
     """The part of an adapted layer that scales ``ΔW`` of single adapters.
 
-    The scale is a factor of the adapter's ``alpha``, so everything that has ``ΔW`` has it: the output, a mixed batch, a
-    merge, `get_delta_weight` and a weighted sum. It belongs to the model in memory: a saved adapter has the alpha of
-    its config. A weight that is merged already keeps the scale with which it was merged.
+    The scale is a factor of the adapter's ``alpha``, so it counts wherever ``ΔW`` does: in the output, a mixed batch, a
+    merge, `get_delta_weight` and a weighted sum. It is not saved: a saved adapter has the alpha of its config. A weight
+    that is already merged keeps the scale with which it was merged.
     """
 
     adapters: nn.ModuleDict
@@ -30,7 +30,7 @@ class ScaledLayer:
 
     @property
     def r(self) -> nn.ModuleDict:
-        """The adapters by name. Under this name, LoRA has its ranks; diffusers counts them to name a new adapter."""
+        """The adapters by name. LoRA's layers keep their ranks here; diffusers counts them to name a new adapter."""
         return self.adapters
 
     def set_scale(self, adapter: str, scale: float) -> None:

@@ -1,4 +1,4 @@
-"""Names and indices in a config that match nothing in a model: errors and warnings with the nearest that match.
+"""Names and indices in a config that match nothing in a model: errors and warnings with the nearest one that matches.
 
 A field of which nothing matches is an error. A field of which only a part matches may serve several models, so it is a
 warning.
@@ -76,7 +76,7 @@ def check_found(config: CirculantConfig, model: nn.Module, adapted: Collection[s
 
 
 def check_adapter_names(names: str | Iterable[str], known: Iterable[str]) -> None:
-    """Raise ValueError for the name of an adapter that a model does not have, with the nearest that it has."""
+    """Raise ValueError for the name of an adapter that a model does not have, with the nearest one that it has."""
     known = list(known)
     for name in [names] if isinstance(names, str) else names:
         if name not in known:

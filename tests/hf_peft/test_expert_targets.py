@@ -1,4 +1,4 @@
-"""Which parameters are experts, which cannot be adapted, and what is told about those that are left out."""
+"""Which parameters are experts, which cannot be adapted, and what a warning says about those that are left out."""
 
 import copy
 import warnings
@@ -20,7 +20,7 @@ from .moe_models import (
 
 
 class Projections(nn.Module):
-    """Parameters that cannot be adapted, and one whose orientation nothing tells."""
+    """Parameters that cannot be adapted, and one whose orientation is not known."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ def test_block_sizes_are_checked_first_and_one_name_is_a_list():
 
 
 def test_all_linear_names_the_experts_that_it_leaves_out():
-    with pytest.warns(UserWarning, match=r"mlp.experts.down_proj, mlp.experts.gate_up_proj, \d+.\d% of the model's"):
+    with pytest.warns(UserWarning, match=r"mlp.experts.down_proj, mlp.experts.gate_up_proj\), \d+.\d% of the model"):
         adapted(moe("qwen3_moe"), "c3a", target_modules="all-linear", target_parameters=None)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)

@@ -82,7 +82,7 @@ def test_a_config_of_ones_own_for_a_saved_adapter(save, tiny, method):
     config = method(**{**SETTINGS, "alpha": 1.0})
     model = PeftModel.from_pretrained(tiny.bert(), folder, config=config)
     assert model.peft_config["default"].alpha == 1.0
-    with pytest.raises(ValueError, match="saved with block size 8, and the settings give 4"):
+    with pytest.raises(ValueError, match="saved with block size 8, but the settings give 4"):
         PeftModel.from_pretrained(tiny.bert(), folder, config=method(**{**SETTINGS, "block_size": 4}))
 
 
@@ -156,7 +156,11 @@ class Around(torch.nn.Module):
 
 
 REASONS = [
-    (lambda tiny: wider(tiny), None, "had 16 inputs and 16 outputs there, and has 24 and 24 here.*another base model"),
+    (
+        lambda tiny: wider(tiny),
+        None,
+        "has 16 inputs and 16 outputs in the file, but 24 and 24 in.*another base model",
+    ),
     (lambda tiny: Around(tiny.bert()), None, "has its layers under 'net.'"),
     (lambda tiny: tiny.bert(), lambda key: key.replace("bert.", "net.bert."), "with this model as the part 'net.'"),
     (lambda tiny: tiny.bert(), lambda key: key.replace("layer.1", "layer.9"), "no such layer.*nearest is .*layer.1"),
