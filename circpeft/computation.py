@@ -50,7 +50,7 @@ def comparable(computation: dict[str, Any]) -> dict[str, Any]:
 
 
 def split(items: list[T], of: Callable[[T], dict[str, Any]]) -> list[tuple[str, list[T]]]:
-    """Return groups of items that can be compared, each with what it has and other groups have not.
+    """Return groups of items that can be compared, each with the facts that set it apart from the others.
 
     Args:
         items: records, or what holds one.
@@ -76,8 +76,8 @@ def is_same(recorded: dict[str, Any], expected: dict[str, Any]) -> bool:
 
     Args:
         recorded: the facts of the record.
-        expected: those facts of the process that are known before a run. What belongs to a kind of device counts only
-            if the record is from the same kind.
+        expected: the facts of the process that are known before a run. Properties of a device count only if the record
+            is from the same kind of device.
 
     >>> tf32 = {"device": "cuda", "float32_products": "tf32", "compiled": ""}
     >>> is_same(tf32, tf32 | {"float32_products": "float32"}), is_same(tf32, {"device": "cpu", "compiled": ""})
@@ -100,12 +100,12 @@ def described(differing: dict[str, list[Any]]) -> str:
 
 def _text(value: Any) -> str:
     if isinstance(value, dict):
-        return " ".join(f"{name}={_text(setting)}" for name, setting in value.items()) or "as by default"
+        return " ".join(f"{name}={_text(setting)}" for name, setting in value.items()) or "default"
     return {"": "no", False: "no", True: "yes"}.get(value, str(value))
 
 
 def summary(computation: dict[str, Any]) -> str:
-    """Return a run's facts as one line; "" if they are unknown. Facts that are as usual are left out.
+    """Return a run's facts as one line; "" if they are unknown. Ordinary facts are left out.
 
     >>> summary({"device": "cuda", "precision": "bf16", "float32_products": "float32", "attention": "sdpa"})
     'cuda, bf16, sdpa attention'

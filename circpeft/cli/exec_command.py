@@ -31,7 +31,7 @@ def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
         nargs=argparse.REMAINDER,
         metavar="COMMAND [ARGUMENT ...]",
         help="a console script of this environment or on PATH, `python`, or the path of a Python file; everything "
-        "after it is passed on, also --help",
+        "after it is passed on, including --help",
     )
     parser.add_argument("-m", nargs=argparse.REMAINDER, help="run a module with its arguments, like python -m")
     parser.set_defaults(execute=execute)

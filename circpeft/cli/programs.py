@@ -60,7 +60,7 @@ def python_arguments(command: Sequence[str]) -> list[str]:
 
 
 def _locate(name: str) -> str | None:
-    """Return the file or folder of a command; None for a name that is neither a script nor in this folder."""
+    """Return the file or folder of a command; None for a name that is neither a script nor in the working directory."""
     if os.sep in name or (name.endswith(SUFFIXES) and os.path.isfile(name)):
         return name
     script = os.path.join(sysconfig.get_path("scripts"), name)
@@ -150,8 +150,8 @@ def _check_program(path: str) -> None:
         interpreter = os.fsdecode(match[1])
         if not (_of_this_environment(path) or "/env " in interpreter or _of_this_environment(interpreter)):
             raise ProgramError(
-                f"{path} runs in another environment, that of {interpreter}; install circpeft there, or the command in "
-                f"that of {sys.executable}"
+                f"{path} runs in another environment, that of {interpreter}; install circpeft there, or install the "
+                f"command in the environment of {sys.executable}"
             )
 
 

@@ -13,7 +13,7 @@ GENERIC = {"List": list, "Tuple": tuple, "Dict": dict, "Sequence": list, "Iterab
 WRAPPERS = ("Final", "Annotated", "ClassVar")  # the first part of their brackets is the type
 BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 NONES = ("None", "none", "null")
-TRIED_LAST = {float: 1, str: 2}  # every int is a float as well, and everything that is typed is a text
+TRIED_LAST = {float: 1, str: 2}  # every int is also a float, and everything typed is also a text
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Kind:
 
     Args:
         type: the type; None accepts every value.
-        parts: for a list, tuple or dict, the kinds of its values (of a dict: not of its keys); () accepts all.
+        parts: for a list or tuple, the kinds of its items; for a dict, of its values; () accepts all.
         choices: for a Literal, its values.
     """
 
@@ -39,7 +39,7 @@ class Kind:
 
 
 def kinds_of(hint: ast.expr | str) -> tuple[Kind, ...]:
-    """Return the types in a hint; () for a hint that does not tell, which accepts every value.
+    """Return the types in a hint; () for an unknown hint, which accepts every value.
 
     >>> [str(kind) for kind in kinds_of("Optional[list[int]]")]
     ['list[int]', 'None']
@@ -61,7 +61,7 @@ def _kinds(hint: ast.expr) -> list[Kind]:
     match hint:
         case ast.Constant(value=None):
             return [Kind(NoneType)]
-        case ast.Constant(value=str(text)):  # a hint that is written as a text
+        case ast.Constant(value=str(text)):  # a hint in quotes
             return list(kinds_of(text)) or [Kind(None)]
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
             return _kinds(left) + _kinds(right)

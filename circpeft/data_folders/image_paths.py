@@ -38,7 +38,7 @@ def join_image_paths(rows: Dataset, column: str, folder: Path) -> Dataset:
 def on_disk(paths: list[str | None]) -> list[str | None]:
     """Return the paths as they are on disk, where accented letters may be stored as two characters or as one.
 
-    Paths that are on disk as they are, and those that are not there in another form either, stay as they are.
+    A path that is on disk, or that is there in no form, is unchanged.
     """
     listed: dict[str, dict[str, str]] = {}  # of each folder: the names in it by their composed form
 

@@ -177,7 +177,7 @@ class Inventory:
         return [*above, *sorted([*self.unused_files, *here])]
 
     def files_beside_images(self) -> list[str]:
-        """Return how many files of each ending are beside images in the folders of splits, with one of them."""
+        """Count the files beside images in the folders of splits by their endings, and name one of each."""
         by_ending: dict[str, list[Path]] = {}
         splits = [split for same in self.split_folders.values() for split in same]
         for folder in (inner for split in splits for inner in split.with_folders_below() if inner.images):

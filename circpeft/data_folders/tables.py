@@ -93,7 +93,8 @@ def _from_utf16(text: bytes, path: Path) -> BinaryIO:
         return io.BytesIO(as_utf8(text))
     except UnicodeDecodeError as error:
         raise ValueError(
-            f"cannot read {str(path)!r}: it begins as UTF-16, but is not; save the file as UTF-8 ({error})"
+            f"cannot read {str(path)!r}: it begins with the mark of UTF-16, but is not UTF-16; "
+            f"save the file as UTF-8 ({error})"
         ) from error
 
 

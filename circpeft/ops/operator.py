@@ -3,8 +3,8 @@
 For a short batch, the dispatcher takes longer with a custom op written in Python than the product itself does.
 
 The custom op also has what the transforms of `torch.func` and forward-mode differentiation need. An operator either has
-rules for them, or is replaced by a composition of operators that have. Without either, torch would take the derivative
-of a custom op for zero in forward mode.
+rules for them, or is replaced by a composition of operators that have rules. Without either, torch would silently
+return zero as the derivative of a custom op in forward mode.
 """
 
 from collections.abc import Callable
@@ -52,7 +52,7 @@ def operator(
         name: the name of the custom op.
         compute: the implementation; its type annotations are the op's schema.
         fake: the implementation for fake tensors, which have a shape and no values.
-        composed: the same from functions that torch can transform. It is used under a transform without a rule.
+        composed: the same computation from functions that torch can transform, used under a transform without a rule.
         context, gradients: what autograd saves, and the backward pass, as `torch.library.register_autograd` takes them.
             None for an operator that is only called in backward passes.
         rules: None if ``composed`` consists of operators that have rules.

@@ -1,4 +1,4 @@
-"""Whether a transform of `torch.func`, or forward-mode differentiation, is at work."""
+"""Tell whether a transform of `torch.func`, or forward-mode differentiation, is active."""
 
 import torch
 from torch._C import _functorch

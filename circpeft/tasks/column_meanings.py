@@ -1,4 +1,4 @@
-"""What columns hold that a task does not use, by their names, and which kinds of tasks refuse them.
+"""What unused columns hold, by their names, and which kinds of tasks refuse them.
 
 A column that would change what is learnt, such as weights of rows, is refused: without it, the run would not be the one
 that the data asks for. `unused_columns` applies this table.
@@ -21,8 +21,8 @@ class Meaning:
         what: what they hold, in a few words.
         names: the names; capital letters, blanks, hyphens and underscores do not count.
         kinds: the kinds of tasks for which the names have this meaning.
-        advice: what to do about such a column, which is refused; it may contain ``{question}`` and ``{answer}``, the
-            first and the last column of the task. "" for one that is only named.
+        advice: what to do about a column that is refused. It may contain ``{question}`` and ``{answer}``, the first and
+            the last column of the task. "" for a column that is only listed.
         numbers: whether numbers can be such values. Otherwise they are taken for counts or IDs, and the column is only
             named.
     """
@@ -120,10 +120,10 @@ MEANINGS = (
     ),
     Meaning("parts of the data", ("split", "partition", "subset", "set", "fold", "kfold", "is_train", "is_test")),
 )
-# Names of classes in words, beside their numbers: these have to agree with the labels.
+# Names of classes beside their numbers. They must agree with the labels.
 LABEL_TEXTS = {*map(normalized, ("label_text", "label_name", "label_str", "label_string", "class_name"))}
 SPLIT_COLUMNS = {*map(normalized, ("split", "partition", "subset", "set"))}
-# Numbers and origins of rows, which nobody misses.
+# These number the rows or say where they come from. They are not listed.
 UNINTERESTING = {
     *map(
         normalized,

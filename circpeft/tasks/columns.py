@@ -10,7 +10,7 @@ from .column_meanings import TURNS, meaning_of
 
 
 def composed(text: str) -> str:
-    """Return a text with each accented letter as one character: macOS stores it as two in names of files.
+    """Return a text with each accented letter as one character. macOS stores it as two in file names.
 
     >>> len("e\u0301"), len(composed("e\u0301"))
     (2, 1)

@@ -97,7 +97,7 @@ def _check_similar(task: str, names: list[str]) -> None:
         if look in by_look:
             raise ValueError(
                 f"train of task {task!r} has classes {name!r} and {by_look[look]!r}, which differ only by blanks or "
-                f"invisible characters"
+                f"invisible characters; rename one of them"
             )
         by_look[look] = name
     by_letters: dict[str, str] = {}

@@ -153,7 +153,7 @@ def _check_images(task: str, split: str, rows: Dataset) -> None:
     if with_frames:
         warnings.warn(
             f"task {task!r}: {len(with_frames)} images of split {split} have several frames or pages, such as "
-            f"{with_frames[0]}; only the first is used",
+            f"{with_frames[0]}; only the first frame of each is used",
             stacklevel=2,
         )
 

@@ -1,4 +1,4 @@
-"""Find the columns that a task does not use: refuse those that would change what is learnt, and name the others."""
+"""Find the columns that a task does not use: refuse those that would change what is learnt, and list the others."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ ROLES = {"user": 0, "human": 0, "assistant": 1, "gpt": 1, "model": 1}  # of a si
 
 
 def unused_columns(task: Any, data: DatasetDict) -> list[str]:
-    """Return the columns that a task does not use, each with what it holds if its name tells.
+    """Return the columns that a task does not use, each with what it holds if its name says so.
 
-    Numbers and origins of rows are left out, and so are columns that add nothing: with blank values, with one weight
-    for all rows, with texts that the used columns contain, and with names of classes that agree with the labels.
+    Columns that number the rows or say where they come from are left out. So are columns that add nothing: blank
+    values, one weight for all rows, texts that the used columns contain, and names of classes that agree with the
+    labels.
 
     Args:
         task: the task.
@@ -80,7 +81,7 @@ def _texts_of(task: Any, rows: Dataset) -> list[list]:
 def _adding_row(meaning: Meaning, values: list, seen: list[list]) -> int | None:
     """Return the first row with a value that adds something to the columns that are seen; None if there is none.
 
-    Nothing is added by a blank value, by a weight that all rows have, and by a text that a seen one contains.
+    A blank value adds nothing, nor does a weight that all rows have, nor a text that a seen one contains.
     """
     if meaning is WEIGHTS:
         return next((row for row, value in enumerate(values) if value != values[0]), None)

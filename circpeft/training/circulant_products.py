@@ -1,4 +1,4 @@
-"""A note of what computed the circulant products of a training step."""
+"""Record what computes the circulant products of a training step."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """How a run is computed, as read from torch, the Trainer and the model: number formats, device, batch, attention.
 
-`expected` returns what this process decides before a model is loaded, and `computed` everything, from what has run.
+`expected` returns the facts that this process decides before a model is loaded. `computed` returns all facts, as they
+are in the Trainer and the model.
 `circpeft.computation` says which of these facts make two runs comparable.
 """
 
@@ -52,7 +53,7 @@ PRECISIONS = {"no": "float32"}
 
 
 def expected(recipe: Recipe) -> dict[str, Any]:
-    """Return those facts of a run that this process decides, without its model."""
+    """Return the facts of a run that this process decides, before a model is loaded."""
     device = distributed.state().device
     return {
         "device": device.type,
@@ -66,7 +67,7 @@ def expected(recipe: Recipe) -> dict[str, Any]:
 
 
 def fingerprint(recipe: Recipe) -> str:
-    """Return a hash of what this process decides: a run is not resumed under other facts."""
+    """Return a hash of the facts that this process decides. A run is resumed only if they are the same."""
     return hashlib.sha256(json.dumps(expected(recipe), sort_keys=True).encode()).hexdigest()[:8]
 
 

@@ -1,4 +1,4 @@
-"""What the environment asks for against the recipe: refused before training, instead of computing something else."""
+"""Refuse an environment that contradicts the recipe, before anything is trained."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..suggest import nearest
 from . import distributed, launcher
 
 LAUNCH_SETS = "accelerate launch and the file of accelerate config set it"
-# Other trainers than transformers' own loop, or other divisions of the work. No run was ever compared under them.
+# They replace transformers' training loop, or divide the work in another way. No run was compared under them.
 UNSUPPORTED = {
     "ACCELERATE_USE_DEEPSPEED": "DeepSpeed",
     "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM",
@@ -23,7 +23,7 @@ UNSUPPORTED = {
 
 
 def check(recipe: Recipe) -> None:
-    """Raise ValueError if the environment or torch's settings would make the run another one than the recipe's.
+    """Raise ValueError if the environment or torch's settings would compute something else than the recipe says.
 
     The error names the value, what sets it, and what to do.
     """
@@ -93,6 +93,6 @@ def _check_torch() -> None:
     for kind in ("cpu", distributed.state().device.type):
         if torch.is_autocast_enabled(kind):
             raise ValueError(
-                f"autocast to {torch.get_autocast_dtype(kind)} is on, around the whole run; leave the `with "
+                f"autocast to {torch.get_autocast_dtype(kind)} is on around the whole run; leave the `with "
                 f"torch.autocast` block, and set precision in the recipe"
             )

@@ -1,4 +1,4 @@
-"""The environment variables of launchers: whether several processes were started, and whether each knows its place."""
+"""The environment variables of launchers: whether several processes were started, and whether each knows its rank."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def flag(name: str) -> bool:
     """
     text = os.environ.get(name, "false").lower()
     if text not in (*TRUE, *FALSE):
-        raise ValueError(f"{name}={os.environ[name]!r} is not a truth value; set it to true or false, or unset it")
+        raise ValueError(f"{name}={os.environ[name]!r} is neither true nor false; set it to true or false, or unset it")
     return text in TRUE
 
 
 def check() -> None:
     """Raise ValueError, naming the variable, if the environment describes a group of processes only in part.
 
-    ``LOCAL_RANK=0`` without the others is one process: some containers set it. So is ``WORLD_SIZE=1``.
+    ``LOCAL_RANK=0`` without the others means one process: some containers set it. So does ``WORLD_SIZE=1``.
     """
     for name in FLAGS:
         flag(name)
@@ -49,7 +49,7 @@ def check() -> None:
         for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK"):
             if (number[name] or 0) > (name == "WORLD_SIZE"):
                 raise ValueError(
-                    f"{name}={number[name]} is that of one of several processes, but {which}; {START}, or "
+                    f"{name}={number[name]} belongs to one of several processes, but {which}; {START}, or "
                     f"unset {name} for one process"
                 )
         return

@@ -49,10 +49,10 @@ class Trained:
 
 
 def _pad_as_the_tokenizer(base: nn.Module, processor: Any) -> None:
-    """Have a model look for the padding that its tokenizer writes.
+    """Set the padding token of a model to that of its tokenizer.
 
-    A language model with a head for classes reads the last token that is not padding. An encoder-decoder starts its
-    answer with the padding token of its config, which stays.
+    A language model with a classification head reads the last token that is not padding. An encoder-decoder starts its
+    answer with the padding token of its config, so that one is kept.
     """
     if hasattr(processor, "pad_token_id") and (
         getattr(base.config, "pad_token_id", None) is None or not base.config.is_encoder_decoder

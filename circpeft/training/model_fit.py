@@ -1,4 +1,4 @@
-"""Whether what a tokenizer or an image processor gives fits into the model."""
+"""Check that a model takes what its tokenizer or image processor gives."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def embedding_rows(model: nn.Module) -> int | None:
 
 
 def check_tokenizer(name: str, tokenizer: Any, rows: int | None) -> None:
-    """Raise ValueError for a padding token without an embedding: padding would fail, or read another table's end.
+    """Raise ValueError for a padding token without an embedding: a batch with padding would fail.
 
     Args:
         name: the model's name.
@@ -76,8 +76,8 @@ def check_pictures(name: str, processor: Any, model: nn.Module) -> None:
     except ValueError as error:
         shape = tuple(inputs["pixel_values"].shape[1:]) if "pixel_values" in inputs else "unknown"
         raise ValueError(
-            f"model {name!r} does not take what its image processor gives, pictures of shape {shape}: {error} Set the "
-            f"size in preprocessor_config.json, or image_size and num_channels in config.json"
+            f"the image processor of model {name!r} gives pictures of shape {shape}, which the model does not take: "
+            f"{error} Set the size in preprocessor_config.json, or image_size and num_channels in config.json"
         ) from error
-    except (RuntimeError, NotImplementedError, TypeError):  # some models read values, which there are none of here
+    except (RuntimeError, NotImplementedError, TypeError):  # some models read values, and there are none here
         logging.getLogger(__name__).debug("model %r cannot be tried on the meta device", name, exc_info=True)

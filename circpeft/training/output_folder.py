@@ -1,4 +1,4 @@
-"""The check that a run can write into its output folder. It writes nothing itself."""
+"""Check that a run can write into its output folder, without writing anything."""
 
 from __future__ import annotations
 

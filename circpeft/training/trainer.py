@@ -53,7 +53,7 @@ def make_trainer(prepared: Prepared, model: nn.Module, head: list[str]) -> Exact
 def _precision_variable_kept() -> Iterator[None]:
     """Restore accelerate's variable after the ``with`` block.
 
-    transformers 4 writes a run's precision into it, from where the next run of the process would take it.
+    transformers 4 writes a run's precision into it, and the next run of the process would read it there.
     """
     before = os.environ.get(PRECISION_VARIABLE)
     try:

@@ -42,7 +42,7 @@ def test_line_ends(tmp_path, form, ends):
 
 def test_a_file_that_only_begins_as_utf16(tmp_path):
     (tmp_path / "train.csv").write_bytes(b"\xff\xfeabc")
-    with pytest.raises(ValueError, match=r"train\.csv': it begins as UTF-16, but is not; save the file as UTF-8"):
+    with pytest.raises(ValueError, match=r"train\.csv': it begins with the mark of UTF-16, but is not UTF-16; save"):
         tasks.load("sst2", tmp_path)
 
 

@@ -70,7 +70,9 @@ def test_the_first_frame_is_used_and_the_others_are_named(added, name, form):
     frames = [Pillow.new("RGB", (4, 4), colour) for colour in ("red", "lime", "blue")]
     lossless = {"lossless": True} if form == "webp" else {}
     content = written(frames[0], form, save_all=True, append_images=frames[1:], **lossless)
-    with pytest.warns(UserWarning, match=rf"1 images of split train have several frames .*/{name}; only the first is"):
+    with pytest.warns(
+        UserWarning, match=rf"1 images of split train have several frames .*/{name}; only the first frame of each is"
+    ):
         seen = added(name, content)
     assert any((picture == (255, 0, 0)).all() for picture in seen)
 

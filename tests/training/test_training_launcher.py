@@ -78,7 +78,7 @@ def test_a_group_is_left_as_it_is(variables, values):
         ({**GROUP, "MASTER_PORT": "http"}, "MASTER_PORT='http' is not a port"),
         ({**GROUP, "MASTER_PORT": "70000"}, "MASTER_PORT='70000' is not a port"),
         ({"PMI_SIZE": "2", "ACCELERATE_USE_CPU": "yes"}, "PMI_SIZE=2 and ACCELERATE_USE_CPU .* MASTER_ADDR is not set"),
-        ({"ACCELERATE_USE_CPU": "maybe"}, "ACCELERATE_USE_CPU='maybe' is not a truth value"),
+        ({"ACCELERATE_USE_CPU": "maybe"}, "ACCELERATE_USE_CPU='maybe' is neither true nor false"),
     ],
 )
 def test_an_incomplete_group_is_an_error_that_names_the_variable(variables, recipe, steps, values, message):

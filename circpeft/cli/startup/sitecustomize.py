@@ -1,7 +1,7 @@
 """Import circpeft when Python starts. `circpeft exec` puts this folder on PYTHONPATH.
 
-Python imports the first `sitecustomize` of its path. This one then runs the next one, which Python would have run. A
-process of another environment, in which circpeft is not installed, starts as usual.
+Python imports the first `sitecustomize` of its path. This one also runs the next one, which Python would have run
+otherwise. A process of an environment without circpeft starts as usual.
 """
 
 import os
