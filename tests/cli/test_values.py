@@ -63,7 +63,7 @@ def test_an_option_is_not_taken_for_a_missing_value(given, capsys):
     assert stop.value.code == 2 and "expected 2 arguments" in capsys.readouterr().err
 
 
-def test_a_word_that_a_literal_lacks_is_met_with_the_nearest(given, capsys):
+def test_a_word_outside_a_literal_is_refused_with_the_nearest(given, capsys):
     with pytest.raises(AssertionError):
         given("-p", "way", "dwn")
     assert "way='dwn' has the wrong type: expected 'up' or 'down'; did you mean 'down'" in capsys.readouterr().err

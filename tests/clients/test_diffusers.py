@@ -104,7 +104,7 @@ def with_change(kind: Kind, model: nn.Module, weights: dict[str, float]) -> nn.M
     return plain
 
 
-def test_adapters_of_a_model_switch_scale_fuse_and_go(kind, method):
+def test_adapters_of_a_model_are_switched_scaled_fused_and_deleted(kind, method):
     base = kind.out(kind())
     model = kind.adapted(method, "a", "b")
     both = {"a": 0.5, "b": 2.0}
@@ -129,7 +129,7 @@ def test_adapters_of_a_model_switch_scale_fuse_and_go(kind, method):
 
 
 @pytest.mark.parametrize("scale", [0.25, 0.0])
-def test_a_scale_of_one_call_holds_for_that_call(kind, method, scale):
+def test_a_scale_of_one_call_holds_for_that_call_only(kind, method, scale):
     model = kind.adapted(method, "a")
     full = kind.out(model)
     close(kind.out(model, scale), kind.out(with_change(kind, model, {"a": scale})))

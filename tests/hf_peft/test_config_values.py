@@ -156,7 +156,7 @@ def test_a_value_that_cannot_be_saved_leaves_the_files_of_an_earlier_save(method
     assert {path.name: path.read_bytes() for path in folders[0].iterdir()} == before and not folders[1].exists()
 
 
-def test_a_converted_value_that_was_put_in_later_is_saved(method, tiny, tmp_path):
+def test_a_value_put_into_a_dict_later_is_converted_when_saved(method, tiny, tmp_path):
     model = get_peft_model(tiny.bert(), method(target_modules=["query"]))
     model.peft_config["default"].alpha_pattern["query"] = np.float32(2)
     model.save_pretrained(tmp_path)

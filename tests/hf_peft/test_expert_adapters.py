@@ -23,7 +23,7 @@ from .moe_models import (
 )
 
 
-def test_counts():
+def test_trainable_parameters_are_those_of_every_expert():
     model = adapted(moe("mixtral"), "c3a")
     per_layer = 32 * 32 // 8 + 4 * (32 * 96 + 48 * 32) // 8
     assert model.get_nb_trainable_parameters()[0] == 2 * per_layer

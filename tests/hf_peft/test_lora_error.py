@@ -1,4 +1,4 @@
-"""An adapter as a LoRA of PEFT: the error that is predicted is that of PEFT's conversion, and PEFT alone loads it."""
+"""An adapter converted to a LoRA: the predicted error is that of PEFT's conversion, and PEFT loads it alone."""
 
 import peft
 import pytest

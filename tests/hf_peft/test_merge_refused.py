@@ -1,4 +1,4 @@
-"""Layers whose weight ΔW does not change take an adapter and no merge; layers with computed weights take no adapter."""
+"""Layers with a forward of their own take an adapter but no merge; layers with a computed weight take no adapter."""
 
 import warnings
 
@@ -176,7 +176,7 @@ def test_the_comparison_leaves_the_layer_as_it_was():
         assert all(torch.equal(value, before[key]) for key, value in layer.state_dict().items())
 
 
-def test_an_unmergeable_layer_without_an_active_adapter_hinders_no_merge(method):
+def test_an_unmergeable_layer_without_an_active_adapter_does_not_stop_a_merge(method):
     net = inject(model(ScaledInput(16, 16)), method(target_modules=["2"], block_size=8), "other")
     inject(net, method(target_modules=["0"], block_size=8))
     x = torch.randn(3, 16)
@@ -217,7 +217,7 @@ def test_a_weight_pruned_after_the_injection_is_not_merged(method):
     torch.testing.assert_close(merge(net)(x), before)
 
 
-def test_a_computed_bias_is_no_hindrance(method):
+def test_a_computed_bias_is_accepted(method):
     class Doubled(nn.Module):
         def forward(self, bias):
             return 2 * bias

@@ -149,7 +149,7 @@ def test_a_merged_model_is_plain(models, name, route, tmp_path):
 @names
 @pytest.mark.parametrize("route", ["get_peft_model", "AutoPeftModel", "PeftModel"])
 @pytest.mark.parametrize("how", ["merge_and_unload", "unload"])
-def test_the_ways_out_of_peft_leave_a_plain_model(models, name, route, how, tmp_path):
+def test_unloading_by_peft_leaves_a_plain_model(models, name, route, how, tmp_path):
     model, base = ROUTES[route](models, name), models.base(name)
     expected = logits(base if how == "unload" else model)
     check_plain(getattr(model, how)(), base, expected, tmp_path)

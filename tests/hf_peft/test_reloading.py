@@ -77,7 +77,7 @@ def test_another_method_under_a_name_in_use(methods, tiny, tmp_path):
             model.load_adapter(tmp_path / folder, "default")
 
 
-def test_a_config_of_ones_own_for_a_saved_adapter(save, tiny, method):
+def test_a_config_made_by_hand_for_a_saved_adapter(save, tiny, method):
     folder, wanted = save("first")
     config = method(**{**SETTINGS, "alpha": 1.0})
     model = PeftModel.from_pretrained(tiny.bert(), folder, config=config)

@@ -1,4 +1,4 @@
-"""Fused experts under every method: adapted through target_parameters, or named as left out."""
+"""Fused experts under every method: adapted through target_parameters, or reported as left out."""
 
 import pytest
 
