@@ -1,4 +1,4 @@
-"""The methods that scale an adapter, as on PEFT's LoRA layers: every use of ΔW is scaled, and a saved adapter is not."""
+"""The methods that scale an adapter, as on PEFT's LoRA layers: every use of ΔW is scaled, a saved adapter is not."""
 
 import math
 import warnings
