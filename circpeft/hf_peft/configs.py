@@ -45,15 +45,15 @@ class CirculantConfig(PeftConfig):
         target_modules: names (ends of module names), one regex, or "all-linear". The default is the attention
             projections that PEFT's LoRA adapts (query and value for most architectures), as in both papers.
         target_parameters: names (ends of parameter names) of fused experts of a mixture of experts, such as
-            "mlp.experts.gate_up_proj": every expert gets its own change. PEFT's field of this name.
+            "mlp.experts.gate_up_proj". Every expert gets its own ``ΔW``.
         exclude_modules: names or a regex to leave out.
         layers_to_transform: indices of the layers to adapt; all by default.
         layers_pattern: name of the list of layers, if it is not a common one.
         modules_to_save: further modules to train and save, such as a new classification head.
         bias: which biases train: "none", "all", or those of the adapted layers ("circonv_only", "cdvft_only").
 
-    Values of other types are converted: scalars of numpy and torch, and any collection of names or indices. What cannot
-    be saved as JSON is refused, here and when a field is set later.
+    Values of other types are converted: scalars of numpy and torch, and any collection of names or indices. A value
+    that cannot be saved as JSON is refused, here and when a field is set later.
     """
 
     block_size: int | str = "auto"

@@ -55,8 +55,8 @@ def expert_shape(module: nn.Module, parameter: str, name: str) -> ExpertShape:
     if transposed is None:
         raise ValueError(
             f"target parameter {name!r} has shape {tuple(weight.shape)}, and it is not known whether its matrices are "
-            f"(d_in, d_out) or (d_out, d_in); on that {type(module).__name__}, set {DECLARATION} = True for the first, "
-            f"False for the second"
+            f"(d_in, d_out) or (d_out, d_in); set {DECLARATION} = True for the first, False for the second, on its "
+            f"module of type {type(module).__name__}"
         )
     experts, rows, columns = weight.shape
     return ExpertShape(experts, *((rows, columns) if transposed else (columns, rows)), transposed)
