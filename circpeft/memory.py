@@ -14,7 +14,7 @@ def reset_peak(device: torch.device) -> None:
     """Start measuring a new peak. On Linux, freed memory is first returned to the system, so that it does not count.
 
     Args:
-        device: the device that computes; on any other than a GPU of CUDA, the process's memory is measured.
+        device: the device that computes. Without a CUDA GPU, the memory of the process is measured.
     """
     gc.collect()
     if device.type == "cuda":

@@ -23,14 +23,16 @@ class ClassNames:
         self._first: dict[tuple[str, Any], tuple[Any, str, str, int]] = {}  # what a class or a name was first seen with
 
     def agree(self, split: str, labels: list, names: list, feature: Any) -> bool:
-        """Return whether a split has a row with a label and a name, or no names. Rows without one of them do not count.
+        """Return whether a row of a split has both a label and a name, or no row has a name.
+
+        Rows without a label or without a name do not count.
 
         Args:
             split: the split.
             labels, names: the values of both columns.
             feature: the type of the labels.
 
-        Raises: ValueError for a name that is that of another class, and for a class with two names or a name with two
+        Raises: ValueError for a name that belongs to another class, for a class with two names, and for a name with two
         classes, in this split or an earlier one.
         """
         named = [row for row, name in enumerate(names) if name is not None and str(name).strip()]

@@ -23,8 +23,8 @@ class Meaning:
         kinds: the kinds of tasks for which the names have this meaning.
         advice: what to do about a column that is refused. It may contain ``{question}`` and ``{answer}``, the first and
             the last column of the task. "" for a column that is only listed.
-        numbers: whether numbers can be such values. Otherwise they are taken for counts or IDs, and the column is only
-            named.
+        numbers: whether such values can be numbers. Otherwise numbers are taken for counts or IDs, and the column is
+            only listed.
     """
 
     what: str

@@ -92,7 +92,7 @@ def _adding_row(meaning: Meaning, values: list, seen: list[list]) -> int | None:
 
 
 def _contains(text: str, part: str) -> bool:
-    """Return whether a text contains another one as whole lines, or anywhere if it has several words."""
+    """Return whether a text contains another one as whole lines, or anywhere if that one has several words."""
     lines, inner = ("\n".join(" ".join(line.split()) for line in t.strip().splitlines()) for t in (text, part))
     if f"\n{inner}\n" in f"\n{lines}\n":
         return True
