@@ -11,6 +11,8 @@ T = TypeVar("T")
 ONLY_RECORDED = {"threads", "processes", "sharded", "circulant_products"}
 # These are properties of a device. A machine may read a record from another kind of device.
 OF_DEVICE = {"float32_products", "float32_convolutions", "switches"}
+# The settings of a recipe and its model decide these, so runs of several recipes may differ in them.
+OF_RECIPE = {"precision", "weights", "batch", "gradient_accumulation", "deterministic", "attention", "experts"}
 WORDS = {
     "float32_products": "{} products in float32",
     "float32_convolutions": "{} convolutions in float32",
@@ -25,10 +27,14 @@ WORDS = {
 ORDINARY = {"float32_products": "float32", "float32_convolutions": "float32", "backend": "auto"}
 
 
-def differences(computations: Iterable[dict[str, Any]]) -> dict[str, list[Any]]:
+def differences(computations: Iterable[dict[str, Any]], ignored: Iterable[str] = ()) -> dict[str, list[Any]]:
     """Return the facts in which runs differ so that they cannot be compared, each with its values.
 
     A fact that a record does not have is unknown and differs from nothing: records of earlier versions lack some.
+
+    Args:
+        computations: the computations of the runs.
+        ignored: further facts that do not count, such as `OF_RECIPE`.
 
     >>> differences([{"precision": "float32", "threads": 1}, {"precision": "bf16", "threads": 2}, {}])
     {'precision': ['float32', 'bf16']}
@@ -37,7 +43,7 @@ def differences(computations: Iterable[dict[str, Any]]) -> dict[str, list[Any]]:
     for computation in computations:
         for name, value in comparable(computation).items():
             values.setdefault(name, {})[json.dumps(value, sort_keys=True)] = value
-    return {name: list(found.values()) for name, found in values.items() if len(found) > 1}
+    return {name: list(found.values()) for name, found in values.items() if len(found) > 1 and name not in {*ignored}}
 
 
 def comparable(computation: dict[str, Any]) -> dict[str, Any]:
@@ -92,8 +98,8 @@ def is_same(recorded: dict[str, Any], expected: dict[str, Any]) -> bool:
 def described(differing: dict[str, list[Any]]) -> str:
     """Return what `differences` found as a text.
 
-    >>> described({"precision": ["float32", "bf16"], "compiled": ["", "inductor"]})
-    'precision: float32, bf16; compiled: no, inductor'
+    >>> described({"precision": ["float32", "bf16"], "compiled": ["", "inductor"], "gradient_accumulation": [1, 2]})
+    'precision: float32, bf16; compiled: no, inductor; gradient_accumulation: 1, 2'
     """
     return "; ".join(f"{name}: {', '.join(map(_text, values))}" for name, values in differing.items())
 
@@ -101,7 +107,9 @@ def described(differing: dict[str, list[Any]]) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, dict):
         return " ".join(f"{name}={_text(setting)}" for name, setting in value.items()) or "default"
-    return {"": "no", False: "no", True: "yes"}.get(value, str(value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value) or "no"
 
 
 def summary(computation: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -185,9 +185,9 @@ def _fill_score(line: _Line, sweep: Sweep | None, runs: dict[str, Run]) -> None:
         line.comparable = False
 
 
-def _is_mixed(line: _Line, finished: list[Result]) -> bool:
+def _is_mixed(line: _Line, finished: list[Result], ignored: Iterable[str] = ()) -> bool:
     """Return whether runs were computed so differently that they have no average, and say so in the line's reason."""
-    differing = computation.differences(result.computation for result in finished)
+    differing = computation.differences([result.computation for result in finished], ignored)
     if differing:
         line.reason = f"computed differently ({computation.described(differing)}): {NOT_AVERAGED}"
     return bool(differing)
@@ -207,8 +207,12 @@ def _fill_resource(
         ]
     finished = list({cell.run: result for cell in used for result in _finished([cell], runs)}.values())
     line.label = ", ".join(dict.fromkeys(cell.label for cell in used))
-    if line.kind == "memory" and _is_mixed(line, finished):
-        return
+    if line.kind == "memory":
+        cells_of = {cell.column: [other for other in used if other.column == cell.column] for cell in used}
+        if any(_is_mixed(line, _finished(cells, runs)) for cells in cells_of.values()):
+            return
+        if _is_mixed(line, finished, computation.OF_RECIPE):  # tasks may have their own settings
+            return
     measured = [value for result in finished if (value := RESOURCES[line.kind][1](result)) is not None]
     line.ours, line.spread = _statistic_and_spread(measured, sweep)
     line.seeds = len(measured)

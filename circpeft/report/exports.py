@@ -12,7 +12,7 @@ import pandas as pd
 from ..files import write_atomically
 from ..suggest import nearest
 from .compared import compared
-from .formatting import wide
+from .formatting import NOT_AVERAGED, wide
 from .page import page
 from .records import Found, Sweep
 from .runs import failures_table, problems_table, runs_table, sweeps_table
@@ -74,10 +74,12 @@ def _readable(found: Found, table: str | None, sweep: Sweep | None) -> pd.DataFr
 
 def _markdown(found: Found, table: str | None, sweep: Sweep | None) -> str:
     frame = _readable(found, table, sweep)
+    cells = compared(found, table, sweep).itertuples() if table is not None else ()
+    reasons = [f"{line.row}, {line.column}: {line.reason}" for line in cells if line.reason.endswith(NOT_AVERAGED)]
     rows = [frame.columns, *frame.itertuples(index=False)]
     lines = ["| " + " | ".join(str(cell).replace("|", r"\|") for cell in row) + " |" for row in rows]
     lines.insert(1, "|" + " --- |" * len(frame.columns))
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *([""] if reasons else []), *reasons]) + "\n"
 
 
 def _latex(found: Found, table: str | None, sweep: Sweep | None) -> str:

@@ -53,8 +53,6 @@ RUN_COLUMNS = (
     "folder",
     "finished",
 )
-# Facts of a computation that the settings of a row decide, so that the rows of a table may differ in them.
-OF_RECIPE = ("precision", "weights", "batch", "gradient_accumulation", "deterministic", "attention", "experts")
 WHOLE_NUMBERS = ("seed", "seeds", "trainable_parameters", "peak_bytes", "finished", "failed", "pending")
 
 
@@ -139,10 +137,7 @@ def _differing(found: Found, sweep: Sweep | None) -> str:
     """Return in what the computation of a sweep's runs differs, beyond their own settings; "" for nothing."""
     names = {cell.run for cell in sweep.cells} if sweep else set()
     results = [run.result for run in found.runs if run.name in names and run.folder == sweep.folder]
-    differing = computation.differences(result.computation for result in results)
-    for name in OF_RECIPE:
-        differing.pop(name, None)
-    return computation.described(differing)
+    return computation.described(computation.differences([r.computation for r in results], computation.OF_RECIPE))
 
 
 def _cell(line) -> dict:

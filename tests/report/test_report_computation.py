@@ -45,6 +45,25 @@ def test_a_cell_of_runs_that_were_computed_differently_has_no_average(folder, ot
     assert frame.query("row == 'LoRA' and kind == 'parameters'").iloc[0].ours == 294_912
 
 
+def test_markdown_says_why_a_cell_has_no_average(folder):
+    scored(folder, *CELL, (0.8, FLOAT32 | {"batch": 1}), (0.9, FLOAT32 | {"batch": 16}))
+    folder.sweep()
+    lines = report.FORMATS["markdown"](report.scan(folder.path), "cdvft-1", None).splitlines()
+    assert "LoRA, SST-2: computed differently (batch: 1, 16): not averaged" in lines[lines.index("") + 1 :]
+
+
+def test_the_memory_of_a_row_is_over_tasks_with_settings_of_their_own(folder):
+    scored(folder, *CELL, (0.8, FLOAT32 | {"batch": 32}), (0.9, FLOAT32 | {"batch": 32}), peak_bytes=10**9)
+    scored(folder, "LoRA", "MRPC", (0.8, FLOAT32 | {"batch": 16, "attention": "eager"}), peak_bytes=4 * 10**9)
+    folder.sweep()
+    memory = report.compared(report.scan(folder.path), "cdvft-1").query("row == 'LoRA' and kind == 'memory'").iloc[0]
+    assert memory.ours == 1.0 and memory.seeds == 3  # the median
+    scored(folder, "LoRA", "RTE", (0.8, TF32 | {"batch": 16}), peak_bytes=4 * 10**9)
+    folder.sweep()
+    memory = report.compared(report.scan(folder.path), "cdvft-1").query("row == 'LoRA' and kind == 'memory'").iloc[0]
+    assert memory.reason == "computed differently (float32_products: float32, tf32): not averaged"
+
+
 def test_runs_with_more_processes_or_unknown_facts_are_averaged(folder):
     scored(folder, *CELL, (0.8, FLOAT32), (0.9, FLOAT32 | {"processes": 2, "threads": 8}), (1.0, {}))
     folder.sweep()
