@@ -10,6 +10,7 @@ from peft.utils.other import AuxiliaryTrainingWrapper, ModulesToSaveWrapper
 from torch import nn
 
 from .layer import CirculantLayer
+from .uncalled_layers import config_of
 
 # transformers saves a model in the format that it was loaded from. When it loads an adapter, it overwrites the
 # conversions for that with the adapter's own, so the model's are kept here.
@@ -23,14 +24,20 @@ def check_mergeable(
 ) -> None:
     """Check the named (by default the active) adapters in all layers before the first layer is merged.
 
-    Raises: ValueError if no adapter is active or adapters are disabled, for a layer to whose weight ``ΔW`` cannot be
-    added, with ``stored`` for a quantised weight that cannot be quantised again, and with ``safe_merge`` for values
-    that are not finite.
+    Raises: ValueError if no adapter is active or adapters are disabled, if several have a copy of one module, for a
+    layer to whose weight ``ΔW`` cannot be added, with ``stored`` for a quantised weight that cannot be quantised again,
+    and with ``safe_merge`` for values that are not finite.
     """
     for module in model.modules():
         if isinstance(module, PeftModel) and not isinstance(module.base_model, BaseTuner):
             method = module.active_peft_config.peft_type.value
             raise ValueError(f"nothing is merged: {method} does not change weights, so it cannot be merged")
+    for name, module in model.named_modules():
+        if isinstance(module, ModulesToSaveWrapper) and len(names := _copies(module, adapter_names)) > 1:
+            raise ValueError(
+                f"nothing is merged: {', '.join(names)} each have a copy of {name!r} (modules_to_save); merge only one "
+                f"of them"
+            )
     layers = [m for m in model.modules() if isinstance(m, CirculantLayer)]
     known = sorted({name for layer in layers for name in layer.adapters})
     if known and not any(layer.merged or layer.names_to_merge(adapter_names) for layer in layers):
@@ -38,6 +45,11 @@ def check_mergeable(
             raise ValueError(f"nothing is merged: no adapter is active; activate one of {', '.join(known)}")
     for layer in layers:
         layer.check_mergeable(adapter_names, safe_merge, stored)
+
+
+def _copies(wrapper: ModulesToSaveWrapper, adapter_names: Sequence[str] | None) -> list[str]:
+    """Return which of the named adapters have a copy of a module that is trained as a whole."""
+    return [name for name in adapter_names or () if name in wrapper.modules_to_save]
 
 
 def _others(model: nn.Module) -> list[nn.Module]:
@@ -53,8 +65,13 @@ def unload_layers(
     done: dict[nn.Module, nn.Module] = {}  # a shared layer is merged once
 
     def base_of(child: nn.Module) -> nn.Module | None:
-        if isinstance(child, ModulesToSaveWrapper) and not merge:
-            return child.original_module  # PEFT returns the trained copy, which belongs to the adapter
+        if isinstance(child, ModulesToSaveWrapper):
+            names = _copies(child, child.active_adapters if adapter_names is None else adapter_names)
+            if not merge or not names:
+                return child.original_module
+            if names != child.active_adapters:  # PEFT takes the active one
+                trains = any(p.requires_grad for p in child.modules_to_save[names[0]].parameters())
+                child.set_adapter(names, inference_mode=not trains)
         if isinstance(child, AuxiliaryTrainingWrapper):
             options = {"merge": merge, "safe_merge": safe_merge, "adapter_names": adapter_names}
             return child.unload_and_optionally_merge_module(**options)
@@ -126,8 +143,8 @@ def untie_configs(model: nn.Module) -> None:
     Otherwise loading the saved model would tie them again and lose the merged weight.
     """
     for module in model.modules():
-        config = getattr(module, "config", None)
-        if not hasattr(module, "get_output_embeddings") or not getattr(config, "tie_word_embeddings", False):
+        config = config_of(module)
+        if not getattr(config, "tie_word_embeddings", False) or not hasattr(module, "get_output_embeddings"):
             continue
         output, inputs = module.get_output_embeddings(), module.get_input_embeddings()
         if output is not None and getattr(output, "weight", None) is not getattr(inputs, "weight", None):

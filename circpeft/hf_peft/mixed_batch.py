@@ -15,7 +15,7 @@ from .expert_layers import ExpertsLayer, check_one_adapter
 from .layer import BASE, CirculantLayer
 
 
-def check_adapter_names(model: nn.Module, adapter_names: Sequence[str]) -> None:
+def check_batch(model: nn.Module, adapter_names: Sequence[str]) -> None:
     """Check that a mixed batch can be computed.
 
     Raises: TypeError for names that are not a sequence of strings; ValueError in training mode, for a name that no
@@ -46,7 +46,7 @@ def mixed_batch(model: nn.Module, adapter_names: Sequence[str], copies: int = 1)
     Args: ``copies``: rows that generation makes of every sample (beams or returned sequences). An encoder sees each
     sample once.
     """
-    check_adapter_names(model, adapter_names)
+    check_batch(model, adapter_names)
     encoder = model.get_encoder() if getattr(getattr(model, "config", None), "is_encoder_decoder", False) else None
     encoder_modules = set(encoder.modules()) if encoder is not None else set()
     with ExitStack() as stack:

@@ -22,12 +22,12 @@ from peft.utils import SAFETENSORS_WEIGHTS_NAME, WEIGHTS_NAME
 from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import Tensor, nn
 
+from .adapter_names import check_adapter_names
 from .configs import CirculantConfig
 from .layer import CirculantLayer
 from .same_settings import check_reload
 from .saved_keys import KEY_PREFIX, ModelKeys, loaded_by_peft, peft_loads
 from .tuner import CirculantModel
-from .unmatched_names import check_adapter_names
 
 WHOLE_KEY = re.compile(r".+", re.DOTALL)
 

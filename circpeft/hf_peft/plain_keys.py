@@ -38,7 +38,9 @@ class PlainKeys:
 
     @classmethod
     def _remove_adapter_name_from_key(cls, key: str, adapter_name: str) -> str:
-        return plain_name(super()._remove_adapter_name_from_key(key, adapter_name))
+        # PEFT's version also removes the end of another key, such as that of a saved head's weight from "weight".
+        marker = f".{cls.prefix}adapters."
+        return plain_name(key.replace(f"{marker}{adapter_name}.", marker))
 
     @classmethod
     def _remap_adapter_state_dict_for_load(

@@ -52,6 +52,10 @@ def _bare_name(name: str) -> str:
     return ".".join(part for part in plain_name(name).split(".") if part != DATA_PARALLEL)
 
 
+def _innermost_name(name: str) -> str:
+    return base_name(_bare_name(name))
+
+
 def is_wrapper(module: nn.Module) -> bool:
     """Tell whether a module is a wrapper of torch around another one, and not a part of the model."""
     data_parallel = (nn.DataParallel, nn.parallel.DistributedDataParallel)
@@ -120,8 +124,9 @@ class ModelKeys:
         self._renamings = _renamings(model)
         exact = {key: key for key in keys}
         self._tables: list[tuple[Renaming, dict[str, str | None]]] = [(str, dict(exact))]
-        # transformers loads a key only under the exact name.
-        for simplify in (plain_name, _bare_name) if loaded_by_peft() else ():
+        # A layer within a module that PEFT wraps is saved with PEFT's part in its name, which it lacks before the model
+        # is adapted. Otherwise transformers loads a key only under the exact name.
+        for simplify in (plain_name, _bare_name, _innermost_name) if loaded_by_peft() else (base_name,):
             table: dict[str, str | None] = {}
             for key in exact:
                 table[simplify(key)] = None if simplify(key) in table else key  # None: two keys, so neither is meant

@@ -7,6 +7,7 @@ from torch import nn
 
 from .base_weights import float_layer, is_quantized
 from .layer import CirculantLayer
+from .uncalled_layers import config_of
 
 # Attributes with which transformers marks a quantised model.
 QUANTIZATION_MARKS = ("is_quantized", "is_loaded_in_8bit", "is_loaded_in_4bit", "hf_quantizer", "quantization_method")
@@ -49,6 +50,6 @@ def _convert(model: nn.Module, dtype: torch.dtype) -> None:
         for module in model.modules():
             for mark in QUANTIZATION_MARKS:
                 module.__dict__.pop(mark, None)
-            config = getattr(module, "config", None)
+            config = config_of(module)
             if hasattr(config, "quantization_config"):
                 del config.quantization_config

@@ -18,6 +18,7 @@ from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPP
 from torch import nn
 
 from . import weighted_sum
+from .adapter_names import check_adapter_names, check_new_name, check_saved_apart
 from .base_weights import linear_shape
 from .configs import CirculantConfig
 from .expert_layers import C3AExperts, CDVFTExperts
@@ -32,7 +33,7 @@ from .saved_adapter import check_saved_adapter
 from .saved_keys import is_wrapper, plain_name
 from .targets import is_target, layers_of
 from .uncalled_layers import check_wrapper, uncalled_layers
-from .unmatched_names import check_adapter_names, check_found, check_targets
+from .unmatched_names import check_found, check_targets
 
 
 class CirculantModel(ExpertTuner, PlainKeys, BaseTuner):
@@ -41,14 +42,8 @@ class CirculantModel(ExpertTuner, PlainKeys, BaseTuner):
     target_module_mapping = TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
 
     def inject_adapter(self, model: nn.Module, adapter_name: str, *args: Any, **kwargs: Any) -> None:
-        # Adapters are in a ModuleDict. It rejects the names of its own attributes, but only after layers were replaced.
-        if hasattr(nn.ModuleDict(), adapter_name) or "." in adapter_name or not adapter_name:
-            self.peft_config.pop(adapter_name, None)
-            raise ValueError(
-                f"adapter name {adapter_name!r} is empty, has a dot, or is an attribute of PyTorch's modules; "
-                f"choose another"
-            )
         try:
+            check_new_name(adapter_name)
             super().inject_adapter(model, adapter_name, *args, **kwargs)
         except Exception:
             self.peft_config.pop(adapter_name, None)  # PEFT stores the config before it checks it
@@ -83,6 +78,7 @@ class CirculantModel(ExpertTuner, PlainKeys, BaseTuner):
             )
         weights = [f"{name}.{weight}" for name, e in experts.items() for weight in e.weights]
         check_found(config, model, [*adapted, *weights])
+        check_saved_apart(self.peft_config, model, adapted | experts, f".{self.prefix}adapters.")
         peft_config.target_modules = config.target_modules  # PEFT does the same next
         if peft_config._saved_adapter is not None:
             check_saved_adapter(peft_config, model, adapted | experts, self.prefix)

@@ -1,5 +1,8 @@
 """Linear layers that a model does not call. It reads their weight, so an adapter on them would have no effect."""
 
+from typing import Any
+
+from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import nn
 
 # Without the fused kernels of state-space models, as on a CPU, the same layers are called.
@@ -20,6 +23,12 @@ READERS = {
 }
 
 
+def config_of(module: nn.Module) -> Any:
+    """Return the config of a part of a model, or None."""
+    # PEFT's wrappers pass on what the module inside has. Those of 0.18 fail if none of their adapters is active.
+    return None if isinstance(module, AuxiliaryTrainingWrapper) else getattr(module, "config", None)
+
+
 def uncalled_layers(model: nn.Module) -> dict[str, str]:
     """Return the names of linear layers that a model reads without calling them, each with what reads it.
 
@@ -29,7 +38,7 @@ def uncalled_layers(model: nn.Module) -> dict[str, str]:
     uncalled, kinds = {}, {}
     for name, layer in model.named_modules():
         parent, _, last = name.rpartition(".")
-        kind = kinds[name] = getattr(getattr(layer, "config", None), "model_type", "") or kinds.get(parent, "")
+        kind = kinds[name] = getattr(config_of(layer), "model_type", "") or kinds.get(parent, "")
         reader, names = READERS.get(kind, ("", ()))
         if isinstance(layer, nn.modules.linear.NonDynamicallyQuantizableLinear):
             uncalled[name] = "nn.MultiheadAttention"

@@ -75,14 +75,6 @@ def check_found(config: CirculantConfig, model: nn.Module, adapted: Collection[s
         _report(texts, keys)
 
 
-def check_adapter_names(names: str | Iterable[str], known: Iterable[str]) -> None:
-    """Raise ValueError for the name of an adapter that a model does not have, with the nearest one that it has."""
-    known = list(known)
-    for name in [names] if isinstance(names, str) else names:
-        if name not in known:
-            raise ValueError(f"unknown adapter {name!r}; {nearest(name, known)}")
-
-
 def _report(texts: Sequence[str], of: Collection[str]) -> None:
     if texts and len(texts) >= len(of):
         raise ValueError("; ".join(texts))

@@ -184,3 +184,29 @@ def test_save_peft_c3a_refuses_experts(tmp_path):
     with pytest.raises(ValueError, match="MixtralExperts"):
         circpeft.save_peft_c3a(adapted(moe("mixtral"), "c3a"), tmp_path / "adapter")
     assert not (tmp_path / "adapter").exists()
+
+
+class ExpertsWithRouter(torch.nn.Module):
+    """Experts whose module has a linear layer of its own."""
+
+    is_transposed = False
+
+    def __init__(self):
+        super().__init__()
+        self.router, self.up = torch.nn.Linear(8, 2), torch.nn.Parameter(torch.randn(2, 8, 8))
+
+    def forward(self, x):
+        shares = self.router(x).softmax(-1)
+        return sum(shares[:, e : e + 1] * torch.nn.functional.linear(x, self.up[e]) for e in range(2))
+
+
+@pytest.mark.parametrize("method", CONFIGS)
+def test_a_layer_within_adapted_experts_is_found_again(method, tmp_path):
+    base = torch.nn.Sequential(torch.nn.Linear(8, 8), ExpertsWithRouter())
+    x = torch.randn(5, 8)
+    targets = {"target_modules": ["0", "router"], "target_parameters": ["1.up"], "block_size": 2}
+    model = adapted(copy.deepcopy(base), method, **targets)
+    model.save_pretrained(tmp_path)
+    loaded = peft.PeftModel.from_pretrained(copy.deepcopy(base), tmp_path)
+    assert torch.equal(loaded(x), model(x))
+    torch.testing.assert_close(loaded.merge_and_unload()(x), model(x))
