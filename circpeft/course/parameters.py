@@ -158,14 +158,12 @@ def convert(parameter: Parameter, value: object) -> object:
     0.03
     >>> convert(Parameter("seeds", kinds_of("int"), 1, "seeds: int = 1"), "abc")
     Traceback (most recent call last):
-    circpeft.course.parameters.RequestError: seeds='abc' has the wrong type: expected int, as in `seeds: int = 1`
+    circpeft.course.parameters.RequestError: seeds='abc' does not fit: expected int, as in `seeds: int = 1`
     """
     try:
         return type_hints.convert(value, parameter.kinds)
     except ValueError as error:
-        raise RequestError(
-            f"{parameter.name}={value!r} has the wrong type: {error}, as in `{parameter.source}`"
-        ) from error
+        raise RequestError(f"{parameter.name}={value!r} does not fit: {error}, as in `{parameter.source}`") from error
 
 
 def check(notebooks: Iterable[Path], given: Mapping[str, object]) -> dict[Path, dict[str, object]]:

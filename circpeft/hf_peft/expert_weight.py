@@ -94,7 +94,7 @@ class ExpertWeight:
         return torch.cat([*parts, y[start:]])
 
     def _add_by_row(self, x: Tensor, y: Tensor) -> Tensor:
-        """Do the same for rows of which each has its expert."""
+        """Do the same for rows that each have an expert of their own."""
         if self._chosen is None:
             return self._add_in_order([1] * len(x), x, y)
         order = torch.argsort(self._chosen, stable=True)

@@ -19,7 +19,7 @@ def check_batch(model: nn.Module, adapter_names: Sequence[str]) -> None:
     """Check that a mixed batch can be computed.
 
     Raises: TypeError for names that are not a sequence of strings; ValueError in training mode, for a name that no
-    layer has, and for several names of which one adapts fused experts.
+    layer has, and for several names if one of them adapts fused experts.
     """
     if isinstance(adapter_names, str) or not all(isinstance(name, str) for name in adapter_names):
         raise TypeError(f"adapter_names must be a list with one adapter name per sample, got {adapter_names!r}")

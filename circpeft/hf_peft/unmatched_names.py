@@ -1,7 +1,6 @@
 """Names and indices in a config that match nothing in a model: errors and warnings with the nearest one that matches.
 
-A field of which nothing matches is an error. A field of which only a part matches may serve several models, so it is a
-warning.
+If nothing in a field matches, it is an error. If only a part does, it is a warning: the config may serve several models.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def test_papermill_reads_every_parameter_of_the_course():
     ("arguments", "message"),
     [
         (["-p", "seed", "3"], "did you mean 'seeds'?"),
-        (["-p", "seeds", "abc"], "seeds='abc' has the wrong type: expected int, as in `seeds: int = 1`"),
+        (["-p", "seeds", "abc"], "seeds='abc' does not fit: expected int, as in `seeds: int = 1`"),
         (["-p", "profile", "papier"], "did you mean 'paper'?"),
         (["-p", "seeds", "1", "-p", "seeds", "2"], "parameter 'seeds' is given twice"),
         (["--cell-timeout", "0"], "cell timeout 0.0"),

@@ -66,7 +66,7 @@ def test_an_option_is_not_taken_for_a_missing_value(given, capsys):
 def test_a_word_outside_a_literal_is_refused_with_the_nearest(given, capsys):
     with pytest.raises(AssertionError):
         given("-p", "way", "dwn")
-    assert "way='dwn' has the wrong type: expected 'up' or 'down'; did you mean 'down'" in capsys.readouterr().err
+    assert "way='dwn' does not fit: expected 'up' or 'down'; did you mean 'down'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
