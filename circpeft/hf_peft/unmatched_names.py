@@ -1,6 +1,6 @@
 """Names and indices in a config that match nothing in a model: errors and warnings with the nearest one that matches.
 
-If nothing in a field matches, it is an error. If only a part does, it is a warning: the config may serve several models.
+If nothing in a field matches, it is an error. If only a part does, it is a warning: a config may serve several models.
 """
 
 from __future__ import annotations
