@@ -33,10 +33,11 @@ def check_adapter_names(names: str | Iterable[str], known: Iterable[str]) -> Non
 def check_saved_apart(
     configs: Mapping[str, PeftConfig], model: nn.Module, adapted: Mapping[str, nn.Module], marker: str
 ) -> None:
-    """Check that no adapter has a name by which PEFT takes it for a layer, or a layer for it.
+    """Check that PEFT can tell adapters from layers by their names.
 
-    When PEFT saves an adapter, it leaves out every key of which a part is the name of another adapter, also if that
-    part is a layer of the model. Adapters are modules, and PEFT copies each module with a name in modules_to_save.
+    When PEFT saves an adapter, it leaves out every key that has the name of another adapter as a part, even if that
+    part names a layer of the model. PEFT also copies each module with a name in modules_to_save, and adapters are
+    modules.
 
     Args:
         configs: the configs by adapter name; the adapter that will be added is the last.
@@ -44,7 +45,7 @@ def check_saved_apart(
         adapted: the parts of the adapter that will be added, by layer.
         marker: what the keys have between a layer and its adapter.
 
-    Raises: ValueError that names the adapter, and what it would be taken for.
+    Raises: ValueError that names the adapter, and what PEFT would take it for.
     """
     new = next(reversed(configs))
     for name in configs:
