@@ -124,8 +124,8 @@ class ModelKeys:
         self._renamings = _renamings(model)
         exact = {key: key for key in keys}
         self._tables: list[tuple[Renaming, dict[str, str | None]]] = [(str, dict(exact))]
-        # A layer within a module that PEFT wraps is saved with PEFT's part in its name. Before the model is adapted, its
-        # name lacks that part. Apart from this, transformers loads a key only under the exact name.
+        # A layer within a module that PEFT wraps is saved with PEFT's part in its name. Its name lacks that part before
+        # the model is adapted. Apart from this, transformers loads a key only under the exact name.
         for simplify in (plain_name, _bare_name, _innermost_name) if loaded_by_peft() else (base_name,):
             table: dict[str, str | None] = {}
             for key in exact:
