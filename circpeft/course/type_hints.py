@@ -1,6 +1,7 @@
 """Read a value that a user typed by the type hint of the parameter that it is for."""
 
 import ast
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import NoneType
@@ -128,6 +129,10 @@ def convert(value: Any, kinds: tuple[Kind, ...]) -> Any:
     ...
     ValueError: expected 'lora' or 'c3a'; did you mean 'lora'? (choices: lora, c3a)
     """
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    elif getattr(value, "ndim", None) == 0:  # a number of NumPy or torch
+        value = value.item()
     if not kinds:
         return literal(value) if isinstance(value, str) else value
     for kind in sorted(kinds, key=lambda kind: 0 if kind.choices else TRIED_LAST.get(kind.type, 0)):

@@ -100,9 +100,10 @@ def _rows(file: BinaryIO, place: str, form: str) -> Iterator[tuple[int, list[str
     lines_of_row: list[str] = []  # to tell a text that begins with a quotation mark from a quoted one
 
     def recorded() -> Iterator[str]:
-        for line in io.TextIOWrapper(file, "utf-8-sig", newline=""):
-            lines_of_row.append(line)
-            yield line
+        with io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
+            for line in text:
+                lines_of_row.append(line)
+                yield line
 
     lines = csv.reader(recorded(), **DIALECTS[form])
     limit = csv.field_size_limit(2**31 - 1)  # texts may be long

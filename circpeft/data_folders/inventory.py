@@ -17,7 +17,9 @@ from .file_formats import DESCRIPTIONS, is_data, is_image, stem_and_ending, tabl
 from .split_files import shards, split_of_table
 from .split_names import SPLITS, split_named
 
-NO_DATA = ("Thumbs.db", "desktop.ini", "README.md", "README.txt")  # beside images: nothing that a user would miss
+NO_DATA = ("README.md", "README.txt")  # beside images: nothing that a user would miss
+# What Windows, macOS (in zip files) and Synology add to folders. Like names with a dot, they are not listed.
+OF_SYSTEMS = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir"}
 SUGGESTED_FOLDERS = 5  # in the error for a folder that does not exist
 
 
@@ -204,7 +206,7 @@ def scan(folder: str | Path) -> Inventory:
 
 def _listed(path: Path, parent: Inventory | None) -> Inventory:
     with os.scandir(path) as entries:
-        visible = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+        visible = sorted((entry for entry in entries if not _is_hidden(entry.name)), key=lambda entry: entry.name)
     folders = [entry.is_dir() for entry in visible]
     paths = [path / entry.name for entry in visible]
     return Inventory(
@@ -213,6 +215,10 @@ def _listed(path: Path, parent: Inventory | None) -> Inventory:
         tuple(entry for entry, is_folder in zip(paths, folders, strict=True) if is_folder),
         parent,
     )
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name.lower() in OF_SYSTEMS
 
 
 def _alternative(path: Path) -> str:

@@ -1,7 +1,9 @@
 """Values that a user types, by the type hint of their parameter."""
 
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from circpeft.course.type_hints import convert, kinds_of
@@ -68,3 +70,19 @@ def test_a_text_becomes_the_declared_type(hint, text, value):
 def test_a_value_of_another_type_is_refused(hint, given, said):
     with pytest.raises(ValueError, match=said):
         convert(given, kinds_of(hint))
+
+
+@pytest.mark.parametrize(
+    ("value", "hint", "expected"),
+    [
+        (Path("sets") / "rte", "str", "sets/rte"),
+        (Path("sets"), "Path | None", "sets"),
+        (np.int64(3), "int", 3),
+        (np.float32(0.5), "float", 0.5),
+        (np.bool_(True), "bool | None", True),
+    ],
+    ids=repr,
+)
+def test_paths_and_numbers_of_numpy_from_python(value, hint, expected):
+    found = convert(value, kinds_of(hint))
+    assert found == expected and type(found) is type(expected)

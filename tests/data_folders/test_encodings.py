@@ -1,7 +1,10 @@
 """Tables with byte-order marks, in UTF-16, and with the line ends of Windows and of old Macs."""
 
+import gc
 import gzip
 import json
+import sys
+import warnings
 
 import pytest
 
@@ -57,3 +60,15 @@ def test_rows_and_questions_in_files_of_their_own(tmp_path, encoding):
     lines = "".join(json.dumps(question, ensure_ascii=False) + "\r\n" for question in asked)
     (tmp_path / "question.jsonl").write_bytes(lines.encode(encoding))
     assert [question.turns for question in mt_bench.questions(tmp_path)] == [("ä?", "b?")] * 2
+
+
+def test_a_csv_file_is_closed_after_reading(data_folder):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ResourceWarning)
+        folder = data_folder("csv", train=ROWS, validation=ROWS, test=ROWS)
+        unraisable = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "unraisablehook", unraisable.append)  # a destructor cannot raise
+            tasks.load("sst2", folder)
+            gc.collect()
+        assert not unraisable

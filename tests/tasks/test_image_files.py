@@ -115,3 +115,17 @@ def test_files_beside_the_images_are_named(image_folder, name, said):
     _, how = tasks.load("images", folder)
     assert f"; not used: {said}" in how and f"such as train/cat/{name}, test/metadata.csv" in how
     assert "Thumbs" not in how
+
+
+def test_what_systems_add_to_folders_is_not_data(tmp_path):
+    for name in ("cat", "dog"):
+        for number in range(10):
+            (tmp_path / name).mkdir(exist_ok=True)
+            Pillow.new("RGB", (4, 4)).save(tmp_path / name / f"{number}.png")
+        (tmp_path / "__MACOSX" / name).mkdir(parents=True)
+        (tmp_path / "__MACOSX" / name / "._0.png").write_bytes(b"\0\5\x16\7")
+        (tmp_path / name / "@eaDir").mkdir()
+    for name in ("Thumbs.db", "desktop.ini"):
+        (tmp_path / "cat" / name).write_text("")
+    data, how = tasks.load("images", tmp_path)
+    assert sum(map(len, data.values())) == 20 and "not used" not in how
