@@ -20,6 +20,7 @@ from .split_names import SPLITS, split_named
 NO_DATA = ("README.md", "README.txt")  # beside images: nothing that a user would miss
 # What Windows, macOS (in zip files) and Synology add to folders. Like names with a dot, they are not listed.
 OF_SYSTEMS = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir"}
+VARIABLE = re.compile(r"\$(\w+|\{\w+\})")  # one that `expanded` has left in a path
 SUGGESTED_FOLDERS = 5  # in the error for a folder that does not exist
 
 
@@ -225,5 +226,7 @@ def _alternative(path: Path) -> str:
     """Return what to give instead of a path that is not a folder."""
     if path.is_file():
         return f"give {str(path.parent)!r}" if table_format(path) else "give a folder; unpack an archive first"
+    if unset := VARIABLE.search(str(path)):
+        return f"the variable {unset[0]} is not set"
     siblings = sorted(p.name for p in path.parent.iterdir() if p.is_dir()) if path.parent.is_dir() else []
     return nearest(path.name, get_close_matches(path.name, siblings, SUGGESTED_FOLDERS, 0))

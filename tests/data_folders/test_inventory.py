@@ -138,3 +138,10 @@ def test_the_work_for_a_folder_of_classes_grows_with_the_number_of_its_files(tmp
     monkeypatch.setattr(inventory, "is_image", lambda path: looked_at.append(path) or is_image(path))
     assert ClassFolders().matches(scan(tmp_path), TaskOptions(kind="images"))
     assert len(looked_at) <= 4 * 400
+
+
+@pytest.mark.parametrize("written", ["$SETZ", "${SETZ}"])
+def test_a_variable_that_is_not_set_is_named(tmp_path, monkeypatch, written):
+    monkeypatch.delenv("SETZ", raising=False)
+    with pytest.raises(FileNotFoundError, match=r"is not a folder; the variable \$\{?SETZ\}? is not set"):
+        tasks.load("sst2", tmp_path / written / "sst2")
