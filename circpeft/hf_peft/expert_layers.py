@@ -17,7 +17,7 @@ from .configs import CirculantConfig
 from .expert_targets import ExpertShape, expert_shape
 from .expert_weight import ExpertWeight
 from .layer import BASE, KEPT_SHARE, C3ALinear, CDVFTLinear, CirculantLayer
-from .offload import execution_device
+from .offload import execution_device, onloaded
 
 
 def build_adapters(config: CirculantConfig, name: str, shapes: dict[str, ExpertShape]) -> ExpertAdapters:
@@ -141,12 +141,12 @@ class ExpertsLayer(CirculantLayer):
             warnings.warn("Already unmerged. Nothing to do.", stacklevel=2)
             return
         base = self.get_base_layer()
-        for weight, original in self._weights_before_merge.items():
-            present = base._parameters[weight]
-            original.data = original.data.to(
-                present.device, present.dtype
-            )  # the model was moved or converted meanwhile
-            setattr(base, weight, original)
+        with onloaded(base):
+            for weight, original in self._weights_before_merge.items():
+                present = base._parameters[weight]
+                # The model was perhaps moved or converted meanwhile.
+                original.data = original.data.to(present.device, present.dtype)
+                setattr(base, weight, original)
         self._weights_before_merge.clear()
         self.merged_adapters.clear()
 
@@ -168,8 +168,22 @@ class ExpertsLayer(CirculantLayer):
     # A compiler would have to trace loops whose length depends on the data, and attributes that change during a call.
     @torch.compiler.disable
     def _call(self, adapters: Sequence[ExpertAdapters], args: tuple, kwargs: dict) -> Any:
-        with self._changed_weights(adapters):
+        base = self.get_base_layer()
+        inner = base.__dict__.get("_old_forward")
+        if inner is None:
+            with self._changed_weights(adapters):
+                return self.base_layer(*args, **kwargs)
+
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            with self._changed_weights(adapters):
+                return inner(*args, **kwargs)
+
+        # accelerate's hook loads offloaded weights into the parameters before it calls this forward.
+        base._old_forward = forward
+        try:
             return self.base_layer(*args, **kwargs)
+        finally:
+            base._old_forward = inner
 
     @contextmanager
     def _changed_weights(self, adapters: Sequence[ExpertAdapters]) -> Iterator[None]:

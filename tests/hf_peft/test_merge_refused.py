@@ -56,6 +56,12 @@ class InDouble(nn.Linear):
         return F.linear(x.double(), self.weight.double(), self.bias.double()).to(x.dtype)
 
 
+class Rows(nn.Linear):
+    def forward(self, x):
+        rows, _ = x.shape
+        return super().forward(x).reshape(rows, -1)
+
+
 class Renamed(nn.Linear):
     pass
 
@@ -104,6 +110,7 @@ LINEAR = {
     "Falcon": lambda: FalconLinear(16, 16),
     "Falcon in bfloat16": lambda: FalconLinear(16, 16, dtype=torch.bfloat16),
     "other precision": lambda: InDouble(16, 16),
+    "rows only": lambda: Rows(16, 16),
     "forward that calls the original": lambda: with_forward(lambda original, x: original(x)),
     "hook that only reads": lambda: with_hook(lambda module, args, output: None),
 }

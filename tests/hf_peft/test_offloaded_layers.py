@@ -1,5 +1,7 @@
 """Base layers that accelerate keeps on the CPU or on disk: outputs, gradients, merges and saved files as in memory."""
 
+import copy
+
 import accelerate
 import peft
 import pytest
@@ -8,6 +10,9 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from circpeft import merge
+
+from .moe_models import CONFIGS, experts_of, moe, tokens
+from .moe_models import adapted as moe_adapted
 
 IDS = torch.arange(12).reshape(2, 6)
 PLACES = {"embed_tokens": "cpu", "layers.0": "cpu", "layers.1": "disk", "norm": "cpu", "rotary_emb": "cpu"}
@@ -115,3 +120,24 @@ def test_transformers_loads_no_adapter_onto_offloaded_layers_but_peft_sets_it(me
     model = peft.get_peft_model(offloaded, plain.peft_config["default"])
     peft.set_peft_model_state_dict(model, load_file(tmp_path / "adapter" / "adapter_model.safetensors"))
     torch.testing.assert_close(logits(model), logits(plain), **close)
+
+
+@pytest.mark.parametrize("offload", ["cpu", "disk"])
+@pytest.mark.parametrize("method", CONFIGS)
+def test_offloaded_experts_run_and_are_merged_and_unmerged(method, offload, tmp_path):
+    base = moe("mixtral")
+    plain, wanted = copy.deepcopy(base), moe_adapted(copy.deepcopy(base), method)(tokens()).logits
+    if offload == "cpu":
+        accelerate.cpu_offload(base, execution_device="cpu")
+    else:
+        accelerate.disk_offload(base, str(tmp_path / "off"), execution_device="cpu")
+    model = moe_adapted(base, method)
+    assert experts_of(base).get_base_layer().down_proj.is_meta
+    torch.testing.assert_close(model(tokens()).logits, wanted)
+    for _ in range(2):
+        model.merge_adapter()
+        torch.testing.assert_close(model(tokens()).logits, wanted, **close)
+        model.unmerge_adapter()
+        with model.disable_adapter():
+            assert torch.equal(model(tokens()).logits, plain(tokens()).logits)
+    torch.testing.assert_close(merge(model)(tokens()).logits, wanted, **close)
