@@ -27,7 +27,7 @@ def check_adapter_names(names: str | Iterable[str], known: Iterable[str]) -> Non
     known = list(known)
     for name in [names] if isinstance(names, str) else names:
         if name not in known:
-            raise ValueError(f"unknown adapter {name!r}; {nearest(name, known)}")
+            raise ValueError(f"Adapter {name} does not exist; {nearest(name, known)}")  # as PEFT begins it
 
 
 def check_saved_apart(

@@ -253,7 +253,7 @@ def test_adapters_that_do_not_act_are_not_merged(method, tiny, how, state):
 @pytest.mark.parametrize("how", ["merge_and_unload", "merge_adapter"])
 def test_an_unknown_adapter_name_is_refused(method, tiny, how):
     net = get_peft_model(tiny.mlp(), method(target_modules=["0"]))
-    with pytest.raises(ValueError, match="unknown adapter 'defualt'.*'default'"):
+    with pytest.raises(ValueError, match="Adapter defualt does not exist.*'default'"):
         getattr(net, how)(adapter_names=["defualt"])
     assert not net.base_model.model[0].merged
 

@@ -228,13 +228,13 @@ def test_settings_of_a_gpu_count_on_a_gpu_only(monkeypatch):
     assert computed.switches(CPU) == {} and computed.switches(GPU) == {"cudnn.benchmark": True}
 
 
-def test_compilation_and_experts_are_read_from_what_runs(monkeypatch):
+def test_compilation_and_experts_are_read_from_what_runs():
     plugin = SimpleNamespace(backend=DynamoBackend.INDUCTOR, mode="default")
     assert computed._compiler(plugin) == "inductor"
     plugin.mode = "max-autotune"
     assert computed._compiler(plugin) == "inductor (max-autotune)"
-    monkeypatch.setattr(torch._dynamo.config, "disable", True)
-    assert computed._compiler(plugin) == ""
+    with torch._dynamo.config.patch(disable=True):
+        assert computed._compiler(plugin) == ""
     model = nn.Module()
     model.config = SimpleNamespace(_attn_implementation="eager", _experts_implementation="grouped_mm")
     model.vision = nn.Module()
