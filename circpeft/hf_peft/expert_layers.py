@@ -16,7 +16,8 @@ from ..adapters.experts import ExpertAdapters
 from .configs import CirculantConfig
 from .expert_targets import ExpertShape, expert_shape
 from .expert_weight import ExpertWeight
-from .layer import BASE, KEPT_SHARE, C3ALinear, CDVFTLinear, CirculantLayer
+from .layer import BASE, C3ALinear, CDVFTLinear, CirculantLayer
+from .merged_layer import KEPT_SHARE
 from .offload import execution_device, onloaded
 
 
