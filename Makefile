@@ -1,7 +1,8 @@
 # Two commands: make course, make test. Each sets up what it needs, once.
 PYTHON ?= python3
 PROFILE ?= cpu
-# Test processes that run beside each other. Each uses one thread.
+# Test processes that run beside each other. Each uses one thread. All have the same hash seed, because the order of a
+# set may be part of a test's name, and the names must agree; tests/conftest.py gives the programs they start others.
 WORKERS ?= 2
 # Extra arguments for the step that installs torch: they choose another build of the pinned version (docs/installation.md).
 TORCH_ARGS ?=
@@ -63,7 +64,8 @@ $(INTERPRETED)/.ready: $(READY)
 	@touch $@
 
 test: check $(QUANTIZED)/.ready $(INTERPRETED)/.ready
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbmake --nbmake-timeout=600 --numprocesses=$(WORKERS) --dist=loadfile
+	@PYTHONHASHSEED=$$(date +%s) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbmake --nbmake-timeout=600 \
+		--numprocesses=$(WORKERS) --dist=loadfile
 	@echo "Quantised base layers"
 	@PYTHONPATH=$(QUANTIZED) $(BIN)/python -m pytest tests/hf_peft/test_base_weights.py tests/hf_peft/test_quantized_layers.py
 	@PYTHONPATH=$(QUANTIZED) $(BIN)/python -m pytest tests/training/test_training_options.py -k rounded

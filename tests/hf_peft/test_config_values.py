@@ -85,7 +85,7 @@ def needed(field):
     return {"target_modules": ["query", "value"]} if field != "target_modules" else {}
 
 
-@pytest.mark.parametrize(("field", "given", "held"), CONVERTED, ids=str)
+@pytest.mark.parametrize(("field", "given", "held"), CONVERTED)
 def test_a_value_that_is_accepted_is_held_plain_and_read_back_equal(method, tmp_path, field, given, held):
     config = method(**needed(field), **{field: given})
     value = getattr(config, field)
