@@ -13,6 +13,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from .. import computation, plots
+from ..results import Result
 from .compared import compared
 from .figures import AXES, scatter, spectra
 from .formatting import with_cell_text
@@ -50,6 +51,7 @@ RUN_COLUMNS = (
     "seconds",
     "tokens_per_second",
     "computation",
+    "unadapted",
     "folder",
     "finished",
 )
@@ -67,7 +69,10 @@ def page(found: Found, table: str | None = None) -> str:
         ValueError: the table is neither printed nor that of a sweep; the message names the nearest.
     """
     table_values = _tables(found, table)
-    runs, run_columns = _cells(runs_table(found)[list(RUN_COLUMNS)])
+    all_runs = runs_table(found)[list(RUN_COLUMNS)]
+    if not all_runs.unadapted.any():  # few models have experts
+        all_runs = all_runs.drop(columns="unadapted")
+    runs, run_columns = _cells(all_runs)
     failures, failure_columns = _cells(failures_table(found), where="pre", error="text failed", remedy="text")
     problems, problem_columns = _cells(problems_table(found), reason="text", remedy="text")
     return (
@@ -108,7 +113,11 @@ def _table(found: Found, name: str, sweep: Sweep | None, number: int) -> dict:
         cell["beside_print"] = column in in_print
     lines, long = _cells(frame[[*LONG_COLUMNS, "reason"]], reason="text")
     title, description = name, "No sweep of this table was found: only the printed values are shown."
-    differing = _differing(found, sweep)
+    sweep_results = _results(found, sweep)
+    differing = computation.described(
+        computation.differences([result.computation for result in sweep_results], computation.OF_RECIPE)
+    )
+    frozen = sorted({result.label for result in sweep_results if result.unadapted})
     if sweep:
         where = str(sweep.folder.relative_to(found.folder))
         title = ", ".join([name, sweep.profile, *([where] if where != "." else [])])
@@ -118,6 +127,9 @@ def _table(found: Found, name: str, sweep: Sweep | None, number: int) -> dict:
         description += f"started {sweep.started}."
         if differing:
             description += f" The runs were computed differently ({differing}), so compare rows with care."
+        if frozen and not all(result.unadapted for result in sweep_results):
+            description += " Only some methods adapted the model's experts. Their weights stayed frozen in: "
+            description += f"{', '.join(frozen)}."
         description += (
             " A cell shows the printed value, below it ours, and the difference in brackets." if sweep.table else ""
         )
@@ -133,11 +145,10 @@ def _table(found: Found, name: str, sweep: Sweep | None, number: int) -> dict:
     }
 
 
-def _differing(found: Found, sweep: Sweep | None) -> str:
-    """Return in what the computation of a sweep's runs differs, beyond their own settings; "" for nothing."""
+def _results(found: Found, sweep: Sweep | None) -> list[Result]:
+    """Return the results of a sweep's finished runs."""
     names = {cell.run for cell in sweep.cells} if sweep else set()
-    results = [run.result for run in found.runs if run.name in names and run.folder == sweep.folder]
-    return computation.described(computation.differences([r.computation for r in results], computation.OF_RECIPE))
+    return [run.result for run in found.runs if run.name in names and run.folder == sweep.folder]
 
 
 def _cell(line) -> dict:

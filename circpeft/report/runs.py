@@ -24,7 +24,7 @@ MEASURED = (
     "seconds",
     "tokens_per_second",
 )
-PROVENANCE = ("device", "computation", "commit", "code", "finished")
+PROVENANCE = ("device", "computation", "unadapted", "commit", "code", "finished")
 
 
 def adapter_flops(result: Result) -> float | None:
@@ -49,6 +49,7 @@ def runs_table(found: Found) -> pd.DataFrame:
         row |= {"model": result.settings.get("model", ""), "tables": ", ".join(run.tables)}
         row |= {name: getattr(result, name) for name in (*MEASURED, *PROVENANCE)}
         row["computation"] = computation.summary(result.computation)
+        row["unadapted"] = ", ".join(sorted(result.unadapted))
         rows.append(row | {"adapter_flops_per_token": adapter_flops(result)})
     frame = pd.DataFrame(rows, columns=[*IDENTITY, *MEASURED, "adapter_flops_per_token", *PROVENANCE])
     counted = ["flops_per_token", "base_flops_per_token", "adapter_flops_per_token"]

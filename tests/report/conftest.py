@@ -24,6 +24,7 @@ def made_up(
     rank=8,
     long=20,
     computation=None,
+    unadapted=None,
     **settings,
 ) -> Result:
     """Return a record with these numbers and otherwise realistic values; `long` is the length of its lists."""
@@ -70,6 +71,7 @@ def made_up(
         predictions=[draw.randrange(2) for _ in range(4 * long)],
         start_predictions=[0] * 8,
         computation=computation or {},
+        unadapted=unadapted or {},
     )
 
 

@@ -124,3 +124,18 @@ def test_a_record_without_facts_is_the_same_as_any():
     assert computation.is_same({}, TF32) and not computation.is_same(FLOAT32, TF32)
     assert computation.is_same(TF32 | {"device": "mps"}, FLOAT32)
     assert not computation.is_same(TF32 | {"backend": "rfft"}, {"device": "cpu", "backend": "auto"})
+
+
+def test_the_page_says_which_methods_left_experts_frozen(folder):
+    frozen = {"mlp.experts.down_proj": 8192, "mlp.experts.gate_up_proj": 16384}
+    scored(folder, *CELL, (0.8, FLOAT32), label="lora:r=8")
+    folder.sweep()
+    page = report.page(report.scan(folder.path))
+    assert "frozen" not in page and "unadapted" not in page
+    scored(folder, "VeRA", "SST-2", (0.9, FLOAT32), label="vera:r=256", unadapted=frozen)
+    folder.sweep()
+    found = report.scan(folder.path)
+    page = report.page(found)
+    assert "Their weights stayed frozen in: vera:r=256." in page
+    assert "mlp.experts.down_proj, mlp.experts.gate_up_proj" in page
+    assert sorted(report.runs_table(found).unadapted) == ["", "mlp.experts.down_proj, mlp.experts.gate_up_proj"]
