@@ -128,8 +128,7 @@ def _table(found: Found, name: str, sweep: Sweep | None, number: int) -> dict:
         if differing:
             description += f" The runs were computed differently ({differing}), so compare rows with care."
         if frozen and not all(result.unadapted for result in sweep_results):
-            description += " Only some methods adapted the model's experts. Their weights stayed frozen in: "
-            description += f"{', '.join(frozen)}."
+            description += f" The model's experts stayed frozen with {', '.join(frozen)}; other methods adapted them."
         description += (
             " A cell shows the printed value, below it ours, and the difference in brackets." if sweep.table else ""
         )

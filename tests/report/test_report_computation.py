@@ -136,6 +136,6 @@ def test_the_page_says_which_methods_left_experts_frozen(folder):
     folder.sweep()
     found = report.scan(folder.path)
     page = report.page(found)
-    assert "Their weights stayed frozen in: vera:r=256." in page
+    assert "experts stayed frozen with vera:r=256; other methods" in page
     assert "mlp.experts.down_proj, mlp.experts.gate_up_proj" in page
     assert sorted(report.runs_table(found).unadapted) == ["", "mlp.experts.down_proj, mlp.experts.gate_up_proj"]
