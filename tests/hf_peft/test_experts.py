@@ -28,9 +28,8 @@ from .moe_models import (
     + [("llama4", "eager")],
 )
 def test_every_implementation_has_the_change(kind, implementation, method):
-    dtype = (
-        torch.float32 if implementation == "grouped_mm" else torch.float64
-    )  # torch has no grouped product in float64
+    # torch has no grouped product in float64
+    dtype = torch.float32 if implementation == "grouped_mm" else torch.float64
     base = moe(kind, implementation, dtype)
     model = adapted(copy.deepcopy(base), method)
     tolerance = 2e-4 if dtype == torch.float32 else 1e-6  # the norms of these models compute in float32
@@ -110,6 +109,23 @@ def test_a_change_below_the_precision_of_a_bfloat16_weight_is_computed():
     assert not gradient[[0, 1, 3]].any()
     with pytest.warns(UserWarning, match=r"merging into torch.bfloat16 keeps .* of ΔW in .*experts.gate_up_proj"):
         circpeft.merge(model)
+
+
+@pytest.mark.parametrize("method", CONFIGS)
+@pytest.mark.parametrize("implementation", ["eager", "batched_mm", "grouped_mm"])
+def test_autocast_gives_the_outputs_and_gradients_of_float32_but_for_rounding(implementation, method):
+    layer = next(iter(layers(adapted(moe("mixtral", implementation, torch.float32), method)).values()))
+    x, routing = torch.randn(8, 32), torch.randn(8, 4).softmax(-1).topk(2)
+    kernels = list(layer.adapters["default"].parameters())
+    results = []
+    for rounded in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=rounded):
+            outputs = layer(x, routing.indices, routing.values)
+        results.append([outputs.float(), *torch.autograd.grad(outputs.float().square().sum(), kernels)])
+    for exact, value in zip(*results, strict=True):
+        assert value.dtype == torch.float32
+        error = (value - exact).norm() / exact.norm()
+        assert error < 0.02 and (error > 0 or implementation == "grouped_mm")  # autocast does not round that product
 
 
 @pytest.mark.parametrize("reentrant", [False, True])
