@@ -118,7 +118,7 @@ def convert(value: Any, kinds: tuple[Kind, ...]) -> Any:
     A text becomes None, a boolean or a number where the kinds have these, and stays a text otherwise: "5" is a text
     with ``str``, and a number with ``int | str``. Without kinds, a text that is a Python literal becomes its value.
 
-    Raises: ValueError, with what was expected, for a value that fits none of the kinds.
+    Raises: ValueError, with what was expected, for a value that does not fit.
 
     >>> convert("None", kinds_of("int | None")), convert("-1e-3", kinds_of("float")), convert("5", kinds_of("str"))
     (None, -0.001, '5')
@@ -183,7 +183,7 @@ _ACCEPTED = {float: (float, int), list: (list, tuple), tuple: (tuple, list)}
 def _as(value: Any, kind: Kind) -> Any:
     """Return a value that fits as the type of its kind, with its parts converted.
 
-    Raises: ValueError for a part that fits none of the kinds of parts.
+    Raises: ValueError for a part that is not one of these kinds.
     """
     if kind.choices or kind.type is NoneType:
         return value

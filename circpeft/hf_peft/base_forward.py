@@ -65,7 +65,7 @@ def merge_obstacle(layer: nn.Module) -> str | None:
         return f"{reason} by a hook of accelerate, or before accelerate added its hook"
     try:
         gap, rounding = _gap(layer, library_class, replaced)
-    except Exception as error:  # code of others: it may raise anything, and the message says what
+    except Exception as error:  # the layer's own code can raise any error; the message quotes it
         return f"{reason}, which cannot be compared with {library_class.__name__} ({type(error).__name__}: {error})"
     if gap <= rounding:
         return None

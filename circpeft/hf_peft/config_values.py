@@ -52,8 +52,7 @@ def integer(field: str, value: Any, least: int) -> int:
     """Return an integer of at least ``least``; raise ValueError for anything else, also for bools and "8"."""
     number = plain(value)
     if isinstance(number, bool) or not isinstance(number, Integral) or number < least:
-        hint = f"; remove the quotes: {field}={number}" if _quotes_a_number(number) else ""
-        raise ValueError(f"{field} must be an integer of at least {least}, got {value!r}{hint}")
+        raise _error(field, f"an integer of at least {least}", value)
     return int(number)
 
 
@@ -63,8 +62,7 @@ def block_size(field: str, value: Any) -> int | str:
     if size == "auto":
         return "auto"
     if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
-        hint = f"; remove the quotes: {field}={size}" if _quotes_a_number(size) else ""
-        raise ValueError(f'{field} must be a positive integer or "auto", got {value!r}{hint}')
+        raise _error(field, 'a positive integer or "auto"', value)
     return int(size)
 
 
@@ -72,13 +70,15 @@ def number(field: str, value: Any) -> float:
     """Return a finite number; raise ValueError for anything else, also for bools and "0.1"."""
     given = plain(value)
     if isinstance(given, bool) or not isinstance(given, Real) or not math.isfinite(given):
-        hint = f"; remove the quotes: {field}={given}" if _quotes_a_number(given) else ""
-        raise ValueError(f"{field} must be a finite number, got {value!r}{hint}")
+        raise _error(field, "a finite number", value)
     return given if isinstance(given, (int, float)) else float(given)
 
 
-def _quotes_a_number(value: Any) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"\d+(\.\d*)?|\.\d+", value.strip()) is not None
+def _error(field: str, expected: str, value: Any) -> ValueError:
+    """Return the error for a value that is not the number that a field needs."""
+    is_quoted = isinstance(value, str) and re.fullmatch(r"\d+(\.\d*)?|\.\d+", value.strip())
+    hint = f"; remove the quotes: {field}={value}" if is_quoted else ""
+    return ValueError(f"{field} must be {expected}, got {value!r}{hint}")
 
 
 def probability(field: str, value: Any) -> float:

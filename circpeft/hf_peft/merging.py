@@ -62,7 +62,6 @@ def unload_layers(
     model: nn.Module, merge: bool = True, safe_merge: bool = False, adapter_names: list[str] | None = None
 ) -> None:
     """Replace every adapted layer by its base layer in place, with the adapters merged into it or without them."""
-    done: dict[nn.Module, nn.Module] = {}  # a shared layer is merged once
 
     def base_of(child: nn.Module) -> nn.Module | None:
         if isinstance(child, ModulesToSaveWrapper):
@@ -79,7 +78,7 @@ def unload_layers(
             return None
         return _merged_base(child, safe_merge, adapter_names) if merge else child.get_base_layer()
 
-    _replace_children(model, base_of, done)
+    _replace_children(model, base_of)
 
 
 def _merged_base(layer: BaseTunerLayer, safe_merge: bool, adapter_names: list[str] | None) -> nn.Module:
@@ -93,19 +92,17 @@ def _merged_base(layer: BaseTunerLayer, safe_merge: bool, adapter_names: list[st
 
 def unwrap_peft_models(model: nn.Module, safe_merge: bool) -> nn.Module:
     """Replace every `PeftModel` inside a model by its base model, in place, and the model itself if it is one."""
-    done: dict[nn.Module, nn.Module] = {}
 
     def base_of(module: nn.Module) -> nn.Module | None:
         return module.merge_and_unload(safe_merge=safe_merge) if isinstance(module, PeftModel) else None
 
-    _replace_children(model, base_of, done)
+    _replace_children(model, base_of)
     return model if (base := base_of(model)) is None else base
 
 
-def _replace_children(
-    model: nn.Module, replacement: Callable[[nn.Module], nn.Module | None], done: dict[nn.Module, nn.Module]
-) -> None:
+def _replace_children(model: nn.Module, replacement: Callable[[nn.Module], nn.Module | None]) -> None:
     """Replace each descendant for which ``replacement`` returns a module, in all of its parents."""
+    done: dict[nn.Module, nn.Module] = {}  # a module that several parents share is replaced by one module
     for parent in list(model.modules()):
         if isinstance(parent, BaseTunerLayer):
             continue  # its parts belong to the adapter

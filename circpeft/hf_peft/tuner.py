@@ -56,7 +56,7 @@ class CirculantModel(ExpertTuner, PlainKeys, BaseTuner):
         kind = model_config.get("model_type") if isinstance(model_config, Mapping) else None
         if peft_config.target_modules is None and kind not in self.target_module_mapping:
             if peft_config.target_parameters:
-                return peft_config  # parameters alone, as in PEFT's LoRA
+                return peft_config  # only parameters, which PEFT's LoRA allows, too
             raise ValueError(
                 f"target_modules is None, and {type(self.model).__name__} has no default; list names of its layers, or "
                 f'use "all-linear"'

@@ -79,7 +79,7 @@ def _texts_of(task: Any, rows: Dataset) -> list[list]:
 
 
 def _adding_row(meaning: Meaning, values: list, seen: list[list]) -> int | None:
-    """Return the first row with a value that adds something to the columns that are seen; None if there is none.
+    """Return the first row whose value adds something to the columns that the model sees, or None.
 
     A blank value adds nothing, nor does a weight that all rows have, nor a text that a seen one contains.
     """

@@ -85,7 +85,7 @@ def is_group() -> bool:
 def without_traces() -> Iterator[None]:
     """Hide the variables of a launcher inside a ``with`` block if they do not describe a group of processes.
 
-    With ``LOCAL_RANK`` alone, accelerate would wait for a group.
+    If only ``LOCAL_RANK`` is set, accelerate would wait for a group.
     """
     hidden = {} if is_group() else {name: os.environ.pop(name) for name in NUMBERS if name in os.environ}
     try:

@@ -79,5 +79,5 @@ def check_pictures(name: str, processor: Any, model: nn.Module) -> None:
             f"the image processor of model {name!r} gives pictures of shape {shape}, which the model does not take: "
             f"{error} Set the size in preprocessor_config.json, or image_size and num_channels in config.json"
         ) from error
-    except (RuntimeError, NotImplementedError, TypeError):  # some models read values, and there are none here
+    except (RuntimeError, NotImplementedError, TypeError):  # the model reads values; meta tensors have only shapes
         logging.getLogger(__name__).debug("model %r cannot be tried on the meta device", name, exc_info=True)

@@ -5,26 +5,16 @@ import logging
 import pytest
 import torch
 from peft import get_peft_model
-from torch import nn
 
 import circpeft
+
+from .logits import Logits
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 onnxruntime = pytest.importorskip("onnxruntime")
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
 AUTO = torch.export.Dim.AUTO
-
-
-class Logits(nn.Module):
-    """A model of transformers as a function of token IDs."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        return self.model(input_ids=ids).logits
 
 
 @pytest.fixture(autouse=True)

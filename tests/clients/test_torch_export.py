@@ -9,18 +9,9 @@ from torch import nn
 
 import circpeft
 
+from .logits import Logits
+
 AUTO = torch.export.Dim.AUTO
-
-
-class Logits(nn.Module):
-    """A model of transformers as a function of token IDs."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        return self.model(input_ids=ids).logits
 
 
 def adapted(tiny, method, **options) -> nn.Module:

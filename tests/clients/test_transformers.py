@@ -64,7 +64,7 @@ def test_a_model_loads_switches_and_deletes_adapters(llama_adapter):
     assert torch.equal(logits(model, ids), expected) and model.active_adapters() == ["default"]
 
 
-def test_an_adapter_that_a_model_adds_trains_alone_and_is_saved_alone(method, llama_folder, tmp_path):
+def test_only_an_added_adapter_trains_and_is_saved(method, llama_folder, tmp_path):
     model = AutoModelForCausalLM.from_pretrained(llama_folder)
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     model.add_adapter(method(target_modules=["q_proj", "down_proj"], init_weights=True), adapter_name="mine")

@@ -1,4 +1,4 @@
-"""An adapter converted to a LoRA: the predicted error is that of PEFT's conversion, and PEFT loads it alone."""
+"""An adapter converted to a LoRA: its error is as predicted, and PEFT loads it without circpeft."""
 
 import peft
 import pytest

@@ -318,7 +318,7 @@ def test_an_exported_program_and_the_custom_op_itself():
 
 
 @pytest.mark.parametrize("name", ["diagonals", "folded", "product"])
-def test_transforms_of_the_backward_pass_alone(name):
+def test_transforms_of_only_the_backward_pass(name):
     """The forward pass is not transformed; the gradients of its output are batched, or have tangents."""
     sizes, f, g = OPERATORS[name](SHAPES["even"], "row", "rfft")
     inputs = [t.requires_grad_() for t in random(sizes)]

@@ -1,4 +1,4 @@
-"""The record says what was computed, and the environment cannot change a run without a trace."""
+"""How a run was computed is in its record. The environment cannot change that unnoticed."""
 
 import os
 from dataclasses import replace
