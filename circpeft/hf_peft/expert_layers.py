@@ -17,7 +17,7 @@ from .configs import CirculantConfig
 from .expert_targets import ExpertShape, expert_shape
 from .expert_weight import ExpertWeight
 from .layer import BASE, C3ALinear, CDVFTLinear, CirculantLayer
-from .merged_layer import KEPT_SHARE
+from .merged_layer import warn_of_rounding
 from .offload import execution_device, onloaded
 
 
@@ -128,12 +128,8 @@ class ExpertsLayer(CirculantLayer):
             result[e] = old + delta
             kept += float(((result[e].to(dtype) - old) * delta).sum())
             norm += float(delta.square().sum())
-        if norm > 0 and base.dtype != dtype and abs(kept / norm - 1) > 1 - KEPT_SHARE:
-            warnings.warn(
-                f"merging into {base.dtype} keeps {kept / norm:.1%} of ΔW in {f'{self.name}.{weight}'!r}: the rest is "
-                f"below the precision of the weight; circpeft.merge(model, dtype=torch.float32) keeps all of it",
-                stacklevel=4,
-            )
+        if norm > 0 and base.dtype != dtype:
+            warn_of_rounding(kept / norm, base.dtype, repr(f"{self.name}.{weight}"))
         return result
 
     def unmerge(self) -> None:

@@ -8,7 +8,7 @@ from functools import reduce
 
 import torch
 from peft.tuners.tuners_utils import check_adapters_to_merge
-from torch import Tensor, nn
+from torch import nn
 
 from .base_forward import merge_obstacle
 from .base_weights import float_weight, is_quantized, set_weight, stored_weight
@@ -17,6 +17,16 @@ from .stacked_merge import checksum, without_change
 
 # A merge into a rounded weight that keeps a smaller share of ΔW warns.
 KEPT_SHARE = 0.99
+
+
+def warn_of_rounding(kept: float, dtype: torch.dtype, place: str) -> None:
+    """Warn if a merge into a weight of this dtype keeps a smaller share of ``ΔW`` than `KEPT_SHARE`."""
+    if abs(kept - 1) > 1 - KEPT_SHARE:
+        warnings.warn(
+            f"merging into {dtype} keeps {kept:.1%} of ΔW in {place}: the rest is below the precision of the weight; "
+            f"circpeft.merge(model, dtype=torch.float32) keeps all of it",
+            stacklevel=4,
+        )
 
 
 class MergedLayer:
@@ -103,22 +113,14 @@ class MergedLayer:
                 f"NaNs detected in the merged weights. The adapter {broken} seems to be broken (layer {self.name!r})"
             )
         if not torch.equal(stored, merged):
-            self._warn_of_rounding(weight, stored, delta, original.dtype)
+            norm = float(delta.square().sum())
+            kept = float(((stored - weight) * delta).sum())
+            warn_of_rounding(kept / norm if norm > 0 else 1.0, original.dtype, f"layer {self.name!r}")
         if not self._weight_before_merge:
             self._weight_before_merge.append(original)
         self._merged_checksum = checksum(base)
         self._merged_alphas |= {name: self.adapters[name].alpha for name in names}
         self.merged_adapters.extend(names)
-
-    def _warn_of_rounding(self, weight: Tensor, stored: Tensor, delta: Tensor, dtype: torch.dtype) -> None:
-        norm = delta.square().sum()
-        kept = ((stored - weight) * delta).sum() / norm if norm > 0 else norm + 1
-        if abs(float(kept) - 1) > 1 - KEPT_SHARE:
-            warnings.warn(
-                f"merging into {dtype} keeps {float(kept):.1%} of ΔW in layer {self.name!r}: the rest is below "
-                f"the precision of the weight; circpeft.merge(model, dtype=torch.float32) keeps all of it",
-                stacklevel=3,
-            )
 
     @torch.no_grad()
     def unmerge(self) -> None:
