@@ -32,6 +32,13 @@ def seed() -> None:
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def no_compiled_code() -> None:
+    """Forget what earlier tests compiled: torch compiles one function only a few times, whichever tests ask for it."""
+    if "torch._dynamo" in sys.modules:
+        torch._dynamo.reset()
+
+
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """For many products of tiny tensors: on a busy machine further threads only wait for each other."""

@@ -10,13 +10,6 @@ from torch._dynamo.testing import CompileCounterWithBackend
 TARGETS = {"mlp": ["0", "2"], "bert": ["query", "value", "dense"], "gpt2": ["c_attn", "c_proj", "c_fc"]}
 
 
-@pytest.fixture(autouse=True)
-def fresh_dynamo():
-    torch._dynamo.reset()
-    yield
-    torch._dynamo.reset()
-
-
 def adapted(tiny, method, name, **options):
     return get_peft_model(getattr(tiny, name)(), method(target_modules=TARGETS[name], **options))
 
