@@ -35,6 +35,8 @@ class MethodSpec:
         model_rates: default rates for the small models that come with the course, by name; elsewhere ``learning_rate``.
         head_learning_rate: default peak rate of the head.
         model_head_rates: default rates of the head for those small models.
+        paper_rates: default rates with ``alpha="paper"``, by name of a small model, and "" for every other model; empty
+            where the rates above serve.
         quantization: the kinds of rounded base weights on which the method can train.
         callback: dotted path of a Trainer callback that the method needs; it is called with the model.
         no_fsdp: why FSDP cannot train the method, as the end of a sentence; "" where it can.
@@ -47,6 +49,7 @@ class MethodSpec:
     model_rates: Mapping[str, float] = field(default_factory=dict)
     head_learning_rate: float = HEAD_LEARNING_RATE
     model_head_rates: Mapping[str, float] = field(default_factory=dict)
+    paper_rates: Mapping[str, float] = field(default_factory=dict)
     quantization: tuple[str, ...] = ("8bit", "4bit")
     callback: str = ""
     no_fsdp: str = ""
@@ -65,13 +68,22 @@ class MethodSpec:
         """Make a model trainable by this method, and return the model to train."""
         return self.implementation(model, **hyperparameters)
 
-    def rates_for(self, model: str) -> tuple[float, float]:
+    def rates_for(self, model: str, alpha: float | str = "lora") -> tuple[float, float]:
         """Return the default peak rates of the method's parameters and of the head.
+
+        Where the scale ``alpha`` of the method is a number, the rate is that of the papers' scale divided by it: ``ΔW``
+        then moves as fast.
 
         >>> SPECS["lora"].rates_for("minilm"), SPECS["lora"].rates_for("small-llama")
         ((0.001, 0.0003), (0.01, 0.0003))
+        >>> SPECS["c3a"].rates_for("minilm", alpha="paper"), SPECS["c3a"].rates_for("minilm", alpha=2)
+        ((0.3, 0.0003), (0.15, 0.0003))
         """
         rate = self.model_rates.get(model, self.learning_rate)
+        if self.paper_rates and alpha != "lora":
+            rate = self.paper_rates.get(model, self.paper_rates[""])
+            if isinstance(alpha, (int, float)) and alpha:
+                rate /= abs(alpha)
         return rate, self.model_head_rates.get(model, self.head_learning_rate)
 
     def callbacks(self, model: Any) -> list[Any]:
@@ -223,8 +235,9 @@ _METHODS = (
         "c3a",
         "circpeft.methods.circulant.c3a",
         trains="adapter",
-        learning_rate=0.3,
-        model_rates={"small-vit": 0.6, "small-llama": 1.5},
+        learning_rate=1e-3,
+        model_rates={"small-vit": 3e-3, "small-llama": 1e-2},
+        paper_rates={"": 0.3, "small-vit": 0.6, "small-llama": 1.5},
     ),
     MethodSpec(
         "cdvft",

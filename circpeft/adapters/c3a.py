@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from ..ops import adapted_linear, block_circulant, diagonal_circulant_matmul, other_layout
 from ..ops.block_size import dividing_block_size
 from ..ops.checks import check_layout
-from .checks import check_alpha, check_dropout, check_init_weights, check_summands
+from .checks import check_dropout, check_init_weights, check_summands
+from .scale import c3a_alpha
 
 C3A_STARTS = ("zero", "xavier_uniform", "kaiming_uniform", "gaussian")
 
@@ -26,16 +27,17 @@ class C3A(nn.Module):
     Args:
         d_in, d_out: features of the adapted layer.
         block_size: ``b``, a common divisor of both; "auto" is the greatest one.
-        alpha: scale.
+        alpha: scale: a number; "paper" for 1; or "lora" for ``sqrt(d_in * b)``, which gives ``ΔW = C(w) / sqrt(n)``,
+            and for which LoRA's learning rates serve. `C3AConfig` has "lora" by default.
         layout: "row" (the kernel is the first row, as in the paper) or "column" (the kernel is the first column).
         dropout: dropout probability of the adapter's input during training.
         init_weights: "zero" or True for ``ΔW = 0``; "xavier_uniform" or False, "kaiming_uniform" or "gaussian" for a
-            random start.
+            random start, which has the same ``ΔW`` with both named scales.
 
     Shapes: ``forward: (..., d_in) -> (..., d_out)``; ``d_in * d_out / b`` trainable parameters, float32.
 
     Raises: ValueError for a block size that does not divide both dimensions, an unknown layout or start, an alpha that
-    is not a finite number, or a dropout outside [0, 1).
+    is neither a finite number nor a named scale, or a dropout outside [0, 1).
 
     >>> adapter = C3A(768, 3072, block_size=768, init_weights="gaussian")
     >>> adapter.kernel.shape
@@ -50,7 +52,7 @@ class C3A(nn.Module):
         d_in: int,
         d_out: int,
         block_size: int | str = "auto",
-        alpha: float = 1.0,
+        alpha: float | str = "paper",
         layout: str = "row",
         dropout: float = 0.0,
         init_weights: bool | str = True,
@@ -59,7 +61,9 @@ class C3A(nn.Module):
         b = dividing_block_size(block_size, d_in, d_out)
         super().__init__()
         self.d_in, self.d_out, self.block_size, self.layout = d_in, d_out, b, layout
-        self.alpha = check_alpha(alpha)
+        self.alpha = c3a_alpha(alpha, d_in, b)
+        # A random start with a named scale has the same ΔW whatever the name.
+        self._start_scale = 1 / self.alpha if isinstance(alpha, str) else 1.0
         self.dropout = nn.Dropout(check_dropout(dropout))
         self.kernel = nn.Parameter(torch.empty(d_out // b, d_in // b, b, dtype=torch.float32))
         self.reset_parameters(init_weights)
@@ -71,10 +75,10 @@ class C3A(nn.Module):
         if start == "zero":
             self.kernel.zero_()
         elif start == "gaussian":
-            self.kernel.normal_()
+            self.kernel.normal_(std=self._start_scale)
         else:
             bound = math.sqrt(6 / (self.d_in + self.d_out)) if start == "xavier_uniform" else math.sqrt(1 / self.d_in)
-            self.kernel.uniform_(-bound, bound)
+            self.kernel.uniform_(-bound * self._start_scale, bound * self._start_scale)
 
     @property
     def scaled_kernel(self) -> Tensor:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from ..ops import block_circulant, diagonal_circulant_matmul
 from ..ops.block_size import padding_block_size
-from .checks import check_alpha, check_dropout, check_init_weights, check_summands
+from .checks import check_dropout, check_init_weights, check_summands
+from .scale import cdvft_alpha
 
 CDVFT_STARTS = ("zero", "gaussian")
 
@@ -27,7 +28,8 @@ class CDVFT(nn.Module):
         d_in, d_out: features of the adapted layer.
         block_size: ``b`` (the paper's p); "auto" is ``min(d_in, d_out)``.
         num_factors: an odd number, the paper's 2m-1; 1 (a single diagonal) needs ``d_in == d_out``.
-        alpha: scale (Eq. 4).
+        alpha: scale (Eq. 4): a number; "paper" for 1; or "lora" for ``1 / sqrt(ceil(d_in / b))``, for which LoRA's
+            learning rates serve. `CDVFTConfig` has "lora" by default.
         dropout: dropout probability of the adapter's input during training.
         init_weights: "zero" or True for ``ΔW = 0``: the first circulant is zero, diagonals are one, further circulants
             the identity. Only one factor is zero, because with two every gradient would be zero. "gaussian" or False
@@ -38,7 +40,7 @@ class CDVFT(nn.Module):
     ``(ceil(d_out/b), ceil(d_out/b), b)``. The parameters are named ``diagonal_0``, ``kernel_0``, ``diagonal_1``, ...
 
     Raises: ValueError for an even num_factors, a block size below one or above both dimensions, an unknown start, an
-    alpha that is not a finite number, or a dropout outside [0, 1).
+    alpha that is neither a finite number nor a named scale, or a dropout outside [0, 1).
 
     >>> adapter = CDVFT(6, 4, block_size=4, init_weights="gaussian")
     >>> [tuple(p.shape) for p in adapter.parameters()]
@@ -54,7 +56,7 @@ class CDVFT(nn.Module):
         d_out: int,
         block_size: int | str = "auto",
         num_factors: int = 3,
-        alpha: float = 1.0,
+        alpha: float | str = "paper",
         dropout: float = 0.0,
         init_weights: bool | str = True,
     ) -> None:
@@ -65,7 +67,7 @@ class CDVFT(nn.Module):
         b = padding_block_size(block_size, d_in, d_out)
         super().__init__()
         self.d_in, self.d_out, self.block_size, self.num_factors = d_in, d_out, b, num_factors
-        self.alpha = check_alpha(alpha)
+        self.alpha = cdvft_alpha(alpha, d_in, b)
         self.dropout = nn.Dropout(check_dropout(dropout))
         m, n, further = math.ceil(d_out / b), math.ceil(d_in / b), num_factors // 2
         widths = [d_in] + [d_out] * further

@@ -1,19 +1,11 @@
 """Argument checks shared by the adapters."""
 
-import math
 from collections.abc import Sequence
 from numbers import Real
 
 from torch import nn
 
 from ..suggest import nearest
-
-
-def check_alpha(alpha: float) -> float:
-    """Return the scale; raise ValueError unless it is a finite number."""
-    if isinstance(alpha, bool) or not isinstance(alpha, Real) or not math.isfinite(alpha):
-        raise ValueError(f"alpha must be a finite number, got {alpha!r}")
-    return float(alpha)
 
 
 def check_dropout(dropout: float) -> float:

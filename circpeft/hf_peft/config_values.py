@@ -17,6 +17,10 @@ from typing import Any
 
 from peft.utils.constants import INCLUDE_LINEAR_LAYERS_SHORTHAND
 
+from ..adapters.scale import SCALES
+from ..suggest import nearest
+
+NUMBER = r"\d+(\.\d*)?|\.\d+"  # a number that somebody put in quotes
 # Fields of other methods, by the field that has the same purpose here.
 OTHER_NAMES = {
     "r": "block_size",
@@ -74,9 +78,21 @@ def number(field: str, value: Any) -> float:
     return given if isinstance(given, (int, float)) else float(given)
 
 
+def scale(field: str, value: Any) -> float | str:
+    """Return a finite number, or the name of a scale; raise ValueError for anything else."""
+    given = plain(value)
+    if not isinstance(given, str):
+        return number(field, value)
+    if given not in SCALES:
+        quoted = re.fullmatch(NUMBER, given.strip())
+        hint = f"remove the quotes: {field}={given}" if quoted else nearest(given, SCALES)
+        raise ValueError(f"{field} must be a finite number, 'lora' or 'paper', got {value!r}; {hint}")
+    return given
+
+
 def _error(field: str, expected: str, value: Any) -> ValueError:
     """Return the error for a value that is not the number that a field needs."""
-    is_quoted = isinstance(value, str) and re.fullmatch(r"\d+(\.\d*)?|\.\d+", value.strip())
+    is_quoted = isinstance(value, str) and re.fullmatch(NUMBER, value.strip())
     hint = f"; remove the quotes: {field}={value}" if is_quoted else ""
     return ValueError(f"{field} must be {expected}, got {value!r}{hint}")
 
@@ -203,8 +219,8 @@ def _check_regex(field: str, value: str) -> None:
 CONVERSIONS: dict[str, Callable[[str, Any], Any]] = {
     "block_size": block_size,
     "block_size_pattern": pattern(block_size),
-    "alpha": number,
-    "alpha_pattern": pattern(number),
+    "alpha": scale,
+    "alpha_pattern": pattern(scale),
     "dropout": probability,
     "init_weights": start,
     "target_modules": name_set_or_regex,

@@ -37,7 +37,8 @@ class CirculantConfig(PeftConfig):
     Args:
         block_size: ``b``, the size of a circulant block (C3A: b; CDVFT: p), or "auto".
         block_size_pattern: layer name (its end, or a regex) -> block size, for layers that need another one.
-        alpha: scale of ``ΔW`` (CDVFT Eq. 4).
+        alpha: scale of ``ΔW``: "lora", for which LoRA's learning rates serve, "paper" for that of the papers and of
+            PEFT's C3A, or a number (`circpeft.C3A`, `circpeft.CDVFT`).
         alpha_pattern: layer name (its end, or a regex) -> alpha, for layers that need another one.
         dropout: dropout probability of the adapter's input in training.
         init_weights: True or "zero" starts at ``ΔW = 0``, False at the method's random values; other names are those of
@@ -58,7 +59,7 @@ class CirculantConfig(PeftConfig):
 
     block_size: int | str = "auto"
     block_size_pattern: dict = field(default_factory=dict)
-    alpha: float = 1.0
+    alpha: float | str = "lora"
     alpha_pattern: dict = field(default_factory=dict)
     dropout: float = 0.0
     init_weights: bool | str = True
@@ -177,7 +178,7 @@ class CirculantConfig(PeftConfig):
         write_atomically(os.path.join(save_directory, CONFIG_NAME), content)
         model_card.complete(Path(save_directory), self)
 
-    def for_layer(self, name: str) -> tuple[int | str, float]:
+    def for_layer(self, name: str) -> tuple[int | str, float | str]:
         """Return the block size and alpha of the layer with this full name, after the patterns."""
         return (
             _of_pattern(self.block_size_pattern, name, self.block_size),
@@ -195,7 +196,7 @@ class CirculantConfig(PeftConfig):
         except ValueError as error:
             raise ValueError(f"layer {name!r} (d_in={d_in}, d_out={d_out}): {error}") from error
 
-    def _build(self, d_in: int, d_out: int, block_size: int | str, alpha: float) -> nn.Module:
+    def _build(self, d_in: int, d_out: int, block_size: int | str, alpha: float | str) -> nn.Module:
         raise NotImplementedError("use C3AConfig or CDVFTConfig")
 
     def _common(self) -> dict[str, Any]:
@@ -217,7 +218,7 @@ class C3AConfig(CirculantConfig):
     block size must divide both dimensions of a layer; "auto" is their greatest common divisor.
 
     >>> C3AConfig(block_size=96, target_modules=["query", "value"]).alpha
-    1.0
+    'lora'
     """
 
     layout: str = "row"
@@ -228,7 +229,7 @@ class C3AConfig(CirculantConfig):
         check_layout(self.layout)
         super().__post_init__()
 
-    def _build(self, d_in: int, d_out: int, block_size: int | str, alpha: float) -> nn.Module:
+    def _build(self, d_in: int, d_out: int, block_size: int | str, alpha: float | str) -> nn.Module:
         return C3A(d_in, d_out, block_size, alpha=alpha, layout=self.layout, **self._common())
 
 
@@ -249,5 +250,5 @@ class CDVFTConfig(CirculantConfig):
 
     method = "CDVFT"
 
-    def _build(self, d_in: int, d_out: int, block_size: int | str, alpha: float) -> nn.Module:
+    def _build(self, d_in: int, d_out: int, block_size: int | str, alpha: float | str) -> nn.Module:
         return CDVFT(d_in, d_out, block_size, num_factors=self.num_factors, alpha=alpha, **self._common())

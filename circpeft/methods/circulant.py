@@ -11,7 +11,7 @@ def c3a(
     target_modules: Targets = None,
     target_parameters: Parameters = None,
     block_size: int | str = "auto",
-    alpha: float = 1.0,
+    alpha: float | str = "lora",
     dropout: float = 0.0,
     init_weights: bool | str = True,
     layout: str = "row",
@@ -29,7 +29,7 @@ def cdvft(
     target_parameters: Parameters = None,
     block_size: int | str = "auto",
     num_factors: int = 3,
-    alpha: float = 1.0,
+    alpha: float | str = "lora",
     dropout: float = 0.0,
     init_weights: bool | str = True,
 ) -> nn.Module:

@@ -146,7 +146,9 @@ class Recipe:
         """
         given = self.hyperparameters
         spec = SPECS.get(self.method)
-        default_rate, default_head_rate = spec.rates_for(self.model) if spec else (0.0, HEAD_LEARNING_RATE)
+        default_rate, default_head_rate = 0.0, HEAD_LEARNING_RATE
+        if spec:
+            default_rate, default_head_rate = spec.rates_for(self.model, given.get("alpha", "lora"))
         rate = given.get("learning_rate") or self.learning_rate or default_rate
         if not rate:
             raise ValueError(f"no learning_rate for method {self.method!r}; {nearest(self.method, SPECS)}")

@@ -1,6 +1,6 @@
 """Pre-train the small LLaMA of this folder on sums, in figures and in words, and on stories without answers.
 
-    python data/small_llama/pretrain.py [--steps 2500] [--to FOLDER]
+    python data/small_llama/pretrain.py [--steps 2500] [--width 128] [--to FOLDER]
 
 Writes config.json, model.safetensors, the tokenizer and pretraining.json (steps, seed, losses, share of right sums,
 device, versions). Takes a quarter of an hour on two cores.
@@ -23,6 +23,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast,
 
 HERE = Path(__file__).resolve().parent
 SEED, BATCH, LENGTH, RATE = 0, 64, 80, 2e-3
+WIDTH, HEAD = 128, 32  # features of a token, and of each attention head
 PROMPT = "### Instruction:\n{}\n\n### Response:\n"  # only for the vocabulary: the model is not trained on prompts
 
 
@@ -151,16 +152,23 @@ def share_right(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, cou
 def main() -> None:
     parser = argparse.ArgumentParser(description="Pre-train the small LLaMA on plain sums and stories.")
     parser.add_argument("--steps", type=int, default=2500, help="training steps")
-    parser.add_argument("--to", type=Path, default=HERE, help="output folder")
+    parser.add_argument("--width", type=int, default=WIDTH, help=f"features of a token, a multiple of {HEAD}")
+    parser.add_argument("--to", type=Path, help="output folder; this one by default")
     arguments = parser.parse_args()
+    if arguments.width < HEAD or arguments.width % HEAD:
+        parser.error(f"--width must be a positive multiple of {HEAD}, got {arguments.width}")
+    if arguments.to is None and arguments.width != WIDTH:
+        parser.error(f"--width {arguments.width} needs --to FOLDER: the course uses the model of width {WIDTH} here")
+    folder = arguments.to or HERE
+    folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(SEED)
     tokenizer = trained_tokenizer()
     config = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=128,
-        intermediate_size=384,
+        hidden_size=arguments.width,
+        intermediate_size=3 * arguments.width,
         num_hidden_layers=4,
-        num_attention_heads=4,
+        num_attention_heads=arguments.width // HEAD,
         max_position_embeddings=256,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
@@ -184,12 +192,13 @@ def main() -> None:
             losses.append({"step": step, "loss": round(loss.item(), 4)})
             progress.set_postfix(loss=f"{loss.item():.3f}")
     right = share_right(model, tokenizer)
-    model.save_pretrained(arguments.to)
-    tokenizer.save_pretrained(arguments.to)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     record = {
         "parameters": sum(p.numel() for p in model.parameters()),
         "steps": arguments.steps,
         "batch": [BATCH, LENGTH],
+        "width": arguments.width,
         "seed": SEED,
         "learning_rate": RATE,
         "losses": losses,
@@ -202,7 +211,7 @@ def main() -> None:
             "transformers": transformers.__version__,
         },
     }
-    (arguments.to / "pretraining.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    (folder / "pretraining.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(f"sums right: {right:.3f}; loss {losses[-1]['loss']}")
 
 

@@ -1,6 +1,6 @@
 """Pre-train the small vision transformer of this folder on the handwritten digits 0 to 4, in colour.
 
-    python data/small_vit/pretrain.py [--steps 1500] [--to FOLDER]
+    python data/small_vit/pretrain.py [--steps 1500] [--width 128] [--to FOLDER]
 
 Writes config.json, model.safetensors (without the head), preprocessor_config.json and pretraining.json (steps, seed,
 losses, accuracy on unseen handwriting, device, versions). Takes five minutes on two cores.
@@ -22,6 +22,7 @@ from circpeft.tasks.digits import SIDE, handwriting, render
 
 HERE = Path(__file__).resolve().parent
 SEED, BATCH, RATE, CLASSES = 0, 64, 1e-3, range(5)
+WIDTH, HEAD = 128, 32  # features of a token, and of each attention head
 # Preprocessing of images, with the values of ViT's own processor.
 PROCESSOR = {
     "image_processor_type": "ViTImageProcessor",
@@ -54,16 +55,23 @@ def accuracy(model: ViTForImageClassification, inks: np.ndarray, labels: np.ndar
 def main() -> None:
     parser = argparse.ArgumentParser(description="Pre-train the small vision transformer on the digits 0 to 4.")
     parser.add_argument("--steps", type=int, default=1500, help="training steps")
-    parser.add_argument("--to", type=Path, default=HERE, help="output folder")
+    parser.add_argument("--width", type=int, default=WIDTH, help=f"features of a token, a multiple of {HEAD}")
+    parser.add_argument("--to", type=Path, help="output folder; this one by default")
     arguments = parser.parse_args()
+    if arguments.width < HEAD or arguments.width % HEAD:
+        parser.error(f"--width must be a positive multiple of {HEAD}, got {arguments.width}")
+    if arguments.to is None and arguments.width != WIDTH:
+        parser.error(f"--width {arguments.width} needs --to FOLDER: the course uses the model of width {WIDTH} here")
+    folder = arguments.to or HERE
+    folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(SEED)
     config = ViTConfig(
         image_size=SIDE,
         patch_size=8,
-        hidden_size=128,
-        intermediate_size=512,
+        hidden_size=arguments.width,
+        intermediate_size=4 * arguments.width,
         num_hidden_layers=4,
-        num_attention_heads=4,
+        num_attention_heads=arguments.width // HEAD,
         num_labels=len(CLASSES),
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
@@ -86,12 +94,13 @@ def main() -> None:
             losses.append({"step": step, "loss": round(loss.item(), 4)})
             progress.set_postfix(loss=f"{loss.item():.3f}")
     right = accuracy(model, *splits["test"])
-    model.vit.save_pretrained(arguments.to)
-    (arguments.to / "preprocessor_config.json").write_text(json.dumps(PROCESSOR, indent=1) + "\n", encoding="utf-8")
+    model.vit.save_pretrained(folder)
+    (folder / "preprocessor_config.json").write_text(json.dumps(PROCESSOR, indent=1) + "\n", encoding="utf-8")
     record = {
         "parameters": sum(p.numel() for p in model.vit.parameters()),
         "steps": arguments.steps,
         "batch": BATCH,
+        "width": arguments.width,
         "seed": SEED,
         "learning_rate": RATE,
         "losses": losses,
@@ -104,7 +113,7 @@ def main() -> None:
             "transformers": transformers.__version__,
         },
     }
-    (arguments.to / "pretraining.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    (folder / "pretraining.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(f"accuracy on new handwriting: {right:.3f}; loss {losses[-1]['loss']}")
 
 

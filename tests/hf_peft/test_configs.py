@@ -9,7 +9,7 @@ from circpeft import C3AConfig, CDVFTConfig
 
 def test_defaults(method):
     config = method.config()
-    assert (config.block_size, config.alpha, config.dropout, config.init_weights) == ("auto", 1.0, 0.0, True)
+    assert (config.block_size, config.alpha, config.dropout, config.init_weights) == ("auto", "lora", 0.0, True)
     assert (config.bias, config.target_modules, config.layers_to_transform) == ("none", None, None)
     assert config.peft_type == config.peft_type.value == method.name
 
