@@ -56,7 +56,18 @@ _MODULE_OF = {
     "save_peft_c3a": "hf_peft",
     "use_backend": "ops",
 }
-_SUBMODULES = ("adapters", "costs", "hf_peft", "methods", "ops", "papers", "profiling", "recipes", "results")
+_SUBMODULES = (
+    "adapters",
+    "costs",
+    "hf_peft",
+    "learning_rates",
+    "methods",
+    "ops",
+    "papers",
+    "profiling",
+    "recipes",
+    "results",
+)
 # These need the train or course extra. `dir` leaves them out, because `help` imports everything that it lists.
 _SUBMODULES_OF_EXTRAS = ("course", "models", "mt_bench", "plots", "report", "sweeps", "tasks", "training")
 

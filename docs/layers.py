@@ -18,6 +18,7 @@ LAYER_OF = {
     "resume": "training",
     "__main__": "cli",
     "benchmarking": "methods",
+    "learning_rates": "methods",
 }
 # Every part of the package may import these; they import nothing of it.
 BELOW = {"computation", "files", "fingerprint", "fused_experts", "import_hooks", "suggest"}
