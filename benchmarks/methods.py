@@ -21,7 +21,7 @@ from circpeft import files, methods, recipes, results
 RECORDS = results.ROOT / "benchmarks" / "results" / "methods"
 TABLE = RECORDS.with_suffix(".md")
 PART = Part("methods", "docs/results.md")
-# The methods that docs/results.md shows.
+# The methods that docs/results.md shows, if they have records.
 PAGE_METHODS = (
     "head",
     "full",
@@ -30,8 +30,11 @@ PAGE_METHODS = (
     "boft",
     "c3a-peft",
     "c3a",
-    "c3a:block_size=64:learning_rate=0.15",
+    "c3a:alpha=paper",
+    "c3a:block_size=64",
+    "c3a:alpha=paper:block_size=64:learning_rate=0.15",
     "cdvft",
+    "cdvft:alpha=paper",
 )
 # Name of the data -> its column head in docs/results.md.
 PAGE_COLUMNS = {
@@ -63,7 +66,7 @@ def markdown(rows: list[dict]) -> str:
         "A score is the test score of the epoch with the best validation score. With several seeds, a cell has their "
         "mean, range and number. Parameters exclude the head. A method and its head each have one learning rate per "
         "model. Where several rates were tried on the embedded tasks, it was chosen there ([rates](rates.md)). No rate "
-        "was chosen on these data.",
+        "was chosen on these data. `alpha=paper` is the papers' scale of ΔW, which has rates of its own.",
         "",
     ]
     for name in names:
@@ -102,6 +105,8 @@ def part_text(rows: list[dict]) -> str:
         "|---|" + "---|" * (len(PAGE_COLUMNS) + 1),
     ]
     for label in PAGE_METHODS:
+        if not any(row["label"] == label for row in rows):
+            continue
         cells = []
         for name in PAGE_COLUMNS:
             scores = [row["test_score"] for row in rows if (row["data_name"], row["label"]) == (name, label)]

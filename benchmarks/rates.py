@@ -16,7 +16,7 @@ from statistics import mean
 from page_parts import device_text
 
 from circpeft import files, methods, results
-from circpeft.recipes import Recipe
+from circpeft.recipes import Recipe, parse_method
 from circpeft.results import Result
 
 RECORD = results.ROOT / "benchmarks" / "results" / "rates.json"
@@ -49,8 +49,9 @@ def sort_key(row: dict) -> tuple:
 
 
 def default(row: dict) -> float:
-    """Return the default learning rate of the method with the model of a row."""
-    return Recipe(row["task"], row["method"].split(":")[0], model=row["model"]).rates[0]
+    """Return the default learning rate of the method of a row, at the row's scale of ΔW and with its model."""
+    name, hyperparameters = parse_method(row["method"])
+    return Recipe(row["task"], name, hyperparameters=hyperparameters, model=row["model"]).rates[0]
 
 
 def scores(rows: list[dict]) -> dict[tuple[str, str], dict[float, list[float]]]:
@@ -64,7 +65,8 @@ def scores(rows: list[dict]) -> dict[tuple[str, str], dict[float, list[float]]]:
 
 def markdown(rows: list[dict]) -> str:
     """Return one table per task: a row per method with the mean validation score of each rate, the default in bold."""
-    lines = ["# Learning rates tried on the embedded tasks", ""]
+    scale_text = "`alpha=paper` is the papers' scale of ΔW, which has rates of its own."
+    lines = ["# Learning rates tried on the embedded tasks", "", scale_text, ""]
     by_method = scores(rows)
     for task in dict.fromkeys(row["task"] for row in rows):
         first = next(row for row in rows if row["task"] == task)
