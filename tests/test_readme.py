@@ -89,6 +89,6 @@ def test_the_code_runs_on_the_base_installation(run_python):
             "print([sum(p.numel() for p in group['params']) for group in optimizer.param_groups])",
         ]
     )
-    kernels, head = json.loads(run_python(script).splitlines()[-1])
+    [trained] = json.loads(run_python(script).splitlines()[-1])
     layers, d, b, classes = 6, 384, 96, 2
-    assert kernels == layers * 2 * d * d // b and head == classes * (d + 1)
+    assert trained == layers * 2 * d * d // b + classes * (d + 1)
