@@ -35,39 +35,39 @@ class Step(NamedTuple):
     along_gradient: float
 
 
-def scale_of_change(method: str, d_in: int, b: int, alpha: float | str = "lora") -> float:
+def scale_of_change(method: str, d_in: int, d_out: int, b: int, alpha: float | str = "lora") -> float:
     """Return ``s`` in ``ΔW = s C(w)``.
 
     Formula: ``s = alpha / d_in`` for C3A (PEFT's has ``alpha = 1``), ``s = alpha`` for CDVFT at its start, where every
-    factor but one is the identity. A named ``alpha`` stands for a number that depends on ``d_in`` and ``b``.
+    factor but one is the identity. A named ``alpha`` stands for a number that depends on the shape and ``b``.
 
     Raises: ValueError for another method, or an alpha that is neither a finite number nor a named scale.
 
-    >>> scale_of_change("c3a", 384, 384), round(scale_of_change("c3a", 384, 64), 3)
+    >>> scale_of_change("c3a", 384, 384, 384), round(scale_of_change("c3a", 384, 384, 64), 3)
     (1.0, 0.408)
-    >>> scale_of_change("c3a", 384, 384, alpha="paper") == 1 / 384
+    >>> scale_of_change("c3a", 384, 384, 384, alpha="paper") == 1 / 384
     True
     """
     if method not in SCALED:
         raise ValueError(f"method {method!r} has no scale of ΔW; {nearest(method, SCALED)}")
-    _check_sizes(d_in=d_in, b=b)
+    _check_sizes(d_in=d_in, d_out=d_out, b=b)
     if method == "cdvft":
-        return cdvft_alpha(alpha, d_in, b)
-    return (1.0 if method == "c3a-peft" else c3a_alpha(alpha, d_in, b)) / d_in
+        return cdvft_alpha(alpha, d_in, d_out, b)
+    return (1.0 if method == "c3a-peft" else c3a_alpha(alpha, d_in, d_out, b)) / d_in
 
 
-def paper_to_lora_factor(d_in: int, b: int) -> float:
+def paper_to_lora_factor(d_in: int, d_out: int, b: int) -> float:
     """Return the factor from a rate of C3A with ``alpha="paper"`` to the rate with "lora" that moves ``ΔW`` as fast.
 
-    Formula: ``(1 / d_in) / sqrt(b / d_in) = 1 / sqrt(d_in b)``. It depends on the width, so one rate with "paper"
+    Formula: ``(1 / d_in) sqrt(k)`` with ``k = min(d_in, d_out) / b``. It depends on the width, so one rate with "paper"
     cannot serve layers of different widths.
 
     Raises: ValueError for a size that is not a positive integer.
 
-    >>> round(0.3 * paper_to_lora_factor(384, 384), 5), round(0.15 * paper_to_lora_factor(384, 64), 5)
+    >>> round(0.3 * paper_to_lora_factor(384, 384, 384), 5), round(0.15 * paper_to_lora_factor(384, 384, 64), 5)
     (0.00078, 0.00096)
     """
-    return scale_of_change("c3a", d_in, b, "paper") / scale_of_change("c3a", d_in, b, "lora")
+    return scale_of_change("c3a", d_in, d_out, b, "paper") / scale_of_change("c3a", d_in, d_out, b, "lora")
 
 
 def step_of_change(method: str, d_in: int, d_out: int, b: int, alpha: float | str = "lora", rate: float = 1e-3) -> Step:
@@ -82,7 +82,8 @@ def step_of_change(method: str, d_in: int, d_out: int, b: int, alpha: float | st
     - along the gradient: ``sqrt(2/π) s η d_in / sqrt(b)``. A kernel entry follows the sign of a sum of b products, and
       the absolute values of ``d_in d_out / b`` such sums add up. Smaller blocks follow the gradient more closely.
 
-    With ``s = sqrt(b / d_in)``, which is ``alpha="lora"``, the last one is ``sqrt(2/π) η sqrt(d_in)``, without b.
+    With ``alpha="lora"`` and square layers, ``s = sqrt(b / d_in)``, and the last one is ``sqrt(2/π) η sqrt(d_in)``,
+    without b.
 
     Args:
         method: "c3a", "cdvft" (with at least three factors) or "c3a-peft".
@@ -97,8 +98,7 @@ def step_of_change(method: str, d_in: int, d_out: int, b: int, alpha: float | st
     >>> [round(value, 4) for value in step]
     [0.001, 0.0392, 0.384, 0.0156]
     """
-    _check_sizes(d_out=d_out)
-    moved = abs(scale_of_change(method, d_in, b, alpha)) * check_rate(rate)
+    moved = abs(scale_of_change(method, d_in, d_out, b, alpha)) * check_rate(rate)
     return Step(
         entry=moved,
         norm=moved * (math.sqrt(d_in) + math.sqrt(d_out)),

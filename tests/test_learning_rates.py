@@ -83,7 +83,7 @@ def test_a_step_of_lora_moves_the_weight_as_the_formulas_say(d_in, d_out, r, alp
 def test_rates_of_both_scales_move_the_weight_alike():
     for d_in, d_out, b in SHAPES:
         paper = step_of_change("c3a", d_in, d_out, b, "paper", 0.3)
-        lora = step_of_change("c3a", d_in, d_out, b, "lora", 0.3 * paper_to_lora_factor(d_in, b))
+        lora = step_of_change("c3a", d_in, d_out, b, "lora", 0.3 * paper_to_lora_factor(d_in, d_out, b))
         assert paper == pytest.approx(lora)
 
 
@@ -98,18 +98,20 @@ def test_the_scale_is_that_of_the_adapters():
     for d_in, d_out, b in SHAPES:
         for alpha in ("lora", "paper", -2.0):
             module = C3A(d_in, d_out, block_size=b, alpha=alpha)
-            assert scale_of_change("c3a", d_in, b, alpha) == pytest.approx(module.alpha / d_in)
-            assert scale_of_change("cdvft", d_in, b, alpha) == CDVFT(d_in, d_out, block_size=b, alpha=alpha).alpha
-        assert scale_of_change("c3a-peft", d_in, b) == 1 / d_in
+            assert scale_of_change("c3a", d_in, d_out, b, alpha) == pytest.approx(module.alpha / d_in)
+            assert (
+                scale_of_change("cdvft", d_in, d_out, b, alpha) == CDVFT(d_in, d_out, block_size=b, alpha=alpha).alpha
+            )
+        assert scale_of_change("c3a-peft", d_in, d_out, b) == 1 / d_in
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: scale_of_change("c3b", 8, 8), "has no scale of ΔW; did you mean 'c3a'"),
+        (lambda: scale_of_change("c3b", 8, 8, 8), "has no scale of ΔW; did you mean 'c3a'"),
         (lambda: step_of_change("c3a", 8, 8, 8, "loras"), "did you mean 'lora'"),
         (lambda: step_of_change("c3a", 8, 0, 8), "d_out must be a positive integer, got 0"),
-        (lambda: paper_to_lora_factor(8, True), "b must be a positive integer, got True"),
+        (lambda: paper_to_lora_factor(8, 8, True), "b must be a positive integer, got True"),
         (lambda: lora_step(8, 8, r=0), "r must be a positive integer, got 0"),
         *((lambda rate=rate: lora_step(8, 8, rate=rate), "above 0") for rate in (0, -1, math.inf, math.nan, "1", True)),
     ],

@@ -27,8 +27,8 @@ class C3A(nn.Module):
     Args:
         d_in, d_out: features of the adapted layer.
         block_size: ``b``, a common divisor of both; "auto" is the greatest one.
-        alpha: scale: a number; "paper" for 1; or "lora" for ``sqrt(d_in * b)``, which gives ``ΔW = C(w) / sqrt(n)``,
-            and for which LoRA's learning rates serve. `C3AConfig` has "lora" by default.
+        alpha: scale: a number; "paper" for 1; or "lora" for ``ΔW = C(w) / sqrt(k)`` with ``k = min(m, n)``, for which
+            LoRA's learning rates serve. `C3AConfig` has "lora" by default.
         layout: "row" (the kernel is the first row, as in the paper) or "column" (the kernel is the first column).
         dropout: dropout probability of the adapter's input during training.
         init_weights: "zero" or True for ``ΔW = 0``; "xavier_uniform" or False, "kaiming_uniform" or "gaussian" for a
@@ -61,7 +61,7 @@ class C3A(nn.Module):
         b = dividing_block_size(block_size, d_in, d_out)
         super().__init__()
         self.d_in, self.d_out, self.block_size, self.layout = d_in, d_out, b, layout
-        self.alpha = c3a_alpha(alpha, d_in, b)
+        self.alpha = c3a_alpha(alpha, d_in, d_out, b)
         # A random start with a named scale has the same ΔW whatever the name.
         self._start_scale = 1 / self.alpha if isinstance(alpha, str) else 1.0
         self.dropout = nn.Dropout(check_dropout(dropout))

@@ -28,8 +28,8 @@ class CDVFT(nn.Module):
         d_in, d_out: features of the adapted layer.
         block_size: ``b`` (the paper's p); "auto" is ``min(d_in, d_out)``.
         num_factors: an odd number, the paper's 2m-1; 1 (a single diagonal) needs ``d_in == d_out``.
-        alpha: scale (Eq. 4): a number; "paper" for 1; or "lora" for ``1 / sqrt(ceil(d_in / b))``, for which LoRA's
-            learning rates serve. `CDVFTConfig` has "lora" by default.
+        alpha: scale (Eq. 4): a number; "paper" for 1; or "lora" for ``1 / sqrt(k)``, with k blocks along the shorter
+            side, for which LoRA's learning rates serve. `CDVFTConfig` has "lora" by default.
         dropout: dropout probability of the adapter's input during training.
         init_weights: "zero" or True for ``ΔW = 0``: the first circulant is zero, diagonals are one, further circulants
             the identity. Only one factor is zero, because with two every gradient would be zero. "gaussian" or False
@@ -67,7 +67,7 @@ class CDVFT(nn.Module):
         b = padding_block_size(block_size, d_in, d_out)
         super().__init__()
         self.d_in, self.d_out, self.block_size, self.num_factors = d_in, d_out, b, num_factors
-        self.alpha = cdvft_alpha(alpha, d_in, b)
+        self.alpha = cdvft_alpha(alpha, d_in, d_out, b)
         self.dropout = nn.Dropout(check_dropout(dropout))
         m, n, further = math.ceil(d_out / b), math.ceil(d_in / b), num_factors // 2
         widths = [d_in] + [d_out] * further

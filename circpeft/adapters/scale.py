@@ -26,32 +26,38 @@ def check_alpha(alpha: float | str) -> float | str:
     return float(alpha)
 
 
-def c3a_alpha(alpha: float | str, d_in: int, b: int) -> float:
+def c3a_alpha(alpha: float | str, d_in: int, d_out: int, b: int) -> float:
     """Return the ``alpha`` of a C3A adapter as a number; ``ΔW = (alpha / d_in) * C(w)``.
 
-    "lora" gives ``ΔW = C(w) / sqrt(n)`` with ``n = d_in / b`` blocks per row, so ``alpha = sqrt(d_in * b)``. Every
-    output is then a sum of n blocks divided by the root of n, and one learning rate serves every width and block size.
-    "paper" is 1, as in Hugging Face PEFT.
+    "lora" gives ``ΔW = C(w) / sqrt(k)``, where k is the number of blocks along the shorter side,
+    ``k = min(d_in, d_out) / b``. With one block there, ``ΔW = C(w)``. One learning rate then serves every width and
+    block size. "paper" is 1, as in Hugging Face PEFT.
 
     Raises: what `check_alpha` raises.
 
-    >>> c3a_alpha("lora", 768, 768), c3a_alpha("lora", 768, 192), c3a_alpha("paper", 768, 192), c3a_alpha(2, 768, 192)
-    (768.0, 384.0, 1.0, 2.0)
+    >>> [c3a_alpha("lora", 768, 3072, b) for b in (768, 192)]
+    [768.0, 384.0]
+    >>> c3a_alpha("paper", 768, 3072, 192), c3a_alpha(2, 768, 3072, 192)
+    (1.0, 2.0)
     """
     alpha = check_alpha(alpha)
-    return {"lora": math.sqrt(d_in * b), "paper": 1.0}.get(alpha, alpha)
+    return {"lora": d_in * _per_block(d_in, d_out, b), "paper": 1.0}.get(alpha, alpha)
 
 
-def cdvft_alpha(alpha: float | str, d_in: int, b: int) -> float:
+def cdvft_alpha(alpha: float | str, d_in: int, d_out: int, b: int) -> float:
     """Return the ``alpha`` of a CDVFT adapter as a number; ``ΔW = alpha * A3 C A1``.
 
-    "lora" is ``1 / sqrt(n)`` with ``n = ceil(d_in / b)`` blocks per row, as for C3A. "paper" is 1. For a single block
-    per row both are the same.
+    "lora" is ``1 / sqrt(k)`` with ``k = ceil(min(d_in, d_out) / b)`` blocks along the shorter side, as for C3A. "paper"
+    is 1. With the default block size both are the same.
 
     Raises: what `check_alpha` raises.
 
-    >>> cdvft_alpha("lora", 768, 768), cdvft_alpha("lora", 768, 192), cdvft_alpha("paper", 768, 192)
+    >>> cdvft_alpha("lora", 768, 3072, 768), cdvft_alpha("lora", 768, 3072, 192), cdvft_alpha("paper", 768, 3072, 192)
     (1.0, 0.5, 1.0)
     """
     alpha = check_alpha(alpha)
-    return {"lora": 1 / math.sqrt(math.ceil(d_in / b)), "paper": 1.0}.get(alpha, alpha)
+    return {"lora": _per_block(d_in, d_out, b), "paper": 1.0}.get(alpha, alpha)
+
+
+def _per_block(d_in: int, d_out: int, b: int) -> float:
+    return 1 / math.sqrt(math.ceil(min(d_in, d_out) / b))
