@@ -51,3 +51,16 @@ def run(name: str, cells: list[recipes.CellRecipe], workers: int = 1) -> sweeps.
     for run_name, error in outcome.failed.items():
         print(f"failed: {run_name}: {error}", file=sys.stderr, flush=True)
     return outcome
+
+
+def read(folders: list[Path]) -> list[results.Result]:
+    """Read all records of the folders. Name on stderr those that other training code made: it may have other defaults.
+
+    Raises: ValueError, naming the file, for one that is not a record.
+    """
+    found = [result for folder in folders for result in results.read_all(folder)]
+    for result in found:
+        if result.code != results.code_version():
+            run = f"{result.task} {result.label} at {result.settings['learning_rate']:g}, seed {result.seed}"
+            print(f"made by other training code (commit {result.commit}): {run}", file=sys.stderr)
+    return found

@@ -11,9 +11,9 @@ and the head. An interrupted run continues when the same command is repeated. Wi
 of the folders. Both write benchmarks/results/transfer.json, one row per run (rows of other runs stay), transfer.png,
 and the part of docs/learning-rates.md between the markers "transfer".
 
-C3A and CDVFT have alpha="lora", so that C3A's ΔW is C(w) / sqrt(n). The plain sum ΔW = C(w) is not run. For layers
-with as many inputs as the model is wide, a run at rate η takes the steps of the plain sum at η / sqrt(n), because
-Adam's steps do not depend on the size of the gradient (but for its eps). Layers with more inputs have a larger n.
+C3A and CDVFT have alpha="lora", so that C3A's ΔW is C(w) / sqrt(k) with k = width / b blocks along the shorter side of
+every layer. The plain sum ΔW = C(w) is not run: Adam's steps do not depend on the size of the gradient (but for its
+eps, and for clipping by norm), so a run at rate η takes the steps of the plain sum at η / sqrt(k).
 """
 
 import argparse
@@ -181,8 +181,8 @@ def section(rows: list[dict]) -> list[str]:
         "are those of validation after the last epoch. In brackets: the factor of one standard error of the best rate "
         "(bootstrap over seeds).",
         "",
-        f"Best rates of C3A in units of the plain sum ΔW = C(w), rate / sqrt(n), fitted by c b^p{' d^q' * several}; "
-        f"1/sqrt(n) predicts p = 0.5{' and q = -0.5' * several}. "
+        f"Best rates of C3A in units of the plain sum ΔW = C(w), rate / sqrt(k), fitted by c b^p{' d^q' * several}; "
+        f"1 / sqrt(k) predicts p = 0.5{' and q = -0.5' * several}. "
         + " ".join(law_text(measure, of) for measure, of in found.items()),
         "",
     ]
@@ -223,8 +223,8 @@ def main(argv: list[str] | None = None, record: Path = RECORD) -> None:
     if arguments.run:
         cells.run(f"transfer-{arguments.task}", planned(arguments), arguments.workers)
     rows = {sort_key(row): row for row in json.loads(record.read_text(encoding="utf-8"))} if record.exists() else {}
-    for folder in [*arguments.folders, *([arguments.to] if arguments.run else [])]:
-        rows |= {sort_key(row): row for row in map(row_of, filter(comparable, results.read_all(folder)))}
+    found = cells.read([*arguments.folders, *([arguments.to] if arguments.run else [])])
+    rows |= {sort_key(row): row for row in map(row_of, filter(comparable, found))}
     in_order = [rows[key] for key in sorted(rows)]
     files.write_atomically(record, json.dumps(in_order, indent=1) + "\n")
     plots.save(transfer_figure.picture(in_order), record.with_suffix(".png"))

@@ -1,4 +1,4 @@
-"""The picture of the scores over learning rates: a column per width, at the rates of C(w) / sqrt(n) and of C(w)."""
+"""The picture of the scores over learning rates: a column per width, at the rates of C(w) / sqrt(k) and of C(w)."""
 
 import math
 
@@ -9,7 +9,7 @@ from circpeft.plots.style import COLORS, MARKERS, TEMPLATE, translucent
 
 PANEL, GAP, LEGEND = 230, 50, 130  # pixels
 TICKS = [digit * 10.0**power for power in range(-5, 1) for digit in (1, 3)]
-ROWS = ("learning rate, ΔW = C(w) / √n", "learning rate / √n, for ΔW = C(w)")
+ROWS = ("learning rate, ΔW = C(w) / √k", "learning rate / √k, for ΔW = C(w)")
 
 
 def mean_and_spread(rows: list[dict]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -22,7 +22,7 @@ def mean_and_spread(rows: list[dict]) -> tuple[np.ndarray, np.ndarray, np.ndarra
 def picture(rows: list[dict]) -> go.Figure:
     """Draw validation score against learning rate: C3A with a line per block size, LoRA dashed.
 
-    The upper panels have the rates as they were run, the lower ones those of the plain sum, rate / sqrt(n).
+    The upper panels have the rates as they were run, the lower ones those of the plain sum, rate / sqrt(k).
     """
     columns = list(dict.fromkeys((row["task"], row["epochs"], row["rows"], row["width"]) for row in rows))
     parts = sorted({row["width"] // row["block_size"] for row in rows if row["method"] == "c3a"})
