@@ -34,7 +34,6 @@ PAGE_METHODS = (
     "c3a:block_size=64",
     "c3a:alpha=paper:block_size=64:learning_rate=0.15",
     "cdvft",
-    "cdvft:alpha=paper",
 )
 # Name of the data -> its column head in docs/results.md.
 PAGE_COLUMNS = {

@@ -15,7 +15,7 @@ with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(str(results.ROOT / "benchmarks"))  # rates.py imports page_parts.py
     SPEC.loader.exec_module(rates)
 ROWS = json.loads(rates.RECORD.read_text(encoding="utf-8"))
-# Of every method as it is by default; C3A and CDVFT are on record at the papers' scale.
+# Of every method as it is by default; C3A is on record at the papers' scale.
 TRIED = {
     (task, method): by_rate
     for (task, method), by_rate in rates.scores(ROWS).items()

@@ -1,0 +1,39 @@
+"""The page on learning rates: its figures are those of the formulas."""
+
+import re
+
+import pytest
+
+from circpeft import results
+from circpeft.learning_rates import lora_step, paper_to_lora_factor, step_of_change
+
+PAGE = (results.ROOT / "docs" / "learning-rates.md").read_text(encoding="utf-8")
+TEXT = " ".join(PAGE.split())
+D = 768
+NUMBERS = r" \| (\S+) \| (\S+) \| (\S+) \| (\S+) \|$"
+STEPS = re.findall(r'^\| (LoRA r=|C3A b=)(\d+)(?:, `"(\w+)"`)?' + NUMBERS, PAGE, re.MULTILINE)
+
+
+def test_the_table_has_both_scales_and_lora():
+    assert len(STEPS) == 6 and {scale for _, _, scale, *_ in STEPS} == {"", "lora", "paper"}
+    assert f"One step in a layer with {D} inputs and outputs" in TEXT
+
+
+@pytest.mark.parametrize("row", STEPS, ids="-".join)
+def test_a_row_of_the_table_is_that_of_the_formulas(row):
+    method, size, scale, rate, *shown = row
+    if method.startswith("LoRA"):
+        step = lora_step(D, D, r=int(size), alpha=int(size), rate=float(rate))
+    else:
+        step = step_of_change("c3a", D, D, int(size), scale, float(rate))
+    assert shown == [f"{value:.2g}" for value in (step.entry, step.norm, step.along_gradient)]
+
+
+def test_rates_of_the_papers_scale_become_those_that_the_page_says():
+    one_kernel, blocks = 0.3 * paper_to_lora_factor(384, 384, 384), 0.15 * paper_to_lora_factor(384, 384, 64)
+    assert f"0.3 at b = 384 is {one_kernel:.1e}".replace("e-0", "e-") in TEXT
+    assert f"and 0.15 at b = 64 is {blocks:.1e}".replace("e-0", "e-") in TEXT
+
+
+def test_weight_decay_shrinks_a_kernel_as_the_page_says():
+    assert f"in 500 steps, it would bring a kernel to {100 * (1 - 0.3 * 0.01) ** 500:.0f} % of its size" in TEXT
