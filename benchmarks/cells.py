@@ -7,20 +7,23 @@ from pathlib import Path
 from circpeft import recipes, results, sweeps, tasks
 
 
-def cell(task: str, label: str, rate: float, seed: int, folder: Path, **settings) -> recipes.CellRecipe:
-    """Return one run at one rate for the adapter and the head, with the settings of the cpu profile.
+def cell(
+    task: str, label: str, rate: float, seed: int, folder: Path, head_rate: float = 0.0, **settings
+) -> recipes.CellRecipe:
+    """Return one run with the settings of the cpu profile, by default with one rate for the adapter and the head.
 
     Args:
         task: name of an embedded task.
         label: a method as `recipes.parse_method` reads it.
-        rate: peak learning rate of the adapter and of the head.
+        rate: peak learning rate of the adapter.
         seed: the seed.
         folder: where the record goes.
+        head_rate: peak learning rate of the head; 0 takes that of the adapter.
         settings: other fields of `Recipe`, instead of the profile's.
     """
     method, hyperparameters = recipes.parse_method(label)
     common = recipes.settings_of("cpu", tasks.get(task).kind, {"save_model": False, **settings})
-    rates = {"learning_rate": rate, "head_learning_rate": rate}
+    rates = {"learning_rate": rate, "head_learning_rate": head_rate or rate}
     place = {"output_dir": str(folder.resolve()), "row": f"{label} at {rate:g}", "column": task}
     return recipes.CellRecipe(task, method, hyperparameters=hyperparameters, seed=seed, **{**common, **rates}, **place)
 
