@@ -11,6 +11,7 @@ from .pipeline import read_or_prepare, recorded, run
 from .preparation import Prepared, Rows, check, data_of, prepare
 from .recording import device_name, record
 from .saving import weights_of
+from .trials import Trial, trial
 
 __all__ = [
     "KINDS",
@@ -18,6 +19,7 @@ __all__ = [
     "Rows",
     "TaskKind",
     "Trained",
+    "Trial",
     "UnfitModelError",
     "check",
     "data_of",
@@ -28,5 +30,6 @@ __all__ = [
     "recorded",
     "run",
     "train",
+    "trial",
     "weights_of",
 ]

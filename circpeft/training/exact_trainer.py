@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from accelerate.utils import DistributedType, DynamoBackend
+from datasets import Dataset
 from torch import Tensor, nn
 from transformers import Trainer
 
@@ -139,6 +140,12 @@ class ExactTrainer(Trainer):
         if evaluated is not real:
             loss = super().prediction_step(model, real, True, ignore_keys)[0]
         return self.accelerator.reduce(loss, "mean"), logits, labels
+
+    def loss_of(self, rows: Dataset) -> float:
+        """Return the mean loss of the model on encoded rows, without a score."""
+        # Of the Trainer itself: the evaluation of instructions would generate answers.
+        evaluated = Trainer.evaluation_loop(self, self.get_test_dataloader(rows), "Loss", prediction_loss_only=True)
+        return float(evaluated.metrics["eval_loss"])
 
     def _load_best_model(self) -> None:
         """Load the best epoch, unless the training diverged: its weights could not be read back.

@@ -60,6 +60,16 @@ def _pad_as_the_tokenizer(base: nn.Module, processor: Any) -> None:
         base.config.pad_token_id = processor.pad_token_id
 
 
+def starting_model(prepared: Prepared) -> nn.Module:
+    """Return the base model from which a run starts, with its seed set: what the method draws next depends on it."""
+    distributed.load_everywhere()
+    memory.reset_peak(distributed.state().device)
+    set_seed(prepared.recipe.seed)
+    base = base_model.load(prepared.recipe, prepared.kind, prepared.folder, prepared.config)
+    _pad_as_the_tokenizer(base, prepared.processor)
+    return base
+
+
 def train(prepared: Prepared, callbacks: Iterable[TrainerCallback] = ()) -> Trained:
     """Train a prepared run, choose the best epoch on validation, and predict the test split with it.
 
@@ -70,11 +80,7 @@ def train(prepared: Prepared, callbacks: Iterable[TrainerCallback] = ()) -> Trai
         callbacks: further callbacks for the Trainer.
     """
     recipe = prepared.recipe
-    distributed.load_everywhere()
-    memory.reset_peak(distributed.state().device)
-    set_seed(recipe.seed)
-    base = base_model.load(recipe, prepared.kind, prepared.folder, prepared.config)
-    _pad_as_the_tokenizer(base, prepared.processor)
+    base = starting_model(prepared)
     head = methods.head_names(base)
     initial_weights = watched_weights(base, recipe)
     model = base_model.with_method(base, recipe)

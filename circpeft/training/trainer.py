@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from inspect import signature
+from tempfile import gettempdir
 from typing import Any
 
 import torch
@@ -26,13 +27,15 @@ CHECKPOINTING = next(
 PRECISION_VARIABLE = "ACCELERATE_MIXED_PRECISION"
 
 
-def make_trainer(prepared: Prepared, model: nn.Module, head: list[str]) -> ExactTrainer:
+def make_trainer(prepared: Prepared, model: nn.Module, head: list[str], steps: int = 0) -> ExactTrainer:
     """Return the Trainer of a prepared run. It evaluates and saves after each epoch.
 
     Args:
         prepared: the run.
         model: the model, made trainable by the recipe's method.
         head: names of the head's modules, which have a learning rate of their own.
+        steps: number of optimizer steps of a trial, whose schedule is the recipe's and which neither evaluates nor
+            saves by itself; 0 trains the recipe's epochs.
     """
     recipe, encoded = prepared.recipe, prepared.encoded
     keep_names(model)
@@ -42,7 +45,7 @@ def make_trainer(prepared: Prepared, model: nn.Module, head: list[str]) -> Exact
             prepared.processor,
             recipe,
             model=model,
-            args=_arguments(prepared),
+            args=_arguments(prepared, steps),
             train_dataset=encoded["train"],
             eval_dataset=encoded["validation"],
             optimizer=partial(_optimizer, recipe, model, head),
@@ -64,12 +67,29 @@ def _precision_variable_kept() -> Iterator[None]:
             os.environ[PRECISION_VARIABLE] = before
 
 
-def _arguments(prepared: Prepared) -> TrainingArguments:
+def _arguments(prepared: Prepared, trial_steps: int) -> TrainingArguments:
     recipe = prepared.recipe
     rows_per_step = recipe.batch_size * recipe.gradient_accumulation
-    steps = -(-len(prepared.encoded["train"]) // rows_per_step) * recipe.epochs
+    steps = trial_steps or -(-len(prepared.encoded["train"]) // rows_per_step) * recipe.epochs
+    each_epoch: dict[str, Any] = {
+        "output_dir": str(prepared.checkpoints),
+        "eval_strategy": "epoch",
+        "save_strategy": "epoch",
+        "save_total_limit": 1,
+        "load_best_model_at_end": True,
+        "metric_for_best_model": "score",
+        "greater_is_better": True,
+        "report_to": recipe.report_to or "none",
+    }
+    of_trial: dict[str, Any] = {
+        "output_dir": gettempdir(),  # the Trainer makes this folder, and a trial writes nothing
+        "max_steps": trial_steps,
+        "eval_strategy": "no",
+        "save_strategy": "no",
+        "disable_tqdm": True,  # one bar shows all trials
+        "report_to": "none",
+    }
     arguments = TrainingArguments(
-        output_dir=str(prepared.checkpoints),
         num_train_epochs=recipe.epochs,
         per_device_train_batch_size=distributed.batch_share(recipe.batch_size),
         per_device_eval_batch_size=4 * distributed.batch_share(recipe.batch_size),
@@ -81,15 +101,9 @@ def _arguments(prepared: Prepared) -> TrainingArguments:
         use_cpu=distributed.on_cpu() or (recipe.precision == "bf16" and not torch.accelerator.is_available()),
         warmup_steps=round(recipe.warmup * steps),
         lr_scheduler_type="linear",
-        eval_strategy="epoch",
-        save_strategy="epoch",
-        save_total_limit=1,
-        load_best_model_at_end=True,
-        metric_for_best_model="score",
-        greater_is_better=True,
         logging_steps=max(1, steps // 50),
         seed=recipe.seed,
-        report_to=recipe.report_to or "none",
+        **(of_trial if trial_steps else each_epoch),
         label_names=["labels"],
         dataloader_pin_memory=distributed.state().device.type == "cuda",
     )

@@ -145,6 +145,10 @@ class AnsweringTrainer(ExactTrainer):
         self.task, self.tokenizer_of_task = task, tokenizer
         self.max_new_tokens = recipe.max_new_tokens or task.max_new_tokens
 
+    def loss_of(self, rows: Dataset) -> float:
+        """Return the mean loss on the answers, without those that do not fit into ``max_length``."""
+        return super().loss_of(rows.select(rows_with_labels(rows)))
+
     def evaluation_loop(
         self,
         dataloader: Any,
