@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from textwrap import fill
 
-from circpeft.cli import doctor, exec_command, lab, notebooks, report, sweep, train
+from circpeft.cli import doctor, exec_command, lab, notebooks, rates, report, sweep, train
 from circpeft.cli.settings import hint, marked
 from circpeft.course.parameters import RequestError
 from circpeft.suggest import nearest
@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
 
-    for module in (doctor, notebooks, train, sweep, report, exec_command, lab):
+    for module in (doctor, notebooks, rates, train, sweep, report, exec_command, lab):
         module.add(add_command)
     parser.commands = subparsers.choices
     return parser

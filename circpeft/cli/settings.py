@@ -1,4 +1,4 @@
-"""What the `train` and `sweep` commands share: the options of a run, and early checks that need no PyTorch."""
+"""What the `train`, `sweep` and `rates` commands share: the options of a run, and early checks that need no PyTorch."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def unmarked(argument: str) -> str:
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Add the options that `train` and `sweep` share."""
+    """Add the options that `train`, `sweep` and `rates` share."""
     parser.epilog += f"\n\n{RUN_EXIT_CODES}"
     parser.add_argument(
         "--profile",
@@ -108,7 +108,7 @@ def hint(command: str, unknown: list[str], options: Iterable[str]) -> str:
     >>> hint("run", ["more"], ["--quiet"])
     ' (see `circpeft run --help`)'
     """
-    if command in ("train", "sweep"):
+    if command in ("train", "sweep", "rates"):
         names = [argument[2:].partition("=")[0].replace("-", "_") for argument in unknown if argument[:2] == "--"]
         if known := [name for name in names if name in SETTINGS]:
             return f"; set it with --set {known[0]} VALUE"
