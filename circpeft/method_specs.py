@@ -3,9 +3,10 @@
 A method is one `MethodSpec` in `SPECS`. The code that applies it is in `circpeft.methods` and is imported on first use,
 so this module is light.
 
-The papers print no learning rates. The rates here are ours. Those of full, head, LoRA, C3A and CDVFT come from runs of
-the embedded task with MiniLM; the others are of the order that the methods are known for. With 2e-3, LoRA and CDVFT
-each left one seed of three at chance for all of three epochs.
+The papers print no learning rates. The rates here are ours. Those of full, head, LoRA and CDVFT, and of C3A at the
+papers' scale of ΔW, come from runs of the embedded task with MiniLM; the others are of the order that the methods are
+known for. C3A at its default scale has LoRA's rates. With 2e-3, LoRA and CDVFT each left one seed of three at chance
+for all of three epochs.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from typing import Any
 
 from .suggest import nearest
 
-# With a head at 1e-3, C3A (b = d, seed 1, three epochs, batches of 16) left role reversal at chance in three of four
-# runs that differed only in details. A head at 3e-4 learns more slowly than the kernels and waits for them.
+# With a head at 1e-3, C3A (b = d, papers' scale at 0.3, seed 1, three epochs, batches of 16) left role reversal at
+# chance in three of four runs that differed only in details. A head at 3e-4 learns more slowly than the kernels.
 HEAD_LEARNING_RATE = 3e-4
 
 
@@ -138,7 +139,7 @@ class SpecView(Mapping[str, Any]):
 # - "minilm" (embedded pairs, three epochs): they may be too large for models with more or wider layers.
 # - "small-vit" (digits, six epochs) and "small-llama" (word problems, five epochs; full fine-tuning three seeds) have a
 #   thirtieth of MiniLM's size, and larger steps suit them. Each rate is the best of those tried, three times apart, or
-#   within 0.02 of the best.
+#   within 0.02 of the best. C3A's were tried at the papers' scale (`paper_rates`); the others are LoRA's.
 # - Heads of "small-vit": these methods end 0.02 to 0.09 higher on the digits with a head at 0.03 than at 3e-4. The
 #   other adapters stay within 0.02 of what they have at 3e-4.
 _METHODS = (
