@@ -1,166 +1,23 @@
-"""The exercises of the course: title, hint, reference answer and test inputs of each."""
-
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+"""The exercises of the course by their ids; those of notebooks 01 to 03 are in `method_exercises`."""
 
 import torch
 
-from .exercise_inputs import SIZES, block_inputs, merge_inputs, random, rank_inputs, rank_one_inputs, vectors
+from .exercise_inputs import SIZES, merge_inputs, random, rank_one_inputs, vectors
+from .exercise_type import Exercise
+from .method_exercises import METHOD_EXERCISES
 from .reference_answers import (
     answer_labels,
-    block_forward,
     c3a_parameters,
-    cdvft_forward,
-    cdvft_gradients,
-    cdvft_parameters,
     cheaper_from,
-    column,
-    column_gradients,
     least_bytes,
     merged_c3a,
     padded_parameters,
     patches,
-    rank_of_circulant,
     row,
     summed_kernel,
 )
 
-
-@dataclass(frozen=True)
-class Exercise:
-    """One exercise of a notebook, and how its answers are checked.
-
-    Args:
-        id: notebook and number, such as "02.1".
-        title: what the learner computes; the same as in the heading of the exercise in the notebook.
-        difficulty: 1 (apply a formula of the text), 2 (a derivation), 3 (a derivation with a trap).
-        minutes: estimated time for a learner who has just read the section.
-        hint: the first step towards the answer.
-        reference: the reference answer; the notebook uses it until the learner's answer is right.
-        inputs: function from a seeded torch.Generator to a list of argument tuples (tensors are float64).
-        tolerance: largest absolute error of an answer that passes. If the largest absolute expected value is above 1,
-            the limit is multiplied by it.
-    """
-
-    id: str
-    title: str
-    difficulty: int
-    minutes: int
-    hint: str
-    reference: Callable[..., Any]
-    inputs: Callable[[torch.Generator], list[tuple]]
-    tolerance: float = 1e-9
-
-
-_ALL = (
-    Exercise(
-        "01.1",
-        "The circulant of a vector",
-        1,
-        5,
-        "Entry (i, j) depends only on i - j. Build the matrix of indices (i - j) mod b by broadcasting, and index c.",
-        column,
-        vectors(1),
-    ),
-    Exercise(
-        "01.2",
-        "Circular convolution by FFT",
-        1,
-        5,
-        "The FFT turns circular convolution into an entrywise product. Pass n=b to torch.fft.irfft: odd b needs it.",
-        lambda c, x: column(c) @ x,
-        vectors(2),
-    ),
-    Exercise(
-        "01.3",
-        "The rank of a circulant from its spectrum",
-        2,
-        10,
-        "The eigenvalues are the FFT of c. Count those whose absolute value exceeds a threshold relative to the "
-        "largest. The zero vector has rank 0. torch.fft.fft returns all b frequencies, torch.fft.rfft only about half.",
-        rank_of_circulant,
-        rank_inputs,
-    ),
-    Exercise(
-        "02.1",
-        "C3A's forward pass for one block",
-        1,
-        5,
-        "If the kernel is the first row, y[i] = sum over k of w[k] x[(i + k) mod b]. This is a correlation, "
-        "so one of the two spectra has to be conjugated.",
-        lambda w, x: row(w) @ x,
-        vectors(2),
-    ),
-    Exercise(
-        "02.2",
-        "The gradient for the input",
-        2,
-        10,
-        "Because y = C x, the gradient is dx = C^T g. The transpose of a circulant with first row w is the circulant "
-        "with first column w. The forward pass conjugates one spectrum. Is that still needed here?",
-        lambda w, g: row(w).T @ g,
-        vectors(2),
-    ),
-    Exercise(
-        "02.3",
-        "The gradient for the kernel",
-        2,
-        15,
-        "Because y[i] = sum over k of w[k] x[(i + k) mod b], dw[k] = sum over i of g[i] x[(i + k) mod b]. "
-        "This is the forward pass with another vector in place of the kernel.",
-        lambda g, x: row(g) @ x,
-        vectors(2),
-    ),
-    Exercise(
-        "02.4",
-        "The forward pass for many blocks",
-        3,
-        15,
-        "Split x into n pieces of length b and transform them. Multiply them by the spectra of w, of shape "
-        "(m, n, b//2 + 1), sum over n in the frequency domain, and transform the m results back.",
-        block_forward,
-        block_inputs,
-    ),
-    Exercise(
-        "02.5",
-        "Both gradients in the other layout",
-        3,
-        15,
-        "Write y[i] = sum over j of w[(i - j) mod b] x[j]. Which outputs depend on w[k], and which on x[j]? Both "
-        "gradients are correlations with g. Which spectrum is conjugated in each?",
-        column_gradients,
-        vectors(3),
-    ),
-    Exercise(
-        "03.1",
-        "CDVFT's forward pass",
-        1,
-        5,
-        "A diagonal matrix times a vector is an elementwise product. The circulant in the middle is a convolution.",
-        cdvft_forward,
-        vectors(4),
-    ),
-    Exercise(
-        "03.2",
-        "CDVFT's gradients",
-        3,
-        20,
-        "Name the steps u = a1 * x, v = C u, y = a3 * v, and go back one step at a time: da3 and dv from g, "
-        "then dc and du from dv, then da1 and dx from du.",
-        cdvft_gradients,
-        vectors(5),
-    ),
-    Exercise(
-        "03.3",
-        "Counting CDVFT's parameters",
-        1,
-        5,
-        "There are two diagonals, one as long as the input and one as long as the output. If b does not divide a "
-        "side, the last block is padded. So round the number of blocks up: -(-d // b).",
-        cdvft_parameters,
-        lambda g: [(8, 8, 4), (768, 768, 768), (384, 1536, 384), (10, 7, 4), (4096, 11008, 2048), (5, 9, 16)],
-    ),
+_LATER = (
     Exercise(
         "05.1",
         "Parameters on padded squares",
@@ -264,4 +121,4 @@ _ALL = (
     ),
 )
 
-EXERCISES = {item.id: item for item in _ALL}
+EXERCISES = {item.id: item for item in (*METHOD_EXERCISES, *_LATER)}

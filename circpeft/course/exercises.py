@@ -1,6 +1,7 @@
 """The `exercise` decorator, which checks a learner's function against the reference answer."""
 
 import copy
+import math
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +10,8 @@ import torch
 
 from .. import plots
 from ..suggest import nearest
-from .exercise_set import EXERCISES, Exercise
+from .exercise_set import EXERCISES
+from .exercise_type import Exercise
 
 SEED = 0
 
@@ -72,6 +74,8 @@ def _compare(exercise: Exercise, got: Any, want: Any) -> str:
         if type(got) is not int:
             return f"returned {got!r} ({type(got).__name__}), expected an int"
         return "" if got == want else f"returned {got}, expected {want}; they differ by {abs(got - want)}"
+    if isinstance(want, float):
+        return _compare_floats(exercise, _to_python_number(got), want)
     if not isinstance(got, torch.Tensor):
         return f"returned a {type(got).__name__}, expected a torch.Tensor of shape {tuple(want.shape)}"
     if got.shape != want.shape:
@@ -91,6 +95,16 @@ def _compare(exercise: Exercise, got: Any, want: Any) -> str:
         f"the largest difference is {largest:.3g}, at {position}: yours {got[index]:.4g}, expected {want[index]:.4g}."
     )
     return " ".join(filter(None, [text, _suggest_correction(got, want)]))
+
+
+def _compare_floats(exercise: Exercise, got: Any, want: float) -> str:
+    """Return what is wrong with a number; its error is relative, because the expected number may be small."""
+    if isinstance(got, bool) or not isinstance(got, (int, float)):
+        return f"returned {got!r} ({type(got).__name__}), expected a number"
+    if math.isclose(got, want, rel_tol=exercise.tolerance):
+        return ""
+    factor = f"; yours is {got / want:.4g} times as large" if want else ""
+    return f"returned {got:.6g}, expected {want:.6g}{factor}"
 
 
 def _show_heatmaps(exercise: Exercise, got: Any, want: Any, name: str) -> None:

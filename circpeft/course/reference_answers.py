@@ -45,6 +45,27 @@ def column_gradients(w: torch.Tensor, x: torch.Tensor, g: torch.Tensor) -> tuple
     return column(x).T @ g, column(w).T @ g
 
 
+def equal_signs_norm(s: float, rate: float, d_in: int, d_out: int, b: int) -> float:
+    """Return the spectral norm of s C(w), where every entry of the kernels of length b is ``rate``."""
+    kernels = torch.full((d_out // b, d_in // b, b), rate, dtype=torch.float64)
+    blocks = torch.cat([torch.cat([row(kernel) for kernel in line], dim=1) for line in kernels])
+    return float(torch.linalg.matrix_norm(s * blocks, 2))
+
+
+def aligned_scale(d: int, b: int) -> float:
+    """Return s with s (d^2 / b) sqrt(b) = d sqrt(d): as far along the gradient as one kernel with s = 1."""
+    one_kernel, blocks = d * d**0.5, d**2 / b * b**0.5
+    return one_kernel / blocks
+
+
+def lora_scale_rate(paper_rate: float, d_in: int, d_out: int, b: int) -> float:
+    """Return the rate for the scale 1 / sqrt(k) that moves C3A's ΔW as fast as ``paper_rate`` for 1 / d_in.
+
+    k is the number of blocks along the shorter side, min(d_in, d_out) / b.
+    """
+    return paper_rate * (1 / d_in) / (b / min(d_in, d_out)) ** 0.5
+
+
 def cdvft_forward(a1: torch.Tensor, c: torch.Tensor, a3: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """Return y = A3 C A1 x, where a1 and a3 are the diagonals and c is the first column of C. All are (d,)."""
     return torch.diag(a3) @ column(c) @ torch.diag(a1) @ x

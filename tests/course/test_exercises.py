@@ -9,8 +9,9 @@ from torch.fft import irfft, rfft
 
 import circpeft
 from circpeft.course import exercises
-from circpeft.course.exercise_set import EXERCISES, block_forward, cdvft_forward, column, row
+from circpeft.course.exercise_set import EXERCISES
 from circpeft.course.exercises import check, exercise
+from circpeft.course.reference_answers import block_forward, cdvft_forward, column, row
 
 
 @pytest.fixture
@@ -53,6 +54,9 @@ SOLUTIONS = {
     "02.3": lambda g, x: irfft(rfft(g).conj() * rfft(x), n=len(g)),
     "02.4": fast_blocks,
     "02.5": lambda w, x, g: tuple(irfft(rfft(v).conj() * rfft(g), n=len(g)) for v in (x, w)),
+    "02.6": lambda s, rate, d_in, d_out, b: s * rate * math.sqrt(d_in * d_out),
+    "02.7": lambda d, b: math.sqrt(b / d),
+    "02.8": lambda rate, d_in, d_out, b: rate / d_in * math.sqrt(min(d_in, d_out) // b),
     "03.1": lambda a1, c, a3, x: a3 * irfft(rfft(c) * rfft(a1 * x), n=len(c)),
     "03.2": fast_cdvft_gradients,
     "03.3": lambda d_in, d_out, b: d_in + d_out + ((d_in + b - 1) // b) * ((d_out + b - 1) // b) * b,
@@ -68,6 +72,9 @@ SOLUTIONS = {
     "11.2": lambda tokens, d_in, d_out, size: tokens * size * (4 * d_in + 3 * d_out),
 }
 
+# Exercises whose answer is a number, which needs no picture.
+NUMBERS = ("01.3", "02.6", "02.7", "02.8", "03.3", "05.1", "05.2", "08.1", "11.2")
+
 # Typical mistakes. Those of 02.2 and 02.3 are the gradients that the C3A paper prints, without the transpose.
 MISTAKES = {
     "01.1": row,
@@ -78,6 +85,9 @@ MISTAKES = {
     "02.3": lambda g, x: row(x) @ g,
     "02.4": lambda w, x: block_forward(w.flip(-1).roll(1, -1), x),
     "02.5": lambda w, x, g: (row(g) @ x, column(w).T @ g),  # gradients of the row layout
+    "02.6": lambda s, rate, d_in, d_out, b: s * rate * b,  # the norm of one block
+    "02.7": lambda d, b: b / d,  # as if the sums did not cancel
+    "02.8": lambda rate, d_in, d_out, b: rate / math.sqrt(d_in * b),  # wrong where the layer narrows
     "03.1": lambda a1, c, a3, x: a1 * (column(c) @ (a3 * x)),
     "03.2": lambda a1, c, a3, x, g: fast_cdvft_gradients(a1, c, a3, x, g)[::-1],
     "03.3": lambda d_in, d_out, b: d_in + d_out + (d_in // b) * (d_out // b) * b,
@@ -124,7 +134,7 @@ def test_a_wrong_answer_is_reported_and_the_reference_used(id, capsys, pictures)
     assert exercise(id)(MISTAKES[id]) is EXERCISES[id].reference
     said = capsys.readouterr().out
     assert said.startswith(f"[NOT YET] Exercise {id}") and EXERCISES[id].hint in said
-    assert len(pictures) == (id not in ("01.3", "03.3", "05.1", "05.2", "08.1", "11.2"))  # numbers need no picture
+    assert len(pictures) == (id not in NUMBERS)
 
 
 @pytest.mark.parametrize("id", EXERCISES)
@@ -199,6 +209,9 @@ def test_the_mistake_is_named(answer, words, capsys, pictures):
         ("03.2", lambda *a: fast_cdvft_gradients(*a)[:2], "2 values, expected a tuple of 4"),
         ("03.3", lambda d_in, d_out, b: 22.0, "22.0 (float), expected an int"),
         ("03.3", lambda d_in, d_out, b: True, "True (bool), expected an int"),
+        ("02.7", lambda d, b: 0.5 * math.sqrt(b / d), "yours is 0.5 times as large"),
+        ("02.7", lambda d, b: torch.ones(3), "(Tensor), expected a number"),
+        ("02.7", lambda d, b: math.nan, "returned nan, expected 1"),
         ("08.1", lambda layers, b: 5, "returned 5, expected 4; they differ by 1"),
     ],
 )
