@@ -12,7 +12,7 @@ from ..ops import adapted_linear, block_circulant, diagonal_circulant_matmul, ot
 from ..ops.block_size import dividing_block_size
 from ..ops.checks import check_layout
 from .checks import check_dropout, check_init_weights, check_summands
-from .scale import c3a_alpha
+from .scale import c3a_alpha, described
 
 C3A_STARTS = ("zero", "xavier_uniform", "kaiming_uniform", "gaussian")
 
@@ -80,6 +80,10 @@ class C3A(nn.Module):
             bound = math.sqrt(6 / (self.d_in + self.d_out)) if start == "xavier_uniform" else math.sqrt(1 / self.d_in)
             self.kernel.uniform_(-bound * self._start_scale, bound * self._start_scale)
 
+    def alpha_of(self, scale: float | str) -> float:
+        """Return the ``alpha`` of another scale, by name or number, on this layer."""
+        return c3a_alpha(scale, self.d_in, self.d_out, self.block_size)
+
     @property
     def scaled_kernel(self) -> Tensor:
         """The kernel times the scale, ``alpha / d_in``: scaling the kernel is cheaper than scaling the activations."""
@@ -114,4 +118,4 @@ class C3A(nn.Module):
         self.kernel.copy_(total)
 
     def extra_repr(self) -> str:
-        return f"{self.d_in}, {self.d_out}, block_size={self.block_size}, alpha={self.alpha}, layout={self.layout!r}"
+        return f"{self.d_in}, {self.d_out}, block_size={self.block_size}, {described(self)}, layout={self.layout!r}"

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..ops import block_circulant, diagonal_circulant_matmul
 from ..ops.block_size import padding_block_size
 from .checks import check_dropout, check_init_weights, check_summands
-from .scale import cdvft_alpha
+from .scale import cdvft_alpha, described
 
 CDVFT_STARTS = ("zero", "gaussian")
 
@@ -33,7 +33,8 @@ class CDVFT(nn.Module):
         dropout: dropout probability of the adapter's input during training.
         init_weights: "zero" or True for ``ΔW = 0``: the first circulant is zero, diagonals are one, further circulants
             the identity. Only one factor is zero, because with two every gradient would be zero. "gaussian" or False
-            for random values in every factor.
+            for random values in every factor. Both named scales give the same random ``ΔW``: the first circulant
+            differs.
 
     Shapes: ``forward: (..., d_in) -> (..., d_out)``. Parameters are float32: ``diagonals[0]: (d_in,)``, all further
     diagonals ``(d_out,)``; ``kernels[0]: (ceil(d_out/b), ceil(d_in/b), b)``, all further kernels
@@ -68,6 +69,8 @@ class CDVFT(nn.Module):
         super().__init__()
         self.d_in, self.d_out, self.block_size, self.num_factors = d_in, d_out, b, num_factors
         self.alpha = cdvft_alpha(alpha, d_in, d_out, b)
+        # A random start with a named scale has the same ΔW whatever the name.
+        self._start_scale = 1 / self.alpha if isinstance(alpha, str) else 1.0
         self.dropout = nn.Dropout(check_dropout(dropout))
         m, n, further = math.ceil(d_out / b), math.ceil(d_in / b), num_factors // 2
         widths = [d_in] + [d_out] * further
@@ -102,8 +105,12 @@ class CDVFT(nn.Module):
             else:
                 kernel.zero_()
                 kernel[range(min(m, n)), range(min(m, n)), 0] = 1.0
-        if start == "zero":
-            (self.kernels[0] if self.kernels else self.diagonals[0]).zero_()
+        first = self.kernels[0] if self.kernels else self.diagonals[0]
+        first.zero_() if start == "zero" else first.mul_(self._start_scale)
+
+    def alpha_of(self, scale: float | str) -> float:
+        """Return the ``alpha`` of another scale, by name or number, on this layer."""
+        return cdvft_alpha(scale, self.d_in, self.d_out, self.block_size)
 
     def forward(self, x: Tensor, base: Tensor | None = None) -> Tensor:
         """Return ``Δh = x @ ΔW.T`` in the dtype of ``x``, or with a base output ``base + Δh`` in the base's dtype.
@@ -161,4 +168,4 @@ class CDVFT(nn.Module):
 
     def extra_repr(self) -> str:
         sizes = f"{self.d_in}, {self.d_out}, block_size={self.block_size}"
-        return f"{sizes}, num_factors={self.num_factors}, alpha={self.alpha}"
+        return f"{sizes}, num_factors={self.num_factors}, {described(self)}"

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 from numbers import Real
+from typing import TYPE_CHECKING
 
 from ..suggest import nearest
 
+if TYPE_CHECKING:
+    from .c3a import C3A
+    from .cdvft import CDVFT
+
 SCALES = ("lora", "paper")
+NUMBER = r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?"  # a number that somebody put in quotes
 
 
 def check_alpha(alpha: float | str) -> float | str:
@@ -21,9 +28,23 @@ def check_alpha(alpha: float | str) -> float | str:
     if isinstance(alpha, str) and alpha in SCALES:
         return str(alpha)
     if isinstance(alpha, bool) or not isinstance(alpha, Real) or not math.isfinite(alpha):
-        hint = f"; {nearest(alpha, SCALES)}" if isinstance(alpha, str) else ""
-        raise ValueError(f"alpha must be a finite number, 'lora' or 'paper', got {alpha!r}{hint}")
+        raise ValueError(wrong_scale("alpha", alpha))
     return float(alpha)
+
+
+def wrong_scale(field: str, value: object) -> str:
+    """Return the error for a value that is neither a finite number nor the name of a scale.
+
+    >>> wrong_scale("alpha", "LoRA")
+    "alpha must be a finite number, 'lora' or 'paper', got 'LoRA'; did you mean 'lora'? (choices: lora, paper)"
+    >>> wrong_scale("alpha", "1.0")
+    "alpha must be a finite number, 'lora' or 'paper', got '1.0'; remove the quotes: alpha=1.0"
+    """
+    hint = f"choices: {', '.join(SCALES)}, or a number such as 1.0"
+    if isinstance(value, str):
+        quoted = re.fullmatch(NUMBER, value.strip())
+        hint = f"remove the quotes: {field}={value.strip()}" if quoted else nearest(value.strip().lower(), SCALES)
+    return f"{field} must be a finite number, 'lora' or 'paper', got {value!r}; {hint}"
 
 
 def c3a_alpha(alpha: float | str, d_in: int, d_out: int, b: int) -> float:
@@ -61,3 +82,16 @@ def cdvft_alpha(alpha: float | str, d_in: int, d_out: int, b: int) -> float:
 
 def _per_block(d_in: int, d_out: int, b: int) -> float:
     return 1 / math.sqrt(math.ceil(min(d_in, d_out) / b))
+
+
+def described(adapter: C3A | CDVFT) -> str:
+    """Return the scale of an adapter as text: its alpha, and every named scale that has this alpha on its layer.
+
+    >>> from circpeft import C3A, CDVFT
+    >>> described(C3A(768, 768, 192, alpha="lora")), described(C3A(768, 768, 192, alpha=2.0))
+    ("alpha=384.0 ('lora')", 'alpha=2.0')
+    >>> described(CDVFT(768, 768))
+    "alpha=1.0 ('lora', 'paper')"
+    """
+    names = [repr(name) for name in SCALES if adapter.alpha == adapter.alpha_of(name)]
+    return f"alpha={adapter.alpha}" + (f" ({', '.join(names)})" if names else "")

@@ -16,6 +16,8 @@ PROFILE_HELP = "; ".join(f"{name}: {meaning}" for name, meaning in PROFILES.item
 RUN_EXIT_CODES = "exit codes: 0 every run has a record, 1 a run failed, 2 wrong usage, 130 interrupted"
 
 PAIRED = ("-p", "--parameter", "--set")  # options with a name and a value
+# Hyperparameters of methods, not settings of a run.
+HYPERPARAMETERS = ("alpha", "block_size", "dropout", "init_weights", "layout", "num_factors", "r")
 MARK = "\0"  # argparse takes a value such as -1e-3 for an option, unless something is in front of it
 
 
@@ -78,11 +80,18 @@ def read_settings(options: argparse.Namespace) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for name, text in options.set:
         if name not in SETTINGS:
-            raise RequestError(f"unknown setting {name!r}; {nearest(name, SETTINGS)}")
+            raise RequestError(f"unknown setting {name!r}; {_instead(name)}")
         if name in settings:
             raise RequestError(f"setting {name!r} is given twice")
         settings[name] = _read_value(name, text)
     return settings
+
+
+def _instead(name: str) -> str:
+    """Return what to write instead of a setting that does not exist."""
+    if name in HYPERPARAMETERS:
+        return f"it is a hyperparameter of the method: write it after the method's name, as in c3a:{name}=VALUE"
+    return nearest(name, SETTINGS)
 
 
 def _read_value(name: str, text: str) -> Any:

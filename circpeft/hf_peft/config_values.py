@@ -17,19 +17,7 @@ from typing import Any
 
 from peft.utils.constants import INCLUDE_LINEAR_LAYERS_SHORTHAND
 
-from ..adapters.scale import SCALES
-from ..suggest import nearest
-
-NUMBER = r"\d+(\.\d*)?|\.\d+"  # a number that somebody put in quotes
-# Fields of other methods, by the field that has the same purpose here.
-OTHER_NAMES = {
-    "r": "block_size",
-    "rank": "block_size",
-    "rank_pattern": "block_size_pattern",
-    "lora_alpha": "alpha",
-    "lora_dropout": "dropout",
-    "init_lora_weights": "init_weights",
-}
+from ..adapters.scale import NUMBER, SCALES, wrong_scale
 
 
 def plain(value: Any) -> Any:
@@ -73,21 +61,23 @@ def block_size(field: str, value: Any) -> int | str:
 def number(field: str, value: Any) -> float:
     """Return a finite number; raise ValueError for anything else, also for bools and "0.1"."""
     given = plain(value)
-    if isinstance(given, bool) or not isinstance(given, Real) or not math.isfinite(given):
+    if not (_is_number(given) and math.isfinite(given)):
         raise _error(field, "a finite number", value)
     return given if isinstance(given, (int, float)) else float(given)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def scale(field: str, value: Any) -> float | str:
     """Return a finite number, or the name of a scale; raise ValueError for anything else."""
     given = plain(value)
-    if not isinstance(given, str):
-        return number(field, value)
-    if given not in SCALES:
-        quoted = re.fullmatch(NUMBER, given.strip())
-        hint = f"remove the quotes: {field}={given}" if quoted else nearest(given, SCALES)
-        raise ValueError(f"{field} must be a finite number, 'lora' or 'paper', got {value!r}; {hint}")
-    return given
+    if isinstance(given, str) and given in SCALES:
+        return given
+    if _is_number(given) and math.isfinite(given):
+        return given if isinstance(given, (int, float)) else float(given)
+    raise ValueError(wrong_scale(field, value))
 
 
 def _error(field: str, expected: str, value: Any) -> ValueError:
@@ -248,7 +238,7 @@ def converted(field: str, value: Any) -> Any:
     >>> converted("alpha", "2")
     Traceback (most recent call last):
     ...
-    ValueError: alpha must be a finite number, got '2'; remove the quotes: alpha=2
+    ValueError: alpha must be a finite number, 'lora' or 'paper', got '2'; remove the quotes: alpha=2
     """
     return CONVERSIONS[field](field, value) if field in CONVERSIONS else value
 

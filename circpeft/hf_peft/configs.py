@@ -21,7 +21,8 @@ from ..files import write_atomically
 from ..ops.checks import check_layout
 from ..suggest import nearest
 from . import model_card
-from .config_values import OTHER_NAMES, check_saveable, converted
+from .config_values import check_saveable, converted
+from .lora_fields import OTHER_NAMES
 from .registration import peft_type
 from .saved_adapter import read_saved_adapter
 from .saved_keys import plain_name
@@ -128,8 +129,7 @@ class CirculantConfig(PeftConfig):
 
     @classmethod
     def _hint(cls, name: str) -> str:
-        other = OTHER_NAMES.get(name)
-        return f"its counterpart is {other!r}" if other else nearest(name, cls.known_fields())
+        return OTHER_NAMES.get(name) or nearest(name, cls.known_fields())
 
     @classmethod
     def known_fields(cls) -> list[str]:

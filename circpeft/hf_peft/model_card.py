@@ -24,6 +24,42 @@ PAPERS = {
 }
 
 
+# What a named scale means for the learning rate, by method and name.
+RATES = {
+    ("CIRCONV", "lora"): "train it further with learning rates of LoRA, such as 1e-3",
+    ("CIRCONV", "paper"): "the scale of the paper and of PEFT's C3A; train it further with learning rates that are "
+    "d_in / sqrt(min(d_in, d_out) / b) times those of LoRA, such as 0.3",
+    ("CDVFT", "lora"): "train it further with learning rates of LoRA, such as 1e-3",
+    (
+        "CDVFT",
+        "paper",
+    ): "the scale of the paper; train it further with learning rates of LoRA, divided by sqrt(min(d_in, d_out) / b)",
+}
+
+
+def _formulas(config: Any) -> dict[str, str]:
+    """Return ``ΔW`` with the named scales, and with a number."""
+    if config.method == "CIRCONV":
+        return {"lora": "C(w) / sqrt(min(d_in, d_out) / b)", "paper": "C(w) / d_in", "": "(alpha / d_in) * C(w)"}
+    product = " ".join(f"{'AC'[k % 2 == 0]}{k}" for k in range(config.num_factors, 0, -1))
+    return {"lora": f"{product} / sqrt(ceil(min(d_in, d_out) / b))", "paper": product, "": f"alpha * {product}"}
+
+
+def scale(config: Any) -> str:
+    """Return the scale of ``ΔW`` in a config as text: alpha, the formula, and the learning rates that suit it.
+
+    >>> from circpeft import CDVFTConfig
+    >>> scale(CDVFTConfig(alpha=0.5))
+    'alpha=0.5, `ΔW = alpha * A3 C2 A1`; its learning rate is that of alpha=1 divided by alpha'
+    """
+    alpha = config.alpha
+    name = "paper" if alpha == 1 else alpha if isinstance(alpha, str) else ""
+    rate = RATES.get((config.method, name), "its learning rate is that of alpha=1 divided by alpha")
+    text = f"alpha={alpha!r}, `ΔW = {_formulas(config)[name]}`; {rate}"
+    others = ", ".join(f"{layer}: {value!r}" for layer, value in config.alpha_pattern.items())
+    return text + (f"; other alphas by layer: {others}" if others else "")
+
+
 def section(config: Any, adapter: str = "") -> str:
     """Return the section on an adapter, between its markers. ``adapter`` is its subfolder, if it has one."""
     name, title, arxiv = PAPERS[config.method]
@@ -44,7 +80,7 @@ def section(config: Any, adapter: str = "") -> str:
             "",
             f"- method: {name} ([{title}](https://arxiv.org/abs/{arxiv}))",
             f"- block size: {config.block_size}",
-            f"- alpha: {config.alpha}",
+            f"- scale: {scale(config)}",
             f"- adapted layers: {targets}",
             "",
             "```python",

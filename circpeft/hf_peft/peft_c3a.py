@@ -1,6 +1,6 @@
 """Adapters of PEFT's own C3A: load them as circpeft's C3A, and save circpeft's C3A for PEFT.
 
-Both directions keep ``ΔW``. PEFT's kernel equals circpeft's in the row layout with ``alpha = 1``.
+Both directions keep ``ΔW``. PEFT's kernel equals circpeft's in the row layout with ``alpha="paper"``, which is 1.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def _key_in_peft(pattern: dict[str, int], name: str) -> str:
 def load_peft_c3a(model: nn.Module, path: str | Path, adapter_name: str = "default", **hub: Any) -> PeftModel:
     """Load an adapter that PEFT's own C3A saved onto a base model, as circpeft's C3A.
 
-    The outputs are the same, and the gradients are right.
+    The outputs are the same, and the gradients are right. The adapter keeps PEFT's scale, ``alpha="paper"``: train it
+    further with the learning rate that it had.
 
     Args:
         model: the base model.
@@ -101,6 +102,7 @@ def load_peft_c3a(model: nn.Module, path: str | Path, adapter_name: str = "defau
     }
     config = C3AConfig(
         **_block_sizes(sizes),
+        alpha="paper",
         target_modules=theirs.target_modules,
         layers_to_transform=theirs.layers_to_transform,
         layers_pattern=theirs.layers_pattern,

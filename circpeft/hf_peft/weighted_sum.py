@@ -49,20 +49,25 @@ def _summed_config(
     config.target_parameters = [plain_name(name) for name in parameters] or None
     config.exclude_modules = config.layers_to_transform = config.layers_pattern = None
     config.modules_to_save = next((c.modules_to_save for c in configs if c.modules_to_save), None)
-    # The parameters contain every alpha. The block sizes are those of the layers.
-    config.alpha, config.alpha_pattern, config.init_weights = 1.0, {}, True
+    # The parameters contain the rest of every alpha. The block sizes are those of the layers.
+    config.alpha, config.alpha_pattern, config.init_weights = _alpha_of_sum(configs), {}, True
     # The longest name comes first, because a key also matches the end of a longer name.
     sizes = {plain_name(name): size for name, size in sizes.items()}
     config.block_size_pattern = {name: sizes[name] for name in sorted(sizes, key=len, reverse=True)}
     return config
 
 
+def _alpha_of_sum(configs: list[CirculantConfig]) -> float | str:
+    """Return the first named scale, so that the sum trains further with the learning rates of its parts, or else 1."""
+    return next((config.alpha for config in configs if isinstance(config.alpha, str)), 1.0)
+
+
 def _empty_sum(
-    config: CirculantConfig, name: str, layer: CirculantLayer, adapters: list[nn.Module]
+    configs: list[CirculantConfig], name: str, layer: CirculantLayer, adapters: list[nn.Module]
 ) -> tuple[nn.Module, dict[str, int]]:
     """Return an adapter of a layer that can hold a sum of its adapters, and the block size for each name."""
-    config = copy(config)
-    config.alpha, config.alpha_pattern, config.init_weights = 1.0, {}, True
+    config = copy(configs[0])
+    config.alpha, config.alpha_pattern, config.init_weights = _alpha_of_sum(configs), {}, True
     if not isinstance(layer, ExpertsLayer):
         config.block_size, config.block_size_pattern = adapters[0].block_size, {}
         return config.build(name, layer.d_in, layer.d_out), {name: adapters[0].block_size}
@@ -89,7 +94,7 @@ def add_weighted_adapter(
         parts = [(layer.adapters[a], w) for a, w in zip(adapters, weights, strict=True) if a in layer.adapters]
         if not parts:
             continue
-        total, blocks = _empty_sum(configs[0], layer_name, layer, [adapter for adapter, _ in parts])
+        total, blocks = _empty_sum(configs, layer_name, layer, [adapter for adapter, _ in parts])
         sizes |= blocks
         try:
             total.set_weighted_sum([adapter for adapter, _ in parts], [weight for _, weight in parts])

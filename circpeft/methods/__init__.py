@@ -10,6 +10,8 @@ from numbers import Integral, Real
 from torch import nn
 
 from ..hf_peft import CirculantModel, unadapted_experts, warn_of_experts
+from ..hf_peft.config_values import scale
+from ..hf_peft.lora_fields import OTHER_NAMES
 from ..method_specs import SpecView, get_spec, reads_targets
 from ..suggest import nearest
 from .lamda import FreezeSecondProjections, finish
@@ -30,17 +32,27 @@ def check(method: str, hyperparameters: dict) -> None:
     Traceback (most recent call last):
     ...
     ValueError: method 'vera': r must be a whole number of at least 1, got 0
+    >>> check("c3a", {"lora_alpha": 16})
+    Traceback (most recent call last):
+    ...
+    ValueError: method 'c3a' has no hyperparameter 'lora_alpha'; its counterpart is 'alpha'; leave it at ...
     """
     parameters = inspect.signature(get_spec(method).implementation, eval_str=True).parameters
     kinds = {name: parameter.annotation for name, parameter in parameters.items() if name != "model"}
     for name, value in hyperparameters.items():
         if name not in kinds:
-            raise ValueError(f"method {method!r} has no hyperparameter {name!r}; {nearest(name, kinds)}")
+            hint = OTHER_NAMES.get(name) if kinds.get("alpha") == float | str else None
+            raise ValueError(f"method {method!r} has no hyperparameter {name!r}; {hint or nearest(name, kinds)}")
         least = 0 if name in SEEDS else 1
         if kinds[name] is int and not (_is(value, Integral) and value >= least):
             raise ValueError(f"method {method!r}: {name} must be a whole number of at least {least}, got {value!r}")
         if kinds[name] is float and not (_is(value, Real) and math.isfinite(value)):
             raise ValueError(f"method {method!r}: {name} must be a finite number, got {value!r}")
+        if name == "alpha" and kinds[name] == float | str:
+            try:
+                scale(name, value)
+            except ValueError as error:
+                raise ValueError(f"method {method!r}: {error}") from error
 
 
 def _is(value: object, kind: type) -> bool:

@@ -43,7 +43,7 @@ def targets(text: str) -> tuple[str, ...] | str:
 def parse_method(text: str) -> tuple[str, dict]:
     """Return a method's name and hyperparameters, from "name" or "name:key=value:key=value".
 
-    Raises: ValueError for a part that is not key=value.
+    Raises: ValueError for a part that is not key=value, and for a key that is given twice.
 
     >>> parse_method("c3a:block_size=64")
     ('c3a', {'block_size': 64})
@@ -55,6 +55,8 @@ def parse_method(text: str) -> tuple[str, dict]:
         if not equals or not key or not value:
             example = "expected name:key=value, e.g. c3a:block_size=64"
             raise ValueError(f"cannot read {part!r} in method {text!r}; {example}")
+        if key in hyperparameters:
+            raise ValueError(f"{key} is given twice in method {text!r}; keep one of the values")
         try:
             hyperparameters[key] = ast.literal_eval(value)
         except (ValueError, SyntaxError):

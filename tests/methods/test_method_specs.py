@@ -165,3 +165,20 @@ def test_no_module_decides_by_the_name_of_a_method(path):
     if any(module == known or known.endswith("/") and module.startswith(known) for known in MAY_NAME_METHODS):
         return
     assert not places, f"{module}: read a field of its MethodSpec instead: {'; '.join(places)}"
+
+
+LORAS = [("lora_alpha", 2, "leave it at alpha='lora'"), ("use_rslora", True, "already divides by the square root")]
+LORAS += [("alpha", "lroa", "did you mean 'lora'"), ("alpha", True, "a finite number, 'lora' or 'paper', got True")]
+
+
+@pytest.mark.parametrize(("name", "value", "hint"), LORAS)
+@pytest.mark.parametrize("method", ["c3a", "cdvft"])
+def test_a_setting_of_loras_scale_beside_alpha_is_refused_with_what_to_write(method, name, value, hint):
+    with pytest.raises(ValueError, match=f"method '{method}'.*{hint}"):
+        methods.check(method, {"alpha": "lora", name: value})
+
+
+def test_lora_has_its_own_alpha_and_no_named_scale():
+    methods.check("lora", {"alpha": 16})
+    with pytest.raises(ValueError, match="method 'lora': alpha must be a finite number, got 'lora'"):
+        methods.check("lora", {"alpha": "lora"})

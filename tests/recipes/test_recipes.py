@@ -187,3 +187,8 @@ def test_a_misspelt_profile_kind_or_choice_names_the_nearest():
     for name, value, nearest in (("precision", "bf6", "bf16"), ("quantization", "4bits", "4bit")):
         with pytest.raises(ValueError, match=f"unknown {name} '{value}'; did you mean '{nearest}'"):
             dataclasses.replace(BASE, **{name: value})
+
+
+def test_a_hyperparameter_that_is_given_twice_is_named():
+    with pytest.raises(ValueError, match="alpha is given twice in method 'c3a:alpha=lora:alpha=2'; keep one"):
+        recipes.parse_method("c3a:alpha=lora:alpha=2")

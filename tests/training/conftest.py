@@ -34,7 +34,7 @@ RATES = {
     "boft": 1e-1,
     "lamda": 3e-2,
     "c3a-peft": 1.0,
-    "c3a": 1.0,
+    "c3a": 3e-2,
 }
 
 
@@ -150,7 +150,7 @@ def instruction(recipe, tiny_llama, questions_dir):
     """Return a function that makes a recipe with the tiny LLaMA and its questions."""
 
     def make(method: str = "full", **settings) -> Recipe:
-        rates = {"learning_rate": 1.0 if method == "c3a" else 1e-2, "head_learning_rate": 1e-2}
+        rates = {"learning_rate": 3e-2 if method == "c3a" else 1e-2, "head_learning_rate": 1e-2}
         of_llama = {"model": tiny_llama, "data_dir": questions_dir, "target_modules": "all-linear", "epochs": 2}
         defaults = {"task": "gsm8k", "batch_size": 8, "max_new_tokens": 6, **of_llama, **rates}
         return recipe(method, **defaults | settings)

@@ -94,7 +94,7 @@ def logits(monkeypatch) -> list:
 def test_text_models(recipe, text_model, data_dir, logits, kind):
     sizes, parameters = TEXTS[kind]
     folder = text_model(kind, sizes)
-    made = recipe("c3a", model=folder, target_modules="all-linear", epochs=1, learning_rate=0.3)
+    made = recipe("c3a", model=folder, target_modules="all-linear", epochs=1, learning_rate=1e-2)
     with torch.enable_grad():
         result = training.run(made)
     assert result.trainable_parameters == parameters and result.head_parameters > 0 and result.spectra
@@ -129,7 +129,7 @@ def test_image_models(recipe, colours, tmp_path, logits, kind):
     if kind == "siglip2":
         prepared = Siglip2ImageProcessor(patch_size=4, max_num_patches=16)
     prepared.save_pretrained(folder)
-    settings = {"model": folder, "data_dir": colours, "target_modules": "all-linear", "learning_rate": 0.3}
+    settings = {"model": folder, "data_dir": colours, "target_modules": "all-linear", "learning_rate": 1e-2}
     made = recipe("c3a", task="images", **settings, batch_size=6)
     with torch.enable_grad(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -27,7 +27,7 @@ PROCESSOR = {
     "size": {"height": SIDE, "width": SIDE},
 }
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 64, "num_attention_heads": 2}
-RATES = {"full": 3e-3, "c3a": 1.0, "cdvft": 1e-2, "head": 1e-2}
+RATES = {"full": 3e-3, "c3a": 3e-2, "cdvft": 1e-2, "head": 1e-2}
 
 
 def save_vit(folder: Path, model: type = ViTModel, **settings) -> str:

@@ -66,8 +66,7 @@ def made(tmp_path_factory, tiny_model, data_dir, tiny_llama, questions_dir):
     kinds = {"text": text, "words": words, "images": vit}
 
     def make(kind: str, method: str, output_dir: Path, **settings) -> Recipe:
-        rate = {"c3a": 0.3, "cdvft": 1e-2}.get(method, 1e-2)
-        common = {"epochs": 2, "learning_rate": rate, "head_learning_rate": 1e-2, "base_dropout": 0.0}
+        common = {"epochs": 2, "learning_rate": 1e-2, "head_learning_rate": 1e-2, "base_dropout": 0.0}
         return Recipe(method=method, output_dir=str(output_dir), **{**common, **kinds[kind], **settings})
 
     return make
