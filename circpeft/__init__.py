@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         repair_peft_c3a,
         save_peft_c3a,
     )
+    from .hf_peft.learning_rate_check import LearningRateCheck
     from .ops import (
         adapted_linear,
         available_backends,
@@ -40,6 +41,7 @@ _MODULE_OF = {
     "CDVFT": "adapters",
     "C3AConfig": "hf_peft",
     "CDVFTConfig": "hf_peft",
+    "LearningRateCheck": "hf_peft.learning_rate_check",
     "Result": "results",
     "adapted_linear": "ops",
     "available_backends": "ops",
@@ -75,7 +77,7 @@ _SUBMODULES_OF_EXTRAS = ("course", "models", "mt_bench", "plots", "rates", "repo
 def _import(submodule: str) -> Any:
     name = f"{__name__}.{submodule}"
     # The library first, as in every import of it: two threads that take the locks in opposite orders block each other.
-    for library in [library for library, follower in FOLLOWERS.items() if follower == name]:
+    for library in [library for library, follower in FOLLOWERS.items() if f"{name}.".startswith(f"{follower}.")]:
         import_module(library)
     return import_module(name)
 
@@ -104,6 +106,7 @@ __all__ = [
     "CDVFT",
     "C3AConfig",
     "CDVFTConfig",
+    "LearningRateCheck",
     "adapted_linear",
     "available_backends",
     "block_circulant",

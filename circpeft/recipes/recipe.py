@@ -158,6 +158,12 @@ class Recipe:
         return rate, head_rate or default_head_rate
 
     @property
+    def usual_rate(self) -> float | None:
+        """Default peak rate of the method's parameters, for its scale and this model; None for an unknown method."""
+        spec = SPECS.get(self.method)
+        return spec.rates_for(self.model, self.hyperparameters.get("alpha", "lora"))[0] if spec else None
+
+    @property
     def options(self) -> dict:
         """The hyperparameters of the method itself, without learning rates."""
         return {name: value for name, value in self.hyperparameters.items() if name not in RATES}

@@ -11,6 +11,7 @@ from transformers import Trainer, TrainerCallback, set_seed
 from transformers.trainer_utils import PredictionOutput
 
 from .. import memory, methods
+from ..hf_peft.learning_rate_check import LearningRateCheck
 from ..method_specs import get_spec
 from ..resume import TrainingClock, last_checkpoint
 from . import base_model, computed, distributed
@@ -99,7 +100,8 @@ def train(prepared: Prepared, callbacks: Iterable[TrainerCallback] = ()) -> Trai
             baseline.evaluate()
         spec = get_spec(recipe.method)
         missing_gradients = [MissingGradients()] if spec.trains_adapter else []
-        for callback in (clock, *callbacks, *missing_gradients, *spec.callbacks(model)):
+        rate_check = LearningRateCheck(recipe.usual_rate, at_start=False)  # `check` gives the first warning
+        for callback in (clock, *callbacks, *missing_gradients, rate_check, *spec.callbacks(model)):
             trainer.add_callback(callback)
         checkpoint = distributed.from_first(last_checkpoint(prepared.checkpoints))
         trainer.train(resume_from_checkpoint=checkpoint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from transformers import PretrainedConfig
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 
 from .. import methods, models, results, tasks
+from ..hf_peft.rate_warnings import layer_scales, rate_warning
 from ..recipes import Recipe
 from ..suggest import nearest
 from . import base_model, computed, contradictions, distributed, model_fit, output_folder
@@ -80,6 +82,8 @@ def check(recipes: list[Recipe]) -> dict[tuple[str, str], str]:
     Each data set is read once and checked. Each method is applied to the model's architecture without its weights (on
     torch's meta device), which checks hyperparameters, target modules and block sizes.
 
+    A learning rate of another scale, such as 0.3 for C3A with ``alpha="lora"``, gives a warning with the rate to try.
+
     Returns: for each data set (task and data folder) the line that says how it was split, and what is not used.
 
     Raises: ValueError, TypeError or FileNotFoundError that names the value and the nearest valid choice.
@@ -92,7 +96,7 @@ def check(recipes: list[Recipe]) -> dict[tuple[str, str], str]:
         if source not in labelled_tasks:
             data, lines[source] = tasks.load(*source, recipe.max_train)
             labelled_tasks[source] = tasks.get(recipe.task).with_labels_of(data)
-        key = (*source, recipe.model, recipe.label, recipe.target_modules, recipe.target_parameters)
+        key = (*source, recipe.model, recipe.label, recipe.target_modules, recipe.target_parameters, recipe.rates)
         if key not in checked:
             _check_model(recipe, labelled_tasks[source])
         checked.add(key)
@@ -129,13 +133,19 @@ def _check_logger(name: str) -> None:
 
 
 def _check_model(recipe: Recipe, task: tasks.AnyTask) -> int | None:
-    """Raise for a model that cannot be used; return the number of its token embeddings."""
+    """Raise for a model that cannot be used; return the number of its token embeddings.
+
+    Warns of a learning rate that does not suit the scale of the adapters.
+    """
     kind, folder = KINDS[task.kind], models.resolve(recipe.model)
     with models.hub_errors(recipe.model):
         # The config comes first: for a processor that cannot be had, transformers does not name the cause.
         config = base_model.config_of(recipe, task, kind, folder)
         processor = kind.load_processor(folder)
     model, _ = base_model.outline(recipe, kind, config)
+    warning = rate_warning(layer_scales(model), recipe.rates[0], recipe.usual_rate)
+    if warning is not None and distributed.state().is_main_process:
+        warnings.warn(f"{recipe.label}: {warning}", stacklevel=3)
     rows = model_fit.embedding_rows(model)
     if hasattr(processor, "get_vocab"):
         model_fit.check_tokenizer(recipe.model, processor, rows)
