@@ -20,6 +20,8 @@ from .layer import CirculantLayer
 LORA_RATE = 1e-3  # a usual learning rate of LoRA with lora_alpha = r
 TOO_LARGE = 0.1  # of a rate that is compared with LoRA's
 TOO_SMALL = 0.01  # of a rate that is compared with those of the paper's C3A, 0.1 to 1
+# What else a rate that is too large for a named scale may call for.
+ALTERNATIVES = {"lora": ', or alpha="paper" for a rate of the paper or of PEFT\'s C3A'}
 FORMULAS = {"lora": "ΔW = C(w) / sqrt(min(d_in, d_out) / b)", "paper": "ΔW = C(w) / d_in"}
 
 
@@ -100,11 +102,11 @@ def rate_warning(scales: list[LayerScale], rate: float, usual: float | None = No
         return None
     usual = rate_to_try(scales) if usual is None else usual
     text, is_c3a = scale_text(scales), all(scale.is_c3a for scale in scales)
-    name = text.removeprefix('alpha="').removesuffix('"')
-    if name in FORMULAS and is_c3a:
-        text = f"{text} ({FORMULAS[name]})"
+    named = text.removeprefix('alpha="').removesuffix('"')
+    if named in FORMULAS and is_c3a:
+        text = f"{text} ({FORMULAS[named]})"
     if max(scale.speed for scale in scales) * rate >= TOO_LARGE:
-        other = ', or alpha="paper" for a rate of the paper or of PEFT\'s C3A' if name == "lora" and is_c3a else ""
+        other = ALTERNATIVES.get(named, "") if is_c3a else ""
         return f"learning_rate={rate:g} is too large for {text}; try {usual:.2g}{other}"
     slow = max(scale.speed for scale in scales) <= 0.1
     if is_c3a and slow and max(scale.alpha for scale in scales) * rate < TOO_SMALL:

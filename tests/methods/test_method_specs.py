@@ -118,6 +118,7 @@ MAY_NAME_METHODS = {
     "benchmarking.py": "the cases that a benchmark compares, some of PEFT's by other names",
     "costs/": "a formula for each method",
     "course/cost_explorer.py": "the range of each method's hyperparameter, and the methods that are drawn",
+    "learning_rates.py": "a formula for each method",
     "method_specs.py": "the specs",
     "papers/": "the methods of the printed tables",
     "recipes/tables.py": "the rows of the printed tables",
