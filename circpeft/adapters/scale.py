@@ -5,13 +5,10 @@ from __future__ import annotations
 import math
 import re
 from numbers import Real
-from typing import TYPE_CHECKING
+
+from torch import nn
 
 from ..suggest import nearest
-
-if TYPE_CHECKING:
-    from .c3a import C3A
-    from .cdvft import CDVFT
 
 SCALES = ("lora", "paper")
 NUMBER = r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?"  # a number that somebody put in quotes
@@ -84,7 +81,7 @@ def _per_block(d_in: int, d_out: int, b: int) -> float:
     return 1 / math.sqrt(math.ceil(min(d_in, d_out) / b))
 
 
-def described(adapter: C3A | CDVFT) -> str:
+def described(adapter: nn.Module) -> str:
     """Return the scale of an adapter as text: its alpha, and every named scale that has this alpha on its layer.
 
     >>> from circpeft import C3A, CDVFT
