@@ -100,14 +100,14 @@ METHOD_EXERCISES = (
         "A step with equal signs",
         2,
         10,
-        "If all entries of the kernels are equal, so are those of the matrix. Which rank does it have, and what is the "
+        "If all entries of the kernels are equal, so are those of the matrix. What is its rank, and what is the "
         "largest singular value of a d_out by d_in matrix of ones?",
         equal_signs_norm,
         lambda g: [(1.0, 0.1, 4, 4, 4), (0.5, 0.2, 12, 12, 4), (0.25, 1e-3, 6, 12, 3), (1 / 8, 0.3, 8, 2, 2)],
     ),
     Exercise(
         "02.7",
-        "The scale that follows the gradient equally far",
+        "The scale for equal progress along the gradient",
         2,
         10,
         "A square layer has d^2 / b kernel entries. The gradient of each is a sum of b random products, of a size "

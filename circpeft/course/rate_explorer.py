@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import plotly.graph_objects as go
 import torch
@@ -35,7 +36,7 @@ def final_losses(
     >>> [loss < 0.5 for loss in final_losses("lora", 16, rates=[1e-4, 1e-2])]
     [False, True]
     """
-    logs = [_train(alpha, b, rates, outputs, seed).losses[:, -1].log() for seed in range(seeds)]
+    logs = [_train(alpha, b, tuple(rates), outputs, seed).losses[:, -1].log() for seed in range(seeds)]
     return torch.stack(logs).mean(0).exp().tolist()
 
 
@@ -63,10 +64,15 @@ def best_rate(rates: Sequence[float], losses: Sequence[float]) -> float:
     return rates[min(range(len(losses)), key=losses.__getitem__)]
 
 
-def sweep(blocks: Sequence[int] = BLOCKS, rates: Sequence[float] = RATES, seeds: int = 1) -> dict[str, dict]:
+def sweep(
+    blocks: Sequence[int] = BLOCKS, rates: Sequence[float] = RATES, seeds: int = 1, outputs: int = 1
+) -> dict[str, dict]:
     """Return ``{scale: {block size: losses}}`` with one loss per rate. The key None of each scale holds LoRA's."""
-    reference = final_losses(None, rates=rates, seeds=seeds)
-    return {scale: {None: reference} | {b: final_losses(scale, b, rates, seeds) for b in blocks} for scale in SCALES}
+    reference = final_losses(None, WIDTH, rates, seeds, outputs)
+    return {
+        scale: {None: reference} | {b: final_losses(scale, b, rates, seeds, outputs) for b in blocks}
+        for scale in SCALES
+    }
 
 
 def sweep_figure(losses: dict[str, dict], rates: Sequence[float] = RATES) -> go.Figure:
@@ -109,14 +115,15 @@ def sweep_figure(losses: dict[str, dict], rates: Sequence[float] = RATES) -> go.
     return panels
 
 
-def _train(alpha: float | str | None, b: int, rates: Sequence[float], outputs: int, seed: int = 0) -> Runs:
+@lru_cache(maxsize=64)  # most moves of a slider leave LoRA's run, or C3A's, as it was
+def _train(alpha: float | str | None, b: int, rates: tuple[float, ...], outputs: int, seed: int = 0) -> Runs:
     task = make_task(WIDTH, outputs, seed=seed)
     return train_lora(task, rates, RANK) if alpha is None else train_c3a(task, alpha, b, rates)
 
 
 def traces(alpha: float | str, b: int, rate: float, outputs: int = 1) -> tuple[list[dict], list[str]]:
     """Return the traces of the three panels of `figure`, each with its ``column``, and the titles of the panels."""
-    runs = {f"C3A b={b}": _train(alpha, b, [rate], outputs), REFERENCE: _train(None, b, [rate], outputs)}
+    runs = {f"C3A b={b}": _train(alpha, b, (rate,), outputs), REFERENCE: _train(None, WIDTH, (rate,), outputs)}
     result: list[dict] = []
     for k, (name, run) in enumerate(runs.items()):
         style = {"line": {"color": COLORS[0] if k == 0 else INK, "width": 2.2, "dash": "dash" if k else "solid"}}
@@ -160,7 +167,9 @@ def figure(alpha: float | str, b: int, rate: float, outputs: int = 1) -> go.Figu
     panels.update_yaxes(autorange="reversed", showgrid=False, col=2)
     for column, title in enumerate(("step", "input", "index"), 1):
         panels.update_xaxes(title=title, col=column)
-    panels.update_layout(template=TEMPLATE, height=400, width=1150, margin={"t": 84, "b": 50, "l": 64, "r": 130})
+    panels.update_layout(template=TEMPLATE, height=430, width=1000, margin={"t": 84, "b": 90, "l": 64, "r": 24})
+    # Below the panels: beside them, the legend would be cut off in a window of 1,300 pixels.
+    panels.update_layout(legend={"orientation": "h", "x": 0.5, "xanchor": "center", "y": -0.22, "yanchor": "top"})
     panels.update_layout(title=_title(alpha, b, rate, outputs))
     return panels
 
@@ -168,23 +177,32 @@ def figure(alpha: float | str, b: int, rate: float, outputs: int = 1) -> go.Figu
 def explorer():
     """Return `figure` with controls for the scale, the learning rate, the block size and the outputs of the task.
 
-    Returns: an ipywidgets box. A change of a control trains again, in a few tenths of a second, and redraws in place.
+    Returns: an ipywidgets box. A change of a control trains again, in about a tenth of a second, and redraws in place.
     """
     import ipywidgets as widgets
 
-    style = {"description_width": "110px"}
+    style, layout = {"description_width": "110px"}, {"width": "460px"}
     chosen = {"alpha": "paper", "b": 16, "rate": RATES[4], "outputs": 1}
     slider = widgets.SelectionSlider
     controls = {
-        "alpha": widgets.ToggleButtons(description="alpha", options=list(SCALES), value=chosen["alpha"], style=style),
+        "alpha": widgets.ToggleButtons(
+            description="alpha",
+            options=list(SCALES),
+            value=chosen["alpha"],
+            style=style | {"button_width": "90px"},
+            layout=layout,
+        ),
         "rate": slider(
             description="learning rate",
             options=[(f"{rate:.2g}", rate) for rate in RATES],
             value=chosen["rate"],
             style=style,
+            layout=layout,
         ),
-        "b": slider(description="block size b", options=sorted(BLOCKS), value=chosen["b"], style=style),
-        "outputs": slider(description="outputs", options=(1, 4, 16), value=chosen["outputs"], style=style),
+        "b": slider(description="block size b", options=sorted(BLOCKS), value=chosen["b"], style=style, layout=layout),
+        "outputs": slider(
+            description="outputs", options=(1, 4, 16), value=chosen["outputs"], style=style, layout=layout
+        ),
     }
     shown = go.FigureWidget(figure(**chosen))
 
