@@ -1,12 +1,12 @@
-r"""The README's table of results and its picture, from the records of a run of notebook 08.
+"""The README's table of results and its picture, from the records of runs of the embedded entailment task.
 
-    .venv/bin/circpeft run 08 -p seeds 3 -p epochs 3 \
-        -p methods "head,full,lora,c3a,c3a:block_size=64:learning_rate=0.15,cdvft"
+    .venv/bin/circpeft run 08 -p seeds 3 -p epochs 3 -p methods "head,full"
+    .venv/bin/python benchmarks/one_rate.py --run --tasks entailment
     .venv/bin/python benchmarks/entailment.py runs/FOLDER [runs/FOLDER ...] [--keep]
 
 Writes benchmarks/results/entailment.json (the records, without their long parts), entailment.png, and the part of
 README.md between the markers "results". With --keep, earlier runs of other seeds and methods stay in the record if they
-have the same recipe and the same rows.
+have the same recipe and the same rows. Other tasks in the folders are left out.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from page_parts import Part
+from page_parts import Part, rates_text
 
 from circpeft import files, plots, results
 from circpeft.recipes import Recipe
@@ -25,42 +25,46 @@ PICTURE = RECORD.with_suffix(".png")
 # Fields of a record that are too long for the repository.
 LEFT_OUT = ("losses", "spectra", "predictions", "start_predictions")
 PART = Part("results", "README.md")
+# The methods that the README shows, in this order. The record has more.
+SHOWN = ("head", "full", "lora", "c3a", "c3a:block_size=64", "cdvft")
 
 
 def part_text(rows: list[dict]) -> str:
-    """Return a table with one row per method, and a line that says where the figures come from."""
+    """Return a table with one row per shown method, and a line that says where the figures come from."""
     by_method: dict[str, list[dict]] = {}
-    for row in rows:
+    for row in shown(rows):
         by_method.setdefault(row["label"], []).append(row)
     lora = by_method["lora"][0]["trainable_parameters"] if "lora" in by_method else 0
     lines = [
-        "| method | trainable parameters | share of LoRA's | test accuracy per seed | seconds, fastest run |",
+        "| method | trainable parameters | share of LoRA's | learning rate | test accuracy per seed |",
         "|---|---|---|---|---|",
     ]
     for label, runs in by_method.items():
         count = runs[0]["trainable_parameters"]
         share = f"{count / lora:.1%}" if 0 < count <= lora else ""
-        # A run with one thread on a busy machine does not tell the time on two cores.
-        timed = [run["seconds"] for run in runs if run["device"] == rows[0]["device"]]
         scores = ", ".join(f"{run['test_score']:.3f} (seed {run['seed']})" for run in runs)
-        lines.append(f"| {label} | {count:,} | {share} | {scores} | {f'{min(timed):.0f}' if timed else ''} |")
+        lines.append(f"| {label} | {count:,} | {share} | {rates_text(runs[0])} | {scores} |")
     first, settings = rows[0], rows[0]["settings"]
     lines += [
         "",
         f"MiniLM (22.7 million parameters) on the embedded entailment task: {first['rows']['train']:,} pairs, "
         f"{settings['epochs']} epochs, adapted layers {', '.join(settings['target_modules'])}. The parameters do not "
-        f"include the head's. Seconds are those of the runs on {first['device']}, with torch "
-        f"{first['versions']['torch']}. The record, with the device and the commit of every run, is "
-        "`benchmarks/results/entailment.json`.",
+        "include the head's. The rate is also the head's, unless that is given. The record, with device and commit "
+        "of every run, is `benchmarks/results/entailment.json`.",
         "",
     ]
     return "\n".join(lines)
 
 
+def shown(rows: list[dict]) -> list[dict]:
+    """Return the runs of the methods that the README shows, in its order."""
+    return sorted((r for r in rows if r["label"] in SHOWN), key=lambda r: (SHOWN.index(r["label"]), r["seed"]))
+
+
 def picture(rows: list[dict]):
     """Draw test accuracy against trainable parameters, one point per run."""
     series = {}
-    for row in rows:
+    for row in shown(rows):
         counts, scores = series.setdefault(row["label"], ([], []))
         counts.append(max(1, row["trainable_parameters"]))
         scores.append(row["test_score"])
@@ -108,14 +112,13 @@ def main() -> None:
     parser.add_argument("folders", type=Path, nargs="+", help="folders of the runs, with results/ in them")
     parser.add_argument("--keep", action="store_true", help="keep earlier runs of the same recipes on the same rows")
     arguments = parser.parse_args()
-    every = [result for folder in arguments.folders for result in results.read_all(folder)]
+    every = [r for folder in arguments.folders for r in results.read_all(folder) if r.task == "entailment"]
     # The runs for comparison on fewer layers (parameter `beside` of the notebook) are left out.
     adapted = max((r.settings["target_modules"] for r in every), key=len)
     found = [r for r in every if r.settings["target_modules"] == adapted]
     rows = [{name: value for name, value in asdict(r).items() if name not in LEFT_OUT} for r in found]
     rows += kept(rows) if arguments.keep else []
-    order = ("head", "full", "lora", "c3a", "c3a:block_size=64:learning_rate=0.15", "cdvft")
-    rows.sort(key=lambda r: (order.index(r["label"]) if r["label"] in order else len(order), r["seed"]))
+    rows.sort(key=lambda r: (SHOWN.index(r["label"]) if r["label"] in SHOWN else len(SHOWN), r["label"], r["seed"]))
     files.write_atomically(RECORD, json.dumps(rows, indent=1) + "\n")
     plots.save(picture(rows), PICTURE)
     PART.write(part_text(rows))

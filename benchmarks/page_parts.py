@@ -14,6 +14,16 @@ def device_text(device: str) -> str:
     return re.sub(r"\b1 threads", "1 thread", device)
 
 
+def rates_text(row: dict) -> str:
+    """Return the learning rate of a record, and that of the head if it has another one.
+
+    >>> rates_text({"settings": {"learning_rate": 0.6, "head_learning_rate": 0.0003}, "head_parameters": 645})
+    '0.6 (head 0.0003)'
+    """
+    rate, head_rate = (row["settings"][name] for name in ("learning_rate", "head_learning_rate"))
+    return f"{rate:g}" if head_rate == rate or not row["head_parameters"] else f"{rate:g} (head {head_rate:g})"
+
+
 class Part:
     """The text between ``<!-- name -->`` and ``<!-- /name -->`` of one page.
 

@@ -1,8 +1,9 @@
-r"""The tables of the embedded image and instruction tasks in docs/results.md, from records of notebooks 09 and 10.
+"""The tables of the embedded image and instruction tasks in docs/results.md, from records of their runs.
 
     .venv/bin/circpeft run 09 -p seeds 3
-    .venv/bin/circpeft run 10 -p seeds 3
-    .venv/bin/python benchmarks/small_tasks.py runs/FOLDER runs/FOLDER
+    .venv/bin/circpeft run 10 -p seeds 3 -p methods "head,full"
+    .venv/bin/python benchmarks/one_rate.py --run --tasks word_problems --seeds 5
+    .venv/bin/python benchmarks/small_tasks.py runs/FOLDER [runs/FOLDER ...]
 
 Writes benchmarks/results/digits.json and word_problems.json (the records, without their long parts), and the part of
 docs/results.md between the markers "small". Records of other methods and seeds stay.
@@ -13,7 +14,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from page_parts import Part, device_text
+from page_parts import Part, device_text, rates_text
 
 from circpeft import files, results
 
@@ -30,15 +31,15 @@ def part_text(records: dict[str, list[dict]]) -> str:
     for task, rows in records.items():
         title = TASKS[task]
         first, metric = rows[0], rows[0]["metric"].replace("_", " ")
-        heading = f"test {metric} per seed (0, 1, 2)"
-        lines += [f"| {title} | trainable parameters | before training | {heading} | seconds, fastest run |"]
+        heading = f"test {metric} per seed (0, 1, ...)"
+        lines += [f"| {title} | trainable parameters | learning rate | before training | {heading} |"]
         lines += ["|---|---|---|---|---|"]
         for label in dict.fromkeys(row["label"] for row in rows):
             runs = [row for row in rows if row["label"] == label]
             scores = ", ".join(f"{run['test_score']:.3f}" for run in runs)
             start = sum(run["start_score"] for run in runs) / len(runs)
-            seconds = min(run["seconds"] for run in runs)
-            lines += [f"| {label} | {runs[0]['trainable_parameters']:,} | {start:.3f} | {scores} | {seconds:.0f} |"]
+            count, rates = runs[0]["trainable_parameters"], rates_text(runs[0])
+            lines += [f"| {label} | {count:,} | {rates} | {start:.3f} | {scores} |"]
         lines += [
             "",
             f"{first['rows']['train']:,} training rows, {first['settings']['epochs']} epochs, adapted layers: "
