@@ -37,7 +37,7 @@ class MethodSpec:
         head_learning_rate: default peak rate of the head.
         model_head_rates: default rates of the head for those small models.
         paper_rates: default rates with ``alpha="paper"``, by name of a small model, and "" for every other model; empty
-            where the rates above serve.
+            for methods without a scale of ``ΔW``.
         quantization: the kinds of rounded base weights on which the method can train.
         callback: dotted path of a Trainer callback that the method needs; it is called with the model.
         no_fsdp: why FSDP cannot train the method, as the end of a sentence; "" where it can.
@@ -79,6 +79,8 @@ class MethodSpec:
         ((0.001, 0.0003), (0.01, 0.0003))
         >>> SPECS["c3a"].rates_for("minilm", alpha="paper"), SPECS["c3a"].rates_for("minilm", alpha=2)
         ((0.3, 0.0003), (0.15, 0.0003))
+        >>> SPECS["cdvft"].rates_for("minilm", alpha=100)
+        (1e-05, 0.0003)
         """
         rate = self.model_rates.get(model, self.learning_rate)
         if self.paper_rates and alpha != "lora":
@@ -246,6 +248,7 @@ _METHODS = (
         trains="adapter",
         learning_rate=1e-3,
         model_rates={"small-vit": 1e-2, "small-llama": 2e-2},
+        paper_rates={"": 1e-3, "small-vit": 1e-2, "small-llama": 2e-2},  # the same scale, at the default block size
     ),
 )
 SPECS: dict[str, MethodSpec] = {spec.name: spec for spec in _METHODS}

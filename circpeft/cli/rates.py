@@ -92,6 +92,7 @@ def execute(options: argparse.Namespace) -> int:
             recipe.model,
             recipe.method,
             target_modules=recipe.target_modules or None,
+            target_parameters=recipe.target_parameters,
             lora_rate=options.lora_rate,
             **recipe.options,
         )

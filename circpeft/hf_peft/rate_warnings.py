@@ -91,7 +91,7 @@ def rate_warning(scales: list[LayerScale], rate: float, usual: float | None = No
     Args:
         scales: from `layer_scales`.
         rate: the learning rate.
-        usual: the rate to try; by default from `rate_to_try`.
+        usual: the rate to try, unless the warning would be the same for it; by default from `rate_to_try`.
 
     >>> from circpeft import C3AConfig, inject
     >>> model = inject(nn.Sequential(nn.Linear(384, 384)), C3AConfig(target_modules=["0"]))
@@ -100,16 +100,19 @@ def rate_warning(scales: list[LayerScale], rate: float, usual: float | None = No
     """
     if not scales:
         return None
-    usual = rate_to_try(scales) if usual is None else usual
     text, is_c3a = scale_text(scales), all(scale.is_c3a for scale in scales)
     named = text.removeprefix('alpha="').removesuffix('"')
     if named in FORMULAS and is_c3a:
         text = f"{text} ({FORMULAS[named]})"
-    if max(scale.speed for scale in scales) * rate >= TOO_LARGE:
+    fastest, largest = max(scale.speed for scale in scales), max(scale.alpha for scale in scales)
+    # The last one suits layers whose scales are so far apart that their mean does not.
+    candidates = [value for value in (usual, rate_to_try(scales), LORA_RATE / fastest) if value]
+    if fastest * rate >= TOO_LARGE:
         other = ALTERNATIVES.get(named, "") if is_c3a else ""
-        return f"learning_rate={rate:g} is too large for {text}; try {usual:.2g}{other}"
-    slow = max(scale.speed for scale in scales) <= 0.1
-    if is_c3a and slow and max(scale.alpha for scale in scales) * rate < TOO_SMALL:
+        better = next(value for value in candidates if fastest * value < TOO_LARGE)
+        return f"learning_rate={rate:g} is too large for {text}; try {better:.2g}{other}"
+    if is_c3a and fastest <= 0.1 and largest * rate < TOO_SMALL:
         other = 'alpha="lora", for which LoRA\'s learning rates serve'
-        return f"learning_rate={rate:g} is too small for {text}; try {usual:.2g}, or {other}"
+        better = next((value for value in candidates if largest * value >= TOO_SMALL), max(candidates))
+        return f"learning_rate={rate:g} is too small for {text}; try {better:.2g}, or {other}"
     return None

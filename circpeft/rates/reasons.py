@@ -17,7 +17,13 @@ SCALE = {
 
 
 def reasons_for(
-    spec: MethodSpec, alpha: float | str | None, rate: float, source: str, lora_rate: float, layers: Sequence[Any]
+    spec: MethodSpec,
+    alpha: float | str | None,
+    rate: float,
+    source: str,
+    default: float,
+    lora_rate: float,
+    layers: Sequence[Any],
 ) -> list[str]:
     """Return the reasons for a rate, as sentences.
 
@@ -26,11 +32,17 @@ def reasons_for(
         alpha: the scale of ΔW; None for methods without one.
         rate: the suggested rate.
         source: where the rate comes from, as the end of a sentence.
+        default: the rate of a recipe that names none.
         lora_rate: LoRA's rate for the model.
         layers: the steps by shape of layer, see `circpeft.rates.LayerStep`.
     """
     sentences = [f"The rate {rate:g} is {source}."]
-    if spec.name in SCALED:
+    if default != rate:
+        sentences.append(
+            f"`circpeft train` takes {default:g} unless you give a rate, because its default is the same for all "
+            f"shapes of layers. Give --set learning_rate {rate:g}."
+        )
+    if spec.name in SCALED and layers:
         sentences += _scale_sentences(spec.name, alpha, layers)
     for layer in layers:
         block = f", b = {layer.block_size}" if layer.block_size else ""
@@ -43,7 +55,8 @@ def reasons_for(
         )
     if not layers:
         trained = {"all": "all weights", "head": "only the head", "part": "some of the model's own weights"}
-        what = trained.get(spec.trains, "parameters that are not entries of ΔW")
+        of_adapter = "one diagonal" if spec.name in SCALED else "parameters that are not entries of ΔW"
+        what = trained.get(spec.trains, of_adapter)
         sentences.append(f"The method {spec.name} trains {what}, so there is no formula for its rate.")
     sentences.append(
         "The best rate also depends on the data, the batch and the number of steps: compare short trials with "

@@ -15,7 +15,9 @@ from ..costs import MODELS
 from ..costs.models import skeleton
 from ..defaults import PROFILES
 from ..files import expanded
-from ..methods.model import Targets, checked_targets, target_sizes
+from ..hf_peft import C3AConfig
+from ..hf_peft.expert_targets import expert_shape, targeted_parameters
+from ..methods.model import Parameters, Targets, checked_targets, target_sizes
 from ..recipes.parsing import targets
 
 Model = nn.Module | PretrainedConfig | str
@@ -72,17 +74,29 @@ def outline(model: Model) -> nn.Module:
         return skeleton(folder)
 
 
-def adapted_shapes(model: Model, target_modules: Targets = None) -> list[Shape]:
-    """Return the distinct shapes of the target layers, the most frequent first.
+def adapted_shapes(model: Model, target_modules: Targets = None, target_parameters: Parameters = None) -> list[Shape]:
+    """Return the distinct shapes of the target layers and experts, the most frequent first.
 
-    Raises: whatever `outline` raises; ValueError for a target that matches no layer, with the nearest one.
+    Raises: whatever `outline` raises; ValueError for a target that matches no layer, with the nearest one; TypeError
+    for a target parameter that is not a fused weight of experts.
 
     >>> adapted_shapes("roberta-base", ["query", "output.dense"])
     [Shape(d_in=768, d_out=768, count=24), Shape(d_in=3072, d_out=768, count=12)]
     """
     whole = outline(model)
     config = peft.LoraConfig(target_modules=checked_targets(whole, target_modules or default_targets(model)))
-    sizes = Counter(target_sizes(whole, config).values())
+    sizes = Counter(target_sizes(whole, config).values()) + _expert_sizes(whole, target_parameters)
     if not sizes:
         raise ValueError(f"model {name_of(model)!r} has no linear layer to adapt; name layers in target_modules")
     return [Shape(*size, count) for size, count in sizes.most_common()]
+
+
+def _expert_sizes(model: nn.Module, target_parameters: Parameters) -> Counter[tuple[int, int]]:
+    sizes: Counter[tuple[int, int]] = Counter()
+    if names := list(target_parameters or ()):
+        config = C3AConfig(target_modules=[], target_parameters=names)
+        for name, parameters in targeted_parameters(config, model).items():
+            for parameter in parameters:
+                shape = expert_shape(model.get_submodule(name), parameter, f"{name}.{parameter}")
+                sizes[shape.d_in, shape.d_out] += shape.num_experts
+    return sizes

@@ -9,7 +9,7 @@ from typing import Any
 from .. import methods
 from ..learning_rates import SCALED, Step, check_rate, lora_step, scale_of_change, step_of_change
 from ..method_specs import SPECS, get_spec
-from ..methods.model import Targets
+from ..methods.model import Parameters, Targets
 from ..models import EMBEDDED
 from ..ops.block_size import dividing_block_size, padding_block_size
 from .reasons import reasons_for
@@ -95,6 +95,7 @@ def suggest(
     method: str = "c3a",
     *,
     target_modules: Targets = None,
+    target_parameters: Parameters = None,
     lora_rate: float | None = None,
     **hyperparameters: Any,
 ) -> Suggestion:
@@ -108,6 +109,7 @@ def suggest(
             model ("minilm", "small-vit", "small-llama"), or a model of `circpeft.costs.MODELS`.
         method: a method of `circpeft.methods`.
         target_modules: the layers to adapt; by default those of the course for its models, else all linear layers.
+        target_parameters: fused experts to adapt, for methods that can. Every expert counts as a layer.
         lora_rate: a rate at which LoRA (alpha = r) trains this model well, if you know one; C3A and CDVFT keep it.
         hyperparameters: those of the method, such as ``block_size`` and ``alpha``.
 
@@ -119,33 +121,31 @@ def suggest(
     >>> suggest("roberta-base", "c3a", target_modules=["query", "value"], alpha="paper").rate
     0.77
     """
-    methods.check(method, hyperparameters)
+    experts = list(target_parameters or ())
+    methods.check(method, hyperparameters | ({"target_parameters": experts} if experts else {}))
     spec = get_spec(method)
     name = name_of(model)
     known_lora_rate = SPECS["lora"].rates_for(name)[0] if lora_rate is None else check_rate(lora_rate)
     layers: list[tuple[Shape, int]] = []
     if spec.trains_adapter:
-        layers = [(shape, _block(method, shape, hyperparameters)) for shape in adapted_shapes(model, target_modules)]
-    alpha = hyperparameters.get("alpha", "lora") if method in ("c3a", "cdvft") else None
-    alpha = "paper" if method == "c3a-peft" else alpha
+        shapes = adapted_shapes(model, target_modules, experts)
+        layers = [(shape, _block(method, shape, hyperparameters)) for shape in shapes]
+    alpha = hyperparameters.get("alpha", "paper" if method == "c3a-peft" else "lora") if method in SCALED else None
     if alpha == 0:
         raise ValueError("alpha=0 leaves ΔW at zero, whatever the rate; give another number, 'lora' or 'paper'")
-    usual_rate, head_rate = spec.rates_for(name, "lora" if alpha is None else alpha)
-    source = f"the best of the rates tried on {name}" if name in EMBEDDED else "the package's default for other models"
-    rate = usual_rate
+    default, head_rate = spec.rates_for(name, "lora" if alpha is None else alpha)
+    rate, source = default, _source_of_default(name, method, alpha)
     if method in SCALED:
         in_lora_scale = SPECS["cdvft" if method == "cdvft" else "c3a"].rates_for(name)[0]
         in_lora_scale = in_lora_scale if lora_rate is None else known_lora_rate
         asked = [_equivalents(method, shape, b, alpha, in_lora_scale) for shape, b in layers]
         measured = name in EMBEDDED and hyperparameters.get("block_size", "auto") == "auto" and lora_rate is None
-        if not (measured or alpha == "lora"):
+        if alpha == "lora":
+            rate = in_lora_scale
+            source = source if lora_rate is None else "the rate that you gave for LoRA"
+        elif not measured:
+            rate = _mean([rates["given"] for rates in asked], [shape.count for shape, _ in layers])
             source = "computed from the layers' shapes"
-        if lora_rate is not None and alpha == "lora":
-            source = "the rate that you gave for LoRA"
-        if not measured:
-            rate = (
-                in_lora_scale if alpha == "lora" else _mean([a["given"] for a in asked], [s.count for s, _ in layers])
-            )
     elif method in ("lora", "dora") and lora_rate is not None:
         rate, source = known_lora_rate, "the rate that you gave"
     rate = rounded(rate)
@@ -159,11 +159,21 @@ def suggest(
             rates=_equivalents(method, shape, b, alpha, in_lora_scale) if method in SCALED else {},
         )
         for shape, b in layers
-        if method in (*SCALED, "lora", "dora")
+        if method in (*SCALED, "lora", "dora") and hyperparameters.get("num_factors", 3) > 1
     ]
     interval = (rounded(rate / APART**2), rounded(rate * APART**2))
-    reasons = reasons_for(spec, alpha, rate, source, known_lora_rate, steps)
+    reasons = reasons_for(spec, alpha, rate, source, rounded(default), known_lora_rate, steps)
     return Suggestion(name, method, alpha, rate, head_rate, interval, known_lora_rate, tuple(steps), tuple(reasons))
+
+
+def _source_of_default(name: str, method: str, alpha: float | str | None) -> str:
+    """Return where the default rate of a method comes from, as the end of a sentence."""
+    if name not in EMBEDDED:
+        return "the package's default for other models"
+    if method == "c3a" and alpha == "lora":
+        return f"LoRA's rate on {name}"
+    best = f"the best of the rates tried on {name}"
+    return best if alpha in (None, "lora", "paper") else f"{best} at the papers' scale, divided by alpha"
 
 
 def rounded(rate: float) -> float:

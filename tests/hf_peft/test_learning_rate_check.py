@@ -65,6 +65,18 @@ def test_the_rate_to_try_moves_the_change_as_far_as_loras_rate_does():
         assert rate_to_try(second) / rate_to_try(first) == pytest.approx((64 * b) ** 0.5)
 
 
+def test_the_rate_to_try_does_not_give_the_same_warning_again():
+    small = layer_scales(adapted(c3a("paper", block_size=2)))
+    assert rate_warning(small, 1.5, usual=1.5).endswith("try 0.011")
+    assert rate_warning(layer_scales(adapted(c3a(0.1))), 0.01, usual=0.01).split("; ")[1].startswith("try 0.64")
+    layers = nn.Sequential(*(nn.Linear(64, 64) for _ in range(12)))
+    far_apart = layer_scales(
+        inject(layers, C3AConfig(target_modules=[str(i) for i in range(12)], alpha_pattern={"0": 640000.0}))
+    )
+    assert rate_warning(far_apart, 1e-3).endswith("try 1e-07")
+    assert rate_warning(far_apart, 1e-7) is None
+
+
 def test_only_adapters_that_train_count():
     model = adapted(c3a("paper"))
     model[0].adapters["default"].requires_grad_(False)

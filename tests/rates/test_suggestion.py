@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from transformers import BertConfig
+from transformers import BertConfig, MixtralConfig
 
 from circpeft.costs import MODELS
 from circpeft.method_specs import SPECS
@@ -61,6 +61,43 @@ def test_the_models_of_the_course_have_the_rates_that_were_measured(model):
     # What was measured and what follows from the shapes agree to the distance of two tries.
     asked = [math.log(layer.rates["paper"]) for layer in paper.layers for _ in range(layer.count)]
     assert 1 / 3 < paper.rate / math.exp(sum(asked) / len(asked)) < 3
+
+
+@pytest.mark.parametrize("method", ["c3a", "cdvft"])
+@pytest.mark.parametrize("alpha", ["lora", "paper", 2.0, -100.0])
+@pytest.mark.parametrize("settings", [{}, {"block_size": 64}])
+@pytest.mark.parametrize("model", ["minilm", "roberta-base"])
+def test_a_rate_other_than_the_default_of_a_recipe_names_that_default(model, settings, alpha, method):
+    found = suggest(model, method, alpha=alpha, **settings, **TARGETS)
+    default = SPECS[method].rates_for(model, alpha)[0]
+    assert (found.rate == pytest.approx(default)) != (f"`circpeft train` takes {default:g} unless" in found.text)
+    assert 1 / 4 < found.rate / default < 4
+
+
+def test_the_source_of_a_rate_is_said():
+    said = {alpha: suggest("minilm", "c3a", alpha=alpha, **TARGETS).reasons[0] for alpha in ("lora", "paper", 2.0)}
+    assert said["lora"] == "The rate 0.001 is LoRA's rate on minilm."
+    assert said["paper"] == "The rate 0.3 is the best of the rates tried on minilm."
+    assert said[2.0].endswith("tried on minilm at the papers' scale, divided by alpha.")
+
+
+def test_fused_experts_are_layers():
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "num_key_value_heads": 2}
+    config = MixtralConfig(vocab_size=30, intermediate_size=32, num_local_experts=4, **sizes)
+    found = suggest(config, "c3a", target_modules=["q_proj"], target_parameters=["experts.down_proj"], alpha="paper")
+    shapes = {(layer.d_in, layer.d_out, layer.count, layer.block_size) for layer in found.layers}
+    assert shapes == {(16, 16, 2, 16), (32, 16, 8, 16)}
+    with pytest.raises(ValueError, match="'experts.down' matches no parameter"):
+        suggest(config, "c3a", target_parameters=["experts.down"])
+    with pytest.raises(ValueError, match="'vera' has no hyperparameter 'target_parameters'"):
+        suggest(config, "vera", target_parameters=["experts.down_proj"])
+
+
+@pytest.mark.parametrize("alpha", ["lora", "paper", 2.0])
+def test_one_diagonal_has_no_formula(alpha):
+    found = suggest("minilm", "cdvft", num_factors=1, alpha=alpha, **TARGETS)
+    assert found.layers == () and "trains one diagonal, so there is no formula" in found.text
+    assert "A3" not in found.text and found.rate == (5e-4 if alpha == 2.0 else 1e-3)
 
 
 def test_a_config_and_its_folder_give_the_same_layers(tmp_path):
