@@ -6,9 +6,10 @@ r"""LoRA's learning rate for everything: runs at one rate per model, beside the 
 At one rate, every adapter has LoRA's rate for the model: MiniLM 1e-3, small-llama 1e-2, small-vit 3e-3. So has the head
 of MiniLM. That of small-vit has 3e-4, as in LoRA's own run; small-llama has no new head. The tuned runs are those of
 benchmarks/results/entailment.json, word_problems.json and digits.json, with a rate for each method and one for the
-head, and C3A and CDVFT at the papers' scale. With --run, it trains what has no record yet. Without it, it only collects
-the records of the folders. Both write benchmarks/results/one_rate.json (rows of other runs stay, also tuned ones that
-their file no longer has), and the part of docs/learning-rates.md between the markers "one-rate".
+head, and C3A at the papers' scale. CDVFT has its default block size, where both scales are the same. With --run, it
+trains what has no record yet. Without it, it only collects the records of the folders. Both write
+benchmarks/results/one_rate.json (rows of other runs stay, also tuned ones that their file no longer has), and the part
+of docs/learning-rates.md between the markers "one-rate".
 """
 
 import argparse
@@ -154,7 +155,8 @@ def part_text(rows: list[dict]) -> str:
         [
             *lines,
             "",
-            "Tuned: C3A and CDVFT at the papers' scale, a rate for each method and 3e-4 for the head. One rate: "
+            "Tuned: C3A at the papers' scale, a rate for each method and 3e-4 for the head. CDVFT has its default "
+            "block size, where both scales are the same. One rate: "
             'alpha="lora", and LoRA\'s rate of the model for every adapter and the head of MiniLM, '
             "3e-4 for the head of small-vit. Scores are those of the epoch with the best validation score. "
             f"{devices}. Record: `benchmarks/results/one_rate.json`, by "

@@ -24,12 +24,17 @@ def _of_adam(optimizer: Any) -> bool:
     return ("adam" in name or "lion" in name) and "dadapt" not in name
 
 
+def _peak(group: dict[str, Any]) -> float:
+    """Return the highest rate that the schedule of a group reaches."""
+    # Schedules keep their peak as the initial rate; torch's OneCycleLR and CyclicLR begin far below theirs.
+    return float(group.get("max_lr", group.get("initial_lr", group["lr"])))
+
+
 def peak_rate(optimizer: Any, parameters: list[nn.Parameter]) -> float | None:
     """Return the highest rate that an optimizer's schedule reaches for the parameters, or for its first group."""
     groups, wanted = getattr(optimizer, "param_groups", None) or [], {id(p) for p in parameters}
     of_parameters = [g for g in groups if any(id(p) in wanted for p in g["params"])] or groups[:1]
-    # A schedule with a warm-up keeps its peak under this name.
-    return max((float(g.get("initial_lr", g["lr"])) for g in of_parameters), default=None)
+    return max(map(_peak, of_parameters), default=None)
 
 
 def _weights_are_finite(model: nn.Module) -> bool:
@@ -51,6 +56,9 @@ class LearningRateCheck(TrainerCallback, ExportableState):
     - `FloatingPointError` as soon as the training has diverged, instead of epochs of NaN.
 
     With an optimizer that is not a relative of Adam, only the last one. A resumed training is judged once, too.
+
+    The loss is the one that the model returns. If the Trainer computes it instead, as with label smoothing, only the
+    first warning is given.
 
     Args:
         usual_rate: the usual rate of the method on this model; by default LoRA's 1e-3, converted to the layers' scale.
@@ -136,17 +144,20 @@ class LearningRateCheck(TrainerCallback, ExportableState):
         """
         if not self._losses:
             return
-        loss = float(torch.stack([part.float().reshape(()) for part in self._losses]).sum())  # of accumulated batches
+        # Of accumulated batches; under nn.DataParallel every device has its own.
+        device = self._losses[0].device
+        loss = float(torch.stack([part.to(device).float().reshape(()) for part in self._losses]).sum())
         self._losses.clear()
         if not math.isfinite(loss):
             self._not_finite += 1
             if self._not_finite >= NOT_FINITE or not _weights_are_finite(model):
+                self._stop_listening()  # the Trainer does not call on_train_end after an error
                 raise FloatingPointError(self._diverged(state.global_step, loss))
             return
         self._not_finite = 0
         if not self.judged:
             groups = getattr(optimizer, "param_groups", ())
-            self._warm = self._warm or any(2 * g["lr"] >= g.get("initial_lr", g["lr"]) > 0 for g in groups)
+            self._warm = self._warm or any(2 * g["lr"] >= _peak(g) > 0 for g in groups)
             self.trend.add(loss, self._warm)
             if self.trend.complete:
                 self.judged = True

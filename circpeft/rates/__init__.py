@@ -3,7 +3,8 @@
 `suggest` trains nothing. `search` trains a few steps at each of several rates and compares the validation losses.
 """
 
-from .search import RateTrial, Search, search
+from .outcome import RateTrial, Search
+from .search import search
 from .suggestion import LayerStep, Suggestion, suggest
 
 __all__ = ["LayerStep", "RateTrial", "Search", "Suggestion", "search", "suggest"]

@@ -6,6 +6,7 @@ import pytest
 
 from circpeft import results
 from circpeft.learning_rates import lora_step, paper_to_lora_factor, step_of_change
+from circpeft.rates import suggest
 
 PAGE = (results.ROOT / "docs" / "learning-rates.md").read_text(encoding="utf-8")
 TEXT = " ".join(PAGE.split())
@@ -37,3 +38,8 @@ def test_rates_of_the_papers_scale_become_those_that_the_page_says():
 
 def test_weight_decay_shrinks_a_kernel_as_the_page_says():
     assert f"in 500 steps, it would bring a kernel to {100 * (1 - 0.3 * 0.01) ** 500:.0f} % of its size" in TEXT
+
+
+def test_the_output_of_the_command_is_that_of_the_suggestion():
+    assert "circpeft rates minilm --method c3a:block_size=64\n" in PAGE
+    assert f"```\n{suggest('minilm', 'c3a', block_size=64).text}\n```" in PAGE

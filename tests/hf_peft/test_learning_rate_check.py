@@ -12,6 +12,7 @@ from torch import nn
 from transformers import Trainer, TrainerControl, TrainerState, TrainingArguments
 
 from circpeft import C3AConfig, CDVFTConfig, LearningRateCheck, inject
+from circpeft.hf_peft.learning_rate_check import peak_rate
 from circpeft.hf_peft.loss_trend import STEPS, LossTrend
 from circpeft.hf_peft.rate_warnings import layer_scales, rate_to_try, rate_warning
 
@@ -219,8 +220,10 @@ def test_only_the_first_process_warns(tmp_path):
 
 @pytest.mark.parametrize("alpha", ["lora", "paper"])
 def test_a_diverged_training_stops_at_once_with_step_rate_scale_and_the_rate_to_try(alpha, tmp_path):
+    callback = LearningRateCheck()
     with pytest.raises(FloatingPointError) as raised:
-        train(tmp_path, layer(alpha), 1e30, steps=50)
+        train(tmp_path, layer(alpha), 1e30, steps=50, callback=callback)
+    assert callback._hook is None, "the model is still listened to"
     text = str(raised.value)
     usual = "0.001" if alpha == "lora" else "0.016"
     assert re.search("the loss of step [2-4] is inf: the training diverged; lower its learning_rate", text)
@@ -246,6 +249,13 @@ def test_a_single_batch_without_a_finite_loss_does_not_stop_a_healthy_training(t
     assert trainer.state.global_step == 8
     with pytest.raises(FloatingPointError, match="the loss of step 6 is nan"):
         train(tmp_path, layer(), 1e-3, callback=Gap({4, 5, 6}))
+
+
+def test_the_peak_of_a_schedule_that_begins_far_below_it():
+    model = adapted(c3a())
+    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
+    torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.3, total_steps=10)
+    assert optimizer.param_groups[0]["lr"] < 0.02 and peak_rate(optimizer, list(model.parameters())) == 0.3
 
 
 def test_gradient_accumulation_counts_steps(tmp_path):

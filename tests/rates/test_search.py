@@ -117,6 +117,26 @@ def test_the_head_keeps_its_rate_unless_it_is_part_of_what_trains(rated, method,
     assert given.rates == ((0.1, 0.1) if method == "head" else (0.1, 0.02))
 
 
+def test_a_loss_that_is_not_finite_before_training_stops_the_search(rated, monkeypatch):
+    monkeypatch.setattr(training, "trial", lambda *a, **k: Trial(math.nan, math.nan, (), 0.1))
+    recipe = rated()
+    with pytest.raises(ValueError, match="loss is nan before training.*precision='float32'"):
+        search(recipe, [1e-3, 1e-2], **OPTIONS)
+    assert not Path(recipe.output_dir, "rates").exists(), "no trial to read next time"
+
+
+def test_no_rate_is_tried_twice(rated, losses):
+    tried = losses(lambda rate: 1 / rate)
+    assert len(search(rated(), [1e-3, 1.01e-3], **OPTIONS).trials) == len(tried) == 2
+
+
+def test_an_outcome_with_losses_that_are_not_finite_is_json():
+    done = tuple(RateTrial(rate, math.nan, ((1, 1.0), (2, math.inf)), 1.0) for rate in (1e-3, 1e-2))
+    found = Search("c3a", "minilm", "sst2", 60, 0.7, done, "runs").to_dict()
+    json.dumps(found, allow_nan=False)
+    assert found["trials"][0]["losses"] == [(1, 1.0), (2, None)]
+
+
 def trials(*losses: float) -> Search:
     done = tuple(RateTrial(10.0**-k, loss, ((1, 1.0),), 1.0) for k, loss in zip((3, 2, 1), losses, strict=True))
     return Search("c3a", "minilm", "sst2", 60, 0.7, done, "runs")
