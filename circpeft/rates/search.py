@@ -76,9 +76,9 @@ def with_rate(recipe: Recipe, rate: float) -> Recipe:
     >>> with_rate(Recipe("entailment", "lora"), 0.1).rates, with_rate(Recipe("entailment", "head"), 0.1).rates
     ((0.1, 0.0003), (0.1, 0.1))
     """
-    trains = get_spec(recipe.method).trains
+    spec = get_spec(recipe.method)
     given = recipe.hyperparameters.get("head_learning_rate") or recipe.head_learning_rate
-    head_rate = rate if trains == "head" else given or (rate if trains == "all" else recipe.rates[1])
+    head_rate = rate if spec.trains == "head" else given or (rate if spec.trains == "all" else recipe.rates[1])
     options = {name: value for name, value in recipe.hyperparameters.items() if name not in RATES}
     return replace(recipe, hyperparameters=options, learning_rate=rate, head_learning_rate=head_rate)
 

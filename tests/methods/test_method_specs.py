@@ -121,6 +121,8 @@ MAY_NAME_METHODS = {
     "learning_rates.py": "a formula for each method",
     "method_specs.py": "the specs",
     "papers/": "the methods of the printed tables",
+    "rates/reasons.py": "the formulas of learning_rates.py in words",
+    "rates/suggestion.py": "the formulas of learning_rates.py with numbers",
     "recipes/tables.py": "the rows of the printed tables",
 }
 
