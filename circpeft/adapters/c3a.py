@@ -27,8 +27,8 @@ class C3A(nn.Module):
     Args:
         d_in, d_out: features of the adapted layer.
         block_size: ``b``, a common divisor of both; "auto" is the greatest one.
-        alpha: scale: a number; "paper" for 1; or "lora" for ``ΔW = C(w) / sqrt(k)`` with ``k = min(m, n)``, for which
-            LoRA's learning rates serve. `C3AConfig` has "lora" by default.
+        alpha: scale: a number; "paper" for 1; or "lora" for ``ΔW = C(w) / sqrt(k)`` with ``k = min(m, n)``, at which
+            LoRA's learning rates work. `C3AConfig` has "lora" by default.
         layout: "row" (the kernel is the first row, as in the paper) or "column" (the kernel is the first column).
         dropout: dropout probability of the adapter's input during training.
         init_weights: "zero" or True for ``ΔW = 0``; "xavier_uniform" or False, "kaiming_uniform" or "gaussian" for a

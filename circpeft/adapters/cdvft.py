@@ -29,7 +29,7 @@ class CDVFT(nn.Module):
         block_size: ``b`` (the paper's p); "auto" is ``min(d_in, d_out)``.
         num_factors: an odd number, the paper's 2m-1; 1 (a single diagonal) needs ``d_in == d_out``.
         alpha: scale (Eq. 4): a number; "paper" for 1; or "lora" for ``1 / sqrt(k)``, with k blocks along the shorter
-            side, for which LoRA's learning rates serve. `CDVFTConfig` has "lora" by default.
+            side, at which LoRA's learning rates work. `CDVFTConfig` has "lora" by default.
         dropout: dropout probability of the adapter's input during training.
         init_weights: "zero" or True for ``ΔW = 0``: the first circulant is zero, diagonals are one, further circulants
             the identity. Only one factor is zero, because with two every gradient would be zero. "gaussian" or False

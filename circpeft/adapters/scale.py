@@ -48,8 +48,8 @@ def c3a_alpha(alpha: float | str, d_in: int, d_out: int, b: int) -> float:
     """Return the ``alpha`` of a C3A adapter as a number; ``ΔW = (alpha / d_in) * C(w)``.
 
     "lora" gives ``ΔW = C(w) / sqrt(k)``, where k is the number of blocks along the shorter side,
-    ``k = min(d_in, d_out) / b``. With one block there, ``ΔW = C(w)``. One learning rate then serves every width and
-    block size. "paper" is 1, as in Hugging Face PEFT.
+    ``k = min(d_in, d_out) / b``. With one block there, ``ΔW = C(w)``. At this scale, LoRA's learning rates work.
+    "paper" is 1, as in Hugging Face PEFT.
 
     Raises: what `check_alpha` raises.
 

@@ -38,8 +38,8 @@ class CirculantConfig(PeftConfig):
     Args:
         block_size: ``b``, the size of a circulant block (C3A: b; CDVFT: p), or "auto".
         block_size_pattern: layer name (its end, or a regex) -> block size, for layers that need another one.
-        alpha: scale of ``ΔW``: "lora", for which LoRA's learning rates serve, "paper" for that of the papers and of
-            PEFT's C3A, or a number (`circpeft.C3A`, `circpeft.CDVFT`).
+        alpha: scale of ``ΔW``: "lora", at which LoRA's learning rates work; "paper", the scale of the papers and of
+            PEFT's C3A; or a number (see `circpeft.C3A`, `circpeft.CDVFT`).
         alpha_pattern: layer name (its end, or a regex) -> alpha, for layers that need another one.
         dropout: dropout probability of the adapter's input in training.
         init_weights: True or "zero" starts at ``ΔW = 0``, False at the method's random values; other names are those of

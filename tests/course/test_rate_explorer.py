@@ -62,6 +62,18 @@ def test_the_descent_begins_at_one_rate_with_lora_and_at_rates_as_the_root_of_b_
     assert paper[16] / lora[16] == pytest.approx(math.sqrt(64 * 16), rel=0.05)  # the same runs, another unit
 
 
+def test_with_many_outputs_large_blocks_cannot_fit_and_the_best_rate_depends_on_the_block():
+    lines = rate_explorer.sweep(blocks=(32, 4), outputs=16)["lora"]
+    assert min(lines[32]) > 0.8 and min(lines[4]) < 0.2
+    best = {b: rate_explorer.best_rate(rate_explorer.RATES, lines[b]) for b in (32, 4)}
+    assert best[4] > 10 * best[32]
+
+
+def test_a_window_of_1300_pixels_shows_the_whole_legend_of_the_explorer():
+    layout = rate_explorer.figure("lora", 16, 0.01).layout
+    assert layout.width <= 1100 and layout.legend.y < 0  # JupyterLab leaves about 1,110 pixels for an output
+
+
 @pytest.mark.parametrize("losses", [[0.4, 0.2], [1.0, 0.9]])
 def test_a_line_that_does_not_cross_one_half_has_no_such_rate(losses):
     with pytest.raises(ValueError, match="do not fall from above 0.5"):
