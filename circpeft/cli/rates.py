@@ -86,6 +86,12 @@ def execute(options: argparse.Namespace) -> int:
     rates = _check(options, settings)
     try:
         recipe = _recipe(options, settings)
+        given = recipe.hyperparameters.get("learning_rate") or recipe.learning_rate
+        if given and not options.search:
+            raise RequestError(
+                f"learning_rate={given:g} is given, but a suggestion does not use it; add --search to compare rates "
+                f"around it, or leave it out"
+            )
         from circpeft.rates import suggest
 
         suggestion = suggest(

@@ -45,6 +45,8 @@ def test_a_search_prints_its_trials_and_saves_its_figure(capsys, monkeypatch, tm
         (["--search", "--steps", "5"], "steps must be an integer of at least 10, got 5"),
         (["--search", "--plot", "x.pdf"], "no figure has the suffix '.pdf'"),
         (["minilm", "--set", "model", "small-vit"], "the model is given twice"),
+        (["--set", "learning_rate", "0.3"], "learning_rate=0.3 is given, but a suggestion does not use it"),
+        (["--method", "c3a:learning_rate=0.3"], "add --search to compare rates around it"),
         (["--task", "entailmnt"], "did you mean 'entailment'"),
     ],
 )
