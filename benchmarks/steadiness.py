@@ -24,7 +24,7 @@ from page_parts import Part, device_text
 from transformers import TrainerCallback
 
 from circpeft import C3A, files, results, training
-from circpeft.adapters.scale import c3a_alpha
+from circpeft.ops.scale import c3a_alpha
 from circpeft.recipes import Recipe
 from circpeft.training import trainer
 from circpeft.training.logging_filters import quiet

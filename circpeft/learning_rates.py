@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from .adapters.scale import c3a_alpha, cdvft_alpha
+from .ops.scale import c3a_alpha, cdvft_alpha
 from .suggest import nearest
 
 SCALED = ("c3a", "cdvft", "c3a-peft")

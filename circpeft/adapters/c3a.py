@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from ..ops import adapted_linear, block_circulant, diagonal_circulant_matmul, other_layout
 from ..ops.block_size import dividing_block_size
 from ..ops.checks import check_layout
+from ..ops.scale import c3a_alpha, described
 from .checks import check_dropout, check_init_weights, check_summands
-from .scale import c3a_alpha, described
 
 C3A_STARTS = ("zero", "xavier_uniform", "kaiming_uniform", "gaussian")
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from ..ops import block_circulant, diagonal_circulant_matmul
 from ..ops.block_size import padding_block_size
+from ..ops.scale import cdvft_alpha, described
 from .checks import check_dropout, check_init_weights, check_summands
-from .scale import cdvft_alpha, described
 
 CDVFT_STARTS = ("zero", "gaussian")
 

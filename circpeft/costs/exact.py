@@ -93,13 +93,25 @@ def _lamda_forward(t: int, d_in: int, d_out: int, h: H) -> int:
     return 2 * t * h["r"] * (d_in + h["r"] + d_out) + t * d_out
 
 
+def scaled_entries(method: str, d_in: int, d_out: int, h: H) -> int:
+    """Return the number of trained entries that the scale of ``ΔW`` multiplies: none of them if the scale is 1."""
+    if h["alpha"] == (d_in if method == "c3a" else 1):
+        return 0
+    grids = [(d_out // h["block_size"], d_in // h["block_size"], h["block_size"])]
+    if method == "cdvft":
+        grids = circulant_grids(d_in, d_out, h) or [(1, 1, d_in)]  # a single diagonal has no circulant
+    m, n, b = grids[-1]
+    return m * n * b
+
+
 def _c3a_forward(t: int, d_in: int, d_out: int, h: H) -> int:
     m, n, b = d_out // h["block_size"], d_in // h["block_size"], h["block_size"]
-    return m * n * b + _product(h, t, m, n, b) + t * d_out  # the scale multiplies the kernel
+    return scaled_entries("c3a", d_in, d_out, h) + _product(h, t, m, n, b) + t * d_out
 
 
 def _cdvft_forward(t: int, d_in: int, d_out: int, h: H) -> int:
-    return t * d_in + sum(_product(h, t, *grid) + t * d_out for grid in circulant_grids(d_in, d_out, h)) + t * d_out
+    products = sum(_product(h, t, *grid) + t * d_out for grid in circulant_grids(d_in, d_out, h))
+    return scaled_entries("cdvft", d_in, d_out, h) + t * d_in + products + t * d_out
 
 
 _FORWARD: dict[str, Callable[[int, int, int, H], float]] = {
@@ -151,18 +163,27 @@ def _circulant_backward(h: H, t: int, grid: tuple[int, int, int], d_in: int, d_o
     return _product(h, t, n, m, b) + _kernel_grad(h, t, m, n, b) + 3 * t * (d_in + d_out)
 
 
+def _scaling_backward(method: str, d_in: int, d_out: int, h: H) -> int:
+    """A fused backend scales the kernel again, and its gradient; autograd scales only the gradient."""
+    scalings = 1 if get_fused_backend(h["backend"]) is None else 2
+    return scalings * scaled_entries(method, d_in, d_out, h)
+
+
 def _c3a_backward(t: int, d_in: int, d_out: int, h: H) -> int:
     m, n, b = d_out // h["block_size"], d_in // h["block_size"], h["block_size"]
-    # A fused backend scales the kernel again, and its gradient; autograd scales only the gradient.
-    scalings = 1 if get_fused_backend(h["backend"]) is None else 2
-    return _circulant_backward(h, t, (m, n, b), 0, 0) + scalings * m * n * b + t * d_in
+    return _circulant_backward(h, t, (m, n, b), 0, 0) + _scaling_backward("c3a", d_in, d_out, h) + t * d_in
 
 
 def _cdvft_backward(t: int, d_in: int, d_out: int, h: H) -> int:
     grids = circulant_grids(d_in, d_out, h)
     if not grids:
-        return 4 * t * d_in
-    return t * d_in + sum(_circulant_backward(h, t, grid, 0 if j else d_in, d_out) for j, grid in enumerate(grids))
+        return 4 * t * d_in + scaled_entries("cdvft", d_in, d_out, h)
+    scaling = _scaling_backward("cdvft", d_in, d_out, h)
+    return (
+        scaling
+        + t * d_in
+        + sum(_circulant_backward(h, t, grid, 0 if j else d_in, d_out) for j, grid in enumerate(grids))
+    )
 
 
 _BACKWARD: dict[str, Callable[[int, int, int, H], float]] = {

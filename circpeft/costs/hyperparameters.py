@@ -7,6 +7,7 @@ from typing import Any
 
 from ..ops.backends import BACKENDS
 from ..ops.block_size import dividing_block_size, padding_block_size
+from ..ops.scale import c3a_alpha, cdvft_alpha
 from ..suggest import nearest
 
 # The resolved hyperparameters of a method, as `resolve` returns them.
@@ -24,8 +25,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "fourierft": {"n_frequency": 1000},
     "boft": {"block_size": 4, "n_butterfly_factor": 1},
     "lamda": {"r": 32, "frozen": False},  # frozen: the second projection is no longer trained
-    "c3a": {"block_size": "auto", "backend": "rfft"},
-    "cdvft": {"block_size": "auto", "num_factors": 3, "backend": "rfft"},
+    "c3a": {"block_size": "auto", "alpha": "lora", "backend": "rfft"},
+    "cdvft": {"block_size": "auto", "num_factors": 3, "alpha": "lora", "backend": "rfft"},
 }
 # Other names of hyperparameters: the letters in the papers' formulas, and PEFT's longer names.
 ALIASES = {
@@ -70,7 +71,7 @@ def resolve(method: str, d_in: int, d_out: int, given: dict[str, Any]) -> H:
     the layer. The message names the nearest valid choice.
 
     >>> resolve("c3a", 768, 3072, {})
-    {'block_size': 768, 'backend': 'rfft'}
+    {'block_size': 768, 'alpha': 768.0, 'backend': 'rfft'}
     >>> resolve("lora", 768, 768, {"r": 1000})
     Traceback (most recent call last):
     ...
@@ -109,9 +110,11 @@ def _check(method: str, d_in: int, d_out: int, values: dict[str, Any]) -> None:
                 f"{d_in // b}; largest: {largest}"
             )
     elif method == "c3a":
-        values["block_size"] = dividing_block_size(values["block_size"], d_in, d_out)
+        b = values["block_size"] = dividing_block_size(values["block_size"], d_in, d_out)
+        values["alpha"] = c3a_alpha(values["alpha"], d_in, d_out, b)
     elif method == "cdvft":
-        values["block_size"] = padding_block_size(values["block_size"], d_in, d_out)
+        b = values["block_size"] = padding_block_size(values["block_size"], d_in, d_out)
+        values["alpha"] = cdvft_alpha(values["alpha"], d_in, d_out, b)
         count = _count(method, "num_factors", values["num_factors"])
         if count % 2 == 0 or (count == 1 and d_in != d_out):
             raise ValueError(f"cdvft: num_factors must be odd, and 1 only if d_in == d_out; got {count}; nearest: 3")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from ..method_specs import get_spec
 from ..ops.backends import get_backend, get_fused_backend
-from .exact import circulant_grids, parameters_of
+from .exact import circulant_grids, parameters_of, scaled_entries
 from .hyperparameters import H
 
 ADAPTER_BYTES = 4  # per number of an adapter
@@ -22,13 +22,14 @@ def _saved_cdvft(t: int, d_in: int, d_out: int, h: H, e: int) -> int:
     if not grids or get_fused_backend(h["backend"]) is not None:
         return e * t * (d_in + d_out * max(0, len(grids) - 1))  # the input of each circulant factor
     # x for the first diagonal, then the padded input and output of each circulant, in the adapter's precision
-    return max(e, ADAPTER_BYTES) * t * (d_in + sum(n * b + m * b for m, n, b in grids))
+    activations = max(e, ADAPTER_BYTES) * t * (d_in + sum(n * b + m * b for m, n, b in grids))
+    return activations + ADAPTER_BYTES * scaled_entries("cdvft", d_in, d_out, h)
 
 
 def _saved_c3a(t: int, d_in: int, d_out: int, h: H, e: int) -> int:
     """x, and the scaled kernel if it is a separate tensor."""
     fused = get_fused_backend(h["backend"]) is not None
-    scaled_kernel = 0 if fused else ADAPTER_BYTES * d_in * d_out // h["block_size"]
+    scaled_kernel = 0 if fused else ADAPTER_BYTES * scaled_entries("c3a", d_in, d_out, h)
     return t * d_in * e + scaled_kernel
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from peft.utils.constants import INCLUDE_LINEAR_LAYERS_SHORTHAND
 
-from ..adapters.scale import NUMBER, SCALES, wrong_scale
+from ..ops.scale import NUMBER, SCALES, wrong_scale
 
 
 def plain(value: Any) -> Any:

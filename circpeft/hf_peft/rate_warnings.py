@@ -14,7 +14,7 @@ from torch import nn
 
 from ..adapters import C3A, CDVFT
 from ..adapters.experts import ExpertAdapters
-from ..adapters.scale import SCALES, described
+from ..ops.scale import SCALES, described
 from .layer import CirculantLayer
 
 LORA_RATE = 1e-3  # a usual learning rate of LoRA with lora_alpha = r

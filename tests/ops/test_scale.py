@@ -8,7 +8,7 @@ import torch
 
 from circpeft import C3A, CDVFT, block_circulant
 from circpeft.adapters.experts import ExpertAdapters
-from circpeft.adapters.scale import check_alpha, described
+from circpeft.ops.scale import check_alpha, described
 
 SIZES = [(12, 8, 4), (8, 12, 2), (16, 16, 16), (5, 10, 1)]
 PADDED = [*SIZES, (7, 5, 3), (10, 3, 10)]
