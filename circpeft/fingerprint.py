@@ -16,7 +16,19 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent
 START = "circpeft.training"
 # These start runs, show results or count costs. A name in a string does not bring them in; an import would.
-NOT_TRAINING = ("benchmarking", "cli", "costs", "course", "mt_bench", "papers", "plots", "rates", "report", "sweeps")
+NOT_TRAINING = (
+    "benchmarking",
+    "cli",
+    "costs",
+    "course",
+    "learning_rates",
+    "mt_bench",
+    "papers",
+    "plots",
+    "rates",
+    "report",
+    "sweeps",
+)
 # Fields of syntax nodes that only say how the source was written.
 SPELLING = {"ctx", "kind", "type_comment"}
 
