@@ -164,7 +164,7 @@ def _circulant_backward(h: H, t: int, grid: tuple[int, int, int], d_in: int, d_o
 
 
 def _scaling_backward(method: str, d_in: int, d_out: int, h: H) -> int:
-    """A fused backend scales the kernel again, and its gradient; autograd scales only the gradient."""
+    """Count the scale in the backward pass: a fused backend scales kernel and gradient, autograd only the gradient."""
     scalings = 1 if get_fused_backend(h["backend"]) is None else 2
     return scalings * scaled_entries(method, d_in, d_out, h)
 

@@ -21,7 +21,7 @@ def test_all_leaves_out_methods_that_the_model_does_not_support(tmp_path, capsys
 @pytest.mark.parametrize("task", ["entailment", "digits", "word_problems"])
 def test_the_repository_has_three_seeds_of_the_embedded_tasks(task):
     record = comparison.on_record(task)
-    assert {"head", "full", "lora", "c3a", "cdvft"} <= {*record.index} and (record["seeds"] == 3).all()
+    assert {"head", "full", "lora", "c3a", "cdvft"} <= {*record.index} and (record["seeds"] >= 3).all()
     assert (record["lowest"] <= record["test"]).all() and (record["test"] <= record["highest"]).all()
 
 
