@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".html", ".png")
 EXIT_CODES = "exit codes: 0 success, 1 every rate diverged, 2 wrong usage, 130 interrupted"
 DETAILS = (
-    'C3A and CDVFT have the scale alpha="lora" by default, for which LoRA\'s learning rates serve. With alpha="paper" '
+    'C3A and CDVFT have the scale alpha="lora" by default, at which LoRA\'s learning rates work. With alpha="paper" '
     "a layer needs a rate that grows with its width. Without --search nothing is trained. With it, short trials of "
     "the run are compared by their validation loss."
 )

@@ -1,6 +1,6 @@
 """Learning rates that cannot suit the scale of a model's adapters, and the rate to try instead.
 
-The scale of a layer's ``ΔW`` is compared with "lora", for which LoRA's learning rates serve: with Adam, ΔW moves in
+The scale of a layer's ``ΔW`` is compared with "lora", at which LoRA's learning rates work: with Adam, ΔW moves in
 proportion to ``alpha`` times the rate.
 """
 
@@ -112,7 +112,7 @@ def rate_warning(scales: list[LayerScale], rate: float, usual: float | None = No
         better = next(value for value in candidates if fastest * value < TOO_LARGE)
         return f"learning_rate={rate:g} is too large for {text}; try {better:.2g}{other}"
     if is_c3a and fastest <= 0.1 and largest * rate < TOO_SMALL:
-        other = 'alpha="lora", for which LoRA\'s learning rates serve'
+        other = 'alpha="lora", at which LoRA\'s learning rates work'
         better = next((value for value in candidates if largest * value >= TOO_SMALL), max(candidates))
         return f"learning_rate={rate:g} is too small for {text}; try {better:.2g}, or {other}"
     return None

@@ -71,7 +71,7 @@ def _scale_sentences(method: str, alpha: float | str | None, layers: Sequence[An
     sentences = [f"The scale is {SCALE.get((kind, alpha), number)}."]
     if alpha == "lora":
         paper = _span([layer.rates["paper"] for layer in layers])
-        sentences[0] = f"{sentences[0][:-1]}: in this scale LoRA's rates serve for all widths and block sizes."
+        sentences[0] = f"{sentences[0][:-1]}: at this scale LoRA's rates work for all widths and block sizes."
         if kind == "c3a" or any(layer.scale != 1 for layer in layers):
             sentences.append(f'With alpha="paper" the rate that moves ΔW as fast is {paper}.')
         return sentences

@@ -29,7 +29,7 @@ WRONG = [
     (c3a("lora"), 0.3, 'too large for alpha="lora" .*try 0.001, or alpha="paper"'),
     (c3a("lora"), 0.1, "too large"),
     (c3a(64.0), 0.3, 'too large for alpha="lora"'),
-    (c3a("paper"), 1e-4, 'too small for alpha="paper" .*d_in.*try 0.064, or alpha="lora", for which LoRA'),
+    (c3a("paper"), 1e-4, 'too small for alpha="paper" .*d_in.*try 0.064, or alpha="lora", at which LoRA'),
     (c3a("paper", block_size=16), 1e-4, "try 0.032"),
     (c3a(1.0), 0.009, "too small"),
     (c3a(0.25), 0.02, "too small for alpha=0.25; try 0.26"),
