@@ -2,10 +2,11 @@ r"""The spread over seeds of C3A with one kernel per layer on the word problems,
 
     .venv/bin/python benchmarks/steadiness.py [--variants NAME ...] [--seeds 0 1 2 3 4]
 
-Each variant changes one thing: the scale of ΔW, clipping, warm-up, Adam's beta2 or eps, weight decay, the rate, or the
-rates of single layers. A run takes about two minutes on one thread. A finished run is not repeated, and an interrupted
-one continues from its last epoch. Writes a row per run to benchmarks/results/steadiness.json as soon as it ends, and
-the part of docs/learning-rates.md between the markers "steadiness".
+Each variant changes one thing: the scale of ΔW, clipping, warm-up, Adam's beta2 or eps, weight decay, the rate, the
+rates of single layers, or the number of epochs. A run takes about two minutes on one thread. A finished run is not
+repeated, and an interrupted one continues from its last epoch. Writes a row per run to
+benchmarks/results/steadiness.json as soon as it ends, and the part of docs/learning-rates.md between the markers
+"steadiness".
 """
 
 import argparse
@@ -22,6 +23,7 @@ import cells
 import torch
 from page_parts import Part, device_text
 from transformers import TrainerCallback
+from update_spectrum import UpdateSpectrum
 
 from circpeft import C3A, files, results, training
 from circpeft.ops.scale import c3a_alpha
@@ -47,8 +49,8 @@ class Variant:
         settings: fields of `Recipe`.
         optimizer: options of AdamW's parameter groups, such as betas.
         clip: whether gradients are clipped to norm 1, as the Trainer does by default.
-        layer_rates: "" for one rate; "lora" or "paper" for the rates of single layers with which ΔW moves as in the
-            baseline at that scale, although ``alpha`` is the other one.
+        layer_rates: "" for one rate; "lora", "paper" or "inputs" for the rates of single layers with which ΔW moves as
+            with the variant's rate at that scale, although ``alpha`` is another one. "inputs" is C(w) / sqrt(d_in / b).
     """
 
     change: str
@@ -70,11 +72,15 @@ VARIANTS = {
     "beta2-0.95": Variant("beta2 0.95", optimizer={"betas": (0.9, 0.95)}),
     "weight-decay": Variant("weight decay 0.01", settings={"weight_decay": 0.01}),
     "half-rate": Variant("rate 0.005", rate=RATE / 2),
+    "double-rate": Variant("rate 0.02", rate=RATE * 2),
+    "ten-epochs": Variant("ten epochs", settings={"epochs": 10}),
     "paper-half-rate": Variant('alpha="paper", rate 0.75', "paper", PAPER_RATE / 2),
     "paper-small-eps": Variant('alpha="paper", rate 1.5, eps 1e-12', "paper", PAPER_RATE, optimizer={"eps": 1e-12}),
     # ΔW of every layer moves as at the other scale; what remains is the size of the gradients: clipping and eps.
     "paper-as-lora": Variant('alpha="paper", rates of the layers as "lora"', "paper", layer_rates="lora"),
     "lora-as-paper": Variant('alpha="lora", rates of the layers as "paper"', rate=PAPER_RATE, layer_rates="paper"),
+    # The same scale but for the layers with more inputs than outputs.
+    "inputs": Variant("C(w) / sqrt(d_in / b) instead of sqrt(k)", layer_rates="inputs"),
 }
 
 
@@ -90,7 +96,10 @@ def layer_rate(adapter: C3A, variant: Variant) -> float:
 
     A step of Adam moves ΔW in proportion to the rate times alpha.
     """
-    wanted = c3a_alpha(variant.layer_rates, adapter.d_in, adapter.d_out, adapter.block_size)
+    if variant.layer_rates == "inputs":
+        wanted = (adapter.d_in * adapter.block_size) ** 0.5
+    else:
+        wanted = c3a_alpha(variant.layer_rates, adapter.d_in, adapter.d_out, adapter.block_size)
     return variant.rate * wanted / adapter.alpha
 
 
@@ -132,9 +141,9 @@ class Clipping(TrainerCallback):
 def run(name: str, seed: int, folder: Path = FOLDER, **settings) -> dict:
     """Train one run, or read its record, and return its row."""
     variant, recipe = VARIANTS[name], planned(name, seed, folder, **settings)
-    clipping = Clipping(variant.clip)
+    clipping, updates = Clipping(variant.clip), UpdateSpectrum()
     with patch.object(trainer, "_optimizer", optimizer_of(variant, trainer._optimizer)):
-        result = training.run(recipe, callbacks=[clipping])
+        result = training.run(recipe, callbacks=[clipping, updates])
     return {
         "variant": name,
         "seed": seed,
@@ -142,7 +151,8 @@ def run(name: str, seed: int, folder: Path = FOLDER, **settings) -> dict:
         "test_score": result.test_score,
         "epochs": result.epochs,
         "losses": [round(entry["loss"], 4) for entry in result.losses],
-        # Empty without clipping, because the Trainer then computes no norm, and for a run that was read.
+        # Both are empty for a run that was read. Without clipping the Trainer computes no norm.
+        "updates": updates.rows,
         "gradient_norms": [round(norm, 5) for norm in clipping.norms],
         "learning_rate": variant.rate,
         "settings": {"alpha": variant.alpha, "clip": variant.clip, "layer_rates": variant.layer_rates},

@@ -51,6 +51,37 @@ def test_one_rate_moves_layers_of_more_inputs_less_at_the_papers_scale(benchmark
     assert large / small == pytest.approx(1 / 3, rel=1e-4)
 
 
+def test_the_scale_by_inputs_differs_in_layers_with_more_inputs_than_outputs_and_not_in_others(benchmark):
+    ratios = [
+        a.norm() / b.norm() for a, b in zip(moved(benchmark, "inputs"), moved(benchmark, "baseline"), strict=True)
+    ]
+    assert [float(ratio) for ratio in ratios] == pytest.approx([1, 3**-0.5, 1], rel=1e-4)
+
+
+def noted(load_benchmark, update: torch.Tensor) -> dict:
+    """Return what is noted of a step that moves all kernels of a layer by ``update`` at rate 0.5."""
+    layer = C3A(update.shape[-1], update.shape[-1], update.shape[-1])
+    optimizer = SimpleNamespace(param_groups=[{"lr": 0.5, "params": list(layer.parameters())}])
+    spectrum = load_benchmark("update_spectrum").UpdateSpectrum()
+    spectrum.on_pre_optimizer_step(None, SimpleNamespace(global_step=0), None, model=layer)
+    with torch.no_grad():
+        layer.kernel += update
+    spectrum.on_optimizer_step(None, SimpleNamespace(global_step=0), None, optimizer=optimizer)
+    [row] = spectrum.rows
+    return row
+
+
+def test_steps_of_equal_signs_are_all_at_frequency_zero(load_benchmark):
+    row = noted(load_benchmark, torch.full((16,), 0.5))
+    assert row == {"step": 0, "zero": 4.0, "others": 0.0, "largest": 4.0}
+
+
+def test_steps_of_random_signs_are_the_same_at_every_frequency(load_benchmark):
+    signs = torch.randint(0, 2, (4096,), generator=torch.Generator().manual_seed(0)) * 1.0 - 0.5
+    row = noted(load_benchmark, signs)
+    assert row["others"] == pytest.approx(1, rel=0.05) and 2 < row["largest"] < 4
+
+
 def test_a_changed_option_is_in_every_group(benchmark):
     [group] = made(benchmark, "beta2-0.95", adapters("lora")).param_groups
     assert group["betas"] == (0.9, 0.95) and group["eps"] == 1e-8 and group["weight_decay"] == 0.5
@@ -77,6 +108,7 @@ def test_the_recipes_differ_in_one_setting(benchmark, tmp_path):
     }
     rate = {"learning_rate", "head_learning_rate"}
     assert changed["warmup-0"] == {"warmup"} and changed["weight-decay"] == {"weight_decay"}
+    assert changed["ten-epochs"] == {"epochs"} and changed["inputs"] == set()
     assert changed["half-rate"] == rate and changed["paper"] == rate | {"hyperparameters"}
     assert changed["no-clipping"] == changed["beta2-0.95"] == set()
 
