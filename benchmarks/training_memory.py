@@ -45,12 +45,18 @@ LIBRARIES = ("torch", "transformers", "peft")
 def rows_of(model: str) -> list[recipes.CellRecipe]:
     """Return one cell per row of a model's tables, equal runs once; then PEFT's C3A and the methods without a row."""
     hub, hidden = recipes.tables.MODELS[model]
-    cells = [cell for name in MODELS[model][0] for cell in recipes.table(name) if cell.model == hub]
+    cells = [_without_dropout(c) for name in MODELS[model][0] for c in recipes.table(name) if c.model == hub]
     rows = list({(cell.label, cell.target_modules): cell for cell in reversed(cells)}.values())[::-1]
     peft_c3a = [replace(cell, method="c3a-peft", table="", row="PEFT's C3A") for cell in rows if cell.method == "c3a"]
     known = {cell.method for cell in [*rows, *peft_c3a]}
     others = [name for name in methods.METHODS if name not in known]
     return [*rows, *peft_c3a, *(replace(rows[0], method=m, hyperparameters={}, table="", row=m) for m in others)]
+
+
+def _without_dropout(cell: recipes.CellRecipe) -> recipes.CellRecipe:
+    """Return a cell without the dropout of its adapter, and without alpha, which costs nothing."""
+    kept = {name: value for name, value in cell.hyperparameters.items() if name not in ("dropout", "alpha")}
+    return replace(cell, hyperparameters=kept)
 
 
 def random_model(model: str, layers: int, device: torch.device) -> nn.Module:

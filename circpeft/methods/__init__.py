@@ -46,7 +46,7 @@ def check(method: str, hyperparameters: dict) -> None:
         least = 0 if name in SEEDS else 1
         if kinds[name] is int and not (_is(value, Integral) and value >= least):
             raise ValueError(f"method {method!r}: {name} must be a whole number of at least {least}, got {value!r}")
-        if kinds[name] is float and not (_is(value, Real) and math.isfinite(value)):
+        if kinds[name] in (float, float | None) and not (_is(value, Real) and math.isfinite(value)):
             raise ValueError(f"method {method!r}: {name} must be a finite number, got {value!r}")
         if name == "alpha" and kinds[name] == float | str:
             try:

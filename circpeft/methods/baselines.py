@@ -34,16 +34,20 @@ def lora(
     target_modules: Targets = None,
     target_parameters: Parameters = None,
     r: int = 8,
-    alpha: float = 8,
+    alpha: float | None = None,
     dropout: float = 0.0,
 ) -> nn.Module:
     """Apply LoRA (Hu et al. 2021) through PEFT: ``ΔW = (alpha / r) B A``.
+
+    Without ``alpha`` it is ``r``, so that the factor is 1 at every rank. PEFT's own default is 8 at every rank, which
+    makes the update of a LoRA of rank 32 four times as small.
 
     Raises: ValueError for dropout together with target_parameters, where PEFT's LoRA has no input of its own to drop.
     """
     targets = checked_targets(model, target_modules)
     if target_parameters and dropout:
         raise ValueError(f"lora: dropout must be 0.0 with target_parameters, got {dropout}; PEFT does not support both")
+    alpha = r if alpha is None else alpha
     config = peft.LoraConfig(r=r, lora_alpha=alpha, lora_dropout=dropout, target_modules=targets)
     config.target_parameters = list(target_parameters) if target_parameters else None
     targeted_parameters(config, model)  # raises for a name that matches nothing; PEFT only warns
@@ -51,11 +55,14 @@ def lora(
 
 
 def dora(
-    model: nn.Module, target_modules: Targets = None, r: int = 8, alpha: float = 8, dropout: float = 0.0
+    model: nn.Module, target_modules: Targets = None, r: int = 8, alpha: float | None = None, dropout: float = 0.0
 ) -> nn.Module:
-    """Apply DoRA (Liu et al. 2024) through PEFT: LoRA on the direction of each weight row, and a learnt length."""
+    """Apply DoRA (Liu et al. 2024) through PEFT: LoRA on the direction of each weight row, and a learnt length.
+
+    Without ``alpha`` it is ``r``, as in `lora`.
+    """
     targets = checked_targets(model, target_modules)
-    fields = {"r": r, "lora_alpha": alpha, "lora_dropout": dropout, "use_dora": True}
+    fields = {"r": r, "lora_alpha": r if alpha is None else alpha, "lora_dropout": dropout, "use_dora": True}
     return adapted(model, peft.LoraConfig(target_modules=targets, **fields))
 
 

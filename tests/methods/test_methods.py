@@ -89,6 +89,14 @@ def test_parameters_follow_the_formula(method, hyperparameters, formula, targets
     assert methods.trainable_parameters(model) == expected + 3 * D + 3
 
 
+@pytest.mark.parametrize("method", ["lora", "dora"])
+@pytest.mark.parametrize("hyperparameters", [{}, {"r": 3}, {"r": 16}, {"r": 16, "alpha": 64}])
+def test_the_factor_of_lora_is_one_at_every_rank_unless_alpha_is_given(method, hyperparameters):
+    model = methods.apply(bert(), method, target_modules=["query"], **hyperparameters)
+    factors = {m.scaling["default"] for m in model.modules() if hasattr(m, "lora_A")}
+    assert factors == {hyperparameters["alpha"] / 16 if "alpha" in hyperparameters else 1}
+
+
 def test_full_trains_everything_and_head_only_the_head():
     whole = sum(p.numel() for p in bert().parameters())
     assert methods.trainable_parameters(methods.apply(bert(), "full"), ["classifier"]) == whole - (3 * D + 3)

@@ -64,8 +64,9 @@ def test_the_recipes_have_the_printed_number_of_parameters(name):
             continue
         targets = list(cell.target_modules) if isinstance(cell.target_modules, tuple) else cell.target_modules
         no_targets = cell.method in ("full", "bitfit")
+        counted = {name: value for name, value in cell.options.items() if name not in ("alpha", "dropout")}
         count = costs.model_parameters(
-            model_of(cell), cell.method, None if no_targets else targets, counting="paper", **cell.options
+            model_of(cell), cell.method, None if no_targets else targets, counting="paper", **counted
         )
         assert abs(count - numbers.number(text)) <= numbers.half_unit(text) * 1.0001, (cell.row, cell.column)
         compared += 1
@@ -79,6 +80,18 @@ def test_the_layers_of_ia3_give_the_printed_count(size):
     [entry] = [accounting.entry("c3a", "2", cell.row, "# Trainable Parameters")]
     vectors = sum(layer.d_in if layer.d_in > layer.d_out else layer.d_out for layer in layers)
     assert vectors == entry.total(entry.reproduces, "parameters")
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_lora_has_the_printed_alpha_and_dropout_and_elsewhere_alpha_r(name):
+    """C3A section 4.3 prints a dropout of 0.05 and alpha from 32 to 128 at r = 32; nothing else is printed."""
+    rows = {row.name: row.options for row in TABLES[name].rows if row.method == "lora"}
+    assert rows
+    for row, options in rows.items():
+        if name == "c3a-3":
+            assert (options["r"], options["dropout"]) == (32, 0.05) and 32 <= options["alpha"] <= 128, row
+        else:
+            assert set(options) == {"r"}, row  # alpha = r is the method's default
 
 
 def test_small_profiles_replace_models_and_tasks_and_say_so():
