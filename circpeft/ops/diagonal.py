@@ -87,12 +87,12 @@ def _compute(
     layout: str,
     backend: str,
 ) -> Tensor:
-    w, first, last = _cast(compute_dtype(x.dtype, w.dtype), w if scale == 1 else w * scale, diagonal_in, diagonal_out)
+    w, first, last = _cast(compute_dtype(x.dtype, w.dtype), w, diagonal_in, diagonal_out)
     y = x.new_empty(*x.shape[:-1], d_out, dtype=x.dtype if base is None else base.dtype)
     base_rows = None if base is None else base.reshape(-1, d_out)
     with without_autocast(x.device):
         rows = x.reshape(-1, x.shape[-1])
-        get_fused_backend(backend).diagonal_matmul(rows, w, layout, first, last, base_rows, y.view(-1, d_out))
+        get_fused_backend(backend).diagonal_matmul(rows, w, layout, first, last, base_rows, y.view(-1, d_out), scale)
     return y
 
 
@@ -112,15 +112,18 @@ def _compute_backward(
     needs_dx: bool,
 ) -> list[Tensor]:
     dtype = compute_dtype(x.dtype, w.dtype)
-    kernel, first, last = _cast(dtype, w if scale == 1 else w * scale, diagonal_in, diagonal_out)
+    kernel, first, last = _cast(dtype, w, diagonal_in, diagonal_out)
     dx = torch.empty(x.shape if needs_dx else (0, x.shape[-1]), dtype=x.dtype, device=x.device)
     with without_autocast(x.device):
         dw, d_first, d_last = get_fused_backend(backend).diagonal_matmul_backward(
             g.reshape(-1, g.shape[-1]), x.reshape(-1, x.shape[-1]), kernel, layout, first, last,
-            dx.view(-1, x.shape[-1]) if needs_dx else None,
+            dx.view(-1, x.shape[-1]) if needs_dx else None, scale,
         )  # fmt: skip
-    dw = (dw if scale == 1 else dw * scale).to(w.dtype).contiguous()
-    return [dx, dw, *(d.to(a.dtype) for d, a in ((d_first, diagonal_in), (d_last, diagonal_out)) if a is not None)]
+    return [
+        dx,
+        dw.to(w.dtype).contiguous(),
+        *(d.to(a.dtype) for d, a in ((d_first, diagonal_in), (d_last, diagonal_out)) if a is not None),
+    ]
 
 
 def _fake_backward(g, x, w, diagonal_in, diagonal_out, scale, layout, backend, needs_dx) -> list[Tensor]:

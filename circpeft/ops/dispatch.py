@@ -52,6 +52,8 @@ _forced = [_checked_choice(os.environ.get("CIRCPEFT_BACKEND", "auto"), "CIRCPEFT
 def available_backends(device: str | torch.device = "cpu") -> list[str]:
     """Return the names of the backends usable on a device, best first; each takes every shape and dtype.
 
+    A backend leaves a shape or dtype that it has no code for to "rfft". "leaf" does so for block sizes without a good
+    factor: an even divisor from 8 to 64 that is the block size itself, or a fourth of it, an eighth, a twelfth, ...
     "triton" is for GPUs. On a CPU it needs Triton's interpreter (``TRITON_INTERPRET=1``), which is for tests.
 
     Raises: RuntimeError (from torch) for a device that does not parse.
@@ -105,8 +107,9 @@ def resolve_backend(backend: str, b: int, device: torch.device) -> str:
     """Return the backend for a request: the dispatch rule of ``backend="auto"``, or the name itself.
 
     "auto" takes the forced backend if there is one, "reference" for blocks below `SMALL_BLOCK`, and else "rfft". It
-    chooses neither "dft" nor "triton": on the CPUs and the GPU they were measured on, "rfft" or folding was faster
-    ("triton" in float32; in bfloat16 it has not been measured).
+    does not choose "dft" or "triton": on the CPUs and the GPU they were measured on, "rfft" or folding was faster
+    ("triton" in float32; in bfloat16 it has not been measured). Nor does it choose "leaf", which is slower on CPUs and
+    has not been measured on a GPU.
 
     Raises: ValueError for a name that is unknown, or that is not available on the device.
 

@@ -5,7 +5,8 @@
 - "reference" for blocks smaller than `circpeft.ops.dispatch.SMALL_BLOCK`, where the dense product is cheaper;
 - "rfft" for all others.
 
-"dft" and "triton" are used only when asked for by name, or forced by `circpeft.use_backend` or ``CIRCPEFT_BACKEND``.
+"leaf", "dft" and "triton" are used only when asked for by name, or forced by `circpeft.use_backend` or
+``CIRCPEFT_BACKEND``.
 
 To add a backend: write a module with the functions of `Backend` (and of `FusedBackend`, if it has them), and add one
 line to `BACKENDS`. The dispatch, the operators, the FLOP counters, the cost model and the tests then know it.
@@ -20,6 +21,7 @@ from .protocol import Backend, FusedBackend, check_backend
 # Name -> module, best first.
 BACKENDS = {
     "rfft": "circpeft.ops.backends.rfft",
+    "leaf": "circpeft.ops.backends.leaf",
     "dft": "circpeft.ops.backends.dft",
     "triton": "circpeft.ops.backends.fused_triton",
     "reference": "circpeft.ops.backends.reference",

@@ -88,8 +88,10 @@ def diagonal_matmul(
     diagonal_out: Tensor | None,
     base: Tensor | None,
     y: Tensor,
+    scale: float,
 ) -> None:
-    """Write ``base + diagonal_out * C(w) (diagonal_in * x)`` into ``y``, in one kernel; shapes as in `rfft`."""
+    """Write ``base + scale * diagonal_out * C(w) (diagonal_in * x)`` into ``y``, in one kernel; shapes as in `rfft`."""
+    w = rfft.scaled(w, scale)
     if _has_kernel(x, w):
         (m, n, b), x_rows, under = w.shape, _unit_stride(x, x), _unit_stride(base, y)
         if _launch(
@@ -101,7 +103,7 @@ def diagonal_matmul(
             precision=_precision(x.dtype),
         ):  # fmt: skip
             return
-    rfft.diagonal_matmul(x, w, layout, diagonal_in, diagonal_out, base, y)
+    rfft.diagonal_matmul(x, w, layout, diagonal_in, diagonal_out, base, y, 1.0)
 
 
 def diagonal_matmul_backward(
@@ -112,14 +114,16 @@ def diagonal_matmul_backward(
     diagonal_in: Tensor | None,
     diagonal_out: Tensor | None,
     dx: Tensor | None,
+    scale: float,
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Return the gradients of `diagonal_matmul` as `rfft` does: one kernel for x, one for everything else."""
-    gradients = _parameter_gradients(g, x, w, layout, diagonal_in, diagonal_out) if _has_kernel(x, w) else None
+    kernel = rfft.scaled(w, scale)
+    gradients = _parameter_gradients(g, x, kernel, layout, diagonal_in, diagonal_out) if _has_kernel(x, w) else None
     if gradients is None:
-        return rfft.diagonal_matmul_backward(g, x, w, layout, diagonal_in, diagonal_out, dx)
+        return rfft.diagonal_matmul_backward(g, x, w, layout, diagonal_in, diagonal_out, dx, scale)
     if dx is not None:
-        diagonal_matmul(g, w.transpose(0, 1), opposite(layout), diagonal_out, diagonal_in, None, dx)
-    return gradients
+        diagonal_matmul(g, kernel.transpose(0, 1), opposite(layout), diagonal_out, diagonal_in, None, dx, 1.0)
+    return rfft.scaled(gradients[0], scale), *gradients[1:]
 
 
 def _parameter_gradients(
@@ -149,7 +153,7 @@ def _parameter_gradients(
 def matmul(x: Tensor, w: Tensor, layout: str) -> Tensor:
     """Return the product without diagonals: ``x: (t, n*b)``, ``w: (m, n, b)`` -> ``(t, m*b)``."""
     y = x.new_empty(len(x), w.shape[0] * w.shape[2])
-    diagonal_matmul(x, w, layout, None, None, None, y)
+    diagonal_matmul(x, w, layout, None, None, None, y, 1.0)
     return y
 
 

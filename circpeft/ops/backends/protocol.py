@@ -61,8 +61,9 @@ class FusedBackend(Backend, Protocol):
         diagonal_out: Tensor | None,
         base: Tensor | None,
         y: Tensor,
+        scale: float,
     ) -> None:
-        """Write ``base + diagonal_out * C(w) (diagonal_in * x)`` into ``y``.
+        """Write ``base + scale * diagonal_out * C(w) (diagonal_in * x)`` into ``y``.
 
         Shapes: ``x: (t, d_in)`` with ``d_in <= n*b``, padded with zeros; ``y, base: (t, d_out)`` with
         ``d_out <= m*b``, surplus outputs dropped. ``x``, ``base`` and ``y`` have any floating-point dtype; ``w`` and
@@ -79,6 +80,7 @@ class FusedBackend(Backend, Protocol):
         diagonal_in: Tensor | None,
         diagonal_out: Tensor | None,
         dx: Tensor | None,
+        scale: float,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Return the gradients of `diagonal_matmul` for ``w`` and both diagonals; write that for ``x`` into ``dx``.
 

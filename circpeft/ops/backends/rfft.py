@@ -87,7 +87,7 @@ def matmul(x: Tensor, w: Tensor, layout: str) -> Tensor:
     Source: CDVFT Eq. 8 and 12 (column); C3A section 3.2 and 3.4 (row), with real transforms.
     """
     y = x.new_empty(len(x), w.shape[0] * w.shape[2])
-    diagonal_matmul(x, w, layout, None, None, None, y)
+    diagonal_matmul(x, w, layout, None, None, None, y, 1.0)
     return y
 
 
@@ -109,7 +109,12 @@ def kernel_grad(g: Tensor, x: Tensor, b: int, layout: str) -> Tensor:
     return _kernel_from_spectrum(total, b, layout)
 
 
-def _scaled_blocks(rows: Tensor, diagonal: Tensor | None, like: Tensor) -> Tensor:
+def scaled(w: Tensor, scale: float) -> Tensor:
+    """Return ``scale * w``; ``w`` itself where the scale is 1."""
+    return w if scale == 1 else w * scale
+
+
+def scaled_blocks(rows: Tensor, diagonal: Tensor | None, like: Tensor) -> Tensor:
     """Return rows in the dtype of ``like: (n, b)``, times the diagonal, padded with zeros to ``(t, n, b)``."""
     rows = rows.to(like.dtype)
     if diagonal is not None:
@@ -127,17 +132,18 @@ def diagonal_matmul(
     diagonal_out: Tensor | None,
     base: Tensor | None,
     y: Tensor,
+    scale: float,
 ) -> None:
-    """Write ``base + diagonal_out * C(w) (diagonal_in * x)`` into ``y``; each chunk is finished while in the cache.
+    """Write ``base + scale * diagonal_out * C(w) (diagonal_in * x)`` into ``y``, one chunk at a time.
 
     Shapes: ``x: (t, d_in)``, ``w: (m, n, b)`` float32 or float64, ``y, base: (t, d_out)`` of any floating-point dtype.
     """
     (m, n, b), t = w.shape, x.shape[0]
     products = FrequencyProducts(m, n)
-    w_hat = products.arrange_kernels(_kernel_spectrum(w, layout))
+    w_hat = products.arrange_kernels(_kernel_spectrum(scaled(w, scale), layout))
     step = _chunk(x, max(m, n) * b)
     for start in range(0, t, step):
-        x_hat = products.arrange_tokens(torch.fft.rfft(_scaled_blocks(x[start : start + step], diagonal_in, w[0])))
+        x_hat = products.arrange_tokens(torch.fft.rfft(scaled_blocks(x[start : start + step], diagonal_in, w[0])))
         rows = torch.fft.irfft(products.product(x_hat, w_hat), n=b).reshape(-1, m * b)[:, : y.shape[-1]]
         if diagonal_out is not None:
             rows *= diagonal_out
@@ -155,6 +161,7 @@ def diagonal_matmul_backward(
     diagonal_in: Tensor | None,
     diagonal_out: Tensor | None,
     dx: Tensor | None,
+    scale: float,
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Return the gradients of `diagonal_matmul` for ``w`` and the diagonals; write that for ``x`` into a given ``dx``.
 
@@ -162,7 +169,8 @@ def diagonal_matmul_backward(
     Source: CDVFT Eq. 9 and 11; C3A section 3.3, corrected: its printed formula lacks the transpose of the matrix.
     """
     (m, n, b), t = w.shape, x.shape[0]
-    products, transposed, w_hat = FrequencyProducts(m, n), FrequencyProducts(n, m), _kernel_spectrum(w, layout)
+    products, transposed = FrequencyProducts(m, n), FrequencyProducts(n, m)
+    w_hat = _kernel_spectrum(scaled(w, scale), layout)
     transposed_hat = transposed.arrange_kernels(w_hat.transpose(0, 1).conj_physical())
     w_hat = products.arrange_kernels(w_hat) if diagonal_out is not None else w_hat
     total = _zero_total(m, n, b, w)
@@ -171,8 +179,8 @@ def diagonal_matmul_backward(
     step = _chunk(x, max(m, n) * b)
     for start in range(0, t, step):
         x_rows, g_rows = x[start : start + step], g[start : start + step]
-        x_hat = products.arrange_tokens(torch.fft.rfft(_scaled_blocks(x_rows, diagonal_in, w[0])))
-        g_hat = products.arrange_tokens(torch.fft.rfft(_scaled_blocks(g_rows, diagonal_out, w[:, 0])))
+        x_hat = products.arrange_tokens(torch.fft.rfft(scaled_blocks(x_rows, diagonal_in, w[0])))
+        g_hat = products.arrange_tokens(torch.fft.rfft(scaled_blocks(g_rows, diagonal_out, w[:, 0])))
         if d_out is not None:
             y = torch.fft.irfft(products.product(x_hat, w_hat), n=b).reshape(-1, m * b)[:, : g.shape[-1]]
             d_out += (y * g_rows).sum(0)
@@ -184,7 +192,7 @@ def diagonal_matmul_backward(
                 d_in += (u_grad * x_rows).sum(0)
             if dx is not None:
                 dx[start : start + step] = u_grad if diagonal_in is None else u_grad * diagonal_in
-    return _kernel_from_spectrum(total, b, layout), d_in, d_out
+    return scaled(_kernel_from_spectrum(total, b, layout), scale), d_in, d_out
 
 
 def _rfft_flops(b: int) -> float:
