@@ -1,4 +1,4 @@
-"""The audit: every printed figure of both papers, its recomputed value, and a verdict."""
+"""The audit: every figure of the printed tables and claims of the texts, recomputed, each with a verdict."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import cache
 
 from . import accounting, c3a_claims, cdvft_claims, formulas
 from .numbers import agrees, is_number, number
-from .printed import Cell, cells
+from .printed import FIRST_VERSION, Cell, cells, first_version_cells
 
 VERDICTS = ("match", "misprint", "contradicts_text", "not_derivable", "measured")
 
@@ -18,7 +18,7 @@ class Row:
 
     Attributes:
         paper: "c3a" (arXiv 2407.19342) or "cdvft" (arXiv 2505.00580).
-        table: "1" to "4", or the place in the text.
+        table: "1" to "4", "1, first version", or the place in the text.
         row, column: as in the table; for a claim in the text, its subject and quantity.
         printed: the printed text; "-" for an empty cell.
         stated: the value that the hyperparameters in the text give, unrounded, in base units; None if the text states
@@ -83,6 +83,8 @@ def _row(cell: Cell, all_cells: list[Cell]) -> Row:
     column = cell.column
     if (cell.paper, cell.table) == ("c3a", "1"):
         return Row(**asdict(cell), **formulas.check(cell.row, column))
+    if cell.table == FIRST_VERSION:
+        return Row(**asdict(cell), **formulas.check_first_version(cell.row, column))
     if column == "Avg.":
         return _average(cell, all_cells)
     if "Param" in column:
@@ -100,18 +102,18 @@ def _row(cell: Cell, all_cells: list[Cell]) -> Row:
 
 @cache
 def _rows() -> tuple[Row, ...]:
-    all_cells = cells()
+    all_cells = [*cells(), *first_version_cells()]
     claims = [*c3a_claims.rows(), *cdvft_claims.rows()]
     return tuple([_row(cell, all_cells) for cell in all_cells] + [Row(**claim) for claim in claims])
 
 
 def audit() -> list[Row]:
-    """Recompute every figure of the seven tables and every number of the texts, each with a verdict.
+    """Recompute the figures of the printed tables and numbers and comparisons of the texts, each with a verdict.
 
-    The verdicts are:
+    The tables are the seven of the two papers, and Table 1 of C3A's first version. The verdicts are:
 
-    - "match": the hyperparameters in the text give the printed value.
-    - "contradicts_text": other hyperparameters than the text's give it.
+    - "match": the settings in the text give the printed value; where the text is silent, those in ``formula`` do.
+    - "contradicts_text": other settings than the text's give it, or the tables contradict the text.
     - "misprint": nothing in the paper gives it.
     - "not_derivable": the note says what is missing.
     - "measured": a score or a memory, to be compared with runs.

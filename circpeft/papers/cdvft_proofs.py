@@ -1,122 +1,130 @@
-"""The computations that prove CDVFT's errata: each returns its figures and asserts that they prove the mistake."""
+"""Proofs of the errata about CDVFT's equations: each returns figures and asserts that they prove the erratum."""
 
 from __future__ import annotations
-
-from math import log2
 
 import torch
 from torch import Tensor
 
 from .. import costs
 from ..ops import circulant
-from . import accounting, cdvft_claims
-from .numbers import agrees
 from .proof_helpers import random_vectors, relative_error
 
-
-def factor_of_ten() -> dict[str, float]:
-    """Compute FourierFT's FLOPs over CDVFT's on a layer of 768, and the tokens per step at which they are equal."""
-    ratio = costs.flops("fourierft", 768, 768, "paper") / costs.flops("cdvft", 768, 768, "paper")
-    assert not agrees("51.9x", ratio) and agrees("51.9x", ratio / 10)
-    assert agrees("51.89x", ratio / 10) and not agrees("51.81x", ratio / 10)
-    kernel = 5 * 768 * log2(768)  # the kernel's transform, needed once per step and not per token
-    shared = (costs.flops("fourierft", 768, 768, "paper") - kernel) / (costs.flops("cdvft", 768, 768, "paper") - kernel)
-    return {
-        "FLOPs(FourierFT) / FLOPs(CDVFT)": ratio,
-        "tokens per step where they are equal": ratio,
-        "with the kernel's transform shared": shared,
-    }
+DIAGONAL, CIRCULANT = "a", "c"
 
 
-def diagonal_gradient() -> dict[str, float]:
-    """Compare the printed gradient of a diagonal factor with the true one, for y1 = a * y0 and L = <g, C y1>."""
+def _vectors(m: int) -> set[str]:
+    """Return the names that section 3.1 gives to the vectors of 2 m - 1 factors: a_1, c_2, a_3, ..."""
+    return {f"{DIAGONAL if k % 2 else CIRCULANT}_{k}" for k in range(1, 2 * m)}
+
+
+def extra_x() -> dict[str, float]:
+    """Count the columns of both sides of Eq. 1 for n = 5: X is a matrix, and the right side ends with the vector x."""
+    n = 5
+    a1, c2, a3, x = random_vectors(4, n)
+    factors = torch.diag(a3) @ circulant(c2) @ torch.diag(a1)
+    printed, right = (factors @ x)[:, None], factors
+    assert printed.shape == (n, 1) and right.shape == (n, n)
+    return {"as printed, columns": float(printed.shape[1]), "right, columns": float(right.shape[1])}
+
+
+def circulant_letter() -> dict[str, float]:
+    """Count how many of the names a_2 and c_2 belong to a vector of section 3.1, for m = 2."""
+    as_printed, right = ("a_2" in _vectors(2)), ("c_2" in _vectors(2))
+    assert right and not as_printed
+    return {"as printed (a_2), vectors of that name": 0.0, "right (c_2), vectors of that name": 1.0}
+
+
+def underbrace() -> dict[str, float]:
+    """Compare C_2 A_1 x, under the brace of Eq. 5 for j = 1, with y_1 and y_2 of Eq. 6 and 7."""
+    a1, c2, x = random_vectors(3, 32)
+    braced = circulant(c2) @ torch.diag(a1) @ x
+    y1 = a1 * x
+    y2 = circulant(c2) @ y1
+    printed, right = relative_error(braced, y1), relative_error(braced, y2)
+    assert printed > 0.1 and right < 1e-12
+    return {"as printed (y_1), relative error": printed, "right (y_2), relative error": right}
+
+
+def index_of_eq_9() -> dict[str, float]:
+    """Compare both readings of Eq. 9 with the true gradient, for y1 = a * y0 and L = <g, C y1>."""
     a, c, y0, g = random_vectors(4, 32)
     a = a.requires_grad_()
-    y0 = y0.requires_grad_()
-    (true,) = torch.autograd.grad(g @ circulant(c) @ (a * y0), a, retain_graph=True)
+    (true,) = torch.autograd.grad(g @ circulant(c) @ (a * y0), a)
     dy1 = circulant(c).T @ g
-    dy0 = a * dy1
-    right, printed = dy1 * y0, dy0 * y0
-    (true_dy0,) = torch.autograd.grad(g @ circulant(c) @ (a * y0), y0)
-    assert relative_error(dy0, true_dy0) < 1e-12  # the paper omits this gradient
-    assert relative_error(right, true) < 1e-12 and relative_error(printed, true) > 0.1
-    return {"relative error of Eq. 9": relative_error(printed, true), "with y_{2j-1}": relative_error(right, true)}
+    dy0 = a.detach() * dy1
+    right, other = relative_error(dy1 * y0, true), relative_error(dy0 * y0, true)
+    assert right < 1e-12 and other > 0.1
+    return {"with dL/dy_{2j-1}, relative error": right, "with dL/dy_{2j-2}, relative error": other}
+
+
+def companion() -> dict[str, float]:
+    """Count the gradients of A3 C2 A1 that follow from dL/dy3 by the printed Eq. 9 and 10, and with the companion.
+
+    A rule takes the gradient of a step's output and gives another one: Eq. 9 that of a diagonal vector, Eq. 10 those of
+    a circulant's vector and input, and the companion, dL/dy_{2j-2} = a_{2j-1} * dL/dy_{2j-1}, that of a diagonal's
+    input.
+    """
+    printed = {("y3", "a3"), ("y1", "a1"), ("y2", "c2"), ("y2", "y1")}
+
+    def reached(rules: set[tuple[str, str]]) -> int:
+        known = {"y3"}
+        while more := {to for start, to in rules if start in known} - known:
+            known |= more
+        return len(known & {"a1", "c2", "a3"})
+
+    needed, given = reached(printed | {("y3", "y2")}), reached(printed)
+    assert (needed, given) == (3, 1)
+    return {"needed, gradients of a_1, c_2, a_3": float(needed), "printed, those that follow": float(given)}
 
 
 def shift_is_conjugate() -> dict[str, float]:
-    """Compare FFT(x_0, x_{d-1}, ..., x_1) with the conjugate of FFT(x), for a real and for a complex vector."""
-    real, imaginary = random_vectors(2, 32)
-    complex_vector = torch.complex(real, imaginary)
+    """Compare Eq. 10 and 11 with C^T g and C^H g, for a complex circulant; and with each other, for a real one."""
+    c_real, c_imaginary, g_real, g_imaginary = random_vectors(4, 32)
+    c, g = torch.complex(c_real, c_imaginary), torch.complex(g_real, g_imaginary)
+    fft, ifft, dense = torch.fft.fft, torch.fft.ifft, circulant(c)
 
-    def error(x: Tensor) -> float:
-        return relative_error(torch.fft.fft(x.flip(0).roll(1)), torch.fft.fft(x).conj())
+    def shifted(v: Tensor) -> Tensor:
+        return v.flip(0).roll(1)
 
-    assert error(real.to(torch.complex128)) < 1e-12 and error(complex_vector) > 0.1
-    return {"real": error(real.to(torch.complex128)), "complex": error(complex_vector)}
+    eq_10, eq_11 = ifft(fft(shifted(c)) * fft(g)), ifft(fft(c).conj() * fft(g))
+    errors = {
+        "complex: Eq. 10 against C^T g": relative_error(eq_10, dense.T @ g),
+        "complex: Eq. 11 against C^H g": relative_error(eq_11, dense.mH @ g),
+        "real: FFT(shifted) against conj(FFT)": relative_error(fft(shifted(c_real)), fft(c_real).conj()),
+    }
+    assert max(errors.values()) < 1e-12 and relative_error(eq_10, eq_11) > 0.1
+    return errors | {"complex: Eq. 10 against Eq. 11": relative_error(eq_10, eq_11)}
+
+
+def submatrices() -> dict[str, float]:
+    """Compare a circulant product with the element-wise products of the vectors and of their transforms."""
+    c, x = random_vectors(2, 16)
+    true, fft, ifft = circulant(c) @ x, torch.fft.fft, torch.fft.ifft
+    printed, right = relative_error(c * x, true), relative_error(ifft(fft(c) * fft(x)).real, true)
+    assert printed > 0.1 and right < 1e-12
+    return {"as printed, relative error": printed, "right (of the transforms), relative error": right}
+
+
+def padding() -> dict[str, float]:
+    """Multiply a circulant of size 8 by a vector of 5 that is padded by its last entry, and by zeros."""
+    c, x = random_vectors(2, 8)
+    short = x[:5]
+    edge, zeros = torch.cat([short, short[-1:].expand(3)]), torch.cat([short, short.new_zeros(3)])
+    replicate = torch.nn.functional.pad(short[None], (0, 3), mode="replicate")[0]
+    gap = relative_error(circulant(c) @ edge, circulant(c) @ zeros)
+    assert torch.equal(edge, replicate) and gap > 0.1
+    return {"last entry against zeros, relative difference": gap}
 
 
 def number_of_factors() -> dict[str, float]:
-    """Compute CDVFT's parameters over d, its 2 m - 1 factors, for m = 1 and m = 2."""
-    one, three = (costs.parameters("cdvft", 768, 768, num_factors=k) / 768 for k in (1, 3))
-    assert one == 1 and three == 3
-    return {"vectors with m = 1": one, "vectors with m = 2": three}
-
-
-def _reproduced_and_stated(*cells: str) -> dict[str, tuple[float, float]]:
-    """Return (value that reproduces the printed one, value that the text's settings give) for cells of CDVFT Table 3.
-
-    A cell is named "row: column"; the keys of the result are the columns.
-    """
-    values = {}
-    for row, column in (name.split(": ") for name in cells):
-        entry = accounting.entry("cdvft", "3", row, column)
-        quantity = "flops" if "FLOPs" in column else "parameters"
-        values[column] = float(entry.total(entry.reproduces, quantity)), float(entry.total(entry.stated, quantity))
-    return values
-
-
-def ranks() -> dict[str, float]:
-    """Compute LoRA's parameters in CDVFT Table 3, with the ranks that reproduce them and with the text's ranks."""
-    values = _reproduced_and_stated("LoRA: MT-Bench Param.", "LoRA: GSM8K Param.")
-    (alpaca, alpaca_text), (gsm, gsm_text) = values.values()
-    assert agrees("33.55M", alpaca) and agrees("28.05M", gsm)
-    assert not agrees("33.55M", alpaca_text) and not agrees("28.05M", gsm_text)
-    ((flops, flops_text),) = _reproduced_and_stated("LoRA: GSM8K FLOPs").values()
-    rank_8 = accounting.Count("lora", "llama2-7b", accounting.NO_GATE, {"r": 8}).value("flops")
-    assert flops == rank_8 and agrees("0.01G", rank_8) and not agrees("0.01G", flops_text)
-    return {"Alpaca": alpaca, "Alpaca by the text": alpaca_text, "GSM8K": gsm, "GSM8K by the text": gsm_text}
-
-
-def vera_layers() -> dict[str, float]:
-    """Compute VeRA's parameters in CDVFT Table 3, without and with the attention's output projection."""
-    ((without, with_output),) = _reproduced_and_stated("VeRA: MT-Bench Param.").values()
-    assert agrees("1.65M", without) and not agrees("1.65M", with_output)
-    return {"without": without, "all layers": with_output}
-
-
-def padded_squares() -> dict[str, float]:
-    """Compute which share of the printed parameters Eq. 12 has, for both block sizes of CDVFT Table 3."""
-    values = [_reproduced_and_stated(f"CDVFT p={p}: GSM8K Param.")["GSM8K Param."] for p in (2048, 4096)]
-    shares = [exact / printed for printed, exact in values]
-    assert max(shares) < 0.66
-    return {"p = 2048": shares[0], "p = 4096": shares[1]}
-
-
-def vera_comparison() -> dict[str, float]:
-    """Return CDVFT over VeRA in CDVFT Table 2, as printed."""
-    parameters, flops = cdvft_claims.against_vera()
-    assert parameters > 1 > flops
-    return {"parameters": parameters, "FLOPs": flops}
-
-
-def mixed_units() -> dict[str, float]:
-    """Compute CDVFT's FLOPs over LoRA's (r = 16, d = 768) in the paper's units, and exactly for one token and many."""
-    paper = costs.flops("cdvft", 768, 768, "paper") / costs.flops("lora", 768, 768, "paper", r=16)
-    one, many = (
-        costs.flops("cdvft", 768, 768, tokens=t) / costs.flops("lora", 768, 768, tokens=t, r=16) for t in (1, 10_000)
-    )
-    assert paper > 4 and one < 0.5 * paper and many < one
-    return {"paper's units": paper, "exact, one token": one, "exact, 10,000 tokens": many}
+    """Count the diagonals and circulants among 2 m - 1 factors: with m = 1, as Figure 1 has it, and with m = 2."""
+    counts = {}
+    for m, name in ((1, "as printed (m = 1)"), (2, "right (m = 2)")):
+        assert costs.parameters("cdvft", 768, 768, num_factors=2 * m - 1) == 768 * len(_vectors(m))
+        for letter, kind in ((DIAGONAL, "diagonals"), (CIRCULANT, "circulants")):
+            counts[f"{name}, {kind}"] = float(sum(v.startswith(letter) for v in _vectors(m)))
+    assert list(counts.values()) == [1, 0, 2, 1]
+    return counts
 
 
 def gauges() -> dict[str, float]:
@@ -132,40 +140,6 @@ def gauges() -> dict[str, float]:
     rank = int(torch.linalg.matrix_rank(jacobian))
     assert rank == 3 * d - 2
     return {"d": float(d), "parameters": 3.0 * d, "degrees of freedom": float(rank)}
-
-
-def rounding_of_blocks() -> dict[str, float]:
-    """Compute CDVFT's FLOPs on GSM8K at p = 2048: with fractions of blocks, and with the whole blocks of the text."""
-    ((fractions, whole),) = _reproduced_and_stated("CDVFT p=2048: GSM8K FLOPs").values()
-    assert agrees("0.22G", fractions) and not agrees("0.22G", whole)
-    return {"fractions of blocks": fractions, "whole blocks": whole}
-
-
-def padding() -> dict[str, float]:
-    """Multiply a circulant of size 8 by a vector of 5 that is padded by zeros, circularly, or by its last entry."""
-    c, x = random_vectors(2, 8)
-    short = x[:5]
-    paddings = {
-        "zeros": torch.cat([short, short.new_zeros(3)]),
-        "circular": torch.cat([short, short[:3]]),
-        "edge": torch.cat([short, short[-1:].expand(3)]),
-    }
-    outputs = [circulant(c) @ padded for padded in paddings.values()]
-    gaps = {f"{name} against zeros": relative_error(y, outputs[0]) for name, y in zip(paddings, outputs, strict=True)}
-    del gaps["zeros against zeros"]
-    assert min(gaps.values()) > 0.1
-    return gaps
-
-
-def submatrices() -> dict[str, float]:
-    """Compare a circulant product with the element-wise products of the vectors and of their transforms."""
-    c, x = random_vectors(2, 16)
-    true, fft, ifft = circulant(c) @ x, torch.fft.fft, torch.fft.ifft
-    assert relative_error(c * x, true) > 0.1 and relative_error(ifft(fft(c) * fft(x)).real, true) < 1e-12
-    return {
-        "of the numbers": relative_error(c * x, true),
-        "of the transforms": relative_error(ifft(fft(c) * fft(x)).real, true),
-    }
 
 
 def zero_start() -> dict[str, float]:

@@ -32,13 +32,22 @@ def ratio(
 
 
 def verdict_if(is_true: bool) -> str:
-    """Return the verdict on a comparison that the text makes."""
+    """Return the verdict on a comparison that the text makes: is it true of the printed tables?"""
     return "match" if is_true else "contradicts_text"
+
+
+def score_columns(paper: str, table: str, row: str) -> list[str]:
+    """Return the columns of a row that hold the score of one task."""
+    columns = [c for name, c in printed_table(paper, table) if name == row and c not in ("Avg.", "Memory Cost (GB)")]
+    return [c for c in columns if "Param" not in c and "FLOPs" not in c]
 
 
 def columns_at_least_as_good(paper: str, table: str, row: str, others: tuple[str, ...]) -> float:
     """Count the score columns of a table in which a row is at least as good as the best of some other rows."""
     printed = printed_table(paper, table)
-    columns = {c for name, c in printed if name == row and c != "Avg." and "Param" not in c and "FLOPs" not in c}
-    columns -= {"Memory Cost (GB)"}
-    return float(sum(number(printed[row, c]) >= max(number(printed[other, c]) for other in others) for c in columns))
+    return float(
+        sum(
+            number(printed[row, c]) >= max(number(printed[other, c]) for other in others)
+            for c in score_columns(paper, table, row)
+        )
+    )

@@ -1,4 +1,8 @@
-"""The seven printed tables: C3A (arXiv 2407.19342, its later version) and CDVFT (arXiv 2505.00580)."""
+"""The seven printed tables: C3A (arXiv 2407.19342, its later version) and CDVFT (arXiv 2505.00580).
+
+C3A's first version has Tables 1 and 2. Its Table 1 is here, too; the figures of its Table 2 are those of the later
+version, without the row "base Full".
+"""
 
 from __future__ import annotations
 
@@ -101,6 +105,16 @@ TABLES: dict[tuple[str, str], tuple[tuple[str, ...], str]] = {
     ),
 }
 
+FIRST_VERSION = "1, first version"  # the table of the cells of `first_version_cells`
+FIRST_VERSION_TABLE = (
+    ("Time", "# Parameter", "# Other", "# Total"),
+    """
+    LoRA: O(rd) | 2rd | r | 2rd+r
+    VeRA: O(rv d) | rv+d | 2rv d+rv+d | 2(rv d+rv+d)
+    C3A: O(bd log(d/b)) | bd | 0 | bd
+    """,
+)
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -113,6 +127,17 @@ class Cell:
     printed: str
 
 
+def _parsed(paper: str, table: str, columns: tuple[str, ...], text: str) -> list[Cell]:
+    parsed = []
+    for line in text.strip().splitlines():
+        row, _, rest = line.strip().partition(": ")
+        values = [value.strip() for value in (rest.split("|") if "|" in rest else rest.split())]
+        if len(values) != len(columns):
+            raise ValueError(f"{paper} table {table}, row {row!r}: {len(values)} cells for {len(columns)} columns")
+        parsed += [Cell(paper, table, row, column, value) for column, value in zip(columns, values, strict=True)]
+    return parsed
+
+
 def cells() -> list[Cell]:
     """Return every cell of the seven tables in printed order.
 
@@ -122,12 +147,13 @@ def cells() -> list[Cell]:
     >>> len(cells()), cells()[0].printed
     (349, 'O(r(d1+d2))')
     """
-    all_cells = []
-    for (paper, table), (columns, text) in TABLES.items():
-        for line in text.strip().splitlines():
-            row, _, rest = line.strip().partition(": ")
-            values = [value.strip() for value in (rest.split("|") if "|" in rest else rest.split())]
-            if len(values) != len(columns):
-                raise ValueError(f"{paper} table {table}, row {row!r}: {len(values)} cells for {len(columns)} columns")
-            all_cells += [Cell(paper, table, row, column, value) for column, value in zip(columns, values, strict=True)]
-    return all_cells
+    return [cell for (paper, table), rows in TABLES.items() for cell in _parsed(paper, table, *rows)]
+
+
+def first_version_cells() -> list[Cell]:
+    """Return the cells of Table 1 in C3A's first version, where b is the number of blocks per side.
+
+    >>> [cell.printed for cell in first_version_cells() if cell.row == "C3A"]
+    ['O(bd log(d/b))', 'bd', '0', 'bd']
+    """
+    return _parsed("c3a", FIRST_VERSION, *FIRST_VERSION_TABLE)

@@ -174,3 +174,4 @@ def test_a_hundred_runs_were_neither_lost_nor_made_twice():
 def test_the_errata_are_those_of_the_package(load_benchmark):
     benchmark = load_benchmark("errata")
     assert benchmark.PART.read() == benchmark.part_text()
+    assert benchmark.VERSIONS.read() == benchmark.versions_text()

@@ -1,0 +1,79 @@
+"""The errata of CDVFT."""
+
+from . import cdvft_figure_proofs, cdvft_proofs
+from .erratum import Erratum
+
+ERRATA = (
+    Erratum("factor-of-ten", "cdvft", "mistake", "sections 1, 4.1 and 4.2",
+            "51.81x, 51.89x and 51.9x fewer FLOPs than FourierFT",
+            "Table 2 prints 1.41G and 2.72M, and their ratio is 518. All three figures are a tenth of that, within the "
+            "rounding of the print. (The mistake is to the paper's disadvantage.)",
+            cdvft_figure_proofs.factor_of_ten),
+    Erratum("vera-comparison", "cdvft", "mistake", "section 4.2", "fewer parameters and more FLOPs than VeRA",
+            "In Table 2, CDVFT has three times VeRA's parameters and a third of its FLOPs.",
+            cdvft_figure_proofs.vera_comparison),
+    Erratum("ranks", "cdvft", "mistake", "section 4.3 against Table 3", "LoRA has r = 8 (Alpaca) and r = 64 (GSM8K)",
+            "Table 3 follows from r = 64 for Alpaca. For GSM8K its parameters follow from r = 16, on any three "
+            "attention and two feed-forward layers; its FLOPs do not follow from r = 16 on the same layers.",
+            cdvft_figure_proofs.ranks),
+    Erratum("vera-layers", "cdvft", "mistake", "section 4.3 against Table 3",
+            "VeRA adapts all layers in MHSA and MLP",
+            "The figures of Table 3 follow if any one of q, k, v and o is left out. They count r + max(d_in, d_out) "
+            "per layer; VeRA has r + d_out, which is less for the down projection.",
+            cdvft_figure_proofs.vera_layers),
+    Erratum("padded-squares", "cdvft", "mistake", "Table 3 against Eq. 12", "7.26M and 4.51M trainable parameters",
+            "These count circulants padded to squares. Eq. 12 has ceil(d_out / p) ceil(d_in / p) blocks, which gives "
+            "4.11M and 2.93M. The surplus blocks multiply padding, or their outputs are cut off.",
+            cdvft_figure_proofs.padded_squares),
+    Erratum("rounding", "cdvft", "mistake", "Table 3 against section 3.3",
+            "parameters with whole blocks, FLOPs with fractions",
+            "Section 3.3 rounds the number of blocks up, which gives 0.24G FLOPs for p = 2048, not 0.22G.",
+            cdvft_figure_proofs.rounding_of_blocks),
+    Erratum("factors", "cdvft", "mistake", "Figure 1, caption", "m = 1, with two diagonals and one circulant",
+            "By Eq. 3, m = 1 is one diagonal (2 m - 1 factors). Sections 4.1 to 4.3 say m = 2, which fits the caption.",
+            cdvft_proofs.number_of_factors),
+    Erratum("extra-x", "cdvft", "mistake", "Eq. 1", "X = A_{2n-1} C_{2n-2} ... A_1 x",
+            "The left side is a matrix and the right side a vector: without x.", cdvft_proofs.extra_x),
+    Erratum("circulant-letter", "cdvft", "mistake", "Eq. 2 and 3", "circ(a_2j)",
+            "circ(c_2j): the text above Eq. 2, and Eq. 8, call the vectors of circulants c.",
+            cdvft_proofs.circulant_letter),
+    Erratum("underbrace", "cdvft", "mistake", "Eq. 5", "C_2j A_{2j-1} ... A_1 x is y_{2j-1}",
+            "By Eq. 6 it is y_2j.", cdvft_proofs.underbrace),
+    Erratum("submatrices", "cdvft", "mistake", "section 3.3", "corresponding submatrices are multiplied element-wise",
+            "Their Fourier transforms are. Eq. 12, which follows, is right.", cdvft_proofs.submatrices),
+    Erratum("companion", "cdvft", "omission", "section 3.2", "Eq. 9 to 11, the gradients",
+            "dL/dy_{2j-2} = a_{2j-1} * dL/dy_{2j-1} is left out. Without it, no gradient gets past the last diagonal.",
+            cdvft_proofs.companion),
+    Erratum("roberta-models", "cdvft", "omission", "section 4.3", "two RoBERTa models are fine-tuned",
+            "Only RoBERTa base is reported (Table 1).", cdvft_figure_proofs.roberta_models),
+    Erratum("less-flops", "cdvft", "overstated claim", "abstract",
+            "similar or better performance with much less FLOPs and trainable parameters",
+            "Far fewer FLOPs than FourierFT, but more than LoRA in every column: by the print, 4.5 times LoRA's on "
+            "ViT, 1.7 and 2 times on Alpaca, and 17 and 22 times on GSM8K.", cdvft_figure_proofs.less_flops),
+    Erratum("similar-parameters", "cdvft", "overstated claim", "section 3.4",
+            "fewer FLOPs than FourierFT, with a similar number of parameters",
+            "Similar for ViT (Table 2). In Table 3, which the section also cites, CDVFT has 13 and 17.5 times "
+            "FourierFT's parameters.", cdvft_figure_proofs.similar_parameters),
+    Erratum("per-step", "cdvft", "observation", "Table 2 and section 3.4", "FLOPs of FourierFT and of CDVFT",
+            "FourierFT's are needed once per step, CDVFT's for every token. By the paper's count, both cost the same "
+            "at 519 tokens per step.", cdvft_figure_proofs.per_step),
+    Erratum("mixed-units", "cdvft", "observation", "Table 2", "2.72M FLOPs against LoRA's 0.61M",
+            "LoRA's figure counts a multiply-add as one operation, but the transforms are counted in real operations. "
+            "With one unit for both, the ratio is smaller.", cdvft_figure_proofs.mixed_units),
+    Erratum("shift-is-conjugate", "cdvft", "observation", "Eq. 10 and 11",
+            "for real vectors, the transform of the shifted vector is the conjugate",
+            "True, and the paper's factors are real. For complex factors, Eq. 10 is still exactly C^T g, and Eq. 11 is "
+            "C^H g. PyTorch's convention for complex gradients wants C^H g.", cdvft_proofs.shift_is_conjugate),
+    Erratum("index-of-eq-9", "cdvft", "observation", "Eq. 9",
+            "dL/da_{2j-1} = dL/dy_{2j-1} * y_{2j-2}, or dL/dy_{2j-2} * y_{2j-2}",
+            "Two conversions of the paper to text differ in this index. The first one is right.",
+            cdvft_proofs.index_of_eq_9),
+    Erratum("padding", "cdvft", "observation", "section 3.3", "padded through replication",
+            "Replication normally repeats the last entry. circpeft pads with zeros, which is another product.",
+            cdvft_proofs.padding),
+    Erratum("gauges", "cdvft", "observation", "section 3.4", "(2 m - 1) d parameters; 3 d for A C A",
+            "Two scales cancel between the factors, which leaves 3 d - 2 degrees of freedom.", cdvft_proofs.gauges),
+    Erratum("zero-start", "cdvft", "observation", "section 3", "no statement about the initial values",
+            "For ΔW = 0 at the start, exactly one factor may be zero. If two factors are zero, no factor has a "
+            "gradient.", cdvft_proofs.zero_start),
+)  # fmt: skip
