@@ -16,12 +16,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import mean, stdev
 from unittest.mock import patch
 
 import cells
 import torch
-from page_parts import Part, device_text
+from page_parts import Part
+from steadiness_table import part_text
 from transformers import TrainerCallback
 from update_spectrum import UpdateSpectrum
 
@@ -32,6 +32,7 @@ from circpeft.training import trainer
 from circpeft.training.logging_filters import quiet
 
 RECORD = results.ROOT / "benchmarks" / "results" / "steadiness.json"
+ONE_RATE = RECORD.with_name("one_rate.json")
 FOLDER = results.default_folder("steadiness")
 PART = Part("steadiness", "docs/learning-rates.md")
 TASK = "word_problems"
@@ -164,31 +165,15 @@ def run(name: str, seed: int, folder: Path = FOLDER, **settings) -> dict:
     }
 
 
-def part_text(rows: list[dict]) -> str:
-    """Return a table with a row per variant: test scores, mean, standard deviation, and the share of clipped steps."""
-    seeds = sorted({row["seed"] for row in rows})
-    heads = ["change", f"test score with seeds {', '.join(map(str, seeds))}", "mean", "standard deviation", "clipped"]
-    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    for name in dict.fromkeys(row["variant"] for row in rows):
-        of = {row["seed"]: row for row in rows if row["variant"] == name}
-        scores = [row["test_score"] for row in of.values()]
-        norms = [norm for row in of.values() for norm in row["gradient_norms"]]
-        clipped = f"{sum(norm > 1 for norm in norms) / len(norms):.0%}" if norms else ""
-        each = ", ".join(f"{of[seed]['test_score']:.3f}" if seed in of else "-" for seed in seeds)
-        spread = f"{stdev(scores):.3f}" if len(scores) > 1 else ""
-        lines.append(f"| {VARIANTS[name].change} | {each} | {mean(scores):.3f} | {spread} | {clipped} |")
-    devices = " and ".join(sorted({device_text(row["device"]) for row in rows}))
-    return "\n".join(
-        [
-            *lines,
-            "",
-            "Word problems on small-llama, C3A with one kernel per layer, five epochs. A row changes what it names; "
-            "all else is as in the first row. Clipped: share of the logged steps with a gradient of norm above 1. "
-            f"{devices}; torch {rows[0]['versions']['torch']}. Record: `benchmarks/results/steadiness.json`, by "
-            "`benchmarks/steadiness.py`.",
-            "",
-        ]
-    )
+def changes() -> dict[str, str]:
+    """Return what each variant changes, by its name."""
+    return {name: variant.change for name, variant in VARIANTS.items()}
+
+
+def others(record: Path = ONE_RATE) -> list[dict]:
+    """Return the runs of other methods and block sizes with the same rate and recipe."""
+    rows = json.loads(record.read_text(encoding="utf-8"))
+    return [row for row in rows if row["task"] == TASK and row["rates"] == "one rate" and row["method"] != "c3a"]
 
 
 def sort_key(row: dict) -> tuple:
@@ -218,7 +203,7 @@ def main(argv: list[str] | None = None, record: Path = RECORD, folder: Path = FO
         files.write_atomically(record, json.dumps([rows[key] for key in sorted(rows)], indent=1) + "\n")
         minutes = (time.perf_counter() - started) / number * (len(missing) - number) / 60
         print(f"{name}, seed {seed}: test {row['test_score']:.3f}; about {minutes:.0f} minutes left", flush=True)
-    text = part_text([rows[key] for key in sorted(rows)])
+    text = part_text([rows[key] for key in sorted(rows)], others(), changes())
     print(text)
     if record == RECORD:
         PART.write(text)

@@ -124,8 +124,24 @@ def test_a_run_is_recorded_once_and_in_the_table(benchmark, tmp_path, capsys):
     assert "1 runs, 1 of them on record" in capsys.readouterr().out
 
 
+def test_the_table_has_the_spread_of_each_change_and_the_sizes_of_the_steps(load_benchmark):
+    table = load_benchmark("steadiness_table")
+    run = {"device": "CPU, 1 threads", "versions": {"torch": "2"}, "gradient_norms": [0.5, 2.0]}
+    notes = [{"zero": 0.3, "others": 0.1, "largest": 1.5}, {"zero": 0.4, "others": 0.1, "largest": 2.25}]
+    rows = [
+        {"variant": "baseline", "seed": 0, "test_score": 0.5, "updates": notes, **run},
+        {"variant": "baseline", "seed": 2, "test_score": 0.7, "updates": [], **run},
+        {"variant": "other", "seed": 2, "test_score": 0.1, "updates": notes[:1], **run},
+    ]
+    text = table.part_text(rows, [{"method": "lora", "seed": 1, "test_score": 1.0}], {"baseline": "A", "other": "B"})
+    assert "| A | 0.500, 0.700 | 0.600 | 0.141 | 50% |" in text and "| B | -, 0.100 | 0.100 |  | 50% |" in text
+    assert (
+        "| instead: lora |" in text and "0.35 at frequency 0 of a kernel, 0.10 at the other" in text and "2.2" in text
+    )
+
+
 def test_the_page_has_the_table_of_the_record(benchmark):
     if not benchmark.RECORD.exists():
         pytest.skip("nothing is recorded yet")
     record = json.loads(benchmark.RECORD.read_text(encoding="utf-8"))
-    assert benchmark.PART.read() == benchmark.part_text(record)
+    assert benchmark.PART.read() == benchmark.part_text(record, benchmark.others(), benchmark.changes())
