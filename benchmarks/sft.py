@@ -1,6 +1,7 @@
 r"""TRL's SFTTrainer with its defaults: LoRA, C3A and CDVFT on small-llama and the word problems.
 
     .venv/bin/python benchmarks/sft.py [--rates 2e-5 1e-3 1e-2] [--seeds 0 1 2] [--methods lora c3a cdvft] [--float32]
+        [--beta2 0.95]
     .venv/bin/python benchmarks/sft.py --max-steps 5 --record /tmp/sft.json        (a quick check)
 
 Only the adapter and the learning rate differ between runs; 2e-5 is TRL's default. Everything else is SFTConfig's:
@@ -33,6 +34,7 @@ FOLDER = results.default_folder("sft")
 PART = Part("sft", "docs/learning-rates.md")
 TASK, MODEL = "word_problems", "small-llama"
 RATES = (2e-5, 1e-3, 1e-2)  # the first is SFTConfig's default
+BETA2 = 0.999  # the default of torch, and so of SFTConfig; rows without the field have it
 ALL = {"target_modules": "all-linear", "task_type": "CAUSAL_LM"}
 # PEFT's defaults are r=8 and lora_alpha=8; those of TRL's command line are 16 and 32.
 CONFIGS = {
@@ -44,7 +46,7 @@ CONFIGS = {
 }
 
 
-def train_and_score(method: str, rate: float, seed: int, max_steps: int, float32: bool) -> dict:
+def train_and_score(method: str, rate: float, seed: int, max_steps: int, float32: bool, beta2: float) -> dict:
     """Train one adapter with SFTTrainer, and return the row of the run."""
     import trl
 
@@ -58,6 +60,7 @@ def train_and_score(method: str, rate: float, seed: int, max_steps: int, float32
     arguments = trl.SFTConfig(
         output_dir=str(FOLDER / "checkpoints"),
         learning_rate=rate,
+        adam_beta2=beta2,
         seed=seed,
         max_steps=max_steps,
         bf16=False if float32 else None,
@@ -88,6 +91,7 @@ def train_and_score(method: str, rate: float, seed: int, max_steps: int, float32
         "seed": seed,
         "max_steps": max_steps,
         "float32": float32,
+        "adam_beta2": beta2,
         "exact_match": task.score(data["test"][task.answer_column], answers),
         "eval_loss": loss,
         "train_loss": [entry["loss"] for entry in trainer.state.log_history if "loss" in entry],
@@ -103,7 +107,7 @@ def train_and_score(method: str, rate: float, seed: int, max_steps: int, float32
 def sort_key(row: dict) -> tuple:
     """Return the identity of a row, which is also its place in the record."""
     method = list(CONFIGS).index(row["method"])
-    return row["float32"], row["max_steps"], method, row["learning_rate"], row["seed"]
+    return row["float32"], row["max_steps"], method, -row.get("adam_beta2", BETA2), row["learning_rate"], row["seed"]
 
 
 def on_record(record: Path) -> dict[tuple, dict]:
@@ -117,14 +121,15 @@ def part_text(rows: list[dict]) -> str:
     rates = sorted({row["learning_rate"] for row in rows})
     names = [f"{rate:g}" + (", TRL's default" if rate == RATES[0] else "") for rate in rates]
     lines = [f"| method | parameters | {' | '.join(names)} |", "|---" * (len(rates) + 2) + "|"]
-    for method in dict.fromkeys(row["method"] for row in rows):
-        of = [row for row in rows if row["method"] == method]
+    for method, beta2 in dict.fromkeys((row["method"], row.get("adam_beta2", BETA2)) for row in rows):
+        of = [row for row in rows if (row["method"], row.get("adam_beta2", BETA2)) == (method, beta2)]
         cells = []
         for rate in rates:
             here = [row for row in of if row["learning_rate"] == rate]
             scores = ", ".join(f"{row['exact_match']:.3f}" for row in here)
             cells.append(f"{scores} (loss {mean(row['eval_loss'] for row in here):.3f})" if here else "")
-        lines.append(f"| {method} | {of[0]['trainable_parameters']:,} | {' | '.join(cells)} |")
+        name = method if beta2 == BETA2 else f"{method}, adam_beta2={beta2:g}"
+        lines.append(f"| {name} | {of[0]['trainable_parameters']:,} | {' | '.join(cells)} |")
     first = rows[0]
     precisions = sorted({"float32" if row["float32"] else "bf16 autocast" for row in rows})
     devices = " and ".join(sorted({device_text(row["device"]) for row in rows}))
@@ -148,6 +153,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--rates", nargs="+", type=float, default=list(RATES))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--max-steps", type=int, default=-1, help="-1 takes SFTConfig's three epochs")
+    parser.add_argument("--beta2", type=float, default=BETA2, help="Adam's beta2; SFTConfig's is 0.999")
     parser.add_argument("--float32", action="store_true", help="without TRL's default bf16 autocast")
     parser.add_argument("--record", type=Path, default=RECORD)
     arguments = parser.parse_args(argv)
@@ -157,8 +163,8 @@ def main(argv: list[str] | None = None) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     rows = on_record(arguments.record)
     wanted = [(m, r, s) for s in arguments.seeds for r in arguments.rates for m in arguments.methods]
-    rest = arguments.max_steps, arguments.float32
-    names = ("method", "learning_rate", "seed", "max_steps", "float32")
+    rest = arguments.max_steps, arguments.float32, arguments.beta2
+    names = ("method", "learning_rate", "seed", "max_steps", "float32", "adam_beta2")
     at = {sort_key(dict(zip(names, (*cell, *rest), strict=True))): cell for cell in wanted}
     missing = [cell for key, cell in at.items() if key not in rows]
     print(f"{len(wanted)} runs, {len(wanted) - len(missing)} of them on record", flush=True)

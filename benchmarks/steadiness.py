@@ -45,6 +45,7 @@ class Variant:
 
     Args:
         change: what differs, for the table.
+        method: the method without its scale, as `recipes.parse_method` reads it.
         alpha: scale of ΔW.
         rate: peak learning rate.
         settings: fields of `Recipe`.
@@ -55,6 +56,7 @@ class Variant:
     """
 
     change: str
+    method: str = "c3a"
     alpha: str = "lora"
     rate: float = RATE
     settings: dict = field(default_factory=dict)
@@ -65,20 +67,26 @@ class Variant:
 
 VARIANTS = {
     "baseline": Variant('alpha="lora", rate 0.01'),
-    "paper": Variant('alpha="paper", rate 1.5', "paper", PAPER_RATE),
-    "paper-no-clipping": Variant('alpha="paper", rate 1.5, no clipping', "paper", PAPER_RATE, clip=False),
+    "paper": Variant('alpha="paper", rate 1.5', alpha="paper", rate=PAPER_RATE),
+    "paper-no-clipping": Variant('alpha="paper", rate 1.5, no clipping', alpha="paper", rate=PAPER_RATE, clip=False),
     "no-clipping": Variant("no clipping", clip=False),
     "warmup-0.2": Variant("warm-up 0.2 of the steps", settings={"warmup": 0.2}),
     "warmup-0": Variant("no warm-up", settings={"warmup": 0.0}),
     "beta2-0.95": Variant("beta2 0.95", optimizer={"betas": (0.9, 0.95)}),
+    "beta2-0.95-b32": Variant("beta2 0.95, b = 32", "c3a:block_size=32", optimizer={"betas": (0.9, 0.95)}),
+    "beta2-0.95-cdvft": Variant("beta2 0.95, CDVFT", "cdvft", optimizer={"betas": (0.9, 0.95)}),
     "weight-decay": Variant("weight decay 0.01", settings={"weight_decay": 0.01}),
     "half-rate": Variant("rate 0.005", rate=RATE / 2),
     "double-rate": Variant("rate 0.02", rate=RATE * 2),
     "ten-epochs": Variant("ten epochs", settings={"epochs": 10}),
-    "paper-half-rate": Variant('alpha="paper", rate 0.75', "paper", PAPER_RATE / 2),
-    "paper-small-eps": Variant('alpha="paper", rate 1.5, eps 1e-12', "paper", PAPER_RATE, optimizer={"eps": 1e-12}),
+    "paper-half-rate": Variant('alpha="paper", rate 0.75', alpha="paper", rate=PAPER_RATE / 2),
+    "paper-small-eps": Variant(
+        'alpha="paper", rate 1.5, eps 1e-12', alpha="paper", rate=PAPER_RATE, optimizer={"eps": 1e-12}
+    ),
     # ΔW of every layer moves as at the other scale; what remains is the size of the gradients: clipping and eps.
-    "paper-as-lora": Variant('alpha="paper", rates of the layers as "lora"', "paper", layer_rates="lora"),
+    "paper-as-lora": Variant(
+        'alpha="paper", rates of the layers as "lora"', alpha="paper", rate=RATE, layer_rates="lora"
+    ),
     "lora-as-paper": Variant('alpha="lora", rates of the layers as "paper"', rate=PAPER_RATE, layer_rates="paper"),
     # The same scale but for the layers with more inputs than outputs.
     "inputs": Variant("C(w) / sqrt(d_in / b) instead of sqrt(k)", layer_rates="inputs"),
@@ -88,7 +96,7 @@ VARIANTS = {
 def planned(name: str, seed: int, folder: Path, **settings) -> Recipe:
     """Return the recipe of a run. Variants that differ in the optimizer have the same recipe, so each has a folder."""
     variant = VARIANTS[name]
-    label = "c3a" if variant.alpha == "lora" else f"c3a:alpha={variant.alpha}"
+    label = variant.method if variant.alpha == "lora" else f"{variant.method}:alpha={variant.alpha}"
     return cells.cell(TASK, label, variant.rate, seed, folder / name, **{**variant.settings, **settings})
 
 
@@ -156,7 +164,12 @@ def run(name: str, seed: int, folder: Path = FOLDER, **settings) -> dict:
         "updates": updates.rows,
         "gradient_norms": [round(norm, 5) for norm in clipping.norms],
         "learning_rate": variant.rate,
-        "settings": {"alpha": variant.alpha, "clip": variant.clip, "layer_rates": variant.layer_rates},
+        "settings": {
+            "method": variant.method,
+            "alpha": variant.alpha,
+            "clip": variant.clip,
+            "layer_rates": variant.layer_rates,
+        },
         "rows": result.rows,
         "device": result.device,
         "versions": result.versions,
