@@ -18,6 +18,7 @@ CHOICES = {
 }
 # Fields that do not influence the outcome; they are not part of a recipe's identity.
 NOT_IDENTITY = {"output_dir", "report_to", "save_model", "table", "row", "column"}
+ADAM_BETA2 = 0.999  # torch's default
 # Settings that may be given among the hyperparameters.
 RATES = {"learning_rate", "head_learning_rate"}
 
@@ -47,6 +48,7 @@ class Recipe:
         head_learning_rate: the same for the head.
         warmup: share of the steps in which the rate rises; it falls linearly to zero afterwards.
         weight_decay: weight decay of AdamW.
+        adam_beta2: beta2 of AdamW, which averages the squares of the gradients over about ``1 / (1 - beta2)`` steps.
         base_dropout: probability of all dropouts in the base model; None keeps the model's own.
         gradient_accumulation: number of batches for one step.
         gradient_checkpointing: whether to recompute activations in the backward pass instead of keeping them.
@@ -83,6 +85,7 @@ class Recipe:
     head_learning_rate: float = 0.0
     warmup: float = 0.06
     weight_decay: float = 0.0
+    adam_beta2: float = ADAM_BETA2
     base_dropout: float | None = None
     gradient_accumulation: int = 1
     gradient_checkpointing: bool = False
@@ -117,7 +120,7 @@ class Recipe:
         for name in ("gradient_checkpointing", "deterministic", "save_model"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}")
-        for name in ("learning_rate", "head_learning_rate", "weight_decay", "warmup", "base_dropout"):
+        for name in ("learning_rate", "head_learning_rate", "weight_decay", "adam_beta2", "warmup", "base_dropout"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float, type(None))):
                 raise ValueError(f"{name} must be a number, got {value!r}")
@@ -126,6 +129,8 @@ class Recipe:
         for name in ("learning_rate", "head_learning_rate", "weight_decay"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be a number of at least 0, got {getattr(self, name)!r}")
+        if not 0 <= self.adam_beta2 < 1:
+            raise ValueError(f"adam_beta2 must be in [0, 1), such as 0.999 or 0.95, got {self.adam_beta2!r}")
         if self.base_dropout is not None and not 0 <= self.base_dropout < 1:
             raise ValueError(f"base_dropout must be in [0, 1) or None, got {self.base_dropout!r}")
         if not 0 <= self.warmup < 1:
@@ -177,8 +182,11 @@ class Recipe:
     def settings(self) -> dict:
         """All fields that influence the outcome, as plain values."""
         settings = {name: value for name, value in asdict(self).items() if name not in NOT_IDENTITY}
-        if not self.target_parameters:  # the same run as one whose recipe does not name the field
+        # The same run as one whose recipe does not name the field.
+        if not self.target_parameters:
             del settings["target_parameters"]
+        if self.adam_beta2 == ADAM_BETA2:
+            del settings["adam_beta2"]
         settings["learning_rate"], settings["head_learning_rate"] = self.rates
         return json.loads(json.dumps(settings))
 

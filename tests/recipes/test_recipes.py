@@ -28,6 +28,7 @@ OTHER = {
     "head_learning_rate": 0.0123,
     "warmup": 0.1,
     "weight_decay": 0.01,
+    "adam_beta2": 0.95,
     "base_dropout": 0.0,
     "gradient_accumulation": 2,
     "gradient_checkpointing": True,
@@ -115,6 +116,17 @@ def test_rates_must_be_finite_and_not_negative(name, value):
 def test_dropout_must_be_a_probability_below_one(value):
     with pytest.raises(ValueError, match=rf"base_dropout must be in \[0, 1\) or None, got {value!r}"):
         dataclasses.replace(BASE, base_dropout=value)
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.0, 6, math.nan])
+def test_beta2_must_be_below_one(value):
+    with pytest.raises(ValueError, match=rf"adam_beta2 must be in \[0, 1\), such as 0.999 or 0.95, got {value!r}"):
+        dataclasses.replace(BASE, adam_beta2=value)
+
+
+def test_records_without_fields_that_came_later_are_those_of_their_defaults():
+    assert not {"adam_beta2", "target_parameters"} & BASE.settings.keys()
+    assert dataclasses.replace(BASE, adam_beta2=0.95).settings["adam_beta2"] == 0.95
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.0, 6])

@@ -1,8 +1,9 @@
-"""A learning rate of another scale is told before a run, and a diverged run stops at once."""
+"""A learning rate of another scale is told before a run, a diverged run stops, and the optimizer is as asked."""
 
 import warnings
 
 import pytest
+from transformers import TrainerCallback
 
 from circpeft import training
 
@@ -39,3 +40,17 @@ def test_a_diverged_run_stops_in_its_first_steps(recipe):
     )
     with pytest.raises(FloatingPointError, match=f"{words}; try 0.001"):
         training.run(recipe("c3a", learning_rate=1e30, epochs=1))
+
+
+class Groups(TrainerCallback):
+    """Keeps the parameter groups of the optimizer."""
+
+    def on_train_end(self, args, state, control, optimizer=None, **_) -> None:
+        self.found = optimizer.param_groups
+
+
+@pytest.mark.parametrize(("settings", "beta2"), [({}, 0.999), ({"adam_beta2": 0.95}, 0.95)])
+def test_every_group_of_the_optimizer_has_the_recipes_beta2(recipe, settings, beta2):
+    groups = Groups()
+    training.run(recipe("c3a", epochs=1, **settings), callbacks=[groups])
+    assert [group["betas"] for group in groups.found] == [(0.9, beta2)] * 2
