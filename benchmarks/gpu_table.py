@@ -105,10 +105,11 @@ def column_text(column: list[dict]) -> str:
     near = [row for row in counted if row is not lora and abs(row["gb"] / row["printed_gb"] - 1) < 0.07]
     return (
         f"The paper prints {c3a['printed_gb']:.2f} GB for C3A b=768 and {lora['printed_gb']:.2f} GB for LoRA r=8. Both "
-        "are more than was measured here. With eager attention, as transformers had it when the paper was written, the "
-        f"tensors that a training step keeps add up to {c3a['gb']:.2f} GB for C3A and {lora['gb']:.2f} GB for LoRA. If "
-        f"the LoRA adapter has a dropout of {with_dropout['adapter_dropout']}, LoRA comes to {with_dropout['gb']:.2f} "
-        f"GB. With this dropout, {len(near)} of {len(counted) - 1} sums are within 7 % of the printed figures "
+        "are more than was measured here. With eager attention, as transformers had it in July 2024, when the first "
+        f"version appeared, the tensors that a training step keeps add up to {c3a['gb']:.2f} GB for C3A and "
+        f"{lora['gb']:.2f} GB for LoRA. If the LoRA adapter has a dropout of {with_dropout['adapter_dropout']}, LoRA "
+        f"comes to {with_dropout['gb']:.2f} GB. With this dropout, {len(near)} of "
+        f"{len(counted) - 1} sums are within 7 % of the printed figures "
         "([memory_column.md](../benchmarks/results/memory_column.md)). The printed advantage of C3A over LoRA would "
         "therefore come from that dropout: without it, both need the same memory, as measured above.\n"
     )

@@ -3,7 +3,7 @@ r"""Compute the memory column of C3A Table 2: what a training step of 64 x 256 t
     .venv/bin/python benchmarks/memory_column.py
 
 The count is made on tensors without values: weights, Adam's two moments, and every tensor that the forward pass keeps
-for the backward pass. Attention is eager, as in transformers' RoBERTa when the paper was written. Dropout keeps a mask
+for the backward pass. Attention is eager, as in transformers' RoBERTa in July 2024. Dropout keeps a mask
 of one byte per number, as on a GPU. LoRA is counted with and without its own dropout.
 
 Writes benchmarks/results/memory_column.json and memory_column.md. The table also has what an H100 measured with fused

@@ -20,9 +20,9 @@ C3A_STARTS = ("zero", "xavier_uniform", "kaiming_uniform", "gaussian")
 class C3A(nn.Module):
     """A circular convolution adapter: ``ΔW = (alpha / d_in) * C(w)`` with a grid of kernels ``w: (m, n, b)``.
 
-    Source: "Parameter-Efficient Fine-Tuning via Circular Convolution" (arXiv 2407.19342), section 3.2 and 3.4. The
-    division by ``d_in`` and the row layout follow the implementation in Hugging Face PEFT. ``alpha`` is an addition of
-    this package.
+    Source: "Parameter-Efficient Fine-Tuning via Circular Convolution" (arXiv 2407.19342), section 3.2 and, in the
+    later version, 3.4. The division by ``d_in`` and the row layout follow the implementation in Hugging Face PEFT.
+    ``alpha`` is an addition of this package.
 
     Args:
         d_in, d_out: features of the adapted layer.

@@ -38,14 +38,14 @@ class CirculantConfig(PeftConfig):
     Args:
         block_size: ``b``, the size of a circulant block (C3A: b; CDVFT: p), or "auto".
         block_size_pattern: layer name (its end, or a regex) -> block size, for layers that need another one.
-        alpha: scale of ``ΔW``: "lora", at which LoRA's learning rates work; "paper", the scale of the papers and of
-            PEFT's C3A; or a number (see `circpeft.C3A`, `circpeft.CDVFT`).
+        alpha: scale of ``ΔW``: "lora", at which LoRA's learning rates work; "paper", the scale of CDVFT's Eq. 4 with
+            its alpha at 1, and of PEFT's C3A; or a number (see `circpeft.C3A`, `circpeft.CDVFT`).
         alpha_pattern: layer name (its end, or a regex) -> alpha, for layers that need another one.
         dropout: dropout probability of the adapter's input in training.
         init_weights: True or "zero" starts at ``ΔW = 0``, False at the method's random values; other names are those of
             the adapter.
         target_modules: names (ends of module names), one regex, or "all-linear". The default is the attention
-            projections that PEFT's LoRA adapts (query and value for most architectures), as in both papers.
+            projections that PEFT's LoRA adapts: query and value for most architectures, as in CDVFT section 4.1.
         target_parameters: names (ends of parameter names) of fused experts of a mixture of experts, such as
             "mlp.experts.gate_up_proj". Every expert gets its own ``ΔW``.
         exclude_modules: names or a regex to leave out.

@@ -1,8 +1,8 @@
 """An opt-in repair of PEFT's own C3A in the running process: its input gradient, and the sum of active adapters.
 
-For a circular correlation ``z = C(w) x`` the input gradient is ``C(w)^T g``. The paper prints it without the transpose.
-PEFT (0.18 to 0.21.2) computes ``C(g) w``, which per block is the index reversal of the printed formula. It also passes
-one active adapter's output to the next adapter instead of adding the outputs.
+For a circular correlation ``z = C(w) x`` the input gradient is ``C(w)^T g``. C3A's section 3.3 prints it
+without the transpose. PEFT (0.18 to 0.21.2) computes ``C(g) w``, which per block is the index reversal of the printed
+formula. It also passes one active adapter's output to the next adapter instead of adding the outputs.
 """
 
 from __future__ import annotations

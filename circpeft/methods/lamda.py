@@ -15,7 +15,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from .model import Targets, adapted, checked_targets
 
-# The second projections are frozen one after the other during this first share of the steps, as in CDVFT Table 3.
+# The second projections are frozen one after the other during this first share of the steps (LaMDA's own paper). The
+# parameters in CDVFT Table 3 follow from it.
 FREEZING_SHARE = 0.3
 
 

@@ -18,7 +18,7 @@ def three_splits(data: DatasetDict, seed: int = 0) -> tuple[DatasetDict, str]:
 
     A published test split is used as it is. Without one (a task's ``prepare`` drops a test split without labels, as in
     GLUE), the rule depends on the number of training rows (Mahabadi et al. 2021, arXiv 2106.04647, appendix; C3A
-    section 4.2 splits in this way too, without naming the threshold):
+    section 4.2 says that it makes three splits, but not how):
 
     - 10,000 or more: the published validation set is the test set, and 1,000 training rows become validation;
     - fewer: the published validation set is halved into validation and test.
