@@ -72,7 +72,7 @@ def kept_bytes(cell: recipes.CellRecipe, layers: int = 0, **options: float) -> d
 
 def rows_of_table() -> list[recipes.CellRecipe]:
     """Return one cell per row of C3A Table 2."""
-    return list({cell.row: cell for cell in recipes.table("c3a-2")}.values())
+    return list({cell.row: cell for cell in recipes.table("c3a-2", seeds=1)}.values())
 
 
 def printed_gb(row: str) -> str:

@@ -45,7 +45,7 @@ LIBRARIES = ("torch", "transformers", "peft")
 def rows_of(model: str) -> list[recipes.CellRecipe]:
     """Return one cell per row of a model's tables, equal runs once; then PEFT's C3A and the methods without a row."""
     hub, hidden = recipes.tables.MODELS[model]
-    cells = [_without_dropout(c) for name in MODELS[model][0] for c in recipes.table(name) if c.model == hub]
+    cells = [_without_dropout(c) for name in MODELS[model][0] for c in recipes.table(name, seeds=1) if c.model == hub]
     rows = list({(cell.label, cell.target_modules): cell for cell in reversed(cells)}.values())[::-1]
     peft_c3a = [replace(cell, method="c3a-peft", table="", row="PEFT's C3A") for cell in rows if cell.method == "c3a"]
     known = {cell.method for cell in [*rows, *peft_c3a]}

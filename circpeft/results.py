@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 import subprocess
 from dataclasses import asdict, dataclass, field, fields
@@ -35,10 +36,11 @@ class Result:
         label: the method with its hyperparameters, as `recipes.parse_method` reads it.
         seed: the seed.
         metric: name of the task's metric; higher is better.
-        score: best score on validation over the epochs.
+        score: score on validation of the epoch that was tested; None without a validation split.
         test_score: score of that epoch on the test split.
         start_score: score of the model on the test split before it was trained.
-        best_epoch: number of the epoch with the best score; the first is 1.
+        best_epoch: number of the epoch that was tested, from 1: the one with the best score, or the last one if the
+            settings have ``tested_epoch`` "last".
         trainable_parameters: parameters that the method trains, without the head.
         head_parameters: trainable parameters of the head.
         seconds: duration of the training with its evaluations.
@@ -57,7 +59,7 @@ class Result:
         code: fingerprint of the code that training executes.
         data: fingerprint of the rows.
         finished: time when the run ended, in UTC.
-        epochs: number, validation score and validation loss of each epoch.
+        epochs: number, validation score and validation loss of each epoch; empty without a validation split.
         losses: training loss over the run, each with its (fractional) epoch.
         groups: test score within each value of the task's group column.
         spectra: singular values of ``ΔW`` in two watched layers.
@@ -76,7 +78,7 @@ class Result:
     label: str
     seed: int
     metric: str
-    score: float
+    score: float | None
     test_score: float
     start_score: float
     best_epoch: int
@@ -246,7 +248,7 @@ def table(results: list[Result]):
             separate.append((f"{label} ({facts})" if facts else label, targets, alike))
     rows = []
     for label, targets, group in separate:
-        scores, tests = [r.score for r in group], [r.test_score for r in group]
+        scores, tests = [r.score for r in group if r.score is not None], [r.test_score for r in group]
         rows.append(
             {
                 "method": label,
@@ -254,7 +256,7 @@ def table(results: list[Result]):
                 "seeds": len(group),
                 "parameters": group[0].trainable_parameters,
                 "before": sum(r.start_score for r in group) / len(group),
-                "validation": sum(scores) / len(scores),
+                "validation": sum(scores) / len(scores) if scores else math.nan,
                 "test": sum(tests) / len(tests),
                 "test min": min(tests),
                 "test max": max(tests),

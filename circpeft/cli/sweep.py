@@ -30,7 +30,11 @@ def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("table", metavar="TABLE", help=f"{', '.join(TABLES)}, or the path of a TOML file")
     parser.add_argument(
-        "--seeds", type=int, default=None, metavar="N", help="runs per cell (default: the file's number, or 1)"
+        "--seeds",
+        type=int,
+        default=None,
+        metavar="N",
+        help="runs per cell (default: the file's or the paper's, or 1)",
     )
     parser.add_argument(
         "--row", action="append", default=[], metavar="TEXT", help="run only this row, as printed; repeatable"
@@ -104,7 +108,7 @@ def _plan(options: argparse.Namespace, settings: dict[str, Any]) -> Plan:
         if options.table.endswith(".toml"):
             return recipes.plan_file(options.table, options.profile, options.seeds or 0, **common)
         chosen = {"rows": options.row, "columns": options.column}
-        return recipes.plan_table(options.table, options.profile or "cpu", options.seeds or 1, **chosen, **common)
+        return recipes.plan_table(options.table, options.profile or "cpu", options.seeds, **chosen, **common)
     except (ValueError, TypeError, FileNotFoundError) as error:
         raise RequestError(str(error)) from error
 

@@ -5,17 +5,21 @@ from ..method_specs import LEARNING_RATES
 from .files import plan_file
 from .parsing import parse_method, parse_methods, profile, targets
 from .plan import SETTING_TYPES, SETTINGS, Plan, plan_table, seeds_of, settings_of, table
+from .protocol import PROTOCOLS, Choice, Protocol
 from .recipe import CellRecipe, Recipe
 from .tables import TABLES, Row, Table
 
 __all__ = [
     "LEARNING_RATES",
     "PROFILES",
+    "PROTOCOLS",
     "SETTINGS",
     "SETTING_TYPES",
     "TABLES",
     "CellRecipe",
+    "Choice",
     "Plan",
+    "Protocol",
     "Recipe",
     "Row",
     "Table",

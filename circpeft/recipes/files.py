@@ -11,11 +11,11 @@ from ..results import default_folder
 from ..suggest import nearest
 from .parsing import parse_method
 from .plan import Plan, seeds_of, settings_of
+from .protocol import STATISTICS
 from .recipe import CellRecipe
 from .tables import TABLES
 
 KEYS = {"profile": str, "tasks": list, "methods": list, "seeds": int, "statistic": str, "data": str, "settings": dict}
-STATISTICS = ("mean", "median")
 
 
 def plan_file(

@@ -53,16 +53,18 @@ class Plan:
         return set(TABLES[self.table].columns) if self.table else set()
 
 
-def table(name: str, profile: str = "paper", seeds: int = 1, **options: Any) -> list[CellRecipe]:
+def table(
+    name: str, profile: str = "paper", seeds: int | Sequence[int] | None = None, **options: Any
+) -> list[CellRecipe]:
     """Return the recipes of one printed table, each with its ``row`` and ``column``.
 
     Args: see `plan_table`.
 
     Raises: whatever `plan_table` raises.
 
-    >>> cells = table("cdvft-1")
+    >>> cells = table("cdvft-1")  # 30 cells, with five seeds each
     >>> len(cells), cells[-1].label, cells[-1].model
-    (30, 'cdvft:block_size=768', 'FacebookAI/roberta-base')
+    (150, 'cdvft:block_size=768', 'FacebookAI/roberta-base')
     >>> [(cell.row, cell.column, cell.label) for cell in table("cdvft-1", "cpu")][-1]
     ('CDVFT p=768', 'entailment', 'cdvft:block_size=384')
     """
@@ -72,7 +74,7 @@ def table(name: str, profile: str = "paper", seeds: int = 1, **options: Any) -> 
 def plan_table(
     name: str,
     profile: str = "paper",
-    seeds: int | Sequence[int] = 1,
+    seeds: int | Sequence[int] | None = None,
     *,
     data: str | Path = "",
     rows: Iterable[str] = (),
@@ -82,6 +84,9 @@ def plan_table(
 ) -> Plan:
     """Return the plan of one printed table under a profile.
 
+    The table's protocol (`recipes.protocol`) decides which epoch is tested and how seeds are summarised; where nothing
+    is chosen on validation, no training rows are held out for it.
+
     In the profile ``paper`` the tasks and models are those of the paper. In the others a small model replaces the
     table's first one. Rows of larger models are left out, and block sizes keep the number of blocks. An embedded task
     replaces all columns.
@@ -89,7 +94,8 @@ def plan_table(
     Args:
         name: "c3a-2" to "c3a-4" or "cdvft-1" to "cdvft-3".
         profile: "smoke", "cpu" or "paper".
-        seeds: number of runs for each cell, with seeds 0, 1, ...; or the seeds themselves.
+        seeds: number of runs for each cell, with seeds 0, 1, ...; or the seeds themselves. None takes the table's
+            printed number in the profile ``paper``, and 1 in the others.
         data: a folder with a data folder for each task (``data/rte``, ...). The columns are then those that it has.
         rows, columns: names of printed rows and columns to run; () takes all.
         output_dir: where records go; "" is ``runs/<name>-<profile>`` beside the package.
@@ -103,7 +109,10 @@ def plan_table(
     printed = TABLES[name]
     if "data_dir" in settings:
         raise ValueError("data_dir holds one task; for a table give data, a folder with a folder for each task")
-    common = settings_of(profile, printed.kind, settings)
+    common = settings_of(profile, printed.kind, {**printed.protocol.settings(profile), **settings})
+    common.setdefault("hold_out", common["tested_epoch"] == "best")
+    if seeds is None:
+        seeds = printed.protocol.seeds.value if profile == "paper" else 1
     seeds = seeds_of(seeds)
     chosen_rows = _chosen("row", list(rows), list(dict.fromkeys(row.name for row in printed.rows)))
     tasks, chosen_columns, left_out = _tasks(printed, profile, data, list(columns))
@@ -143,7 +152,7 @@ def plan_table(
         table=name,
         profile=profile,
         seeds=len(seeds),
-        statistic=printed.statistic,
+        statistic=printed.protocol.statistic.value,
         printed_model=printed_model,
         cells=chosen,
         left_out=tuple(left_out),

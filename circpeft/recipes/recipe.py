@@ -15,10 +15,13 @@ CHOICES = {
     "precision": ("float32", "bf16", "fp16"),
     "base_dtype": ("float32", "bfloat16", "float16"),
     "quantization": ("", "4bit", "8bit"),
+    "tested_epoch": ("best", "last"),
 }
 # Fields that do not influence the outcome; they are not part of a recipe's identity.
 NOT_IDENTITY = {"output_dir", "report_to", "save_model", "table", "row", "column"}
 ADAM_BETA2 = 0.999  # torch's default
+# Fields that `settings` leaves out at these values: a recipe that does not name them is the same run as before.
+UNNAMED = {"target_parameters": (), "tested_epoch": "best", "hold_out": True, "adam_beta2": ADAM_BETA2}
 # Settings that may be given among the hyperparameters.
 RATES = {"learning_rate", "head_learning_rate"}
 
@@ -40,6 +43,9 @@ class Recipe:
         target_parameters: names of fused experts to adapt, for methods that can: lora, c3a and cdvft.
         data_dir: local data folder; "" takes the embedded data or the hub.
         epochs: number of passes over the training rows.
+        tested_epoch: the epoch that is scored on test: the "best" on validation, or the "last".
+        hold_out: whether rows are held out for validation where no validation split is published. With False, all rows
+            of train are trained on; this needs ``tested_epoch="last"``. See `tasks.splits.three_splits`.
         batch_size: rows of a batch, over all processes together.
         max_length: tokens of the longest sequence. Sequences are padded to the longest of their batch.
         max_train: number of training rows used; 0 takes all.
@@ -77,6 +83,8 @@ class Recipe:
     target_parameters: tuple[str, ...] = ()
     data_dir: str = ""
     epochs: int = 3
+    tested_epoch: str = "best"
+    hold_out: bool = True
     batch_size: int = 32
     max_length: int = 128
     max_train: int = 0
@@ -117,7 +125,7 @@ class Recipe:
                 raise ValueError(f"{name} must be a string, got {getattr(self, name)!r}")
         for name in ("model", "data_dir", "output_dir"):  # one folder is one run, whether it is written with "~" or not
             object.__setattr__(self, name, expanded(getattr(self, name)))
-        for name in ("gradient_checkpointing", "deterministic", "save_model"):
+        for name in ("hold_out", "gradient_checkpointing", "deterministic", "save_model"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}")
         for name in ("learning_rate", "head_learning_rate", "weight_decay", "adam_beta2", "warmup", "base_dropout"):
@@ -182,11 +190,9 @@ class Recipe:
     def settings(self) -> dict:
         """All fields that influence the outcome, as plain values."""
         settings = {name: value for name, value in asdict(self).items() if name not in NOT_IDENTITY}
-        # The same run as one whose recipe does not name the field.
-        if not self.target_parameters:
-            del settings["target_parameters"]
-        if self.adam_beta2 == ADAM_BETA2:
-            del settings["adam_beta2"]
+        for name, value in UNNAMED.items():
+            if getattr(self, name) == value:
+                del settings[name]
         settings["learning_rate"], settings["head_learning_rate"] = self.rates
         return json.loads(json.dumps(settings))
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from .protocol import PROTOCOLS, Protocol
+
 
 @dataclass(frozen=True)
 class Row:
@@ -41,14 +43,14 @@ class Table:
 
     Args:
         kind: the kind of its tasks: "text", "images" or "instructions".
-        statistic: how the paper summarises seeds: "mean" or "median".
+        protocol: epochs, tested epoch, statistic and seeds, with the sentences that they come from.
         columns: the columns with scores, and their tasks.
         rows: the rows.
         left_out: rows that the paper does not describe well enough to run, each with the reason.
     """
 
     kind: str
-    statistic: str
+    protocol: Protocol
     columns: dict[str, str]
     rows: tuple[Row, ...]
     left_out: dict[str, str] = field(default_factory=dict)
@@ -136,27 +138,29 @@ def _instructions() -> tuple[Row, ...]:
     )
 
 
-# C3A: mean over seeds, best epoch on validation; CDVFT: median of five seeds (its section 4.1).
 TABLES = {
-    "cdvft-1": Table("text", "median", _GLUE, _cdvft("roberta-base", 8, 1024, 1000)),
+    "cdvft-1": Table("text", PROTOCOLS["cdvft-1"], _GLUE, _cdvft("roberta-base", 8, 1024, 1000)),
     "cdvft-2": Table(
-        "images", "median", {"RESISC45": "resisc45", "CIFAR100": "cifar100"}, _cdvft("vit-base", 16, 256, 3000)
+        "images",
+        PROTOCOLS["cdvft-2"],
+        {"RESISC45": "resisc45", "CIFAR100": "cifar100"},
+        _cdvft("vit-base", 16, 256, 3000),
     ),
     "cdvft-3": Table(
         "instructions",
-        "median",
+        PROTOCOLS["cdvft-3"],
         {"MT-Bench Score": "alpaca", "GSM8K Acc.": "gsm8k"},
         _instructions(),
         {"LaMDA++": "its ranks differ from layer to layer, and the paper does not print them"},
     ),
-    "c3a-2": Table("text", "mean", _GLUE, _roberta("base", 768, 1024, 6) + _roberta("large", 1024, 256, 8)),
+    "c3a-2": Table("text", PROTOCOLS["c3a-2"], _GLUE, _roberta("base", 768, 1024, 6) + _roberta("large", 1024, 256, 8)),
     "c3a-3": Table(
         "instructions",
-        "mean",
+        PROTOCOLS["c3a-3"],
         {"GSM8k": "gsm8k", "MATH": "math", "ViGGO": "viggo", "SQL": "sql"},
         _llama("LLaMA2-7B", "llama2-7b", 4096)
         + _llama("LLaMA2-13B", "llama2-13b", 5120)
         + _llama("LLaMA3-8B", "llama3-8b", 4096),
     ),
-    "c3a-4": Table("images", "mean", _IMAGES, _vit("base", 768, 12) + _vit("large", 1024, 16)),
+    "c3a-4": Table("images", PROTOCOLS["c3a-4"], _IMAGES, _vit("base", 768, 12) + _vit("large", 1024, 16)),
 }

@@ -22,8 +22,8 @@ KINDS = ("results", "failed", "sweeps")  # names of the folders that are read
 NOT_KEPT = {"losses": [], "spectra": {}, "predictions": [], "start_predictions": []}
 TEXTS = ("task", "method", "label", "metric", "device", "finished")
 COUNTS = ("seed", "trainable_parameters", "peak_bytes")
-NUMBERS = ("score", "test_score", "start_score", "seconds", "tokens_per_second")
-OPTIONAL_NUMBERS = ("flops_per_token", "base_flops_per_token")
+NUMBERS = ("test_score", "start_score", "seconds", "tokens_per_second")
+OPTIONAL_NUMBERS = ("score", "flops_per_token", "base_flops_per_token")
 REMEDIES = {
     "results": "delete it and run again; if it is not a record, move it out of this folder",
     "failed": "delete it; restart the sweep or notebook to repeat the run",

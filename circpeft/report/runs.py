@@ -52,7 +52,7 @@ def runs_table(found: Found) -> pd.DataFrame:
         row["unadapted"] = ", ".join(sorted(result.unadapted))
         rows.append(row | {"adapter_flops_per_token": adapter_flops(result)})
     frame = pd.DataFrame(rows, columns=[*IDENTITY, *MEASURED, "adapter_flops_per_token", *PROVENANCE])
-    counted = ["flops_per_token", "base_flops_per_token", "adapter_flops_per_token"]
+    counted = ["score", "flops_per_token", "base_flops_per_token", "adapter_flops_per_token"]
     return frame.astype(dict.fromkeys(counted, float))  # None becomes NaN even in a column of nothing else
 
 

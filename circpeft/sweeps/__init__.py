@@ -153,7 +153,7 @@ def _pending(recipes: Iterable[Recipe], outcome: Outcome) -> list[Recipe]:
         if not path.exists():
             pending.append(recipe)
             continue
-        source = (recipe.task, recipe.data_dir, recipe.max_train, recipe.max_eval)
+        source = (recipe.task, recipe.data_dir, recipe.max_train, recipe.max_eval, recipe.hold_out)
         if source not in fingerprints:
             try:
                 fingerprints[source] = training.data_of(recipe).fingerprint
@@ -185,7 +185,7 @@ def _impossible(pending: list[Recipe], remote: bool) -> dict[str, Exception]:
         logging.getLogger(__name__).debug("looking for the run that is not possible", exc_info=True)
     impossible, errors, lines = {}, {}, {}
     for name, recipe in checked.items():
-        key = (recipe.task, recipe.data_dir, recipe.model, recipe.label, str(recipe.target_modules))
+        key = (recipe.task, recipe.data_dir, recipe.hold_out, recipe.model, recipe.label, str(recipe.target_modules))
         if key not in errors:
             errors[key] = None
             try:

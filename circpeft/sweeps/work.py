@@ -32,7 +32,7 @@ class Done:
     name: str
     state: str
     metric: str = ""
-    score: float = 0.0
+    score: float | None = 0.0
     test_score: float = 0.0
     seconds: float = 0.0
     error: str = ""

@@ -32,13 +32,15 @@ def get(name: str) -> AnyTask:
     return TASKS[name]
 
 
-def load(name: str, data_dir: str | Path = "", max_train: int = 0) -> tuple[DatasetDict, str]:
+def load(name: str, data_dir: str | Path = "", max_train: int = 0, hold_out: bool = True) -> tuple[DatasetDict, str]:
     """Return a task's checked and labelled train, validation and test splits, and a line that says how they were made.
 
     Args:
         name: the task.
         data_dir: a data folder with the task's columns; "" means the embedded data or the hub.
         max_train: how many training rows to draw, with a fixed seed; 0 means all.
+        hold_out: whether to hold rows out for validation where no validation split is published. With False, there may
+            be no validation split.
 
     Raises: ValueError or FileNotFoundError; see `data_folders.read_folder`, `Task.prepare`,
     `unused_columns.unused_columns` and `models.hub_errors`.
@@ -56,7 +58,7 @@ def load(name: str, data_dir: str | Path = "", max_train: int = 0) -> tuple[Data
         raw = embedded.load(name)
     ready = task.prepare(raw)
     columns = unused_columns(task, raw)
-    data, how = splits.three_splits(ready)
+    data, how = splits.three_splits(ready, hold_out=hold_out)
     if "test" in raw and "test" not in ready:
         how += "; the published test split has no labels"
     if not data_dir and (share := getattr(task, "share", 1.0)) < 1:

@@ -13,7 +13,7 @@ LARGE = 10_000
 HELD_OUT = 1_000
 
 
-def three_splits(data: DatasetDict, seed: int = 0) -> tuple[DatasetDict, str]:
+def three_splits(data: DatasetDict, seed: int = 0, hold_out: bool = True) -> tuple[DatasetDict, str]:
     """Return labelled train, validation and test splits, and a line that says where they come from.
 
     A published test split is used as it is. Without one (a task's ``prepare`` drops a test split without labels, as in
@@ -26,9 +26,14 @@ def three_splits(data: DatasetDict, seed: int = 0) -> tuple[DatasetDict, str]:
     Without a published validation set, a tenth of train (at most 1,000 rows) becomes validation. Without a test set
     either, a fifth of all rows first becomes test (C3A section 4.3, for SQL).
 
+    With ``hold_out=False`` no rows are set aside for validation, and there is no validation split unless the data has
+    one beside test: a published validation set without a test set is the test set. All rows of train are trained on,
+    except for the fifth that becomes test where there is neither.
+
     Args:
         data: checked splits with labels; train is required.
         seed: of the random draws.
+        hold_out: whether rows are held out for validation.
 
     Raises: ValueError for too few rows to make the missing splits from.
     """
@@ -38,11 +43,16 @@ def three_splits(data: DatasetDict, seed: int = 0) -> tuple[DatasetDict, str]:
         if test is None:
             train, test = _held_out(train, len(train) // 5, seed)
             how = "test: a fifth of the rows"
+        if not hold_out:
+            return DatasetDict(train=train, test=test), f"{how}; no validation: all other rows are trained on"
         train, validation = _held_out(train, min(HELD_OUT, len(train) // 10), seed)
         splits = DatasetDict(train=train, validation=validation, test=test)
         return splits, f"{how}; validation: {len(validation)} rows held out of train"
     if test is not None:
         return DatasetDict(train=train, validation=validation, test=test), "test: as published"
+    if not hold_out:
+        splits = DatasetDict(train=train, test=validation)
+        return splits, "test: the published validation set; no validation: all rows of train are trained on"
     if len(train) >= LARGE:
         train, held_out = _held_out(train, HELD_OUT, seed)
         splits = DatasetDict(train=train, validation=held_out, test=validation)

@@ -40,7 +40,7 @@ def evaluate_baseline(trainer: Trainer, task: Any, kind: TaskKind, recipe: Recip
     """Evaluate the model as it is. No random number is used up: the order of the rows depends on the seed only."""
     with torch.random.fork_rng():
         outputs = trainer.predict(test, metric_key_prefix="test")
-        flops, base_flops = throughput.flops_per_token(trainer, trainer.model, kind, recipe)
+        flops, base_flops = throughput.flops_per_token(trainer, trainer.model, kind, recipe, test)
     first = kind.predictions(task, outputs.predictions)[:PREDICTIONS_KEPT]
     return Baseline(outputs.metrics["test_score"], first, flops, base_flops)
 

@@ -1,4 +1,4 @@
-"""The training of a prepared run: from its last checkpoint if it was interrupted, up to the test of its best epoch."""
+"""The training of a prepared run: from its last checkpoint if it was interrupted, up to the test of one epoch."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from .trainer import deterministic, make_trainer
 
 @dataclass(frozen=True)
 class Trained:
-    """A run that has trained, with its best epoch loaded.
+    """A run that has trained, with the epoch loaded that its recipe tests.
 
     Attributes:
-        trainer: the Trainer, with the model of the best epoch and the log of all steps.
+        trainer: the Trainer, with the model of that epoch and the log of all steps.
         test: what that model predicted on the test split, with its metrics.
         baseline: the evaluation of the model before training.
         initial_weights: weights of the watched layers before training, by name.
@@ -72,7 +72,7 @@ def starting_model(prepared: Prepared) -> nn.Module:
 
 
 def train(prepared: Prepared, callbacks: Iterable[TrainerCallback] = ()) -> Trained:
-    """Train a prepared run, choose the best epoch on validation, and predict the test split with it.
+    """Train a prepared run, and predict the test split with its best epoch on validation, or with its last.
 
     An interrupted run continues from its last finished epoch.
 

@@ -17,7 +17,7 @@ from .recording import record
 
 
 def run(recipe: Recipe, callbacks: Iterable[TrainerCallback] = ()) -> Result:
-    """Train by a recipe, choose the best epoch on validation, and record it.
+    """Train by a recipe, score its best epoch on validation (or its last) on test, and record it.
 
     A run with a record under the same settings, code, data and computation is read, not repeated. An interrupted run
     continues from its last finished epoch.

@@ -25,7 +25,7 @@ class Rows(NamedTuple):
     """The rows that a recipe trains and is scored on.
 
     Attributes:
-        data: the splits train, validation and test.
+        data: the splits train, test and, unless the recipe trains on all rows, validation.
         split: a line that says how they were split.
         fingerprint: a hash of the rows.
     """
@@ -90,12 +90,14 @@ def check(recipes: list[Recipe]) -> dict[tuple[str, str], str]:
     """
     for recipe in recipes:
         check_settings(recipe)
-    labelled_tasks, lines, checked = {}, {}, set()
+    labelled_tasks, has_validation, lines, checked = {}, {}, {}, set()
     for recipe in recipes:
-        source = (recipe.task, recipe.data_dir)
+        source = (recipe.task, recipe.data_dir, recipe.hold_out)
         if source not in labelled_tasks:
-            data, lines[source] = tasks.load(*source, recipe.max_train)
+            data, lines[source[:2]] = tasks.load(*source[:2], recipe.max_train, recipe.hold_out)
             labelled_tasks[source] = tasks.get(recipe.task).with_labels_of(data)
+            has_validation[source] = "validation" in data
+        _check_choice(recipe, has_validation[source])
         key = (*source, recipe.model, recipe.label, recipe.target_modules, recipe.target_parameters, recipe.rates)
         if key not in checked:
             _check_model(recipe, labelled_tasks[source])
@@ -155,13 +157,22 @@ def _check_model(recipe: Recipe, task: tasks.AnyTask) -> int | None:
     return rows
 
 
+def _check_choice(recipe: Recipe, has_validation: bool) -> None:
+    if recipe.tested_epoch == "best" and not has_validation:
+        raise ValueError(
+            f"tested_epoch='best' is chosen on validation, and task {recipe.task!r} has no validation split with "
+            f"hold_out=False; set hold_out=True, or tested_epoch='last'"
+        )
+
+
 def data_of(recipe: Recipe) -> Rows:
     """Return the rows that a recipe trains and is scored on, how they were split, and their fingerprint.
 
-    Raises: whatever `tasks.load` raises.
+    Raises: whatever `tasks.load` raises; ValueError if the best epoch is to be chosen on validation, and there is none.
     """
-    data, split = tasks.load(recipe.task, recipe.data_dir, recipe.max_train)
-    for part in ("validation", "test"):
+    data, split = tasks.load(recipe.task, recipe.data_dir, recipe.max_train, recipe.hold_out)
+    _check_choice(recipe, "validation" in data)
+    for part in {"validation", "test"} & set(data):
         data[part] = tasks.splits.first_rows(data[part], recipe.max_eval)
     return Rows(data, split, tasks.splits.digest(data))
 

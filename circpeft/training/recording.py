@@ -14,6 +14,7 @@ from datasets import Dataset
 from .. import memory, results
 from ..hf_peft import unadapted_experts
 from ..method_specs import reads_targets
+from ..recipes import Recipe
 from ..results import Result
 from . import distributed
 from .exact_trainer import check_finite
@@ -49,9 +50,9 @@ def record(prepared: Prepared, trained: Trained) -> Result:
 def _result(prepared: Prepared, trained: Trained) -> Result:
     """Return the record, the same on all processes."""
     recipe, task, kind, process = prepared.recipe, prepared.task, prepared.kind, distributed.state()
-    epochs = _epochs(trained)  # first: if the training diverged, the weights have no singular values
+    epochs = _epochs(trained, recipe)  # first: if the training diverged, the weights have no singular values
     spectra = {name: spectrum(trained.trainer.model, name, w) for name, w in trained.initial_weights.items()}
-    best = max(epochs, key=lambda epoch: epoch["score"])
+    tested = _tested(epochs, recipe)
     predictions = kind.predictions(task, trained.test.predictions)
     train = prepared.encoded["train"]
     result = Result(
@@ -60,10 +61,10 @@ def _result(prepared: Prepared, trained: Trained) -> Result:
         label=recipe.label,
         seed=recipe.seed,
         metric=task.metric,
-        score=best["score"],
+        score=tested["score"],
         test_score=trained.test.metrics["test_score"],
         start_score=trained.baseline.score,
-        best_epoch=best["epoch"],
+        best_epoch=tested["epoch"],
         trainable_parameters=trained.trainable_parameters,
         head_parameters=trained.head_parameters,
         seconds=trained.seconds,
@@ -89,18 +90,25 @@ def _result(prepared: Prepared, trained: Trained) -> Result:
     return Result(**distributed.from_first(asdict(result)))  # clocks differ between processes
 
 
-def _epochs(trained: Trained) -> list[dict]:
-    """Return validation score and loss after each epoch.
+def _epochs(trained: Trained, recipe: Recipe) -> list[dict]:
+    """Return validation score and loss after each epoch; nothing if there is no validation split.
 
-    Raises: FloatingPointError if those of the best epoch, or of the test split, are not finite.
+    Raises: FloatingPointError if those of the tested epoch, or of the test split, are not finite.
     """
     evaluations = [entry for entry in trained.trainer.state.log_history if "eval_score" in entry]
     epochs = [{"epoch": round(e["epoch"]), "score": e["eval_score"], "loss": e["eval_loss"]} for e in evaluations]
-    best = max(epochs, key=lambda epoch: epoch["score"])
-    values = {"validation score": best["score"], "validation loss": best["loss"]}
+    tested = _tested(epochs, recipe)
+    values = {f"validation {name}": tested[name] for name in ("score", "loss")} if epochs else {}
     values |= {f"test {name}": trained.test.metrics[f"test_{name}"] for name in ("score", "loss")}
     check_finite(values)
     return epochs
+
+
+def _tested(epochs: list[dict], recipe: Recipe) -> dict:
+    """Return the entry of the epoch that the recipe tests."""
+    if not epochs:
+        return {"epoch": recipe.epochs, "score": None}
+    return epochs[-1] if recipe.tested_epoch == "last" else max(epochs, key=lambda epoch: epoch["score"])
 
 
 def _group_scores(task: Any, test: Dataset, predictions: list) -> dict[str, float]:

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
+from datasets import Dataset
 from peft import PeftModel
 from transformers import PretrainedConfig, Trainer
 
@@ -17,15 +18,18 @@ ROWS_COUNTED = 8  # rows of the batch over which FLOPs are counted
 
 
 def flops_per_token(
-    trainer: Trainer, model: Any, kind: TaskKind, recipe: Recipe
+    trainer: Trainer, model: Any, kind: TaskKind, recipe: Recipe, test: Dataset
 ) -> tuple[float, float] | tuple[None, None]:
     """Return the FLOPs of a forward pass for a token, with the adapter and without it. Padding counts as tokens.
+
+    They are counted over rows of validation, or of test where there is no validation split.
 
     Both are None for a quantised model: its products are operators of bitsandbytes, which cannot be counted.
     """
     if recipe.quantization:
         return None, None
-    batch = next(iter(trainer.get_eval_dataloader()))
+    has_validation = trainer.eval_dataset is not None
+    batch = next(iter(trainer.get_eval_dataloader() if has_validation else trainer.get_test_dataloader(test)))
     batch = {name: values[:ROWS_COUNTED] for name, values in batch.items() if isinstance(values, torch.Tensor)}
     tokens = kind.count_tokens(batch, model.config)
     without_adapter = model.disable_adapter if isinstance(model, PeftModel) else nullcontext

@@ -28,7 +28,7 @@ PRECISION_VARIABLE = "ACCELERATE_MIXED_PRECISION"
 
 
 def make_trainer(prepared: Prepared, model: nn.Module, head: list[str], steps: int = 0) -> ExactTrainer:
-    """Return the Trainer of a prepared run. It evaluates and saves after each epoch.
+    """Return the Trainer of a prepared run. It evaluates, if there is a validation split, and saves after each epoch.
 
     Args:
         prepared: the run.
@@ -47,7 +47,7 @@ def make_trainer(prepared: Prepared, model: nn.Module, head: list[str], steps: i
             model=model,
             args=_arguments(prepared, steps),
             train_dataset=encoded["train"],
-            eval_dataset=encoded["validation"],
+            eval_dataset=encoded.get("validation"),
             optimizer=partial(_optimizer, recipe, model, head),
         )
 
@@ -73,10 +73,10 @@ def _arguments(prepared: Prepared, trial_steps: int) -> TrainingArguments:
     steps = trial_steps or -(-len(prepared.encoded["train"]) // rows_per_step) * recipe.epochs
     each_epoch: dict[str, Any] = {
         "output_dir": str(prepared.checkpoints),
-        "eval_strategy": "epoch",
+        "eval_strategy": "epoch" if "validation" in prepared.encoded else "no",
         "save_strategy": "epoch",
         "save_total_limit": 1,
-        "load_best_model_at_end": True,
+        "load_best_model_at_end": recipe.tested_epoch == "best",
         "metric_for_best_model": "score",
         "greater_is_better": True,
         "report_to": recipe.report_to or "none",

@@ -53,8 +53,15 @@ def trial(
         steps: number of optimizer steps.
         evaluate_start: whether to evaluate the untrained model, too.
         callbacks: further callbacks for the Trainer.
+
+    Raises: ValueError for a recipe without validation rows.
     """
-    recipe, validation = prepared.recipe, prepared.encoded["validation"]
+    recipe, validation = prepared.recipe, prepared.encoded.get("validation")
+    if validation is None:
+        raise ValueError(
+            f"a trial is scored on validation, and task {recipe.task!r} has no validation split with hold_out=False; "
+            f"set hold_out=True"
+        )
     begin = perf_counter()
     base = starting_model(prepared)
     head = methods.head_names(base)

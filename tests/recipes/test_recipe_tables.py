@@ -23,7 +23,7 @@ def model_of(cell) -> str:
 
 @pytest.mark.parametrize("name", TABLES)
 def test_every_printed_score_has_one_recipe(name):
-    cells = [(cell.row, cell.column) for cell in recipes.table(name)]
+    cells = [(cell.row, cell.column) for cell in recipes.table(name, seeds=1)]
     assert len(cells) == len(set(cells))
     left_out = set(TABLES[name].left_out)
     assert set(cells) == {key for key in cells_of(name) if key[0] not in left_out}
@@ -32,7 +32,7 @@ def test_every_printed_score_has_one_recipe(name):
 
 @pytest.mark.parametrize("name", TABLES)
 def test_tasks_models_and_names(name):
-    for cell in recipes.table(name):
+    for cell in recipes.table(name, seeds=1):
         assert tasks.get(cell.task).kind == TABLES[name].kind and cell.data_dir == ""
         assert cell.table == name and cell.row and cell.column
         assert cell.name == recipes.Recipe(**{f: getattr(cell, f) for f in recipes.Recipe.__dataclass_fields__}).name
@@ -48,7 +48,7 @@ def test_hidden_sizes_are_those_of_the_models():
 def test_the_recipes_have_the_printed_number_of_parameters(name):
     paper, number = PRINTED[name]
     compared = 0
-    for cell in recipes.table(name):
+    for cell in recipes.table(name, seeds=1):
         column = "# Trainable Parameters" if paper == "c3a" else "Param."
         column = f"GSM8K {column}" if cell.task == "gsm8k" and paper == "cdvft" else column
         column = f"MT-Bench {column}" if cell.task == "alpaca" else column

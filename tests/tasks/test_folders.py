@@ -111,6 +111,20 @@ def test_without_test_labels_validation_is_held_out_of_a_large_train_set(monkeyp
     assert texts(splits.three_splits(raw)[0]["validation"]) == texts(data["validation"])
 
 
+@pytest.mark.parametrize("published", [("test",), ("validation",), ("validation", "test"), ()])
+def test_without_holding_out_all_published_training_rows_are_trained_on(published):
+    """As C3A Table 3 trains on GSM8K, which has train and test. SQL has neither, and a fifth becomes its test set."""
+    raw = DatasetDict(train=rows_of(40), **{part: rows_of(10, start=100 + len(part)) for part in published})
+    data, how = splits.three_splits(raw, hold_out=False)
+    assert ("validation" in data) == (len(published) == 2) == ("no validation" not in how)
+    test = set(texts(data["test"]))
+    if published:
+        assert texts(data["train"]) == texts(raw["train"])
+        assert test == set(texts(raw["test" if "test" in published else "validation"]))
+    else:
+        assert len(test) == 8 and not test & set(texts(data["train"])) and len(data["train"]) == 32
+
+
 def test_the_large_split_starts_at_ten_thousand():
     small, large = (DatasetDict(train=rows_of(n), validation=rows_of(10, start=-20)) for n in (9_999, 10_000))
     assert len(splits.three_splits(small)[0]["validation"]) == 5
