@@ -9,7 +9,7 @@ from typing import Any
 
 from circpeft.course.parameters import PROFILES, RequestError, check_profile
 from circpeft.course.type_hints import convert, kinds_of, literal
-from circpeft.recipes import SETTING_TYPES, SETTINGS, TABLES
+from circpeft.recipes import SETTING_TYPES, SETTINGS, TABLES, hyperparameter
 from circpeft.suggest import nearest
 
 PROFILE_HELP = "; ".join(f"{name}: {meaning}" for name, meaning in PROFILES.items()) + " (default: cpu)"
@@ -66,6 +66,47 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print JSON, one object per line")
     parser.add_argument("--quiet", action="store_true", help="show no progress bar")
+
+
+def add_overrides(parser: argparse.ArgumentParser) -> None:
+    """Add the options that change single rows: `--override` and `--grid`."""
+    of_row = "a hyperparameter or setting of one row (as printed, or the method of a TOML file; all: every row)"
+    parser.add_argument(
+        "--override",
+        nargs=3,
+        action="append",
+        default=[],
+        metavar=("ROW", "NAME", "VALUE"),
+        help=f"set {of_row}; repeatable",
+    )
+    parser.add_argument(
+        "--grid",
+        nargs=3,
+        action="append",
+        default=[],
+        metavar=("ROW", "NAME", "VALUES"),
+        help="try several values with the first seed, such as 1e-4,3e-4,1e-3, and take the best on validation",
+    )
+
+
+def read_overrides(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Return what `--override` and `--grid` give, as `recipes.overrides` has it.
+
+    Raises: RequestError for a name that a row is given twice.
+    """
+    overrides: dict[str, dict[str, Any]] = {}
+    given = [(*entry, False) for entry in options.override] + [(*entry, True) for entry in options.grid]
+    for row, name, text, is_grid in given:
+        of_row = overrides.setdefault(row, {})
+        if name in of_row:
+            raise RequestError(f"{name} of row {row!r} is given twice; keep one --override or --grid")
+        values = [_read_override(name, part.strip()) for part in (text.split(",") if is_grid else [text])]
+        of_row[name] = values if is_grid else values[0]
+    return overrides
+
+
+def _read_override(name: str, text: str) -> Any:
+    return _read_value(name, text) if name in SETTINGS else hyperparameter(text)
 
 
 def read_settings(options: argparse.Namespace) -> dict[str, Any]:

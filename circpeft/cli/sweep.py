@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from circpeft.cli.settings import add_settings, read_settings
+from circpeft.cli.settings import add_overrides, add_settings, read_overrides, read_settings
 from circpeft.course.parameters import RequestError
 from circpeft.recipes import TABLES
 
@@ -25,7 +25,8 @@ def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
         "Run all cells of a paper's table, or the runs listed in a TOML file.",
         "circpeft sweep cdvft-1 --profile smoke --seeds 2\n  "
         "circpeft sweep my_sweep.toml --workers 4\n  "
-        "circpeft sweep c3a-2 --profile paper --seeds 5 --ray 10.0.0.1:6379 --gpus 0.5",
+        "circpeft sweep c3a-2 --profile paper --seeds 5 --ray 10.0.0.1:6379 --gpus 0.5\n  "
+        "circpeft sweep c3a-2 --profile paper --seeds 5 --grid all learning_rate 1e-4,3e-4,1e-3",
         "Runs that have a record are skipped; interrupted runs resume.",
     )
     parser.add_argument("table", metavar="TABLE", help=f"{', '.join(TABLES)}, or the path of a TOML file")
@@ -59,6 +60,7 @@ def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
         metavar="N",
         help="with --ray: GPUs per run, such as 1 or 0.5 (default: 1 if the cluster has any)",
     )
+    add_overrides(parser)
     add_settings(parser)
     parser.set_defaults(execute=execute)
 
@@ -101,7 +103,7 @@ def _plan(options: argparse.Namespace, settings: dict[str, Any]) -> Plan:
     """Return the plan of a printed table or of a TOML file."""
     from circpeft import recipes
 
-    common = {"data": options.data, "output_dir": options.output_dir, **settings}
+    common = {"data": options.data, "output_dir": options.output_dir, "overrides": read_overrides(options), **settings}
     try:
         if options.seeds is not None:
             recipes.seeds_of(options.seeds)
@@ -122,7 +124,10 @@ def _print_run(done: Done, recipe: CellRecipe) -> None:
 
 def _summary(outcome: Outcome) -> str:
     """Return the text that ends a sweep."""
+    from circpeft import sweeps
+
     lines = [f"failed: {name}: {error}" for name, error in outcome.failed.items()]
+    lines += [sweeps.search.described(entry) for entry in outcome.chosen]
     lines += [f"left out: {entry['row'] or entry['column']}: {entry['reason']}" for entry in outcome.left_out]
     total = len(outcome.finished) + len(outcome.skipped) + len(outcome.failed)
     lines.append(

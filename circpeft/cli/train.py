@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from circpeft.cli.settings import add_settings, read_settings
+from circpeft.cli.settings import add_overrides, add_settings, read_overrides, read_settings
 from circpeft.course.parameters import RequestError
 from circpeft.files import expanded
 from circpeft.recipes import LEARNING_RATES, TABLES
@@ -54,6 +54,7 @@ def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--row", default="", metavar="TEXT", help="the cell's row, as printed")
     parser.add_argument("--column", default="", metavar="TEXT", help="the cell's column, as printed")
+    add_overrides(parser)
     add_settings(parser)
     parser.set_defaults(execute=execute)
 
@@ -114,6 +115,10 @@ def _run(recipe: Recipe) -> Result:
 
 def _check_combination(options: argparse.Namespace) -> None:
     """Raise RequestError if the options do not say which run to train."""
+    if options.grid:
+        raise RequestError("a grid is several runs: use `circpeft sweep`, or give one value with --override")
+    if options.override and not options.table:
+        raise RequestError("--override is for a row of a table; write the hyperparameters after the method's name")
     if options.table and (options.method or options.task):
         raise RequestError("a cell of a table has its own method and task; leave out either these or --table")
     if not options.table and (options.row or options.column):
@@ -134,6 +139,7 @@ def _cell(options: argparse.Namespace, settings: dict[str, Any]) -> Recipe:
         rows=[options.row] if options.row else [],
         columns=[options.column] if options.column else [],
         output_dir=options.output_dir,
+        overrides=read_overrides(options),
         **settings,
     ).cells
     if len(cells) > 1:

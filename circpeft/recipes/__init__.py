@@ -3,10 +3,11 @@
 from ..defaults import PROFILES
 from ..method_specs import LEARNING_RATES
 from .files import plan_file
-from .parsing import parse_method, parse_methods, profile, targets
-from .plan import SETTING_TYPES, SETTINGS, Plan, plan_table, seeds_of, settings_of, table
+from .parsing import hyperparameter, parse_method, parse_methods, profile, targets
+from .plan import SETTING_TYPES, SETTINGS, Plan, Search, seeds_of, settings_of
 from .protocol import PROTOCOLS, Choice, Protocol
 from .recipe import CellRecipe, Recipe
+from .table_plan import plan_table, table
 from .tables import TABLES, Row, Table
 
 __all__ = [
@@ -22,7 +23,9 @@ __all__ = [
     "Protocol",
     "Recipe",
     "Row",
+    "Search",
     "Table",
+    "hyperparameter",
     "parse_method",
     "parse_methods",
     "plan_file",

@@ -3,23 +3,46 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ..files import expanded, read_text
 from ..results import default_folder
 from ..suggest import nearest
+from .overrides import Overrides, check_overrides, variants
 from .parsing import parse_method
-from .plan import Plan, seeds_of, settings_of
-from .protocol import STATISTICS
-from .recipe import CellRecipe
+from .plan import Plan, planned, seeds_of, settings_of
+from .protocol import checked_statistic
+from .table_plan import plan_table
 from .tables import TABLES
 
-KEYS = {"profile": str, "tasks": list, "methods": list, "seeds": int, "statistic": str, "data": str, "settings": dict}
+KEYS = {
+    "profile": str,
+    "table": str,
+    "rows": list,
+    "columns": list,
+    "tasks": list,
+    "methods": list,
+    "seeds": int,
+    "statistic": str,
+    "data": str,
+    "overrides": dict,
+    "settings": dict,
+}
+OF_TABLES = ("rows", "columns")
+OF_LISTS = ("tasks", "methods")
 
 
 def plan_file(
-    path: str | Path, profile: str = "", seeds: int = 0, data: str | Path = "", output_dir: str | Path = "", **settings
+    path: str | Path,
+    profile: str = "",
+    seeds: int = 0,
+    data: str | Path = "",
+    output_dir: str | Path = "",
+    overrides: Overrides = MappingProxyType({}),
+    **settings: Any,
 ) -> Plan:
     """Return the plan of a file such as this one, with a row for each method and a column for each task::
 
@@ -30,18 +53,23 @@ def plan_file(
         data = "my_data"       # holds my_data/rte and my_data/mrpc; a relative path starts at this file
         [settings]             # fields of `Recipe`, for every run
         epochs = 4
+        [overrides."lora:r=8"]              # for one row; several values are a grid
+        learning_rate = [3e-4, 1e-3, 3e-3]
+
+    A file with ``table = "cdvft-1"`` instead of tasks and methods is that printed table; ``rows`` and ``columns``
+    choose from it, and overrides name its rows.
 
     Args:
         path: the file.
         profile, seeds, data: used instead of the file's own, if given.
         output_dir: where records go; "" is ``runs/<file>-<profile>`` beside the package.
+        overrides: added to the file's own, and used instead of them where both have a name.
         settings: fields of `Recipe`, used instead of the file's own.
 
     Raises: FileNotFoundError if there is no such file; ValueError, naming the file, if it is not TOML, for an unknown
-    key (with the nearest one), a value of a wrong type, missing ``tasks`` or ``methods``, or whatever `Recipe` raises.
+    key (with the nearest one), a value of a wrong type, missing ``tasks`` or ``methods``, or whatever `Recipe`,
+    `plan_table` and `check_overrides` raise.
     """
-    from .. import tasks
-
     path = Path(expanded(path))
     if not path.is_file():
         raise FileNotFoundError(f"there is no recipe file {str(path)!r}")
@@ -51,31 +79,61 @@ def plan_file(
         raise ValueError(f"{path} is not TOML: {error}") from error
     _check(path, content)
     profile = profile or content.get("profile", "cpu")
-    seeds = seeds or content.get("seeds", 1)
-    settings = {**content.get("settings", {}), **settings}
+    seeds = seeds or content.get("seeds")
     folder = Path(expanded(data)) if data else path.parent / expanded(content["data"]) if "data" in content else None
-    output = str(Path(expanded(output_dir or default_folder(f"{path.stem}-{profile}"))).resolve())
-    cells = []
-    for seed in seeds_of(seeds):
-        for method in content["methods"]:
-            name, hyperparameters = parse_method(method)
-            for task in content["tasks"]:
-                try:
-                    common = settings_of(profile, tasks.get(task).kind, settings)
-                    common |= {"data_dir": str((folder / task).resolve())} if folder else {}
-                    run = {"hyperparameters": hyperparameters, "seed": seed, "output_dir": output, **common}
-                    cells.append(CellRecipe(task, name, **run, row=method, column=task))
-                except ValueError as error:
-                    raise ValueError(f"{path}: {error}") from error
+    own = content.get("overrides", {})
+    options = {
+        "output_dir": output_dir or default_folder(f"{path.stem}-{profile}"),
+        "statistic": content.get("statistic", ""),
+        "overrides": {row: {**own.get(row, {}), **overrides.get(row, {})} for row in [*own, *overrides]},
+        **content.get("settings", {}),
+        **settings,
+    }
+    try:
+        if "table" in content:
+            chosen = {name: content.get(name, ()) for name in OF_TABLES}
+            plan = plan_table(content["table"], profile, seeds, data=folder or "", **chosen, **options)
+            return replace(plan, name=path.stem)
+        return _plan_lists(path.stem, content, profile, 1 if seeds is None else seeds, folder, **options)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _plan_lists(
+    name: str,
+    content: dict[str, Any],
+    profile: str,
+    seeds: int,
+    folder: Path | None,
+    output_dir: str | Path,
+    statistic: str,
+    overrides: Overrides,
+    **settings: Any,
+) -> Plan:
+    """Return the plan of a file that lists tasks and methods."""
+    from .. import tasks
+
+    methods = {text: parse_method(text) for text in content["methods"]}
+    check_overrides(overrides, {text: [method] for text, (method, _) in methods.items()})
+    output, drafts = str(Path(expanded(output_dir)).resolve()), []
+    for text, (method, hyperparameters) in methods.items():
+        for task in content["tasks"]:
+            given = settings_of(profile, tasks.get(task).kind, settings)
+            given |= {"data_dir": str((folder / task).resolve())} if folder else {}
+            given |= {"task": task, "method": method, "hyperparameters": hyperparameters, "output_dir": output}
+            drafts.append((variants(overrides, text), given | {"row": text, "column": task}))
+    cells, searches = planned(drafts, seeds_of(seeds))
+    tried = {id(cell) for search in searches for cell in search.candidates}
     return Plan(
-        name=path.stem,
+        name=name,
         table="",
         profile=profile,
         seeds=seeds,
-        statistic=content.get("statistic", "mean"),
+        statistic=checked_statistic(statistic or "mean"),
         printed_model=False,
         cells=tuple(cells),
-        listed=tuple(cells),
+        listed=tuple(cell for cell in cells if id(cell) not in tried),
+        searches=tuple(searches),
     )
 
 
@@ -85,7 +143,15 @@ def _check(path: Path, content: dict[str, Any]) -> None:
             raise ValueError(f"{path}: unknown key {key!r}; {nearest(key, KEYS)}")
         if type(value) is not KEYS[key]:
             raise ValueError(f"{path}: {key} must be of type {KEYS[key].__name__}, got {value!r}")
-    for key in ("tasks", "methods"):
+    for row, given in content.get("overrides", {}).items():
+        if type(given) is not dict:
+            raise ValueError(f"{path}: the override of row {row!r} must be names with their values, got {given!r}")
+    excluded = OF_LISTS if "table" in content else OF_TABLES
+    for key in excluded:
+        if key in content:
+            other = "a printed table has its own tasks and methods" if "table" in content else "only tables have it"
+            raise ValueError(f"{path}: leave out {key}: {other}")
+    for key in () if "table" in content else OF_LISTS:
         names = content.get(key)
         if not names or not all(isinstance(name, str) for name in names):
             raise ValueError(f'{path}: {key} must be a list of names, such as {key} = ["..."], got {names!r}')
@@ -94,6 +160,3 @@ def _check(path: Path, content: dict[str, Any]) -> None:
             raise ValueError(f"{path}: {repeated[0]!r} is listed twice in {key}; for more runs of it raise seeds")
     if path.stem in TABLES:
         raise ValueError(f"{path} has the name of a printed table and would be taken for it; rename the file")
-    statistic = content.get("statistic", "mean")
-    if statistic not in STATISTICS:
-        raise ValueError(f"{path}: unknown statistic {statistic!r}; {nearest(statistic, STATISTICS)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from typing import Any
 
 from ..defaults import PROFILES
 from ..method_specs import SPECS
@@ -57,12 +58,21 @@ def parse_method(text: str) -> tuple[str, dict]:
             raise ValueError(f"cannot read {part!r} in method {text!r}; {example}")
         if key in hyperparameters:
             raise ValueError(f"{key} is given twice in method {text!r}; keep one of the values")
-        try:
-            hyperparameters[key] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            # A word, such as init_weights=gaussian. "false" as a word would count as true.
-            hyperparameters[key] = {"true": True, "false": False}.get(value.lower(), value)
+        hyperparameters[key] = hyperparameter(value)
     return name, hyperparameters
+
+
+def hyperparameter(text: str) -> Any:
+    """Return the value of a hyperparameter from text.
+
+    >>> hyperparameter("1e-3"), hyperparameter("gaussian"), hyperparameter("false")
+    (0.001, 'gaussian', False)
+    """
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        # A word, such as init_weights=gaussian. "false" as a word would count as true.
+        return {"true": True, "false": False}.get(text.lower(), text)
 
 
 def parse_methods(text: str) -> list[tuple[str, dict]]:

@@ -1,24 +1,51 @@
-"""Plans of sweeps: the recipes of a printed table's cells under a profile."""
+"""Plans of sweeps: the runs of a table, and the searches that choose the hyperparameters of a cell."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields
-from pathlib import Path
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from ..files import expanded
-from ..results import default_folder
 from ..suggest import nearest
+from .overrides import Variant
 from .parsing import profile as profile_settings
 from .parsing import targets as parsed_targets
 from .recipe import CellRecipe, Recipe
-from .tables import MODELS, STAND_INS, TABLES, Row, Table
+from .tables import TABLES
 
 # Fields of a recipe that a plan sets; the others are settings.
 SET_BY_PLAN = {"task", "method", "hyperparameters", "seed", "output_dir"}
 SETTING_TYPES = {f.name: f.type for f in fields(Recipe) if f.name not in SET_BY_PLAN}  # as type hints
 SETTINGS = sorted(SETTING_TYPES)
+
+
+@dataclass(frozen=True)
+class Search:
+    """A grid for one cell: its values are tried with the first seed, and the best on validation gets all seeds.
+
+    Args:
+        candidates: a recipe for each combination of values, in the grid's order.
+        values: the values of each, by name.
+        seeds: the seeds of the plan.
+    """
+
+    candidates: tuple[CellRecipe, ...]
+    values: tuple[dict[str, Any], ...]
+    seeds: tuple[int, ...]
+
+    @property
+    def row(self) -> str:
+        """The row of the cell."""
+        return self.candidates[0].row
+
+    @property
+    def column(self) -> str:
+        """The column of the cell."""
+        return self.candidates[0].column
+
+    def cells(self, number: int) -> tuple[CellRecipe, ...]:
+        """Return the recipes of all seeds with the values of one candidate. The first seed is the candidate itself."""
+        return tuple(replace(self.candidates[number], seed=seed) for seed in self.seeds)
 
 
 @dataclass(frozen=True)
@@ -32,9 +59,12 @@ class Plan:
         seeds: number of seeds.
         statistic: how the seeds of a cell are summarised: "mean" or "median".
         printed_model: whether the models are those of the paper.
-        cells: the recipes, seed by seed. If two cells are the same run, it runs once.
+        cells: the recipes, seed by seed. If two cells are the same run, it runs once. A cell with a grid has its
+            candidates here, with the first seed only.
         left_out: row, column and reason of the cells that cannot be run with these settings.
-        listed: all cells of the table under these settings, including those that are not run now.
+        listed: all cells of the table under these settings, including those that are not run now. Cells with a grid are
+            added when their values are chosen.
+        searches: the grids.
     """
 
     name: str
@@ -46,118 +76,23 @@ class Plan:
     cells: tuple[CellRecipe, ...]
     left_out: tuple[dict[str, str], ...] = field(default=())
     listed: tuple[CellRecipe, ...] = field(default=())
+    searches: tuple[Search, ...] = field(default=())
 
     @property
     def printed_columns(self) -> set[str]:
         """The columns that the paper prints, without those of tasks that replace the paper's."""
         return set(TABLES[self.table].columns) if self.table else set()
 
+    def with_choices(self, choices: dict[int, int]) -> Plan:
+        """Return the plan with the values that the searches chose, and without searches.
 
-def table(
-    name: str, profile: str = "paper", seeds: int | Sequence[int] | None = None, **options: Any
-) -> list[CellRecipe]:
-    """Return the recipes of one printed table, each with its ``row`` and ``column``.
-
-    Args: see `plan_table`.
-
-    Raises: whatever `plan_table` raises.
-
-    >>> cells = table("cdvft-1")  # 30 cells, with five seeds each
-    >>> len(cells), cells[-1].label, cells[-1].model
-    (150, 'cdvft:block_size=768', 'FacebookAI/roberta-base')
-    >>> [(cell.row, cell.column, cell.label) for cell in table("cdvft-1", "cpu")][-1]
-    ('CDVFT p=768', 'entailment', 'cdvft:block_size=384')
-    """
-    return list(plan_table(name, profile, seeds, **options).cells)
-
-
-def plan_table(
-    name: str,
-    profile: str = "paper",
-    seeds: int | Sequence[int] | None = None,
-    *,
-    data: str | Path = "",
-    rows: Iterable[str] = (),
-    columns: Iterable[str] = (),
-    output_dir: str | Path = "",
-    **settings: Any,
-) -> Plan:
-    """Return the plan of one printed table under a profile.
-
-    The table's protocol (`recipes.protocol`) decides which epoch is tested and how seeds are summarised; where nothing
-    is chosen on validation, no training rows are held out for it.
-
-    In the profile ``paper`` the tasks and models are those of the paper. In the others a small model replaces the
-    table's first one. Rows of larger models are left out, and block sizes keep the number of blocks. An embedded task
-    replaces all columns.
-
-    Args:
-        name: "c3a-2" to "c3a-4" or "cdvft-1" to "cdvft-3".
-        profile: "smoke", "cpu" or "paper".
-        seeds: number of runs for each cell, with seeds 0, 1, ...; or the seeds themselves. None takes the table's
-            printed number in the profile ``paper``, and 1 in the others.
-        data: a folder with a data folder for each task (``data/rte``, ...). The columns are then those that it has.
-        rows, columns: names of printed rows and columns to run; () takes all.
-        output_dir: where records go; "" is ``runs/<name>-<profile>`` beside the package.
-        settings: other fields of `Recipe` for every run, such as ``model`` or ``epochs``.
-
-    Raises: ValueError for a name, profile, row, column or setting that does not exist, with the nearest one; for a
-    ``data`` folder without a folder for any column; if no cell is left to run.
-    """
-    if name not in TABLES:
-        raise ValueError(f"unknown table {name!r}; {nearest(name, TABLES)}")
-    printed = TABLES[name]
-    if "data_dir" in settings:
-        raise ValueError("data_dir holds one task; for a table give data, a folder with a folder for each task")
-    common = settings_of(profile, printed.kind, {**printed.protocol.settings(profile), **settings})
-    common.setdefault("hold_out", common["tested_epoch"] == "best")
-    if seeds is None:
-        seeds = printed.protocol.seeds.value if profile == "paper" else 1
-    seeds = seeds_of(seeds)
-    chosen_rows = _chosen("row", list(rows), list(dict.fromkeys(row.name for row in printed.rows)))
-    tasks, chosen_columns, left_out = _tasks(printed, profile, data, list(columns))
-    printed_model = profile == "paper" and "model" not in settings
-    first = printed.rows[0].model
-    left_out += [{"row": row, "column": "", "reason": reason} for row, reason in printed.left_out.items()]
-    folder = str(Path(expanded(output_dir or default_folder(f"{name}-{profile}"))).resolve())
-    cells = []
-    for seed in seeds:
-        for row in printed.rows:
-            if not printed_model and row.model != first:
-                reason = f"{common['model']} replaces only {first}"
-                left_out += [{"row": row.name, "column": "", "reason": reason}] if seed == seeds[0] else []
-                continue
-            row_settings = _row_settings(row, profile, printed_model, common, settings)
-            for column, (task, data_dir, printed_columns) in tasks.items():
-                if row.columns and not set(row.columns) & set(printed_columns):
-                    continue
-                cells.append(
-                    CellRecipe(
-                        task,
-                        row.method,
-                        **{**common, **row_settings, "data_dir": data_dir},
-                        seed=seed,
-                        output_dir=folder,
-                        table=name,
-                        row=row.name,
-                        column=column,
-                    )
-                )
-    chosen = tuple(cell for cell in cells if cell.row in chosen_rows and cell.column in chosen_columns)
-    if not chosen:
-        reasons = "; ".join(f"{entry['row'] or entry['column']}: {entry['reason']}" for entry in left_out)
-        raise ValueError(f"nothing to run of {name}: {reasons or 'this row has no score in this column'}")
-    return Plan(
-        name=name,
-        table=name,
-        profile=profile,
-        seeds=len(seeds),
-        statistic=printed.protocol.statistic.value,
-        printed_model=printed_model,
-        cells=chosen,
-        left_out=tuple(left_out),
-        listed=tuple(cells),
-    )
+        Args: ``choices``: the number of the chosen candidate, by the number of the search. A search without one has no
+            cell.
+        """
+        tried = {id(cell) for search in self.searches for cell in search.candidates}
+        chosen = tuple(cell for place, number in choices.items() for cell in self.searches[place].cells(number))
+        kept = tuple(cell for cell in self.cells if id(cell) not in tried)
+        return replace(self, cells=kept + chosen, listed=self.listed + chosen, searches=())
 
 
 def settings_of(profile: str, kind: str, settings: dict[str, Any]) -> dict[str, Any]:
@@ -168,7 +103,11 @@ def settings_of(profile: str, kind: str, settings: dict[str, Any]) -> dict[str, 
     for setting in settings:
         if setting not in SETTINGS:
             raise ValueError(f"unknown setting {setting!r}; {nearest(setting, SETTINGS)}")
-    merged = {**profile_settings(profile, kind), **settings}
+    return _parsed({**profile_settings(profile, kind), **settings})
+
+
+def _parsed(merged: dict[str, Any]) -> dict[str, Any]:
+    """Return settings with the names of layers as tuples, where they are given as one text."""
     if isinstance(merged.get("target_modules"), str):
         merged["target_modules"] = parsed_targets(merged["target_modules"])
     if isinstance(merged.get("target_parameters"), str):
@@ -188,66 +127,32 @@ def seeds_of(seeds: Any) -> list[int]:
     return list(range(seeds))
 
 
-def _chosen(what: str, names: list[str], known: list[str]) -> list[str]:
-    for name in names:
-        if name not in known:
-            raise ValueError(f"unknown {what} {name!r}; {nearest(name, known)}")
-    return names or known
+def planned(
+    cells: Iterable[tuple[list[Variant], dict[str, Any]]], seeds: Sequence[int]
+) -> tuple[list[CellRecipe], list[Search]]:
+    """Return the recipes of cells, seed by seed, and the searches of those with a grid.
 
-
-def _tasks(printed: Table, profile: str, data: str | Path, names: list[str]) -> tuple[dict, list[str], list[dict]]:
-    """Return the columns, those of them that are to be run, and those that are left out (with reasons).
-
-    Each column has its task, its data folder, and the printed columns that it replaces.
+    Args:
+        cells: for each cell its variants (one without a grid), and the fields of `CellRecipe` without those of the
+            variants and the seed.
+        seeds: the seeds.
     """
-    columns, left_out = printed.columns, []
-    if not data and profile != "paper":
-        task = STAND_INS[printed.kind]
-        if any(row.columns for row in printed.rows):  # such rows are for some columns only
-            available = {f"{task} for {column}": (task, "", (column,)) for column in columns}
-        else:
-            available = {task: (task, "", tuple(columns))}
-        return available, _chosen("column", names, list(available)), []
-    chosen = _chosen("column", names, list(columns))
-    if not data:
-        return {column: (task, "", (column,)) for column, task in columns.items()}, chosen, []
-    folders = {column: Path(expanded(data)) / task for column, task in columns.items()}
-    available = {c: (columns[c], str(folder.resolve()), (c,)) for c, folder in folders.items() if folder.is_dir()}
-    if not set(available) & set(chosen):
-        raise ValueError(
-            f"data folder {str(data)!r} has no folder for any column; expected one of: "
-            f"{', '.join(columns[column] for column in chosen)}"
-        )
-    for column in columns:
-        if column not in available:
-            reason = f"the data folder has no {columns[column]}"
-            left_out.append({"row": "", "column": column, "reason": reason})
-    return available, chosen, left_out
+    recipes, searches = [], []
+    cells = list(cells)
+    for seed in seeds:
+        for variants, given in cells:
+            if len(variants) > 1 and seed != seeds[0]:
+                continue
+            tried = [CellRecipe(**_merged(given, variant), seed=seed) for variant in variants]
+            recipes += tried
+            if len(variants) > 1:
+                searches.append(Search(tuple(tried), tuple(v.values for v in variants), tuple(seeds)))
+    return recipes, searches
 
 
-def _row_settings(
-    row: Row, profile: str, printed_model: bool, common: dict[str, Any], given: dict[str, Any]
-) -> dict[str, Any]:
-    """Return the settings that a row brings: model, hyperparameters and target modules."""
-    hub, hidden = MODELS[row.model]
-    settings: dict[str, Any] = {"hyperparameters": dict(row.options)}
-    if profile == "paper" and row.targets and "target_modules" not in given:
-        settings["target_modules"] = row.targets
-    if printed_model:
-        settings["model"] = hub
-    else:
-        hidden = _hidden_size(common["model"])
-    if row.blocks:
-        from ..ops.block_size import block_size_of  # loads torch, which `circpeft --help` must not
-
-        settings["hyperparameters"]["block_size"] = block_size_of(hidden, row.blocks)
-    return settings
-
-
-def _hidden_size(model: str) -> int:
-    from transformers import AutoConfig
-
-    from ..models import hub_errors, resolve
-
-    with hub_errors(model):
-        return AutoConfig.from_pretrained(resolve(model)).hidden_size
+def _merged(given: dict[str, Any], variant: Variant) -> dict[str, Any]:
+    hyperparameters = {**given["hyperparameters"], **variant.hyperparameters}
+    merged = {**given, **variant.settings, "hyperparameters": hyperparameters}
+    if "hold_out" in given and "tested_epoch" in variant.settings and "hold_out" not in variant.settings:
+        merged["hold_out"] = merged["tested_epoch"] == "best"
+    return _parsed(merged)

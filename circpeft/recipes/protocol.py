@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..suggest import nearest
+
 STATISTICS = ("mean", "median")
 
 
@@ -64,6 +66,16 @@ class Protocol:
         """
         settings = {"tested_epoch": self.tested_epoch.value}
         return settings | ({"epochs": self.epochs.value} if profile == "paper" and self.epochs.value else {})
+
+
+def checked_statistic(name: str) -> str:
+    """Return the name of a statistic.
+
+    Raises: ValueError for an unknown one, with the choices.
+    """
+    if name not in STATISTICS:
+        raise ValueError(f"unknown statistic {name!r}; {nearest(name, STATISTICS)}")
+    return name
 
 
 _MEAN = Choice("mean", note="not printed: the usual statistic")

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import errno
 import json
-import logging
 import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tqdm.auto import tqdm
 
-from .. import files, results, training
+from .. import files, results
 from ..recipes import CellRecipe, Plan, Recipe
-from . import record
+from . import record, search
 from .local import run_locally
+from .pending import impossible, not_on_record
 from .record import Stopped, SweepError
 from .work import Done
 
@@ -33,6 +34,7 @@ class Outcome:
         skipped: names of the runs that had a record before.
         failed: names of the runs that failed, each with its error.
         left_out: row, column and reason of the cells that cannot be run.
+        chosen: for each grid its row, its column, the values that were tried with their scores, and those chosen.
         seconds: duration of the sweep.
     """
 
@@ -41,6 +43,7 @@ class Outcome:
     skipped: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     left_out: list[dict[str, str]] = field(default_factory=list)
+    chosen: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -64,6 +67,9 @@ def run_sweep(
     ``failed/``; the others continue, and the next sweep tries it again. An unreadable record is moved to
     ``unreadable/``, and its run is repeated.
 
+    A grid is run first, with the first seed. Its best candidate on validation then gets the other seeds. The choice is
+    made from the records, so a sweep that is repeated makes the same one.
+
     Args:
         plan: from `recipes.plan_table` or `recipes.plan_file`.
         workers: number of runs at the same time on this machine.
@@ -73,8 +79,8 @@ def run_sweep(
         on_end: function that is called at the end of each run.
 
     Raises: SweepError, before anything runs, for a folder that another sweep uses or that cannot be written to, a
-    cluster that does not answer or lacks what a run needs, options that exclude each other, or if no run is possible
-    (with the first one's error); Stopped if the disk is full: what is finished stays.
+    cluster that does not answer or lacks what a run needs, options that exclude each other, a grid without a validation
+    split, or if no run is possible (with the first one's error); Stopped if the disk is full: what is finished stays.
     """
     if workers < 1:
         raise SweepError(f"workers must be at least 1, got {workers!r}")
@@ -85,38 +91,61 @@ def run_sweep(
     if gpus is not None and not ray:
         raise SweepError(f"gpus={gpus:g} is the share of a run on a cluster; give ray as well, or leave it out")
     started = time.perf_counter()
-    runs = {cell.name: cell for cell in plan.cells}
     folder = Path(plan.cells[0].output_dir)
     outcome = Outcome(folder, left_out=list(plan.left_out))
     with record.hold(folder), _runner(workers, ray, gpus, folder) as runner, _explain_full_disk(folder):
-        pending = _pending(runs.values(), outcome)
-        impossible = _impossible(pending, remote=bool(ray))
-        if pending and len(impossible) == len(pending) and not outcome.skipped:
-            first = next(iter(impossible.values()))
-            raise SweepError(str(first) or type(first).__name__) from first
-        record.write_plan(plan, folder)
-        with tqdm(
-            total=len(runs),
-            initial=len(outcome.skipped),
-            desc=plan.name,
-            unit="run",
-            bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total} runs [{elapsed}<{remaining}]",
-            disable=None if progress else True,  # None shows the bar only on a terminal
-            file=sys.stderr,
-        ) as bar:
-            for recipe in pending:
-                if recipe.name in impossible:
-                    failed = Done(recipe.name, "failed", error=str(impossible[recipe.name]))
-                    _end(failed, recipe, outcome, bar, on_end, progress)
-            possible = [recipe for recipe in pending if recipe.name not in impossible]
-            for event in runner(possible):
-                if isinstance(event, Done):
-                    _end(event, runs[event.name], outcome, bar, on_end, progress)
-                else:  # the runs that are at work
-                    bar.n = outcome.ended + sum(map(record.fraction_done, event))
-                    bar.refresh()
+        search.check(plan)
+        _run(plan, plan.cells, outcome, runner, bool(ray), progress, on_end)
+        if plan.searches:
+            plan, outcome.chosen = search.resolve(plan, {*outcome.finished, *outcome.skipped})
+            for entry in outcome.chosen if progress else ():
+                tqdm.write(search.described(entry), file=sys.stderr)
+            ended = {*outcome.finished, *outcome.skipped, *outcome.failed}
+            others = [cell for cell in plan.cells if cell.name not in ended]
+            _run(plan, others, outcome, runner, bool(ray), progress, on_end)
     outcome.seconds = time.perf_counter() - started
     return outcome
+
+
+def _run(
+    plan: Plan,
+    cells: Iterable[CellRecipe],
+    outcome: Outcome,
+    runner: Callable,
+    remote: bool,
+    progress: bool,
+    on_end: Callable | None,
+) -> None:
+    """Run cells that are not on record, enter their ends into the outcome, and write the plan's file."""
+    runs = {cell.name: cell for cell in cells}
+    before = outcome.ended
+    pending, known = not_on_record(runs.values())
+    outcome.skipped += known
+    refused = impossible(pending, remote)
+    if pending and len(refused) == len(pending) and not outcome.skipped and not outcome.finished:
+        first = next(iter(refused.values()))
+        raise SweepError(str(first) or type(first).__name__) from first
+    record.write_plan(plan, outcome.folder, outcome.chosen)
+    with tqdm(
+        total=before + len(runs),
+        initial=outcome.ended,
+        desc=plan.name,
+        unit="run",
+        bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total} runs [{elapsed}<{remaining}]",
+        disable=None if progress else True,  # None shows the bar only on a terminal
+        file=sys.stderr,
+    ) as bar:
+        for recipe in pending:
+            if recipe.name in refused:
+                failed = Done(recipe.name, "failed", error=str(refused[recipe.name]))
+                _end(failed, recipe, outcome, bar, on_end, progress)
+        possible = [recipe for recipe in pending if recipe.name not in refused]
+        for event in runner(possible):
+            if isinstance(event, Done):
+                _end(event, runs[event.name], outcome, bar, on_end, progress)
+            else:  # the runs that are at work
+                bar.n = outcome.ended + sum(map(record.fraction_done, event))
+                bar.refresh()
 
 
 @contextmanager
@@ -142,66 +171,6 @@ def _explain_full_disk(folder: Path) -> Iterator[None]:
         raise Stopped(
             f"can no longer write in {folder} ({error}). What is finished stays; make room, and repeat the same command"
         ) from error
-
-
-def _pending(recipes: Iterable[Recipe], outcome: Outcome) -> list[Recipe]:
-    """Return the runs that are not on record; enter the others into the outcome."""
-    fingerprints: dict[tuple, str] = {}
-    pending = []
-    for recipe in recipes:
-        path = results.path_of(recipe.name, recipe.output_dir)
-        if not path.exists():
-            pending.append(recipe)
-            continue
-        source = (recipe.task, recipe.data_dir, recipe.max_train, recipe.max_eval, recipe.hold_out)
-        if source not in fingerprints:
-            try:
-                fingerprints[source] = training.data_of(recipe).fingerprint
-            except Exception:  # the check of all pending runs will find and report it
-                fingerprints[source] = ""
-        try:
-            known = training.recorded(recipe, fingerprints[source])
-        except ValueError as error:
-            tqdm.write(f"{error}\n  moved to {record.set_aside(recipe)}; it runs again", file=sys.stderr)
-            known = None
-        if known is None:
-            pending.append(recipe)
-        else:
-            record.forget_failure(recipe)
-            outcome.skipped.append(recipe.name)
-    return pending
-
-
-def _impossible(pending: list[Recipe], remote: bool) -> dict[str, Exception]:
-    """Return the runs that cannot be made, by name, each with its error. Print how each data set is split.
-
-    With ``remote``, settings that depend on the device are not checked: the cluster may have another one.
-    """
-    checked = {r.name: replace(r, precision="float32", quantization="") if remote else r for r in pending}
-    try:
-        _print_data(training.check(list(checked.values())))
-        return {}
-    except Exception:  # which run it was, and whether there are others, is found one by one below
-        logging.getLogger(__name__).debug("looking for the run that is not possible", exc_info=True)
-    impossible, errors, lines = {}, {}, {}
-    for name, recipe in checked.items():
-        key = (recipe.task, recipe.data_dir, recipe.hold_out, recipe.model, recipe.label, str(recipe.target_modules))
-        if key not in errors:
-            errors[key] = None
-            try:
-                lines |= training.check([recipe])
-            except Exception as error:  # recorded as the outcome of that run
-                errors[key] = error
-        if errors[key] is not None:
-            impossible[name] = errors[key]
-    _print_data(lines)
-    return impossible
-
-
-def _print_data(lines: dict[tuple[str, str], str]) -> None:
-    """Print the lines about the data sets from `training.check`."""
-    for (task, _), line in lines.items():
-        tqdm.write(f"data of {task}: {line}", file=sys.stderr)
 
 
 def _end(done: Done, recipe: CellRecipe, outcome: Outcome, bar: tqdm, on_end: Callable | None, progress: bool) -> None:
@@ -234,4 +203,5 @@ def summary(outcome: Outcome) -> str:
     """
     row = {"folder": str(outcome.folder), "finished": len(outcome.finished), "skipped": len(outcome.skipped)}
     row |= {"failed": outcome.failed, "left_out": outcome.left_out, "seconds": round(outcome.seconds, 1)}
+    row |= {"chosen": outcome.chosen} if outcome.chosen else {}
     return json.dumps(row)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,10 +26,15 @@ class Stopped(OSError):
     """A sweep cannot continue, because its folder cannot be written to. Records of finished runs stay."""
 
 
-def write_plan(plan: Plan, folder: Path) -> Path:
+def write_plan(plan: Plan, folder: Path, chosen: Sequence[dict[str, Any]] = ()) -> Path:
     """Write which run belongs to which cell, also for cells that are not run this time. Tables are made from this file.
 
     Further seeds of an earlier plan are kept if it has the same settings. Any other earlier plan is replaced.
+
+    Args:
+        plan: the plan.
+        folder: its output folder.
+        chosen: what was tried in each grid, and what was chosen.
     """
     path = folder / "sweeps" / f"{plan.name}.json"
     cells = [
@@ -58,6 +63,7 @@ def write_plan(plan: Plan, folder: Path) -> Path:
         "code": results.code_version(),
         "cells": cells + earlier_cells,
         "left_out": list(plan.left_out),
+        "grids": list(chosen),
     }
     files.write_atomically(path, json.dumps(content, indent=1) + "\n")
     return path
