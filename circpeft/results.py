@@ -19,7 +19,7 @@ from .method_specs import reads_targets
 SCHEMA = 3
 ROOT = Path(__file__).resolve().parents[1]
 # Fields that records of this schema may lack, because they were added later.
-LATER = {"computation", "unadapted"}
+LATER = {"computation", "unadapted", "kernel_ranks"}
 PACKAGES = ("circpeft", "torch", "transformers", "peft", "datasets", "accelerate", "numpy")
 
 
@@ -63,6 +63,8 @@ class Result:
         losses: training loss over the run, each with its (fractional) epoch.
         groups: test score within each value of the task's group column.
         spectra: singular values of ``ΔW`` in two watched layers.
+        kernel_ranks: ranks of all learnt circulants by block size, beside those of random kernels; see
+            `training.kernel_ranks`. Empty for methods without kernels, and in records of earlier versions.
         predictions: predictions on the test split; of generated answers only the first 200.
         start_predictions: the first predictions on the test split before training.
         computation: how the run was computed, read from what ran: see `training.computed`. Empty in records of earlier
@@ -106,6 +108,7 @@ class Result:
     start_predictions: list = field(default_factory=list)
     computation: dict = field(default_factory=dict)
     unadapted: dict[str, int] = field(default_factory=dict)
+    kernel_ranks: dict[str, dict] = field(default_factory=dict)
     state: str = "finished"
     schema: int = SCHEMA
 

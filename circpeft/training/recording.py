@@ -18,6 +18,7 @@ from ..recipes import Recipe
 from ..results import Result
 from . import distributed
 from .exact_trainer import check_finite
+from .kernel_ranks import kernel_ranks
 from .loop import Trained
 from .preparation import Prepared
 from .saving import save_weights
@@ -81,6 +82,7 @@ def _result(prepared: Prepared, trained: Trained) -> Result:
         losses=[{"epoch": e["epoch"], "loss": e["loss"]} for e in trained.trainer.state.log_history if "loss" in e],
         groups=_group_scores(task, prepared.rows.data["test"], predictions),
         spectra=spectra,
+        kernel_ranks=kernel_ranks(trained.trainer.model),
         predictions=predictions[: kind.predictions_kept],
         start_predictions=trained.baseline.predictions,
         computation=trained.computation,
