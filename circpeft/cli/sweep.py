@@ -15,7 +15,7 @@ from circpeft.recipes import TABLES
 
 if TYPE_CHECKING:
     from circpeft.recipes import CellRecipe, Plan
-    from circpeft.sweeps import Done, Outcome
+    from circpeft.sweeps import Done, Judge, Outcome
 
 
 def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -60,6 +60,22 @@ def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
         metavar="N",
         help="with --ray: GPUs per run, such as 1 or 0.5 (default: 1 if the cluster has any)",
     )
+    parser.add_argument(
+        "--judge",
+        default="",
+        metavar="URL",
+        help="an OpenAI-compatible service that grades MT-Bench answers, for the column of cdvft-3",
+    )
+    parser.add_argument("--judge-model", default="gpt-4", metavar="NAME", help="the judge's name (default: gpt-4)")
+    parser.add_argument(
+        "--judge-key",
+        default="OPENAI_API_KEY",
+        metavar="NAME",
+        help="environment variable with the judge's key (default: OPENAI_API_KEY)",
+    )
+    parser.add_argument(
+        "--questions", default="", metavar="FILE", help="MT-Bench's question.jsonl (default: from the hub)"
+    )
     add_overrides(parser)
     add_settings(parser)
     parser.set_defaults(execute=execute)
@@ -84,6 +100,7 @@ def execute(options: argparse.Namespace) -> int:
             workers=options.workers,
             ray=options.ray,
             gpus=options.gpus,
+            judge=_judge(options),
             progress=not options.quiet,
             on_end=_print_run if options.json else None,
         )
@@ -96,7 +113,15 @@ def execute(options: argparse.Namespace) -> int:
         print("\nInterrupted. Finished runs are kept; the same command resumes the sweep.", file=sys.stderr)
         raise
     print(sweeps.summary(outcome) if options.json else _summary(outcome))
-    return 1 if outcome.failed else 0
+    return 1 if outcome.failed or outcome.not_judged else 0
+
+
+def _judge(options: argparse.Namespace) -> Judge | None:
+    from circpeft.sweeps import Judge
+
+    if not options.judge:
+        return None
+    return Judge(options.judge, options.judge_model, options.judge_key, options.questions)
 
 
 def _plan(options: argparse.Namespace, settings: dict[str, Any]) -> Plan:
@@ -127,6 +152,8 @@ def _summary(outcome: Outcome) -> str:
     from circpeft import sweeps
 
     lines = [f"failed: {name}: {error}" for name, error in outcome.failed.items()]
+    lines += [f"not judged: {name}: {error}" for name, error in outcome.not_judged.items()]
+    lines += [f"judged: {name}: MT-Bench {score:.2f}" for name, score in outcome.judged.items()]
     lines += [sweeps.search.described(entry) for entry in outcome.chosen]
     lines += [f"left out: {entry['row'] or entry['column']}: {entry['reason']}" for entry in outcome.left_out]
     total = len(outcome.finished) + len(outcome.skipped) + len(outcome.failed)

@@ -18,6 +18,7 @@ from .records import STATES, Cell, Found, Run, Sweep
 from .runs import adapter_flops
 
 AVERAGE = "Avg."
+MT_BENCH = "MT-Bench Score"
 # Kind of resource -> (our column, used where the printed table has none; how to read it from a record).
 RESOURCES: dict[str, tuple[str, Callable[[Result], float | None]]] = {
     "parameters": ("trainable parameters", lambda result: result.trainable_parameters),
@@ -171,6 +172,8 @@ def _fill_score(line: _Line, sweep: Sweep | None, runs: dict[str, Run]) -> None:
     scores = [result.test_score * (1 if is_loss else 100) for result in finished]
     if _is_mixed(line, finished):
         return
+    if _fill_mt_bench(line, sweep, [runs[cell.run] for cell in line.cells if cell.run in runs]):
+        return
     line.ours, line.spread = _statistic_and_spread(scores, sweep)
     line.seeds = len(scores)
     line.comparable = sweep.printed_model and all(cell.printed_task for cell in line.cells) and not is_loss
@@ -183,6 +186,24 @@ def _fill_score(line: _Line, sweep: Sweep | None, runs: dict[str, Run]) -> None:
     if any(result.code != sweep.code for result in finished):  # a restarted sweep repeats such runs
         line.reason = f"{line.reason}; " * bool(line.reason) + "from another version of the code: not compared"
         line.comparable = False
+
+
+def _fill_mt_bench(line: _Line, sweep: Sweep, runs: list[Run]) -> bool:
+    """Fill in the scores that a judge gave, from 1 to 10, if it graded any of the runs; return whether it did."""
+    if not line.column.endswith(MT_BENCH) and line.metric != "negative_loss":
+        return False  # the run of another column, too
+    judged = [run for run in runs if run.mt_bench is not None]
+    judges = sorted({run.judge for run in judged})
+    if not judged:
+        return False
+    if len(judges) > 1:
+        line.reason = f"graded by different judges ({', '.join(judges)}): {NOT_AVERAGED}"
+        return True
+    line.metric = "mt_bench"
+    line.ours, line.spread = _statistic_and_spread([run.mt_bench for run in judged], sweep)
+    line.seeds = len(judged)
+    line.reason = f"graded by {judges[0]} with prompts of this package: not compared"
+    return True
 
 
 def _is_mixed(line: _Line, finished: list[Result], ignored: Iterable[str] = ()) -> bool:

@@ -28,6 +28,7 @@ REMEDIES = {
     "results": "delete it and run again; if it is not a record, move it out of this folder",
     "failed": "delete it; restart the sweep or notebook to repeat the run",
     "sweeps": "start the sweep again: it rewrites this file and reuses the finished runs",
+    "mt_bench": "delete it and repeat the sweep with its judge: the answers and judgments are kept",
     "run": "delete it; the profile of the runs in this folder is then unknown",
 }
 
@@ -82,7 +83,10 @@ def scan(folder: str | Path | None = None) -> Found:
         profile, tables = sweeps_of_run.get(key, (profiles.get(key[0], ""), []))
         return {"profile": profile, "tables": tuple(dict.fromkeys(tables))}
 
-    runs = [Run(name, folder, record, **membership((folder, name))) for (folder, name), record in records.items()]
+    runs = [
+        Run(name, folder, record, **membership((folder, name)), **_judged(folder, name, record, problems))
+        for (folder, name), record in records.items()
+    ]
     failed = [
         FailedRun(name, folder, failure, (folder, name) in record_files, **membership((folder, name)))
         for (folder, name), failure in failures.items()
@@ -118,6 +122,22 @@ def _record(path: Path) -> Result:
     for name, kind in (("hyperparameters", dict), ("model", str)):
         _typed(name, record.settings.get(name), (kind,))
     return replace(record, **NOT_KEPT)
+
+
+def _judged(folder: Path, name: str, record: Result, problems: list[Problem]) -> dict[str, Any]:
+    """Return the score and the judge of a run's answers to MT-Bench; nothing for those of an earlier record."""
+    path = folder / "mt_bench" / name / "scores.json"
+    if not path.exists():
+        return {}
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        _complete(data, ["finished", "judge", "mean"], "the file")
+        _typed("mean", data["mean"], (Real,))
+        _typed("judge", data["judge"], (str,))
+    except (OSError, ValueError) as error:
+        problems.append(Problem(path, _reason(path, error), REMEDIES["mt_bench"]))
+        return {}
+    return {"mt_bench": data["mean"], "judge": data["judge"]} if data["finished"] == record.finished else {}
 
 
 def _failure(path: Path) -> Failure:

@@ -24,6 +24,8 @@ class Run:
         result: the record without its long parts (losses, spectra, predictions); read `path` for those.
         profile: profile of its sweep or course run; "" if unknown.
         tables: titles of the sweeps that the run belongs to (see `Sweep.title`).
+        mt_bench: mean score that a judge gave its answers to MT-Bench; None if it was not judged.
+        judge: name of that judge; "" without one.
     """
 
     name: str
@@ -31,6 +33,8 @@ class Run:
     result: Result
     profile: str = ""
     tables: tuple[str, ...] = ()
+    mt_bench: float | None = None
+    judge: str = ""
 
     @property
     def path(self) -> Path:

@@ -17,7 +17,8 @@ from tqdm.auto import tqdm
 
 from .. import files, results
 from ..recipes import CellRecipe, Plan, Recipe
-from . import record, search
+from . import judged, record, search
+from .judged import Judge
 from .local import run_locally
 from .pending import impossible, not_on_record
 from .record import Stopped, SweepError
@@ -35,6 +36,8 @@ class Outcome:
         failed: names of the runs that failed, each with its error.
         left_out: row, column and reason of the cells that cannot be run.
         chosen: for each grid its row, its column, the values that were tried with their scores, and those chosen.
+        judged: the mean score of each run that a judge graded, by its name.
+        not_judged: names of the runs that could not be judged, each with its error.
         seconds: duration of the sweep.
     """
 
@@ -44,6 +47,8 @@ class Outcome:
     failed: dict[str, str] = field(default_factory=dict)
     left_out: list[dict[str, str]] = field(default_factory=list)
     chosen: list[dict[str, Any]] = field(default_factory=list)
+    judged: dict[str, float] = field(default_factory=dict)
+    not_judged: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
     @property
@@ -58,6 +63,7 @@ def run_sweep(
     workers: int = 1,
     ray: str = "",
     gpus: float | None = None,
+    judge: Judge | None = None,
     progress: bool = True,
     on_end: Callable[[Done, Recipe], None] | None = None,
 ) -> Outcome:
@@ -75,6 +81,8 @@ def run_sweep(
         workers: number of runs at the same time on this machine.
         ray: address of a Ray cluster to run on instead: "auto", "local", or "ray://host:10001".
         gpus: share of a GPU for each run on the cluster; None takes a whole one if the cluster has GPUs.
+        judge: grades the answers of the cells of MT-Bench, after all runs (see `sweeps.judged`); None leaves their
+            column to the loss.
         progress: whether to show a progress bar with the time left.
         on_end: function that is called at the end of each run.
 
@@ -95,6 +103,7 @@ def run_sweep(
     outcome = Outcome(folder, left_out=list(plan.left_out))
     with record.hold(folder), _runner(workers, ray, gpus, folder) as runner, _explain_full_disk(folder):
         search.check(plan)
+        questions = judged.check(plan, judge) if judge else []
         _run(plan, plan.cells, outcome, runner, bool(ray), progress, on_end)
         if plan.searches:
             plan, outcome.chosen = search.resolve(plan, {*outcome.finished, *outcome.skipped})
@@ -103,6 +112,8 @@ def run_sweep(
             ended = {*outcome.finished, *outcome.skipped, *outcome.failed}
             others = [cell for cell in plan.cells if cell.name not in ended]
             _run(plan, others, outcome, runner, bool(ray), progress, on_end)
+        if judge:
+            _judge(plan, judge, questions, outcome, progress)
     outcome.seconds = time.perf_counter() - started
     return outcome
 
@@ -146,6 +157,23 @@ def _run(
             else:  # the runs that are at work
                 bar.n = outcome.ended + sum(map(record.fraction_done, event))
                 bar.refresh()
+
+
+def _judge(plan: Plan, judge: Judge, questions: list, outcome: Outcome, progress: bool) -> None:
+    """Have the finished cells of MT-Bench judged, and enter their scores into the outcome."""
+    on_record = {*outcome.finished, *outcome.skipped}
+    cells = {cell.name: cell for cell in plan.cells if cell.name in on_record and judged.is_judged(cell)}
+    for name, cell in cells.items():
+        try:
+            outcome.judged[name] = judged.score(cell, judge, questions, progress)
+        except (ValueError, FileNotFoundError, RuntimeError) as error:
+            outcome.not_judged[name] = str(error)
+        except PermissionError as error:  # every other request would be refused, too
+            outcome.not_judged[name] = str(error)
+            break
+        if progress:
+            text = f"MT-Bench {outcome.judged[name]:.2f}" if name in outcome.judged else outcome.not_judged[name]
+            tqdm.write(f"{cell.row} | {cell.column} | seed {cell.seed} | {text}", file=sys.stderr)
 
 
 @contextmanager
@@ -204,4 +232,6 @@ def summary(outcome: Outcome) -> str:
     row = {"folder": str(outcome.folder), "finished": len(outcome.finished), "skipped": len(outcome.skipped)}
     row |= {"failed": outcome.failed, "left_out": outcome.left_out, "seconds": round(outcome.seconds, 1)}
     row |= {"chosen": outcome.chosen} if outcome.chosen else {}
+    judging = {"judged": outcome.judged, "not_judged": outcome.not_judged}
+    row |= judging if any(judging.values()) else {}
     return json.dumps(row)

@@ -10,7 +10,7 @@ from .loop import Trained, train
 from .pipeline import read_or_prepare, recorded, run
 from .preparation import Prepared, Rows, check, data_of, prepare
 from .recording import device_name, record
-from .saving import weights_of
+from .saving import load_trained, weights_of
 from .trials import Trial, trial
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "check",
     "data_of",
     "device_name",
+    "load_trained",
     "prepare",
     "read_or_prepare",
     "record",

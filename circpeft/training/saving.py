@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from .. import methods
+from peft import PeftModel
+from torch import nn
+
+from .. import methods, models, tasks
 from ..method_specs import get_spec
 from ..recipes import Recipe
-from . import distributed
+from . import base_model, distributed
+from .kinds import KINDS
 from .loop import Trained
 from .preparation import Prepared
 from .trainer import published_names
@@ -21,6 +26,28 @@ def weights_of(recipe: Recipe) -> Path:
     """
     folder = "adapters" if get_spec(recipe.method).trains_adapter else "models"
     return Path(recipe.output_dir) / folder / recipe.name
+
+
+def load_trained(recipe: Recipe) -> tuple[nn.Module, Any]:
+    """Return the trained model of a run in evaluation mode, and its tokenizer or image processor.
+
+    The base model has the recipe's number format, and is on the device where runs train.
+
+    Raises: FileNotFoundError if the weights are not on this machine.
+    """
+    weights = weights_of(recipe)
+    if not weights.is_dir():
+        raise FileNotFoundError(
+            f"the weights of {recipe.name} are not at {weights}: a cluster's node keeps them unless the folder is "
+            f"shared, and save_model=False saves no whole model; train the run again on this machine"
+        )
+    task, adapter = tasks.get(recipe.task), get_spec(recipe.method).trains_adapter
+    kind, folder = KINDS[task.kind], models.resolve(recipe.model) if adapter else str(weights)
+    config = base_model.config_of(recipe, task, kind, folder)
+    model = base_model.load(recipe, kind, folder, config)
+    model = PeftModel.from_pretrained(model, weights) if adapter else model
+    model = model if recipe.quantization else model.to(distributed.state().device)
+    return model.eval(), kind.load_processor(folder)
 
 
 def save_weights(prepared: Prepared, trained: Trained) -> None:
