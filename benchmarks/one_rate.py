@@ -82,6 +82,17 @@ def tuned_rows() -> list[dict]:
     return rows
 
 
+def lora_rows(tuned: list[dict]) -> list[dict]:
+    """Return LoRA's tuned runs again as runs at one rate, where both recipes train the same: small-vit and small-llama.
+
+    small-llama has no new head, so the rate of its head changes nothing.
+    """
+    heads = {"digits": SETTINGS["digits"]["head_rate"]}
+    same = [row for row in tuned if row["method"] == "lora" and row["learning_rate"] == RATES[row["task"]]]
+    same = [r for r in same if r["task"] == "word_problems" or r["head_learning_rate"] == heads.get(r["task"])]
+    return [{**row, "rates": ONE} for row in same]
+
+
 def rows_at_one_rate(folders: list[Path]) -> list[dict]:
     """Return the runs of the folders that have the settings of the runs at one rate, whatever their seed."""
     wanted = [{**cell.settings, "seed": None} for cell in planned(list(MODELS), 1, FOLDER)]
@@ -158,7 +169,8 @@ def part_text(rows: list[dict]) -> str:
             "Tuned: C3A at the papers' scale, a rate for each method and 3e-4 for the head. CDVFT has its default "
             "block size, where both scales are the same. One rate: "
             'alpha="lora", and LoRA\'s rate of the model for every adapter and the head of MiniLM, '
-            "3e-4 for the head of small-vit. Scores are those of the epoch with the best validation score. "
+            "3e-4 for the head of small-vit. For LoRA on small-vit and small-llama, both recipes are the same. "
+            "Scores are those of the epoch with the best validation score. "
             f"{devices}. Record: `benchmarks/results/one_rate.json`, by "
             "`benchmarks/one_rate.py`.",
             "",
@@ -180,7 +192,8 @@ def main(argv: list[str] | None = None, record: Path = RECORD) -> None:
         parser.error("give folders to collect, or --run")
     if arguments.run:
         cells.run("one-rate", planned(arguments.tasks, arguments.seeds, arguments.to), arguments.workers)
-    rows = {sort_key(row): row for row in tuned_rows()}
+    tuned = tuned_rows()
+    rows = {sort_key(row): row for row in [*tuned, *lora_rows(tuned)]}
     # A tuned run on record stays, because its own file may be written again at the new rates.
     rows |= {sort_key(row): row for row in json.loads(record.read_text(encoding="utf-8"))} if record.exists() else {}
     folders = [*arguments.folders, *([arguments.to] if arguments.run else [])]

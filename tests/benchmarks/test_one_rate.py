@@ -34,6 +34,15 @@ def test_a_planned_run_is_collected_and_one_with_another_setting_is_not(benchmar
     ]
 
 
+def test_loras_tuned_runs_count_again_only_where_the_recipe_is_that_of_one_rate(benchmark):
+    row = {"rates": "tuned", "method": "lora", "task": "digits", "learning_rate": 3e-3, "head_learning_rate": 3e-4}
+    llama = {**row, "task": "word_problems", "learning_rate": 1e-2}
+    assert benchmark.lora_rows([row, llama]) == [{**row, "rates": "one rate"}, {**llama, "rates": "one rate"}]
+    others = [{"learning_rate": 1e-2}, {"head_learning_rate": 3e-3}, {"method": "cdvft"}]
+    minilm = {**row, "task": "entailment", "learning_rate": 1e-3}
+    assert benchmark.lora_rows([*({**row, **other} for other in others), minilm]) == []
+
+
 def recorded(cell) -> results.Result:
     """Return a record of a run that scored 0.5."""
     numbers = {"trainable_parameters": 1, "head_parameters": 0, "seconds": 1.0, "tokens_per_second": 1.0}
