@@ -52,8 +52,8 @@ _forced = [_checked_choice(os.environ.get("CIRCPEFT_BACKEND", "auto"), "CIRCPEFT
 def available_backends(device: str | torch.device = "cpu") -> list[str]:
     """Return the names of the backends usable on a device, best first; each takes every shape and dtype.
 
-    A backend leaves a shape or dtype that it has no code for to "rfft". "leaf" does so for block sizes without a good
-    factor: an even divisor from 8 to 64 that is the block size itself, or a fourth of it, an eighth, a twelfth, ...
+    Some leave sizes that do not suit them to "rfft". "leaf" does so unless the block size ``b`` has a good factor: an
+    even number from 8 to 64, with ``b / factor`` equal to 1 or a multiple of 4.
     "triton" is for GPUs. On a CPU it needs Triton's interpreter (``TRITON_INTERPRET=1``), which is for tests.
 
     Raises: RuntimeError (from torch) for a device that does not parse.

@@ -106,6 +106,15 @@ def test_sizes_without_a_good_factor_are_left_to_rfft(b, layout):
         assert getattr(leaf, name)(3, 1, 2, b) == getattr(rfft, name)(3, 1, 2, b)
 
 
+def test_tables_that_are_first_needed_under_a_transform_are_plain_tensors():
+    leaf_algebra.tables.cache_clear()
+    x, w = torch.randn(4, 32, dtype=torch.float64), torch.randn(1, 1, 32, dtype=torch.float64)
+    product = partial(block_circular_matmul, layout="row", backend="leaf")
+    torch.func.vmap(torch.func.grad(lambda w, x: product(x, w).sum()), (None, 0))(w, x)
+    torch.func.jvp(product, (x, w), (x, w))
+    torch.testing.assert_close(product(x, w), block_circular_matmul(x, w, "row", "rfft"))
+
+
 @both_layouts
 def test_in_chunks_equals_at_once(layout, monkeypatch):
     tensors = [torch.randn(size, dtype=torch.float64) for size in ((100, 93), (2, 3, 32), (93,), (60,), (100, 60))]
@@ -121,33 +130,40 @@ def test_in_chunks_equals_at_once(layout, monkeypatch):
     torch.testing.assert_close(*outputs)
 
 
-LIMITS = {torch.float16: 1e-3, torch.bfloat16: 5e-3}
+def to_tf32(values):
+    """Round to the ten bits of mantissa that a GPU's TF32 products read."""
+    return ((values.contiguous().view(torch.int32) + 0x1000) & ~0x1FFF).view(torch.float32)
 
 
-def stored(function, *arguments, dtype):
-    """Return a result as kernels store it: computed in float32, rounded to a dtype, and read as float32."""
-    return function(*arguments).to(dtype).float()
+# How intermediate results are rounded, and the promised error.
+ROUNDED = {
+    "tf32": (to_tf32, 1e-3),
+    "float16": (lambda values: values.half().float(), 1e-3),
+    "bfloat16": (lambda values: values.bfloat16().float(), 5e-3),
+}
 
 
 @pytest.mark.parametrize("outliers", [False, True])
-@pytest.mark.parametrize("dtype", LIMITS, ids=str)
+@pytest.mark.parametrize("precision", ROUNDED)
 @pytest.mark.parametrize("grid", [(8, 8, 128), (2, 3, 384), (1, 1, 1024), (12, 12, 64), (16, 16, 48)], ids=str)
-def test_spectra_and_matrices_of_half_precision_are_exact_enough(grid, dtype, outliers, error):
-    """Every intermediate result of the product is rounded once, as on a GPU that stores it in half precision."""
-    (m, n, b), store = grid, partial(stored, dtype=dtype)
-    x, g, w = torch.randn(128, n * b).to(dtype), torch.randn(128, m * b).to(dtype), torch.randn(grid) / b
+def test_rounded_spectra_and_matrices_are_exact_enough(grid, precision, outliers, error, monkeypatch):
+    """Every intermediate result is rounded once, and the tables to TF32, as by the kernels on a GPU."""
+    (m, n, b), (rounded, limit), tables = grid, ROUNDED[precision], leaf_algebra.tables
+    monkeypatch.setattr(leaf_algebra, "tables", lambda *settings: [to_tf32(t) for t in tables(*settings)])
+    x, g, w = rounded(torch.randn(128, n * b)), rounded(torch.randn(128, m * b)), torch.randn(grid) / b
     if outliers:
         x[:, 7] *= 50
         x[:, n * b - 30] *= 30
+        x = rounded(x)
     r = coarse_size(b)
-    matrices = store(leaf_algebra.leaf_matrices, w, r, "row")
-    x_hat, g_hat = (store(leaf_algebra.transform, t.float().unflatten(1, (-1, b)), r) for t in (x, g))
-    y = store(leaf_algebra.inverse, store(leaf_algebra.product, x_hat, matrices), m)
-    dx = store(leaf_algebra.inverse, store(leaf_algebra.product, g_hat, matrices.mT), n)
+    matrices = rounded(leaf_algebra.leaf_matrices(to_tf32(w), r, "row"))
+    x_hat, g_hat = (rounded(leaf_algebra.transform(t.unflatten(1, (-1, b)), r)) for t in (x, g))
+    y = rounded(leaf_algebra.inverse(rounded(leaf_algebra.product(x_hat, matrices)), m))
+    dx = rounded(leaf_algebra.inverse(rounded(leaf_algebra.product(g_hat, matrices.mT)), n))
     of_leaves = torch.bmm(leaf_algebra.pairs(x_hat).mT, leaf_algebra.pairs(g_hat))
-    dw = leaf_algebra.kernel_from_leaves(of_leaves, m, n, "row")
+    dw = leaf_algebra.kernel_from_leaves(to_tf32(of_leaves), m, n, "row")
     exact = [t.double().requires_grad_() for t in (x, w)]
     truth = exact[0] @ block_circulant(exact[1], "row").T
     true_dx, true_dw = torch.autograd.grad(truth, exact, g.double())
     for value, true in ((y, truth), (dx, true_dx), (dw, true_dw)):
-        assert error(value, true) <= LIMITS[dtype]
+        assert error(value, true) <= limit

@@ -1,7 +1,8 @@
 """Backend "leaf": products as a few dense real matrices between small real transforms, made for tensor cores.
 
 `circpeft.ops.backends.leaf_algebra` explains the leaves. Blocks of a size without a good factor
-(`leaf_algebra.coarse_size`) are left to "rfft".
+(`leaf_algebra.coarse_size`) are left to "rfft". On a GPU, Triton kernels compute float32 and less (`leaf_triton`). On
+CPUs, in float64, and where Triton is missing, too old or broken, torch computes everything (`leaf_torch`).
 
 "auto" does not choose this backend. On CPUs it is slower than "rfft"; on a GPU it has not been measured.
 """
@@ -9,8 +10,9 @@
 import torch
 from torch import Tensor
 
-from . import leaf_torch, rfft
+from . import leaf_torch, leaf_triton, rfft
 from .leaf_algebra import coarse_size
+from .leaf_launch import KernelFailed, remember
 
 FUSED = True
 BUILDS_MATRIX = False
@@ -35,6 +37,11 @@ def diagonal_matmul(
 
     Source: CDVFT Eq. 8 and 12 (column); C3A section 3.2 and 3.4 (row).
     """
+    if leaf_triton.has_kernels(x, w):
+        try:
+            return leaf_triton.diagonal_matmul(x, w, layout, diagonal_in, diagonal_out, base, y, scale)
+        except KernelFailed as problem:
+            remember(problem)
     compute = rfft if coarse_size(w.shape[-1]) is None else leaf_torch
     compute.diagonal_matmul(x, w, layout, diagonal_in, diagonal_out, base, y, scale)
 
@@ -53,6 +60,11 @@ def diagonal_matmul_backward(
 
     Source: CDVFT Eq. 9 and 11; C3A section 3.3, corrected: its printed formula lacks the transpose of the matrix.
     """
+    if leaf_triton.has_kernels(x, w):
+        try:
+            return leaf_triton.diagonal_matmul_backward(g, x, w, layout, diagonal_in, diagonal_out, dx, scale)
+        except KernelFailed as problem:
+            remember(problem)
     compute = rfft if coarse_size(w.shape[-1]) is None else leaf_torch
     return compute.diagonal_matmul_backward(g, x, w, layout, diagonal_in, diagonal_out, dx, scale)
 

@@ -41,7 +41,7 @@ def coarse_size(b: int) -> int | None:
     return min(sizes, key=lambda r: (abs(math.log(r / best)), -r), default=None)
 
 
-def _dft_rows(r: int) -> np.ndarray:
+def dft_rows(r: int) -> np.ndarray:
     """Return the real DFT matrix ``(R, R)``: rows k = 0 and k = R/2, then the real and imaginary part of each k."""
     angle = 2 * np.pi / r * (np.outer(np.arange(r // 2 + 1), np.arange(r)) % r)
     rows = np.stack((np.cos(angle), -np.sin(angle)), axis=1)
@@ -57,7 +57,7 @@ def tables(r: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Te
     True
     """
     # numpy computes them, so that a FLOP counter of torch operations does not count work that is done only once.
-    plain = _dft_rows(r)
+    plain = dft_rows(r)
     orthogonal = plain * np.sqrt(np.where(np.arange(r) < 2, 1, 2) / r)[:, None]
     return tuple(torch.from_numpy(table).to(device, dtype) for table in (orthogonal, plain))
 
