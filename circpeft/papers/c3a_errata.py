@@ -40,6 +40,10 @@ ERRATA = (
             "C3A consistently outperforms LoRA and its variants",
             "Mostly. In Table 2, C3A b=768/1 has an average of 83.34, LoRA 83.35 and VeRA 83.38. In Tables 2 to 4, "
             "LoRA is ahead in some of the single scores.", c3a_claim_proofs.consistently),
+    Erratum("expressiveness", "c3a", "overstated claim", "section 4.1",
+            "the test demonstrates the high expressiveness of C3A given the same parameter budget",
+            "A layer of rank one can express a solution, too. The test shows how fast training finds one: notebook 06.",
+            c3a_proofs.expressiveness),
     Erratum("significantly", "c3a", "overstated claim", "section 4.2",
             "C3A b=768/6 and b=1024/8 significantly outperform the baselines",
             "On average they are ahead of every adapter. On single tasks, another adapter is often as good or better, "

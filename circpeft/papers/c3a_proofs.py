@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import pi
+
 import torch
 from torch import Tensor
 
@@ -103,6 +105,34 @@ def full_rank() -> dict[str, float]:
     ranks = torch.linalg.matrix_rank(circulant(kernels, "row"))
     assert (ranks == 64).all()
     return {"counterexamples, random kernels of full rank": float((ranks == 64).sum()), "of": 100.0}
+
+
+def expressiveness() -> dict[str, float]:
+    """Classify the eight clusters of section 4.1 with an MLP whose middle layer has rank one, its weights set by hand.
+
+    Two ReLUs make a soft step across each of four lines between the clusters. The middle layer adds the steps with the
+    weights 1, 2, 4 and 8 into one number per point, and the last layer picks the cluster with the nearest number.
+    """
+    angles = torch.arange(8, dtype=torch.float64) * (2 * pi / 8)
+    centres, labels = torch.stack([angles.cos(), angles.sin()], 1), torch.arange(8).repeat_interleave(30)
+    points = centres[labels] + 0.1 * random_vectors(240, 2)
+    lines = angles[:4] + pi / 8
+    normals, code = 20 * torch.stack([-lines.sin(), lines.cos()]), torch.tensor([1.0, 2.0, 4.0, 8.0]).double()
+    middle = torch.outer(torch.eye(8, dtype=torch.float64)[0], torch.cat([code, -code]))
+
+    def numbers(x: Tensor) -> Tensor:
+        hidden = torch.relu(torch.cat([x @ normals + 0.5, x @ normals - 0.5], 1))
+        return torch.relu(hidden @ middle.T)[:, :1]
+
+    values = numbers(centres)[:, 0]
+    right = {name: (numbers(x) * values - values**2 / 2).argmax(1) for name, x in (("c", centres), ("p", points))}
+    of_centres, of_points = int((right["c"] == torch.arange(8)).sum()), int((right["p"] == labels).sum())
+    assert torch.linalg.matrix_rank(middle) == 1 and of_centres == 8 and of_points > 0.98 * len(points)
+    return {
+        "counterexamples, clusters that a rank-one layer separates": float(of_centres),
+        "of": 8.0,
+        "points classified right, of 240": float(of_points),
+    }
 
 
 def auxiliary_numbers() -> dict[str, float]:
