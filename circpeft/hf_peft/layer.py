@@ -22,8 +22,14 @@ BASE = "__base__"
 
 
 def _is_watched(module: nn.Module) -> bool:
-    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
-    return any(hooks) or "forward" in module.__dict__
+    state = module.__dict__
+    return bool(
+        state["_forward_hooks"]
+        or state["_forward_pre_hooks"]
+        or state["_backward_hooks"]
+        or state["_backward_pre_hooks"]
+        or "forward" in state
+    )
 
 
 class CirculantLayer(nn.Module, MergedLayer, ScaledLayer, BaseTunerLayer):
@@ -92,38 +98,34 @@ class CirculantLayer(nn.Module, MergedLayer, ScaledLayer, BaseTunerLayer):
         """Return the base layer's output plus the active adapters' outputs, or per sample that of the named adapter."""
         if self.disable_adapters and self.merged:
             self.unmerge()
-        if adapter_names is None and not args and not kwargs and (adapter := self._foldable(x)) is not None:
-            return adapter.folded_forward(x, self.base_layer.weight, self.base_layer.bias)
-        result = self.base_layer(x, *args, **kwargs)
-        if self.disable_adapters:
-            return result
+        base = self._modules["base_layer"]  # not by attribute, which torch looks up slowly
+        adapters = () if self._disable_adapters or self.merged_adapters else self._active()
+        if len(adapters) == 1 and adapter_names is None and not args and not kwargs:
+            if self._folds(x, base, adapters[0]):
+                return adapters[0].folded_forward(x, base.weight, base.bias)
+        result = base(x, *args, **kwargs)
         if adapter_names is not None:
-            return self._mixed(result, x, adapter_names)
-        if not self.merged_adapters:
-            adapters = self.adapters
-            for name in self.active_adapters:
-                if name in adapters:
-                    # A hook on an adapter must see the output of that adapter only.
-                    if _is_watched(adapters[name]):
-                        result = result + adapters[name](x).to(result.dtype)
-                    else:
-                        result = adapters[name](x, result)
+            return result if self._disable_adapters else self._mixed(result, x, adapter_names)
+        for adapter in adapters:
+            # A hook on an adapter must see the output of that adapter only.
+            result = result + adapter(x).to(result.dtype) if _is_watched(adapter) else adapter(x, result)
         return result
 
-    def _foldable(self, x: Tensor) -> nn.Module | None:
-        """Return the one active adapter if adding its ``ΔW`` to the weight is exact and faster here, else None."""
-        base = self.base_layer
-        if type(base) is not nn.Linear or self.merged_adapters or self.disable_adapters:
-            return None
-        active = [name for name in self.active_adapters if name in self.adapters]
-        adapter = self.adapters[active[0]] if len(active) == 1 else None
-        if not hasattr(adapter, "folded_forward") or (adapter.training and adapter.dropout.p):
-            return None
-        if not folds(x, base.weight, adapter.kernel.shape[0] * adapter.kernel.shape[1]):
-            return None
+    def _active(self) -> list[nn.Module]:
+        """Return the active adapters that this layer has. They are looked up anew in each call."""
+        adapters = self._modules[self.adapter_layer_names[0]]._modules
+        return [adapters[name] for name in self.active_adapters if name in adapters]
+
+    @staticmethod
+    def _folds(x: Tensor, base: nn.Module, adapter: nn.Module) -> bool:
+        """Return whether adding the ``ΔW`` of the only active adapter to the weight is exact and faster here."""
+        if type(base) is not nn.Linear or not hasattr(type(adapter), "folded_forward"):
+            return False
+        weight, kernel = base.weight, adapter.kernel
+        if not folds(x, weight, kernel.shape[0] * kernel.shape[1]) or kernel.dtype != weight.dtype:
+            return False
         # With a hook or a replaced forward, the forward has to be called.
-        watched = _is_watched(base) or _is_watched(adapter)
-        return None if watched or adapter.kernel.dtype != base.weight.dtype else adapter
+        return not (adapter.training and adapter.dropout.p or _is_watched(base) or _is_watched(adapter))
 
     def _mixed(self, result: Tensor, x: Tensor, adapter_names: Sequence[str]) -> Tensor:
         if self.merged:

@@ -1,4 +1,8 @@
-"""Argument checks shared by the operators."""
+"""Argument checks shared by the operators, and a memory of the arguments that have passed."""
+
+from collections.abc import Callable
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -41,6 +45,40 @@ def _check_device(x: Tensor, **tensors: Tensor | None) -> None:
     for name, tensor in tensors.items():
         if tensor is not None and tensor.device != x.device:
             raise ValueError(f"x is on {x.device} and {name} on {tensor.device}; move them to one device")
+
+
+class Described(NamedTuple):
+    """What a check sees of a tensor."""
+
+    shape: torch.Size
+    dtype: torch.dtype
+    device: torch.device
+
+    def dim(self) -> int:
+        return len(self.shape)
+
+    def is_floating_point(self) -> bool:
+        return self.dtype.is_floating_point
+
+
+@cache
+def _remembered(check: Callable) -> Callable:
+    """Return a check of descriptions that runs once for each. Errors are not remembered."""
+
+    @lru_cache(maxsize=4096)
+    def of_descriptions(descriptions: tuple, layout: str) -> Any:
+        return check(*[None if d is None else Described(*d) for d in descriptions], layout)
+
+    return of_descriptions
+
+
+def checked_once(check: Callable, tensors: tuple[Tensor | None, ...], layout: str) -> Any:
+    """Return ``check(*tensors, layout)`` for plain tensors. The check runs only if something that it sees is new.
+
+    What a check sees is the shape, dtype and device of each tensor, and the layout. Nothing can change its result
+    without changing these, so the result is never outdated. A compiler has to call the check itself.
+    """
+    return _remembered(check)(tuple([None if t is None else (t.shape, t.dtype, t.device) for t in tensors]), layout)
 
 
 def check_product(x: Tensor, w: Tensor, layout: str) -> None:

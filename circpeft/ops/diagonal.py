@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torch.utils.flop_counter import register_flop_formula
 
-from .backends import get_fused_backend
-from .checks import check_diagonals, opposite
+from .backends import get_backend, get_fused_backend
+from .checks import check_diagonals, checked_once, opposite
 from .dispatch import resolve_backend
-from .operator import operator
+from .operator import needs_custom_op, operator
 from .precision import compute_dtype, without_autocast
 from .product import block_circular_kernel_grad, block_circular_matmul
 from .transforms import is_batched
@@ -46,16 +46,19 @@ def diagonal_circulant_matmul(
     >>> diagonal_circulant_matmul(x, w, torch.tensor([1.0, 10.0]), torch.tensor([1.0, -1.0]))
     tensor([ 21., -12.])
     """
-    d_out = check_diagonals(x, w, diagonal_in, diagonal_out, base, layout)
+    tensors = (x, w, diagonal_in, diagonal_out, base)
+    visible = needs_custom_op(tensors)
+    d_out = check_diagonals(*tensors, layout) if visible else checked_once(check_diagonals, tensors, layout)
     backend = resolve_backend(backend, w.shape[-1], x.device)
-    if _is_fused(backend):
-        return _forward(x, w, diagonal_in, diagonal_out, base, float(scale), d_out, layout, backend)
-    return _composed(x, w, diagonal_in, diagonal_out, base, scale, d_out, layout, backend)
+    if not _is_fused(backend):
+        return _composed(*tensors, scale, d_out, layout, backend)
+    product = _forward if visible else _forward.plain
+    return product(*tensors, float(scale), d_out, layout, backend)
 
 
 @torch.compiler.assume_constant_result
 def _is_fused(backend: str) -> bool:
-    return get_fused_backend(backend) is not None
+    return get_backend(backend).FUSED
 
 
 def _composed(x, w, diagonal_in, diagonal_out, base, scale, d_out, layout, backend) -> Tensor:
@@ -73,7 +76,11 @@ def _composed(x, w, diagonal_in, diagonal_out, base, scale, d_out, layout, backe
 
 
 def _cast(dtype: torch.dtype, *tensors: Tensor | None) -> list[Tensor | None]:
-    return [None if t is None else t.to(dtype) for t in tensors]
+    return [t if t is None or t.dtype == dtype else t.to(dtype) for t in tensors]
+
+
+def _rows(t: Tensor) -> Tensor:
+    return t if t.dim() == 2 else t.reshape(-1, t.shape[-1])
 
 
 def _compute(
@@ -89,10 +96,9 @@ def _compute(
 ) -> Tensor:
     w, first, last = _cast(compute_dtype(x.dtype, w.dtype), w, diagonal_in, diagonal_out)
     y = x.new_empty(*x.shape[:-1], d_out, dtype=x.dtype if base is None else base.dtype)
-    base_rows = None if base is None else base.reshape(-1, d_out)
+    base_rows = None if base is None else _rows(base)
     with without_autocast(x.device):
-        rows = x.reshape(-1, x.shape[-1])
-        get_fused_backend(backend).diagonal_matmul(rows, w, layout, first, last, base_rows, y.view(-1, d_out), scale)
+        get_backend(backend).diagonal_matmul(_rows(x), w, layout, first, last, base_rows, _rows(y), scale)
     return y
 
 
@@ -115,15 +121,16 @@ def _compute_backward(
     kernel, first, last = _cast(dtype, w, diagonal_in, diagonal_out)
     dx = torch.empty(x.shape if needs_dx else (0, x.shape[-1]), dtype=x.dtype, device=x.device)
     with without_autocast(x.device):
-        dw, d_first, d_last = get_fused_backend(backend).diagonal_matmul_backward(
-            g.reshape(-1, g.shape[-1]), x.reshape(-1, x.shape[-1]), kernel, layout, first, last,
-            dx.view(-1, x.shape[-1]) if needs_dx else None, scale,
-        )  # fmt: skip
-    return [
-        dx,
-        dw.to(w.dtype).contiguous(),
-        *(d.to(a.dtype) for d, a in ((d_first, diagonal_in), (d_last, diagonal_out)) if a is not None),
-    ]
+        dw, d_first, d_last = get_backend(backend).diagonal_matmul_backward(
+            _rows(g), _rows(x), kernel, layout, first, last, _rows(dx) if needs_dx else None, scale
+        )
+    (dw,) = _cast(w.dtype, dw)
+    gradients = [dx, dw if dw.is_contiguous() else dw.contiguous()]
+    if diagonal_in is not None:
+        gradients += _cast(diagonal_in.dtype, d_first)
+    if diagonal_out is not None:
+        gradients += _cast(diagonal_out.dtype, d_last)
+    return gradients
 
 
 def _fake_backward(g, x, w, diagonal_in, diagonal_out, scale, layout, backend, needs_dx) -> list[Tensor]:
@@ -133,21 +140,23 @@ def _fake_backward(g, x, w, diagonal_in, diagonal_out, scale, layout, backend, n
 
 
 def _context(ctx, inputs, output):
-    x, w, diagonal_in, diagonal_out, _, *ctx.settings = inputs
-    ctx.save_for_backward(x, w, diagonal_in, diagonal_out)
+    ctx.save_for_backward(*inputs[:4])
+    ctx.settings = inputs[5], *inputs[7:]  # the scale, the layout and the backend
 
 
 def _gradients(ctx, g):
     needs, tensors = ctx.needs_input_grad[:4], ctx.saved_tensors
-    scale, _, layout, backend = ctx.settings
+    scale, layout, backend = ctx.settings
     if torch.is_grad_enabled() or is_batched(g):  # gradients that have gradients themselves, or are batched
         gradients = _differentiable_gradients(g, *tensors, scale, layout, backend, needs)
     elif any(needs):
         dx, dw, *diagonals = _backward(g, *tensors, scale, layout, backend, needs[0])
-        gradients = [dx if needs[0] else None, dw, *(None if t is None else diagonals.pop(0) for t in tensors[2:])]
+        d_first = None if tensors[2] is None else diagonals.pop(0)
+        d_last = None if tensors[3] is None else diagonals.pop(0)
+        gradients = dx if needs[0] else None, dw, d_first, d_last
     else:
-        gradients = [None] * 4
-    return *gradients, g if ctx.needs_input_grad[4] else None, *(None for _ in ctx.settings)
+        gradients = (None,) * 4
+    return *gradients, g if ctx.needs_input_grad[4] else None, None, None, None, None
 
 
 def _differentiable_gradients(g, x, w, diagonal_in, diagonal_out, scale, layout, backend, needs) -> list[Tensor | None]:

@@ -9,20 +9,21 @@ return zero as the derivative of a custom op in forward mode.
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 from torch._C import _functorch
-from torch._ops import _len_torch_dispatch_stack_pre_dispatch
+from torch._C._functorch import is_functorch_wrapped_tensor, is_legacy_batchedtensor
 from torch.autograd import forward_ad
 from torch.nn import Parameter
 
-from .transforms import is_batched, is_functionalized, is_transformed
+from .transforms import is_functionalized, is_transformed
 
 # The function that each custom op runs, for code that has to look inside, such as a FLOP counter.
 IMPLEMENTATIONS: dict[Any, Callable] = {}
 LIBRARY = torch.library.Library("circpeft", "FRAGMENT")
+PRE_DISPATCH = torch._C.DispatchKey.PreDispatch  # active under the modes that trace above autograd
 
 
 class Rules(NamedTuple):
@@ -37,6 +38,17 @@ class Rules(NamedTuple):
     batch: Callable
 
 
+class Operator(Protocol):
+    """A function that calls an operator in the right form, and its plain form as an attribute."""
+
+    plain: Callable
+    """The operator without the custom op, for callers that know from `needs_custom_op` that nothing has to see it."""
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call the custom op if `needs_custom_op`, else the plain form."""
+        ...
+
+
 def operator(
     name: str,
     compute: Callable,
@@ -45,7 +57,7 @@ def operator(
     context: Callable | None = None,
     gradients: Callable | None = None,
     rules: Rules | None = None,
-) -> Callable:
+) -> Operator:
     """Register ``compute`` as ``torch.ops.circpeft.<name>``, and return a function that calls it in the right form.
 
     Args:
@@ -82,8 +94,17 @@ def operator(
 
     LIBRARY.impl(name, differentiable, "Autograd")
     LIBRARY.impl(name, transformed, "FuncTorchDynamicLayerFrontMode")  # the key of every transform of torch.func
-    if gradients is None:
-        return lambda *arguments: packet(*arguments) if _needs_custom_op(arguments) else compute(*arguments)
+    plain = compute if gradients is None else _eager(compute, context, gradients)
+
+    def call(*arguments: Any) -> Any:
+        return packet(*arguments) if needs_custom_op(arguments) else plain(*arguments)
+
+    call.plain = plain
+    return call
+
+
+def _eager(compute: Callable, context: Callable, gradients: Callable) -> Callable:
+    """Return an operator with its first derivatives, for plain tensors: the form with the least work on each call."""
 
     class Eager(torch.autograd.Function):
         @staticmethod
@@ -94,7 +115,13 @@ def operator(
 
         backward = staticmethod(gradients)
 
-    return lambda *arguments: packet(*arguments) if _needs_custom_op(arguments) else Eager.apply(*arguments)
+    # What `Function.apply` does before this concerns the transforms of torch.func, under which nothing is plain.
+    recorded = super(torch.autograd.Function, Eager).apply
+
+    def plain(*arguments: Any) -> Tensor:
+        return recorded(*arguments) if torch.is_grad_enabled() else compute(*arguments)
+
+    return plain
 
 
 def _autograd_function(forward: Callable, context: Callable, gradients: Callable, rules: Rules | None) -> Callable:
@@ -137,14 +164,22 @@ def _needs_gradients(arguments: tuple) -> bool:
     return torch.is_grad_enabled() and any(t.requires_grad for t in arguments if isinstance(t, Tensor))
 
 
-def _needs_custom_op(arguments: tuple) -> bool:
-    """Return whether the operator must be visible: to a compiler, tracer, transform, dispatch mode or subclass."""
+def needs_custom_op(arguments: tuple) -> bool:
+    """Return whether an operator must be visible: to a compiler, tracer, transform, dispatch mode or subclass.
+
+    A tensor of a transform counts even after the transform has ended.
+    """
     if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() or torch._C._get_tracing_state():
-        return True
-    if _len_torch_dispatch_stack_pre_dispatch():
         return True
     if _functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0:
         return True
-    return any(
-        type(t) not in (Tensor, Parameter) or t.is_meta or is_batched(t) for t in arguments if isinstance(t, Tensor)
-    )
+    if torch._C._dispatch_tls_is_dispatch_key_included(PRE_DISPATCH):
+        return True
+    for t in arguments:
+        kind = type(t)
+        if kind is Tensor or kind is Parameter:
+            if t.is_meta or is_functorch_wrapped_tensor(t) or is_legacy_batchedtensor(t):
+                return True
+        elif isinstance(t, Tensor):
+            return True
+    return False

@@ -4,6 +4,8 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
+_UNCHANGED = nullcontext()
+
 
 def compute_dtype(*dtypes: torch.dtype) -> torch.dtype:
     """Return the dtype to compute a product in: the widest of its operands' dtypes, and float32 at least.
@@ -13,13 +15,14 @@ def compute_dtype(*dtypes: torch.dtype) -> torch.dtype:
     """
     result = torch.float32
     for dtype in dtypes:
-        result = torch.promote_types(result, dtype)
+        if dtype != result:
+            result = torch.promote_types(result, dtype)
     return result
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager:
     """Return a context in which products keep the dtype of their operands; autocast would use half precision."""
-    return torch.autocast(device.type, enabled=False) if torch.is_autocast_enabled(device.type) else nullcontext()
+    return torch.autocast(device.type, enabled=False) if torch.is_autocast_enabled(device.type) else _UNCHANGED
 
 
 def tf32_allowed() -> bool:

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from circpeft import C3AConfig, inject, use_backend
+from circpeft.hf_peft.layer import C3ALinear
 
 X = torch.randn(4, 16, 8, generator=torch.Generator().manual_seed(3))
 
@@ -26,10 +27,9 @@ def outputs(adapted, backend, x=X):
 @pytest.fixture
 def folded(monkeypatch):
     """Count how often an adapter has folded."""
-    calls, forward = [], inject.__globals__["C3AModel"].tuner_layer_cls._foldable
-    layer = inject.__globals__["C3AModel"].tuner_layer_cls
-    monkeypatch.setattr(layer, "_foldable", lambda self, x: calls.append(forward(self, x)) or calls[-1])
-    return lambda: sum(adapter is not None for adapter in calls)
+    calls, decide = [], C3ALinear._folds
+    monkeypatch.setattr(C3ALinear, "_folds", staticmethod(lambda *given: calls.append(decide(*given)) or calls[-1]))
+    return lambda: sum(calls)
 
 
 @pytest.mark.parametrize("layout", ["row", "column"])
