@@ -96,7 +96,7 @@ class CirculantLayer(nn.Module, MergedLayer, ScaledLayer, BaseTunerLayer):
 
     def forward(self, x: Tensor, *args: Any, adapter_names: Sequence[str] | None = None, **kwargs: Any) -> Tensor:
         """Return the base layer's output plus the active adapters' outputs, or per sample that of the named adapter."""
-        if self.disable_adapters and self.merged:
+        if self._disable_adapters and self.merged_adapters:
             self.unmerge()
         base = self._modules["base_layer"]  # not by attribute, which torch looks up slowly
         adapters = () if self._disable_adapters or self.merged_adapters else self._active()
