@@ -23,7 +23,7 @@ NOT_KEPT = {"losses": [], "spectra": {}, "predictions": [], "start_predictions":
 TEXTS = ("task", "method", "label", "metric", "device", "finished")
 COUNTS = ("seed", "trainable_parameters", "peak_bytes")
 NUMBERS = ("test_score", "start_score", "seconds", "tokens_per_second")
-OPTIONAL_NUMBERS = ("score", "flops_per_token", "base_flops_per_token")
+OPTIONAL_NUMBERS = ("flops_per_token", "base_flops_per_token")
 REMEDIES = {
     "results": "delete it and run again; if it is not a record, move it out of this folder",
     "failed": "delete it; restart the sweep or notebook to repeat the run",
@@ -117,6 +117,8 @@ def _record(path: Path) -> Result:
     expected = [(name, (str,)) for name in TEXTS] + [(name, (int,)) for name in COUNTS]
     expected += [("settings", (dict,)), ("computation", (dict,))] + [(name, (Real,)) for name in NUMBERS]
     expected += [(name, (Real, type(None))) for name in OPTIONAL_NUMBERS]
+    if "validation" in record.rows or record.score is not None:  # a run may train on all rows
+        expected.append(("score", (Real,)))
     for name, kinds in expected:
         _typed(name, getattr(record, name), kinds)
     for name, kind in (("hyperparameters", dict), ("model", str)):

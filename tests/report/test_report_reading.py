@@ -55,6 +55,13 @@ DAMAGED = {
 }
 
 
+def test_a_run_without_validation_has_no_validation_score(folder, record):
+    path = folder.finished("all rows")
+    path.write_text(json.dumps(record() | {"score": None, "rows": {"train": 9, "test": 9}}))
+    found = report.scan(folder.path)
+    assert not found.problems and report.runs_table(found).score.isna().all()
+
+
 @pytest.mark.parametrize("kind", DAMAGED)
 def test_a_damaged_record_is_listed_with_what_to_do(folder, record, kind):
     folder.finished("good")
