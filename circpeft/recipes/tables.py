@@ -1,9 +1,9 @@
 """The rows and columns of CDVFT Tables 1 to 3 and C3A Tables 2 to 4, as runs.
 
 Neither paper prints learning rates or batch sizes; those are in `circpeft.defaults`. LoRA's alpha is printed for C3A
-Table 3 only; elsewhere it is r, the default of `circpeft.methods.baselines.lora`. Ranks and block sizes are printed
-in the tables or the text. Where the text contradicts the table's parameter count, the rank is the one that gives the
-count (CDVFT Table 3: LoRA 64 and 16, where the text says 8 and 64).
+Table 3 only (section 4.3); elsewhere it is r, the default of `circpeft.methods.baselines.lora`. Ranks and block sizes
+are printed in the tables or the text. Where the text contradicts the table's parameter count, the rank is the one that
+gives the count (CDVFT Table 3: LoRA 64 and 16, where section 4.3 says 8 and 64).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from .protocol import PROTOCOLS, Protocol
+from .protocol import C3A_TABLE_3_LORA, PROTOCOLS, Protocol
 
 
 @dataclass(frozen=True)
@@ -91,14 +91,9 @@ def _roberta(size: str, d: int, rank: int, blocks: int) -> tuple[Row, ...]:
     return (Row(f"{size} Full", "full", model=model), *rows) if size == "base" else rows
 
 
-# C3A section 4.3: "we maintain LoRA parameters with r=32 and a dropout rate of 0.05, while exploring various α values
-# ranging from 32 to 128". Which α each cell has is not printed; 64 is the middle of the range, a factor of 2.
-_C3A_TABLE_3_LORA = {"r": 32, "alpha": 64, "dropout": 0.05}
-
-
 def _llama(name: str, model: str, d: int) -> tuple[Row, ...]:
     return (
-        Row(f"{name} LoRA r=32", "lora", _C3A_TABLE_3_LORA, model=model),
+        Row(f"{name} LoRA r=32", "lora", C3A_TABLE_3_LORA.value, model=model),
         Row(f"{name} C3A b={d}/32", "c3a", blocks=32, model=model),
     )
 

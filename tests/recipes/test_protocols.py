@@ -6,6 +6,7 @@ import pytest
 
 from circpeft import recipes, results
 from circpeft.recipes import PROFILES, PROTOCOLS, TABLES
+from circpeft.recipes.protocol import C3A_TABLE_3_LORA
 
 WORDS = {"single": 1}  # numbers that are printed as words
 # What a sentence has to contain for each value that is taken from it.
@@ -94,3 +95,8 @@ def test_the_page_has_the_protocol_and_its_sentences(table):
         if choice.is_printed:
             assert f'- `{table}`, {choice.place}: "{choice.sentence}"' in PAGE.replace("\n  ", " ")
     assert f"| {' | '.join(cells)} |" in PAGE
+
+
+def test_the_page_has_the_sentence_about_lora():
+    text = PAGE.replace("\n", " ")
+    assert f'"{C3A_TABLE_3_LORA.sentence}"' in text and f"`alpha={C3A_TABLE_3_LORA.value['alpha']}`" in text
