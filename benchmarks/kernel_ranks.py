@@ -30,7 +30,7 @@ def recipe(method: str, output_dir: str | Path) -> recipes.Recipe:
 def row(result: Result) -> dict:
     """Return what the file keeps of a record."""
     names = ("task", "label", "seed", "start_score", "test_score", "best_epoch", "kernel_ranks", "device", "versions")
-    return {name: getattr(result, name) for name in (*names, "commit")}
+    return {name: getattr(result, name) for name in names}
 
 
 def main() -> None:
