@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.filterwarnings(
 @pytest.fixture(autouse=True)
 def as_on_a_gpu(monkeypatch):
     monkeypatch.setattr(leaf_launch, "_failures", [])
+    monkeypatch.setattr(leaf_launch, "_kernels", leaf_launch._kernels.__wrapped__)  # not those of an earlier test
     monkeypatch.setattr(leaf_triton, "is_usable", lambda device: not leaf_launch._failures)
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from circpeft.ops import block_circular_kernel_grad, block_circular_matmul, diagonal_circulant_matmul
-from circpeft.ops.backends import leaf_launch, leaf_torch
+from circpeft.ops.backends import leaf_launch, leaf_torch, leaf_triton
 from circpeft.ops.backends.leaf_algebra import coarse_size
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -127,6 +127,12 @@ def test_value_and_gradients(shape, layout, dtype, everything, poisoned, error, 
 @pytest.mark.parametrize("dtype", PROMISED, ids=str)
 def test_outlier_channels(shape, layout, dtype, error):
     check(shape, layout, dtype, (False, False, True), error, outliers=True)
+
+
+def test_offsets_of_64_bits(error, monkeypatch):
+    monkeypatch.setattr(leaf_triton, "LARGE", 1)
+    check((2, 1, 16, 3, 2, 4), "row", torch.float32, (True, True, True), error)
+    check((2, 1, 16, 0, 0, 4), "row", torch.float32, (False, False, True), error)
 
 
 @pytest.mark.parametrize("layout", ["column", "row"])

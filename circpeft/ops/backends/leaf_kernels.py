@@ -52,16 +52,17 @@ def transform(
 def inverse(
     spectra, y, base, diagonal, table, leaf_stride, y_stride, base_stride,
     width: tl.constexpr, columns: tl.constexpr, R: tl.constexpr, RP: tl.constexpr, e: tl.constexpr, BC: tl.constexpr,
-    has_diagonal: tl.constexpr, has_base: tl.constexpr, precision: tl.constexpr,
+    has_diagonal: tl.constexpr, has_base: tl.constexpr, large: tl.constexpr, precision: tl.constexpr,
 ):  # fmt: skip
     """Write ``y[t] = base[t] + diagonal * F^T spectra[:, t]``: ``(R/2, t, 2*columns) -> (t, width)``.
 
-    One program per token and chunk. What lies beyond ``width`` is dropped.
+    One program per token and chunk. What lies beyond ``width`` is dropped. ``large`` spectra need offsets of 64 bits.
     """
     token = tl.program_id(0).to(tl.int64)
     r, c, at, inside = _tile(tl.program_id(1), columns, R, RP, e, BC)
     kept = inside & (at < width) if width < R * columns else inside
-    of = spectra + (r // 2) * leaf_stride + token * (2 * columns) + (r % 2) * columns + c
+    leaf = (r // 2).to(tl.int64) if large else r // 2
+    of = spectra + leaf * leaf_stride + token * (2 * columns) + (r % 2) * columns + c
     spectrum = tl.load(of, mask=inside, other=0.0).to(tl.float32)
     block = tl.dot(_matrix(table, RP, True), spectrum, input_precision=precision)
     if has_diagonal:
@@ -75,7 +76,7 @@ def inverse(
 def inverse_and_sum(
     spectra, y, other, sums, diagonal, table, tokens, leaf_stride, y_stride, other_stride,
     width: tl.constexpr, columns: tl.constexpr, R: tl.constexpr, RP: tl.constexpr, e: tl.constexpr, BC: tl.constexpr,
-    has_y: tl.constexpr, precision: tl.constexpr,
+    has_y: tl.constexpr, large: tl.constexpr, precision: tl.constexpr,
 ):  # fmt: skip
     """Sum ``other[t] * F^T spectra[:, t]`` over tokens, and write ``y[t] = diagonal * F^T spectra[:, t]`` if asked to.
 
@@ -85,10 +86,11 @@ def inverse_and_sum(
     first, token = tl.program_id(0), tl.program_id(0).to(tl.int64)
     r, c, at, inside = _tile(tl.program_id(1), columns, R, RP, e, BC)
     kept = inside & (at < width) if width < R * columns else inside
+    leaf = (r // 2).to(tl.int64) if large else r // 2
     matrix = _matrix(table, RP, True)
     total = tl.zeros((RP, BC), tl.float32)
     while token < tokens:
-        of = spectra + (r // 2) * leaf_stride + token * (2 * columns) + (r % 2) * columns + c
+        of = spectra + leaf * leaf_stride + token * (2 * columns) + (r % 2) * columns + c
         spectrum = tl.load(of, mask=inside, other=0.0).to(tl.float32)
         block = tl.dot(matrix, spectrum, input_precision=precision)
         total += block * tl.load(other + token * other_stride + at, mask=kept, other=0.0).to(tl.float32)

@@ -2,8 +2,9 @@
 
 import os
 import warnings
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -65,11 +66,18 @@ def remember(problem: KernelFailed) -> None:
     )
 
 
-def _check_version(triton: Any) -> None:
-    version = tuple(int(part) for part in triton.__version__.split(".")[:2])
-    if version < OLDEST_TRITON:
-        needed = ".".join(map(str, OLDEST_TRITON))
-        raise KernelFailed(f"Triton {triton.__version__} is too old for backend 'leaf'; it needs {needed} or later")
+@cache
+def _kernels() -> ModuleType:
+    """Return the module of the kernels."""
+    try:
+        triton = import_module("triton")
+        version = tuple(int(part) for part in triton.__version__.split(".")[:2])
+        if version < OLDEST_TRITON:
+            needed = ".".join(map(str, OLDEST_TRITON))
+            raise KernelFailed(f"Triton {triton.__version__} is too old for backend 'leaf'; it needs {needed} or later")
+        return import_module("circpeft.ops.backends.leaf_kernels")
+    except ImportError as problem:
+        raise KernelFailed(f"Triton cannot be imported ({problem})") from problem
 
 
 def launch(kernel: str, grid: tuple[int, ...], *arguments: Any, **constants: Any) -> None:
@@ -77,13 +85,9 @@ def launch(kernel: str, grid: tuple[int, ...], *arguments: Any, **constants: Any
 
     Raises: KernelFailed, with the kernel and its sizes, if Triton is missing or too old, or fails.
     """
+    kernels = _kernels()
     try:
-        _check_version(import_module("triton"))
-        getattr(import_module("circpeft.ops.backends.leaf_kernels"), kernel)[grid](*arguments, **constants)
-    except ImportError as problem:
-        raise KernelFailed(f"Triton cannot be imported ({problem})") from problem
-    except KernelFailed:
-        raise
+        getattr(kernels, kernel)[grid](*arguments, **constants)
     except Exception as problem:  # an installation or a compiler may fail in any way
         sizes = ", ".join(f"{name}={value}" for name, value in constants.items())
         raise KernelFailed(

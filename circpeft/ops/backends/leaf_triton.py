@@ -13,6 +13,8 @@ from . import leaf_launch
 from .leaf_algebra import coarse_size
 from .leaf_launch import chunks, is_usable, tables, tile
 
+# From this many numbers on, offsets need 64 bits, and more registers.
+LARGE = 2**31
 HALVES = (torch.float16, torch.bfloat16)
 
 
@@ -55,7 +57,7 @@ def _inverse(spectra: Tensor, y: Tensor, diagonal: Tensor | None, base: Tensor |
         "inverse", (len(y), chunks(columns, sizes)),
         spectra, y, under, y if diagonal is None else diagonal, tables(r, y.device)["transform"], spectra.stride(0),
         y.stride(0), under.stride(0), width=y.shape[1], columns=columns, **sizes, has_diagonal=diagonal is not None,
-        has_base=base is not None, precision=_precision(spectra.dtype),
+        has_base=base is not None, large=spectra.numel() >= LARGE, precision=_precision(spectra.dtype),
     )  # fmt: skip
 
 
@@ -76,7 +78,7 @@ def _diagonal_gradient(
         "inverse_and_sum", (programs, chunks(columns, sizes)),
         spectra, to, other, sums, diagonal, tables(r, other.device)["transform"], tokens, spectra.stride(0),
         to.stride(0), other.stride(0), width=width, columns=columns, **sizes, has_y=y is not None,
-        precision=_precision(spectra.dtype),
+        large=spectra.numel() >= LARGE, precision=_precision(spectra.dtype),
     )  # fmt: skip
     return sums.sum(0)
 
