@@ -17,17 +17,21 @@ def summary(scores: dict[int, float], seeds: list[int]) -> str:
     return f"{each} | {mean(scores.values()):.3f} | " + (f"{stdev(scores.values()):.3f}" if len(scores) > 1 else "")
 
 
-def updates_text(rows: list[dict]) -> str:
-    """Return a sentence on the sizes of Adam's steps at frequency 0 and at the others, in the baseline's runs."""
-    notes = [note for row in rows if row["variant"] == "baseline" for note in row["updates"]]
-    if not notes:
+def updates_text(rows: list[dict], changes: dict[str, str]) -> str:
+    """Return two sentences on the sizes of Adam's steps at frequency 0 and at the others, for some of the variants."""
+    parts, largest = [], 0.0
+    for name in ("baseline", "beta2-0.95", "half-rate", "double-rate"):
+        notes = [note for row in rows if row["variant"] == name for note in row["updates"]]
+        if notes:
+            zero, others = (mean(note[key] ** 2 for note in notes) ** 0.5 for key in ("zero", "others"))
+            parts.append(f"{zero:.2f} and {others:.2f} ({changes[name]})")
+            largest = max(largest, *(note["largest"] for note in notes))
+    if not parts:
         return ""
-    sizes = {name: mean(note[name] ** 2 for note in notes) ** 0.5 for name in ("zero", "others")}
     return (
-        f"Steps of Adam in the first row's runs, every 25 steps, as root mean squares in units of the learning rate: "
-        f"{sizes['zero']:.2f} at frequency 0 of a kernel, {sizes['others']:.2f} at the other frequencies; the largest "
-        f"of all is {max(note['largest'] for note in notes):.1f}, where steps of equal signs would have sqrt(b) = "
-        f"{BLOCK_SIZE**0.5:.1f} at frequency 0."
+        "Root mean square of Adam's steps in units of the learning rate, at frequency 0 of the kernels and at the "
+        f"other frequencies, every 25 steps: {'; '.join(parts)}. The largest of all steps at one frequency is "
+        f"{largest:.1f}; at frequency 0, steps of equal signs would have sqrt(b) = {BLOCK_SIZE**0.5:.1f}."
     )
 
 
@@ -58,7 +62,7 @@ def part_text(rows: list[dict], others: list[dict], changes: dict[str, str]) -> 
             "",
             "Word problems on small-llama, C3A with one kernel per layer, five epochs. A row changes what it names; "
             "all else is as in the first row. Clipped: share of the logged steps with a gradient of norm above 1. "
-            f"{updates_text(rows)} {devices}; torch {rows[0]['versions']['torch']}. Records: "
+            f"{updates_text(rows, changes)} {devices}; torch {rows[0]['versions']['torch']}. Records: "
             "`benchmarks/results/steadiness.json`, by `benchmarks/steadiness.py`; the last rows are those of "
             "`one_rate.json`.",
             "",
