@@ -1,4 +1,4 @@
-"""The audit: every figure of the printed tables and claims of the texts, recomputed, each with a verdict."""
+"""The audit: every figure of the printed tables, and those claims of the texts that we found to be recomputable."""
 
 from __future__ import annotations
 

@@ -6,15 +6,18 @@ from .erratum import Erratum
 ERRATA = (
     Erratum("factor-of-ten", "cdvft", "mistake", "sections 1, 4.1 and 4.2",
             "51.81x, 51.89x and 51.9x fewer FLOPs than FourierFT",
-            "Table 2 prints 1.41G and 2.72M, and their ratio is 518. All three figures are a tenth of that, within the "
-            "rounding of the print. (The mistake is to the paper's disadvantage.)",
+            "Table 2 prints 1.41G and 2.72M for ViT base, and their ratio is 518. (RoBERTa base has query and value "
+            "layers of the same number and size.) All three figures are a tenth of that, within the rounding of the "
+            "print. (The mistake is to the paper's disadvantage.)",
             cdvft_figure_proofs.factor_of_ten),
     Erratum("vera-comparison", "cdvft", "mistake", "section 4.2", "fewer parameters and more FLOPs than VeRA",
-            "In Table 2, CDVFT has three times VeRA's parameters and a third of its FLOPs.",
+            "By Table 2, CDVFT has more parameters (0.06M and 0.02M; unrounded, 2.25 times VeRA's) and fewer FLOPs "
+            "(0.29 times VeRA's).",
             cdvft_figure_proofs.vera_comparison),
     Erratum("ranks", "cdvft", "mistake", "section 4.3 against Table 3", "LoRA has r = 8 (Alpaca) and r = 64 (GSM8K)",
-            "Table 3 follows from r = 64 for Alpaca. For GSM8K its parameters follow from r = 16, on any three "
-            "attention and two feed-forward layers; its FLOPs do not follow from r = 16 on the same layers.",
+            "Perhaps the two ranks are exchanged: Table 3's figures for Alpaca follow from r = 64, and its FLOPs for "
+            "GSM8K from r = 8 (and from 3 to 7). But its parameters for GSM8K are twice those of r = 8: they follow "
+            "from r = 16, on any three attention and two feed-forward layers.",
             cdvft_figure_proofs.ranks),
     Erratum("vera-layers", "cdvft", "mistake", "section 4.3 against Table 3",
             "VeRA adapts all layers in MHSA and MLP",
@@ -27,18 +30,20 @@ ERRATA = (
             cdvft_figure_proofs.padded_squares),
     Erratum("rounding", "cdvft", "mistake", "Table 3 against section 3.3",
             "parameters with whole blocks, FLOPs with fractions",
-            "Section 3.3 rounds the number of blocks up, which gives 0.24G FLOPs for p = 2048, not 0.22G.",
+            "Section 3.3 rounds the number of blocks up, which gives 0.24G FLOPs for p = 2048 and 0.18G for p = 4096, "
+            "not 0.22G and 0.17G.",
             cdvft_figure_proofs.rounding_of_blocks),
     Erratum("factors", "cdvft", "mistake", "Figure 1, caption", "m = 1, with two diagonals and one circulant",
-            "By Eq. 3, m = 1 is one diagonal (2 m - 1 factors). Sections 4.1 to 4.3 say m = 2, which fits the caption.",
-            cdvft_proofs.number_of_factors),
+            "By Eq. 3, m = 1 is one diagonal (2 m - 1 factors). Sections 4.1 to 4.3 say m = 2, which is two diagonals "
+            "and one circulant. (Perhaps the caption's m counts loops.)", cdvft_proofs.number_of_factors),
     Erratum("extra-x", "cdvft", "mistake", "Eq. 1", "X = A_{2n-1} C_{2n-2} ... A_1 x",
             "The left side is a matrix and the right side a vector: without x.", cdvft_proofs.extra_x),
     Erratum("circulant-letter", "cdvft", "mistake", "Eq. 2 and 3", "circ(a_2j)",
             "circ(c_2j): the text above Eq. 2, and Eq. 8, call the vectors of circulants c.",
             cdvft_proofs.circulant_letter),
     Erratum("underbrace", "cdvft", "mistake", "Eq. 5", "C_2j A_{2j-1} ... A_1 x is y_{2j-1}",
-            "By Eq. 6 it is y_2j.", cdvft_proofs.underbrace),
+            "By Eq. 6 it is y_2j. (So in both conversions to text; a brace can move in a conversion.)",
+            cdvft_proofs.underbrace),
     Erratum("submatrices", "cdvft", "mistake", "section 3.3", "corresponding submatrices are multiplied element-wise",
             "Their Fourier transforms are. Eq. 12, which follows, is right.", cdvft_proofs.submatrices),
     Erratum("companion", "cdvft", "omission", "section 3.2", "Eq. 9 to 11, the gradients",
@@ -48,12 +53,15 @@ ERRATA = (
             "Only RoBERTa base is reported (Table 1).", cdvft_figure_proofs.roberta_models),
     Erratum("less-flops", "cdvft", "overstated claim", "abstract",
             "similar or better performance with much less FLOPs and trainable parameters",
-            "Far fewer FLOPs than FourierFT, but more than LoRA in every column: by the print, 4.5 times LoRA's on "
-            "ViT, 1.7 and 2 times on Alpaca, and 17 and 22 times on GSM8K.", cdvft_figure_proofs.less_flops),
+            "Section 1 names the methods: fewer FLOPs than FourierFT, fewer parameters than LoRA. But CDVFT has more "
+            "FLOPs than LoRA in every column: by the print, 4.5 times LoRA's on ViT, 1.7 and 2 times on Alpaca, and 17 "
+            "and 22 times on GSM8K (where LoRA's printed FLOPs do not fit its parameters).",
+            cdvft_figure_proofs.less_flops),
     Erratum("similar-parameters", "cdvft", "overstated claim", "section 3.4",
             "fewer FLOPs than FourierFT, with a similar number of parameters",
             "Similar for ViT (Table 2). In Table 3, which the section also cites, CDVFT has 13 and 17.5 times "
-            "FourierFT's parameters.", cdvft_figure_proofs.similar_parameters),
+            "FourierFT's parameters by the print (unrounded, 12.3 and 16.4 times).",
+            cdvft_figure_proofs.similar_parameters),
     Erratum("per-step", "cdvft", "observation", "Table 2 and section 3.4", "FLOPs of FourierFT and of CDVFT",
             "FourierFT's are needed once per step, CDVFT's for every token. By the paper's count, both cost the same "
             "at 519 tokens per step.", cdvft_figure_proofs.per_step),
@@ -74,6 +82,6 @@ ERRATA = (
     Erratum("gauges", "cdvft", "observation", "section 3.4", "(2 m - 1) d parameters; 3 d for A C A",
             "Two scales cancel between the factors, which leaves 3 d - 2 degrees of freedom.", cdvft_proofs.gauges),
     Erratum("zero-start", "cdvft", "observation", "section 3", "no statement about the initial values",
-            "For ΔW = 0 at the start, exactly one factor may be zero. If two factors are zero, no factor has a "
+            "For ΔW = 0 at the start, set exactly one factor to zero. If two factors are zero, no factor has a "
             "gradient.", cdvft_proofs.zero_start),
 )  # fmt: skip

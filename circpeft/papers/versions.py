@@ -24,6 +24,8 @@ class Difference:
 
 
 DIFFERENCES = (
+    Difference("authors", "title page", "five", "seven: Jiashun Cheng and Fugee Tsung are added",
+               "circpeft cites the seven."),
     Difference("the letter b", "section 3.4", "number of blocks per side; d is divisible by b",
                "size of a block; a common divisor of d1 and d2",
                "At d = 768 and b = 128 the two meanings differ by 21 times. circpeft and PEFT use the size."),
@@ -41,7 +43,7 @@ DIFFERENCES = (
                "The same for square layers, up to a factor of two."),
     Difference("auxiliary numbers", "Table 1 and section 3.5.2", "LoRA r, VeRA 2 rv d + rv + d, C3A 0",
                "LoRA 0, VeRA rv (d1+d2), C3A b",
-               "The first counts tensors kept for the backward pass, per token; the later one counts only frozen "
+               "The first counts intermediate tensors and frozen projections; the later one counts only frozen "
                "projections and the work space of the transform."),
     Difference("ranks in practice", "Table 1, caption", "b <= r << rv", "max(d1, d2) / b <= r << rv",
                "The same condition in different letters."),
@@ -51,12 +53,13 @@ DIFFERENCES = (
                "The gradients that follow, without a transpose, are the same in both."),
     Difference("experiments", "section 4", "GLUE (4.1)",
                "synthetic data (4.1), GLUE (4.2), instruction tuning (4.3), images (4.4)",
-               "The first version also announces LLaMA, images and text-to-image generation, and has none of them. The "
-               "later one no longer mentions text-to-image generation."),
+               "The first version also announces LLaMA, images and text-to-image generation; the text of it that we "
+               "read has none of them. The later one no longer announces text-to-image generation."),
     Difference("full rank", "section 4.1, later 4.2", "not mentioned",
                "nearly all circulant matrices found by C3A have full rank",
-               "So have those of random kernels."),
-    Difference("figures", "section 3", "Figure 1: overview", "Figures 1 to 3: comparison, overview, clusters",
+               "So have those of random kernels: full rank does not show an effect of training."),
+    Difference("figures", "section 3, later 1 to 4", "Figure 1: overview",
+               "Figures 1 to 3: comparison, overview, clusters",
                "Figure numbers on these pages are those of the later version."),
 )  # fmt: skip
 
