@@ -1,4 +1,4 @@
-"""Profiles: the settings of a recipe for each kind of task, from a quick check to the papers' own."""
+"""Profiles: the settings of a recipe for each kind of task, from a quick check to the papers' models and data."""
 
 # CDVFT adapts query and value (sections 4.1, 4.2), and C3A's printed counts follow from them. MiniLM learns the
 # embedded task if all linear layers are adapted.

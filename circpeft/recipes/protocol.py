@@ -93,7 +93,7 @@ _C3A_ONE = "All experiments are conducted for a standard single pass (epoch) ove
 _CDVFT_TEN = "The experiments report the accuracy (%) after 10 epochs."
 _CDVFT_FIVE = "we also report the median result out of 5 runs, each with a different random seed"
 
-# Which alpha each cell of C3A Table 3 has is not printed; 64 is the middle of the range, a factor alpha / r of 2.
+# Which alpha each cell of C3A Table 3 has is not printed; 64 is the geometric mean of 32 and 128: alpha / r = 2.
 C3A_TABLE_3_LORA = Choice(
     {"r": 32, "alpha": 64, "dropout": 0.05},
     "we maintain LoRA parameters with r=32 and a dropout rate of 0.05, while exploring various α values ranging from "

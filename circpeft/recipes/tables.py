@@ -1,9 +1,13 @@
 """The rows and columns of CDVFT Tables 1 to 3 and C3A Tables 2 to 4, as runs.
 
-Neither paper prints learning rates or batch sizes; those are in `circpeft.defaults`. LoRA's alpha is printed for C3A
-Table 3 only (section 4.3); elsewhere it is r, the default of `circpeft.methods.baselines.lora`. Ranks and block sizes
-are printed in the tables or the text. Where the text contradicts the table's parameter count, the rank is the one that
-gives the count (CDVFT Table 3: LoRA 64 and 16, where section 4.3 says 8 and 64).
+Neither paper prints learning rates; those are in `circpeft.method_specs`. Batch sizes for training are not printed,
+either (C3A section 4.2 has a batch of 64 for its memory column only); those are in `circpeft.defaults`. LoRA's alpha is
+printed for C3A Table 3 only (section 4.3); elsewhere it is r, the default of `circpeft.methods.baselines.lora`.
+
+Block sizes are printed. So are ranks and FourierFT's n, except for CDVFT Table 1: there r = 8 for LoRA follows from
+"5.33x" (section 4.1), and VeRA's 1024 and FourierFT's 1000 are those of their own papers, which is our assumption. In
+CDVFT Table 3, where the text contradicts the parameter counts, ranks and layers are those that give the counts: LoRA 64
+and 16, where section 4.3 says 8 and 64; and VeRA without the attention's output, where it says all layers.
 """
 
 from __future__ import annotations
