@@ -56,7 +56,8 @@ def c3a_figure_1() -> dict[str, dict[str, float]]:
 def cdvft_figure_2(model: str) -> dict[str, tuple[float, float]]:
     """Return (parameters, FLOPs) by method for CDVFT Figure 2, counted as the paper counts: forward, one token.
 
-    FourierFT's FLOPs are needed once per step; the paper plots them beside those of one token.
+    FourierFT's FLOPs are needed once per step, those of the others for one token, as in CDVFT Table 2. The methods are
+    those of section 3.4; the points of the printed figure are not in the text that we read.
 
     Args:
         model: "roberta-base" (Figure 2a) or "vit-base" (Figure 2b).

@@ -97,6 +97,12 @@ def test_the_page_has_the_protocol_and_its_sentences(table):
     assert f"| {' | '.join(cells)} |" in PAGE
 
 
+def test_notebook_12_says_which_table_has_medians():
+    medians = [table for table, protocol in PROTOCOLS.items() if protocol.statistic.value == "median"]
+    notebook = (results.ROOT / "notebooks" / "12_results.ipynb").read_text(encoding="utf-8")
+    assert medians == ["cdvft-1"] and "**median** over the seeds in CDVFT Table 1, whose caption says so" in notebook
+
+
 def test_the_page_has_the_sentence_about_lora():
     text = PAGE.replace("\n", " ")
     assert f'"{C3A_TABLE_3_LORA.sentence}"' in text and f"`alpha={C3A_TABLE_3_LORA.value['alpha']}`" in text
