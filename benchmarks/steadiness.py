@@ -79,6 +79,7 @@ VARIANTS = {
     "half-rate": Variant("rate 0.005", rate=RATE / 2),
     "double-rate": Variant("rate 0.02", rate=RATE * 2),
     "ten-epochs": Variant("ten epochs", settings={"epochs": 10}),
+    "ten-epochs-cdvft": Variant("ten epochs, CDVFT", "cdvft", settings={"epochs": 10}),
     "paper-half-rate": Variant('alpha="paper", rate 0.75', alpha="paper", rate=PAPER_RATE / 2),
     "paper-small-eps": Variant(
         'alpha="paper", rate 1.5, eps 1e-12', alpha="paper", rate=PAPER_RATE, optimizer={"eps": 1e-12}

@@ -27,7 +27,7 @@ PAPERS = {
 # What a named scale means for the learning rate, by method and name.
 RATES = {
     ("CIRCONV", "lora"): "train it further with learning rates of LoRA, such as 1e-3",
-    ("CIRCONV", "paper"): "the scale of the paper and of PEFT's C3A; train it further with learning rates that are "
+    ("CIRCONV", "paper"): "the scale of PEFT's C3A; train it further with learning rates that are "
     "d_in / sqrt(min(d_in, d_out) / b) times those of LoRA, such as 0.3",
     ("CDVFT", "lora"): "train it further with learning rates of LoRA, such as 1e-3",
     (

@@ -19,9 +19,9 @@ from .layer import CirculantLayer
 
 LORA_RATE = 1e-3  # a usual learning rate of LoRA with lora_alpha = r
 TOO_LARGE = 0.1  # of a rate that is compared with LoRA's
-TOO_SMALL = 0.01  # of a rate that is compared with those of the paper's C3A, 0.1 to 1
+TOO_SMALL = 0.01  # of a rate that is compared with those of PEFT's C3A, 0.1 to 1
 # What else a rate that is too large for a named scale may call for.
-ALTERNATIVES = {"lora": ', or alpha="paper" for a rate of the paper or of PEFT\'s C3A'}
+ALTERNATIVES = {"lora": ', or alpha="paper" for a rate of PEFT\'s C3A'}
 FORMULAS = {"lora": "ΔW = C(w) / sqrt(min(d_in, d_out) / b)", "paper": "ΔW = C(w) / d_in"}
 
 
