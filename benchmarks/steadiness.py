@@ -26,6 +26,7 @@ from transformers import TrainerCallback
 from update_spectrum import UpdateSpectrum
 
 from circpeft import C3A, files, results, training
+from circpeft.adapters import c3a
 from circpeft.ops.scale import c3a_alpha
 from circpeft.recipes import Recipe
 from circpeft.training import trainer
@@ -53,6 +54,7 @@ class Variant:
         clip: whether gradients are clipped to norm 1, as the Trainer does by default.
         layer_rates: "" for one rate; "lora", "paper" or "inputs" for the rates of single layers with which ΔW moves as
             with the variant's rate at that scale, although ``alpha`` is another one. "inputs" is C(w) / sqrt(d_in / b).
+        inputs: whether "lora" is the scale C(w) / sqrt(d_in / b) itself.
     """
 
     change: str
@@ -63,6 +65,7 @@ class Variant:
     optimizer: dict = field(default_factory=dict)
     clip: bool = True
     layer_rates: str = ""
+    inputs: bool = False
 
 
 VARIANTS = {
@@ -90,7 +93,9 @@ VARIANTS = {
     ),
     "lora-as-paper": Variant('alpha="lora", rates of the layers as "paper"', rate=PAPER_RATE, layer_rates="paper"),
     # The same scale but for the layers with more inputs than outputs.
-    "inputs": Variant("C(w) / sqrt(d_in / b) instead of sqrt(k)", layer_rates="inputs"),
+    "inputs": Variant("rates of the layers as with C(w) / sqrt(d_in / b)", layer_rates="inputs"),
+    # For Adam the same as "inputs", but for rounding, clipping and eps: how much of the spread is chance?
+    "inputs-scale": Variant("the scale C(w) / sqrt(d_in / b)", inputs=True),
 }
 
 
@@ -101,15 +106,23 @@ def planned(name: str, seed: int, folder: Path, **settings) -> Recipe:
     return cells.cell(TASK, label, variant.rate, seed, folder / name, **{**variant.settings, **settings})
 
 
+def by_inputs(alpha: float | str, d_in: int, d_out: int, b: int) -> float:
+    """Return alpha as `c3a_alpha` does, but for "lora" that of ``ΔW = C(w) / sqrt(d_in / b)``.
+
+    >>> by_inputs("lora", 96, 32, 24), by_inputs("paper", 96, 32, 24)
+    (48.0, 1.0)
+    """
+    return (d_in * b) ** 0.5 if alpha == "lora" else c3a_alpha(alpha, d_in, d_out, b)
+
+
 def layer_rate(adapter: C3A, variant: Variant) -> float:
     """Return the rate of one layer with which its ΔW moves as with the variant's rate at the scale ``layer_rates``.
 
     A step of Adam moves ΔW in proportion to the rate times alpha.
     """
-    if variant.layer_rates == "inputs":
-        wanted = (adapter.d_in * adapter.block_size) ** 0.5
-    else:
-        wanted = c3a_alpha(variant.layer_rates, adapter.d_in, adapter.d_out, adapter.block_size)
+    shape = adapter.d_in, adapter.d_out, adapter.block_size
+    of_inputs = variant.layer_rates == "inputs"
+    wanted = by_inputs("lora", *shape) if of_inputs else c3a_alpha(variant.layer_rates, *shape)
     return variant.rate * wanted / adapter.alpha
 
 
@@ -152,7 +165,8 @@ def run(name: str, seed: int, folder: Path = FOLDER, **settings) -> dict:
     """Train one run, or read its record, and return its row."""
     variant, recipe = VARIANTS[name], planned(name, seed, folder, **settings)
     clipping, updates = Clipping(variant.clip), UpdateSpectrum()
-    with patch.object(trainer, "_optimizer", optimizer_of(variant, trainer._optimizer)):
+    scale = patch.object(c3a, "c3a_alpha", by_inputs) if variant.inputs else contextlib.nullcontext()
+    with scale, patch.object(trainer, "_optimizer", optimizer_of(variant, trainer._optimizer)):
         result = training.run(recipe, callbacks=[clipping, updates])
     return {
         "variant": name,
@@ -170,6 +184,7 @@ def run(name: str, seed: int, folder: Path = FOLDER, **settings) -> dict:
             "alpha": variant.alpha,
             "clip": variant.clip,
             "layer_rates": variant.layer_rates,
+            "inputs": variant.inputs,
         },
         "rows": result.rows,
         "device": result.device,

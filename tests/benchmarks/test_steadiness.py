@@ -58,6 +58,14 @@ def test_the_scale_by_inputs_differs_in_layers_with_more_inputs_than_outputs_and
     assert [float(ratio) for ratio in ratios] == pytest.approx([1, 3**-0.5, 1], rel=1e-4)
 
 
+def test_the_scale_by_inputs_moves_every_layer_as_the_rates_do(benchmark, monkeypatch):
+    monkeypatch.setattr(benchmark.c3a, "c3a_alpha", benchmark.by_inputs)
+    by_scale = moved(benchmark, "inputs-scale")
+    monkeypatch.undo()
+    for delta, wanted in zip(by_scale, moved(benchmark, "inputs"), strict=True):
+        torch.testing.assert_close(delta, wanted, rtol=1e-4, atol=1e-9)
+
+
 def noted(load_benchmark, update: torch.Tensor) -> dict:
     """Return what is noted of a step that moves all kernels of a layer by ``update`` at rate 0.5."""
     layer = C3A(update.shape[-1], update.shape[-1], update.shape[-1])
