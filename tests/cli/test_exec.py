@@ -103,7 +103,9 @@ def test_an_interruption_reaches_the_program_in_the_same_process(tmp_path):
     )
     path = script(tmp_path / "waits.py", f"{program}    print('interrupted', flush=True)\n    raise\n")
     command = [sys.executable, "-m", "circpeft", "exec", path]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+    # A shell that runs the tests in the background ignores the signal, and its children inherit that.
+    options = {"text": True, "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options) as running:
         assert int(running.stdout.readline()) == running.pid
         running.send_signal(signal.SIGINT)
         out, err = running.communicate(timeout=60)
@@ -168,11 +170,18 @@ def test_another_sitecustomize_still_runs(start, tmp_path):
 
 
 def test_a_python_without_circpeft_starts_as_usual(tmp_path):
+    without = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     code = "import sys, sitecustomize; print('circpeft' in sys.modules, sitecustomize.__file__)"
-    environment = {**os.environ, "PYTHONPATH": str(exec_command.STARTUP)}
-    command = [sys.executable, "-S", "-c", code]  # without the installed packages
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
-    assert done.stdout == f"False {exec_command.STARTUP / 'sitecustomize.py'}\n" and done.stderr == ""
+
+    def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-S", *arguments]  # without the installed packages
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=without | variables)
+
+    # Some systems, such as Debian, have a sitecustomize of their own, which then takes the place of the launcher's.
+    found = run("-c", "import importlib.util as u; s = u.find_spec('sitecustomize'); print(s.origin if s else '')")
+    expected = found.stdout.strip() or exec_command.STARTUP / "sitecustomize.py"
+    done = run("-c", code, PYTHONPATH=str(exec_command.STARTUP))
+    assert done.stdout == f"False {expected}\n" and done.stderr == ""
 
 
 def test_the_path_of_a_second_launcher_has_the_folder_once(monkeypatch):
