@@ -168,7 +168,7 @@ def _check_choice(recipe: Recipe, has_validation: bool) -> None:
 def data_of(recipe: Recipe) -> Rows:
     """Return the rows that a recipe trains and is scored on, how they were split, and their fingerprint.
 
-    Raises: whatever `tasks.load` raises; ValueError if the best epoch is to be chosen on validation, and there is none.
+    Raises: whatever `tasks.load` raises; ValueError if validation should choose the best epoch, but has no rows.
     """
     data, split = tasks.load(recipe.task, recipe.data_dir, recipe.max_train, recipe.hold_out)
     _check_choice(recipe, "validation" in data)

@@ -1,4 +1,4 @@
-"""Where a page or a notebook says what a paper prints, the place in the paper stands beside it."""
+"""A statement about a paper, on a page or in a notebook, has its section, equation or table beside it."""
 
 import json
 import re
