@@ -5,7 +5,7 @@ from __future__ import annotations
 from numbers import Integral
 from typing import Any
 
-from ..ops.backends import BACKENDS
+from ..ops.backends import BACKENDS, unknown_backend
 from ..ops.block_size import dividing_block_size, padding_block_size
 from ..ops.scale import c3a_alpha, cdvft_alpha
 from ..suggest import nearest
@@ -122,4 +122,4 @@ def _check(method: str, d_in: int, d_out: int, values: dict[str, Any]) -> None:
         if name in values and not isinstance(values[name], bool):
             raise ValueError(f"{method}: {name} must be True or False, got {values[name]!r}")
     if "backend" in values and values["backend"] not in BACKENDS:
-        raise ValueError(f"{method}: unknown backend {values['backend']!r}; {nearest(values['backend'], BACKENDS)}")
+        raise ValueError(f"{method}: {unknown_backend(values['backend'], BACKENDS)}")

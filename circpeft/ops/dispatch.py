@@ -7,8 +7,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from ..suggest import nearest
-from .backends import BACKENDS, get_backend
+from .backends import BACKENDS, get_backend, unknown_backend
 from .precision import tf32_allowed
 
 # For smaller blocks the dense product is faster than transforms. Measured on a CPU: two cores, float32, 2048 tokens.
@@ -42,7 +41,7 @@ def choices() -> tuple[str, ...]:
 
 def _checked_choice(name: str, where: str) -> str:
     if name not in choices():
-        raise ValueError(f"unknown backend {name!r} in {where}; {nearest(name, choices())}")
+        raise ValueError(unknown_backend(name, choices(), f" in {where}"))
     return name
 
 
@@ -54,7 +53,6 @@ def available_backends(device: str | torch.device = "cpu") -> list[str]:
 
     Some leave sizes that do not suit them to "rfft". "leaf" does so unless the block size ``b`` has a good factor: an
     even number from 8 to 64, with ``b / factor`` equal to 1 or a multiple of 4.
-    "triton" is for GPUs. On a CPU it needs Triton's interpreter (``TRITON_INTERPRET=1``), which is for tests.
 
     Raises: RuntimeError (from torch) for a device that does not parse.
 
@@ -107,9 +105,7 @@ def resolve_backend(backend: str, b: int, device: torch.device) -> str:
     """Return the backend for a request: the dispatch rule of ``backend="auto"``, or the name itself.
 
     "auto" takes the forced backend if there is one, "reference" for blocks below `SMALL_BLOCK`, and else "rfft". It
-    does not choose "dft" or "triton": on the CPUs and the GPU they were measured on, "rfft" or folding was faster
-    ("triton" in float32; in bfloat16 it has not been measured). Nor does it choose "leaf", which is slower on CPUs and
-    has not been measured on a GPU.
+    does not choose "leaf", which is slower on CPUs and has not been measured on a GPU.
 
     Raises: ValueError for a name that is unknown, or that is not available on the device.
 
@@ -121,7 +117,7 @@ def resolve_backend(backend: str, b: int, device: torch.device) -> str:
     if backend == "auto":
         return "reference" if b < SMALL_BLOCK else "rfft"
     if not _is_usable(backend, device):
-        raise ValueError(f"unknown backend {backend!r}; {nearest(backend, ['auto', *available_backends(device)])}")
+        raise ValueError(unknown_backend(backend, ["auto", *available_backends(device)]))
     return backend
 
 

@@ -35,6 +35,15 @@ def test_a_row_is_measured_once(benchmark, tmp_path, capsys):
     assert path.stat().st_mtime_ns == first_write
 
 
+def test_the_page_is_that_of_the_record_with_its_rows_of_removed_backends(benchmark):
+    path = benchmark.RECORDS / "training_memory_cuda.json"
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    assert {"dft", "triton"} <= {row["backend"] for row in rows}.difference(benchmark.choices())
+    page = benchmark.markdown(rows)
+    assert page == path.with_suffix(".md").read_text(encoding="utf-8")
+    assert "`dft`, now removed, " in page and "| triton |" in page and "leaf" not in page
+
+
 def test_the_error_of_a_method_that_peft_cannot_build_is_recorded(benchmark, tmp_path):
     small = ["--models", "roberta-base", "--layers", "1", "--batch", "1", "--tokens", "8", "--steps", "1"]
     path = benchmark.main([*small, "--device", "cpu", "--methods", "boft"], tmp_path)
@@ -47,7 +56,7 @@ def test_the_error_of_a_method_that_peft_cannot_build_is_recorded(benchmark, tmp
 def test_a_trial_stays_out_of_the_records(benchmark, tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark.results, "default_folder", lambda name: tmp_path / name)
     small = ["--models", "vit-base", "--layers", "1", "--batch", "1", "--steps", "1", "--device", "cpu"]
-    path = benchmark.main([*small, "--methods", "head", "--backends", "auto,dft"])
+    path = benchmark.main([*small, "--methods", "head", "--backends", "auto,leaf"])
     assert path == tmp_path / "training_memory" / "training_memory_cpu.json"
     assert [row["backend"] for row in json.loads(path.read_text())["rows"]] == [
         "auto"

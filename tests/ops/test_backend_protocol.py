@@ -61,6 +61,6 @@ import sys
 from circpeft import available_backends
 from circpeft.ops.backends import BACKENDS
 print([name for name in BACKENDS.values() if name in sys.modules])
-print("triton" in available_backends("cuda"), "circpeft.ops.backends.triton_kernels" in sys.modules)
+print("leaf" in available_backends("cuda"), "circpeft.ops.backends.leaf_kernels" in sys.modules)
 """
     assert run_python(code).splitlines() == ["[]", "True False"]

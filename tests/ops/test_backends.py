@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from circpeft import available_backends, block_circulant
-from circpeft.ops.backends import dft, get_backend, reference, rfft, two_factors
-from circpeft.profiling import FlopCounter
+from circpeft.ops.backends import get_backend, rfft
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SHAPES = [(1, 1, 1), (2, 3, 1), (1, 1, 2), (2, 1, 5), (2, 3, 4), (3, 3, 7), (1, 1, 24), (5, 2, 9)]
@@ -51,50 +50,3 @@ def test_flops_grow_linearly_in_the_tokens(backend):
     one, two, three = (backend.matmul_flops(t, 2, 3, 64) for t in (1, 2, 3))
     assert 0 < one < two < three and abs((three - two) - (two - one)) <= 1
     assert backend.matmul_flops(5, 2, 3, 1) > 0
-
-
-@both_layouts
-def test_dft_in_chunks_equals_dft_at_once(layout, monkeypatch):
-    x, g, w = (torch.randn(size, dtype=torch.float64) for size in ((150, 24), (150, 16), (2, 3, 8)))
-    at_once = dft.matmul(x, w, layout), dft.kernel_grad(g, x, 8, layout)
-    monkeypatch.setitem(dft.CHUNK_ELEMENTS, "cpu", 1)
-    assert dft._chunk(x, 40) == 64
-    torch.testing.assert_close((dft.matmul(x, w, layout), dft.kernel_grad(g, x, 8, layout)), at_once)
-
-
-@both_layouts
-@pytest.mark.parametrize("shape", [(1, 1, 1024), (2, 1, 528), (1, 3, 768), (5, 5, 544)], ids=str)
-@pytest.mark.parametrize("tokens", [0, 1, 2, 5])
-def test_dft_splits_large_blocks_into_two_factors(shape, layout, tokens, error, monkeypatch):
-    m, n, b = shape
-    assert b > dft.LARGEST_BLOCK and two_factors.factors(b)
-    x, g, w = (torch.randn(size, dtype=torch.float64) for size in ((tokens, n * b), (tokens, m * b), shape))
-    for elements in (two_factors.CHUNK_ELEMENTS, 1):
-        monkeypatch.setattr(two_factors, "CHUNK_ELEMENTS", elements)
-        torch.testing.assert_close(dft.matmul(x, w, layout), reference.matmul(x, w, layout))
-        torch.testing.assert_close(dft.kernel_grad(g, x, b, layout), rfft.kernel_grad(g, x, b, layout))
-    if tokens:
-        assert error(dft.matmul(x.float(), w.float(), layout), reference.matmul(x, w, layout)) < 1e-5
-
-
-@pytest.mark.parametrize("b", [528, 1024])
-def test_flops_of_two_factors_equal_the_counted_ones(b):
-    x, g, w = torch.randn(6, 2 * b), torch.randn(6, 3 * b), torch.randn(3, 2, b)
-    for call, formula in (
-        (lambda: dft.matmul(x, w, "row"), dft.matmul_flops(6, 3, 2, b)),
-        (lambda: dft.kernel_grad(g, x, b, "row"), dft.kernel_grad_flops(6, 3, 2, b)),
-    ):
-        with FlopCounter() as counter:
-            call()
-        assert abs(counter.total / formula - 1) < 0.02  # the formula leaves out sums over chunks, and 1/b
-
-
-@both_layouts
-def test_dft_leaves_large_blocks_without_two_factors_to_rfft(layout):
-    b = 521  # a prime
-    assert b > dft.LARGEST_BLOCK and two_factors.factors(b) is None
-    x, g, w = torch.randn(3, b), torch.randn(3, b), torch.randn(1, 1, b)
-    assert torch.equal(dft.matmul(x, w, layout), rfft.matmul(x, w, layout))
-    assert torch.equal(dft.kernel_grad(g, x, b, layout), rfft.kernel_grad(g, x, b, layout))
-    assert dft.matmul_flops(3, 1, 1, b) == rfft.matmul_flops(3, 1, 1, b)
-    assert dft.kernel_grad_flops(3, 1, 1, b) == rfft.kernel_grad_flops(3, 1, 1, b)

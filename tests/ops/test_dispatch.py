@@ -1,14 +1,11 @@
 """The rule of "auto", the backends that can be forced, and when an adapted layer folds."""
 
-import sys
-import warnings
+import re
 
 import pytest
 import torch
 
-from circpeft import available_backends, block_circular_matmul, use_backend
-from circpeft.ops import diagonal_circulant_matmul
-from circpeft.ops.backends import fused_triton
+from circpeft import available_backends, block_circular_matmul, costs, use_backend
 from circpeft.ops.dispatch import SMALL_BLOCK, folds, resolve_backend
 
 CPU = torch.device("cpu")
@@ -40,12 +37,26 @@ def test_errors_name_an_unknown_backend_and_the_nearest():
 
 
 def test_the_environment_variable_forces_a_backend(run_python, monkeypatch):
-    monkeypatch.setenv("CIRCPEFT_BACKEND", "dft")
+    monkeypatch.setenv("CIRCPEFT_BACKEND", "leaf")
     code = "from circpeft.ops.dispatch import resolve_backend; print(resolve_backend('auto', 768, None))"
-    assert run_python(code).strip() == "dft"
+    assert run_python(code).strip() == "leaf"
     monkeypatch.setenv("CIRCPEFT_BACKEND", "fft")
     message = run_python("try:\n    import circpeft.ops\nexcept ValueError as error:\n    print(error)")
     assert "'fft' in CIRCPEFT_BACKEND" in message and "rfft" in message
+
+
+@pytest.mark.parametrize("name", ["dft", "triton"])
+def test_errors_name_what_replaced_a_former_backend(name, run_python, monkeypatch):
+    replaced = r"was replaced by 'leaf'; choices: auto, rfft, leaf, "
+    with pytest.raises(ValueError, match=f"^backend '{name}' in use_backend {replaced}"), use_backend(name):
+        pass
+    with pytest.raises(ValueError, match=f"^backend '{name}' {replaced}"):
+        block_circular_matmul(torch.ones(2), torch.ones(1, 1, 2), backend=name)
+    with pytest.raises(ValueError, match=f"^c3a: backend '{name}' was replaced by 'leaf'; choices: rfft, leaf, "):
+        costs.parameters("c3a", 8, 8, backend=name)
+    monkeypatch.setenv("CIRCPEFT_BACKEND", name)
+    message = run_python("try:\n    import circpeft.ops\nexcept ValueError as error:\n    print(error)")
+    assert re.match(f"backend '{name}' in CIRCPEFT_BACKEND {replaced}", message)
 
 
 def test_folds_only_where_it_is_exact_and_faster():
@@ -86,30 +97,15 @@ def test_folds_on_a_gpu_with_as_many_tokens_and_as_small_a_weight_as_measured():
 @pytest.mark.parametrize(
     "setting", ["set_float32_matmul_precision('high')", "backends.fp32_precision = 'tf32'", "backends.cuda.nothing = 0"]
 )
-def test_with_tf32_allowed_no_layer_folds_and_triton_uses_tf32(run_python, setting):
+def test_with_tf32_allowed_no_layer_folds_and_leaf_uses_tf32(run_python, setting):
     # In a new process, because after the newer setting has been used, the older getters always fail.
     code = f"""
 import torch
 torch.{setting}
 from types import SimpleNamespace
 from circpeft.ops import folds
-from circpeft.ops.backends import fused_triton
+from circpeft.ops.backends import leaf_triton
 x = SimpleNamespace(device=torch.device("cuda"), dtype=torch.float32, shape=(12288, 768), numel=lambda: 12288 * 768)
-print(folds(x, torch.nn.Parameter(torch.empty(768, 768, device="meta"))), fused_triton._precision(torch.float32))
+print(folds(x, torch.nn.Parameter(torch.empty(768, 768, device="meta"))), leaf_triton._precision(torch.float32))
 """
     assert run_python(code).strip() == ("True tf32x3" if setting.endswith("= 0") else "False tf32")
-
-
-def test_without_triton_its_backend_warns_once_and_computes_with_rfft(monkeypatch):
-    monkeypatch.setattr(fused_triton, "_failures", [])
-    monkeypatch.setitem(sys.modules, "circpeft.ops.backends.triton_kernels", None)  # its import then raises
-    x, w = torch.randn(3, 24, requires_grad=True), torch.randn(1, 1, 24, requires_grad=True)
-    with pytest.warns(UserWarning, match=r"Triton failed \(ModuleNotFoundError.*'triton' computes with 'rfft'"):
-        with use_backend("triton"):
-            y = diagonal_circulant_matmul(x, w)
-    with warnings.catch_warnings(), use_backend("triton"):
-        warnings.simplefilter("error")
-        again = diagonal_circulant_matmul(x, w)
-        again.sum().backward()
-    assert torch.equal(y, again) and torch.equal(y, diagonal_circulant_matmul(x, w, backend="rfft"))
-    assert "triton" in available_backends("cuda") and "triton" not in available_backends("cpu")

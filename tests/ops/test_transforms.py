@@ -13,7 +13,7 @@ from circpeft import available_backends
 from circpeft.ops import adapted_linear, block_circulant, diagonal_circulant_matmul
 from circpeft.ops import block_circular_kernel_grad as kernel_grad
 from circpeft.ops import block_circular_matmul as matmul
-from circpeft.ops.backends import dft, get_backend, two_factors
+from circpeft.ops.backends import get_backend
 
 pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.filterwarnings("error:There is a performance drop")]
 BACKENDS = available_backends("cpu")
@@ -268,16 +268,6 @@ def test_a_batch_is_one_product_and_its_flops_are_counted(backend):
         with FlopCounterMode(display=False) as counter:
             vmap(lambda *t, f=f, rest=settings: f(*t, *rest), in_dims)(*inputs)
         assert counter.get_total_flops() == flops
-
-
-def test_a_table_that_is_first_needed_under_a_transform_is_a_plain_tensor():
-    for cached in (dft._matrices, two_factors.tables):
-        cached.cache_clear()
-    for b in (9, 1024):
-        x, w = random([(4, b), (1, 1, b)])
-        vmap(grad(lambda w, x: matmul(x, w, "row", "dft").sum()), (None, 0))(w, x)
-        jvp(lambda x, w: matmul(x, w, "row", "dft"), (x, w), (x, w))
-        torch.testing.assert_close(matmul(x, w, "row", "dft"), matmul(x, w, "row", "rfft"))
 
 
 def energies(x, w):

@@ -120,6 +120,20 @@ def test_records_of_earlier_versions_are_read(folder):
     assert problem.reason == "has computation = 'fast', expected an object"
 
 
+@pytest.mark.parametrize("removed", ["dft", "triton"])
+def test_records_that_a_removed_backend_computed_are_read_and_compared(folder, removed):
+    facts = FLOAT32 | {"backend": removed, "circulant_products": [removed]}
+    scored(folder, *CELL, (0.8, facts), (0.9, facts))
+    folder.sweep()
+    found = report.scan(folder.path)
+    assert not found.problems and {*report.runs_table(found).computation} == {f"cuda, float32, backend {removed}"}
+    assert report.compared(found, "cdvft-1").query("row == 'LoRA' and column == 'SST-2'").iloc[0].ours == 85
+    assert f"cuda, float32, backend {removed}" in report.page(found)
+    scored(folder, "VeRA", "SST-2", (0.9, FLOAT32 | {"backend": "leaf"}))
+    folder.sweep()
+    assert f"computed differently (backend: {removed}, leaf)" in report.page(report.scan(folder.path))
+
+
 def test_a_record_without_facts_is_the_same_as_any():
     assert computation.is_same({}, TF32) and not computation.is_same(FLOAT32, TF32)
     assert computation.is_same(TF32 | {"device": "mps"}, FLOAT32)

@@ -5,27 +5,28 @@
 - "reference" for blocks smaller than `circpeft.ops.dispatch.SMALL_BLOCK`, where the dense product is cheaper;
 - "rfft" for all others.
 
-"leaf", "dft" and "triton" are used only when asked for by name, or forced by `circpeft.use_backend` or
-``CIRCPEFT_BACKEND``.
+"leaf" is used only when asked for by name, or forced by `circpeft.use_backend` or ``CIRCPEFT_BACKEND``.
 
 To add a backend: write a module with the functions of `Backend` (and of `FusedBackend`, if it has them), and add one
 line to `BACKENDS`. The dispatch, the operators, the FLOP counters, the cost model and the tests then know it.
 A module is imported on first use.
 """
 
+from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
 
+from ...suggest import nearest
 from .protocol import Backend, FusedBackend, check_backend
 
 # Name -> module, best first.
 BACKENDS = {
     "rfft": "circpeft.ops.backends.rfft",
     "leaf": "circpeft.ops.backends.leaf",
-    "dft": "circpeft.ops.backends.dft",
-    "triton": "circpeft.ops.backends.fused_triton",
     "reference": "circpeft.ops.backends.reference",
 }
+# Name of a removed backend -> the one that replaced it.
+REPLACED = {"dft": "leaf", "triton": "leaf"}
 
 
 @cache
@@ -57,4 +58,17 @@ def get_fused_backend(name: str) -> FusedBackend | None:
     return backend if backend.FUSED else None
 
 
-__all__ = ["BACKENDS", "Backend", "FusedBackend", "get_backend", "get_fused_backend"]
+def unknown_backend(name: object, names: Iterable[str], where: str = "") -> str:
+    """Return the error message for a name that is not among the given ones.
+
+    >>> unknown_backend("dft", BACKENDS, " in use_backend")
+    "backend 'dft' in use_backend was replaced by 'leaf'; choices: rfft, leaf, reference"
+    >>> unknown_backend("fft", BACKENDS)
+    "unknown backend 'fft'; did you mean 'rfft'? (choices: rfft, leaf, reference)"
+    """
+    if str(name) in REPLACED:
+        return f"backend {name!r}{where} was replaced by {REPLACED[str(name)]!r}; choices: {', '.join(names)}"
+    return f"unknown backend {name!r}{where}; {nearest(name, names)}"
+
+
+__all__ = ["BACKENDS", "Backend", "FusedBackend", "get_backend", "get_fused_backend", "unknown_backend"]
