@@ -122,7 +122,7 @@ def _compute_backward(
     dx = torch.empty(x.shape if needs_dx else (0, x.shape[-1]), dtype=x.dtype, device=x.device)
     with without_autocast(x.device):
         dw, d_first, d_last = get_backend(backend).diagonal_matmul_backward(
-            _rows(g), _rows(x), kernel, layout, first, last, _rows(dx) if needs_dx else None, scale
+            _rows(g), _rows(x), kernel, layout, first, last, _rows(dx) if needs_dx else None, scale, False
         )
     (dw,) = _cast(w.dtype, dw)
     gradients = [dx, dw if dw.is_contiguous() else dw.contiguous()]

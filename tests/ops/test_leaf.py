@@ -125,7 +125,7 @@ def test_in_chunks_equals_at_once(layout, monkeypatch):
         assert leaf_torch._chunk(x, 96) == max(16, elements // 96)
         y, dx = torch.empty_like(base), torch.empty_like(x)
         leaf_torch.diagonal_matmul(x, w, layout, first, last, base, y, 0.5)
-        gradients = leaf_torch.diagonal_matmul_backward(base, x, w, layout, first, last, dx, 0.5)
+        gradients = leaf_torch.diagonal_matmul_backward(base, x, w, layout, first, last, dx, 0.5, False)
         outputs.append((y, dx, *gradients))
     torch.testing.assert_close(*outputs)
 

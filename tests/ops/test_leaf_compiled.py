@@ -56,7 +56,7 @@ def run(d_in, d_out, b, dtype):
     w, first, last = (torch.empty(size, device="meta") for size in ((m, n, b), (d_in,), (d_out,)))
     for diagonals in ((None, None), (first, last)):
         leaf_triton.diagonal_matmul(x, w, "row", *diagonals, g, y, 0.5)
-        leaf_triton.diagonal_matmul_backward(g, x, w, "row", *diagonals, dx, 0.5)
+        leaf_triton.diagonal_matmul_backward(g, x, w, "row", *diagonals, dx, 0.5, False)
 
 
 def compiled(name, arguments, constants, capability):

@@ -55,18 +55,21 @@ def diagonal_matmul_backward(
     diagonal_out: Tensor | None,
     dx: Tensor | None,
     scale: float,
+    accumulate: bool,
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Return the gradients of `diagonal_matmul` for ``w`` and the diagonals; write that for ``x`` into a given ``dx``.
+    """Return the gradients of `diagonal_matmul` for ``w`` and the diagonals; write or add that for ``x`` to ``dx``.
 
     Source: CDVFT Eq. 9 and 11; C3A section 3.3, corrected: its printed formula lacks the transpose of the matrix.
     """
     if leaf_triton.has_kernels(x, w):
         try:
-            return leaf_triton.diagonal_matmul_backward(g, x, w, layout, diagonal_in, diagonal_out, dx, scale)
+            return leaf_triton.diagonal_matmul_backward(
+                g, x, w, layout, diagonal_in, diagonal_out, dx, scale, accumulate
+            )
         except KernelFailed as problem:
             remember(problem)
     compute = rfft if coarse_size(w.shape[-1]) is None else leaf_torch
-    return compute.diagonal_matmul_backward(g, x, w, layout, diagonal_in, diagonal_out, dx, scale)
+    return compute.diagonal_matmul_backward(g, x, w, layout, diagonal_in, diagonal_out, dx, scale, accumulate)
 
 
 def matmul(x: Tensor, w: Tensor, layout: str) -> Tensor:
@@ -79,7 +82,7 @@ def matmul(x: Tensor, w: Tensor, layout: str) -> Tensor:
 def kernel_grad(g: Tensor, x: Tensor, b: int, layout: str) -> Tensor:
     """Return the gradient for ``w``: ``g: (t, m*b)``, ``x: (t, n*b)`` -> ``(m, n, b)``."""
     like = x.new_empty(g.shape[-1] // b, x.shape[-1] // b, b)
-    return diagonal_matmul_backward(g, x, like, layout, None, None, None, 1.0)[0]
+    return diagonal_matmul_backward(g, x, like, layout, None, None, None, 1.0, False)[0]
 
 
 def _matrix_flops(m: int, n: int, b: int) -> int:

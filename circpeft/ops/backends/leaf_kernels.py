@@ -76,12 +76,13 @@ def inverse(
 def inverse_and_sum(
     spectra, y, other, sums, diagonal, table, tokens, leaf_stride, y_stride, other_stride,
     width: tl.constexpr, columns: tl.constexpr, R: tl.constexpr, RP: tl.constexpr, e: tl.constexpr, BC: tl.constexpr,
-    has_y: tl.constexpr, large: tl.constexpr, precision: tl.constexpr,
+    has_y: tl.constexpr, accumulate: tl.constexpr, large: tl.constexpr, precision: tl.constexpr,
 ):  # fmt: skip
     """Sum ``other[t] * F^T spectra[:, t]`` over tokens, and write ``y[t] = diagonal * F^T spectra[:, t]`` if asked to.
 
-    The sum is a diagonal's gradient. A program takes every ``grid[0]``-th token and writes to a row of its own,
-    ``sums: (grid[0], width)``; adding these rows gives the same bits every time.
+    With ``accumulate``, ``y`` is not overwritten but added to. The sum is a diagonal's gradient. A program takes every
+    ``grid[0]``-th token and writes to a row of its own, ``sums: (grid[0], width)``; adding these rows gives the same
+    bits every time.
     """
     first, token = tl.program_id(0), tl.program_id(0).to(tl.int64)
     r, c, at, inside = _tile(tl.program_id(1), columns, R, RP, e, BC)
@@ -96,6 +97,8 @@ def inverse_and_sum(
         total += block * tl.load(other + token * other_stride + at, mask=kept, other=0.0).to(tl.float32)
         if has_y:
             block *= tl.load(diagonal + at, mask=kept, other=0.0)
+            if accumulate:
+                block += tl.load(y + token * y_stride + at, mask=kept, other=0.0).to(tl.float32)
             tl.store(y + token * y_stride + at, block.to(y.dtype.element_ty), mask=kept)
         token += tl.num_programs(0)
     tl.store(sums + first * width + at, total, mask=kept)

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from . import leaf_algebra as algebra
 from .leaf_algebra import coarse_size
-from .rfft import scaled, scaled_blocks
+from .rfft import scaled, scaled_blocks, write
 
 # Entries of one chunk. On a CPU, its spectra should fit into the cache. On a GPU, one large call is faster.
 CHUNK_ELEMENTS = {"cpu": 256 * 1024, "cuda": 64 * 1024 * 1024}
@@ -54,8 +54,9 @@ def diagonal_matmul_backward(
     diagonal_out: Tensor | None,
     dx: Tensor | None,
     scale: float,
+    accumulate: bool,
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Return the gradients of `diagonal_matmul` for ``w`` and the diagonals; write that for ``x`` into a given ``dx``.
+    """Return the gradients of `diagonal_matmul` for ``w`` and the diagonals; write or add that for ``x`` to ``dx``.
 
     Shapes: ``g: (t, d_out)``, ``x, dx: (t, d_in)``. Chunks are summed in a fixed order: deterministic.
     """
@@ -79,5 +80,5 @@ def diagonal_matmul_backward(
             if d_in is not None:
                 d_in += (u_grad * x[chunk]).sum(0)
             if dx is not None:
-                dx[chunk] = u_grad if diagonal_in is None else u_grad * diagonal_in
+                write(dx[chunk], u_grad if diagonal_in is None else u_grad * diagonal_in, accumulate)
     return scaled(algebra.kernel_from_leaves(total, m, n, layout), scale), d_in, d_out

@@ -62,11 +62,11 @@ def _inverse(spectra: Tensor, y: Tensor, diagonal: Tensor | None, base: Tensor |
 
 
 def _diagonal_gradient(
-    spectra: Tensor, other: Tensor, diagonal: Tensor, y: Tensor | None, blocks: int, b: int
+    spectra: Tensor, other: Tensor, diagonal: Tensor, y: Tensor | None, blocks: int, b: int, accumulate: bool = False
 ) -> Tensor:
     """Return the sum over tokens of ``other`` times the tokens of ``spectra``; write the latter times the diagonal.
 
-    Nothing is written where ``y`` is None.
+    Nothing is written where ``y`` is None. With ``accumulate``, ``y`` is added to.
     """
     r, other = coarse_size(b), _rows(other)
     columns, (tokens, width) = blocks * (b // r), other.shape
@@ -78,7 +78,7 @@ def _diagonal_gradient(
         "inverse_and_sum", (programs, chunks(columns, sizes)),
         spectra, to, other, sums, diagonal, tables(r, other.device)["transform"], tokens, spectra.stride(0),
         to.stride(0), other.stride(0), width=width, columns=columns, **sizes, has_y=y is not None,
-        large=spectra.numel() >= LARGE, precision=_precision(spectra.dtype),
+        accumulate=accumulate, large=spectra.numel() >= LARGE, precision=_precision(spectra.dtype),
     )  # fmt: skip
     return sums.sum(0)
 
@@ -149,10 +149,11 @@ def diagonal_matmul_backward(
     diagonal_out: Tensor | None,
     dx: Tensor | None,
     scale: float,
+    accumulate: bool,
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Return the gradients of `diagonal_matmul` for ``w`` and the diagonals; write that for ``x`` into a given ``dx``.
+    """Return the gradients of `diagonal_matmul` for ``w`` and the diagonals; write or add that for ``x`` to ``dx``.
 
-    Raises: KernelFailed if Triton fails.
+    Raises: KernelFailed if Triton fails; nothing is written to ``dx`` then.
     """
     (m, n, b), d_in, d_out = w.shape, None, None
     x_hat, g_hat = _transform(x, diagonal_in, n, b, x.dtype), _transform(g, diagonal_out, m, b, x.dtype)
@@ -163,7 +164,7 @@ def diagonal_matmul_backward(
     if diagonal_out is not None:
         d_out = _diagonal_gradient(torch.bmm(x_hat, matrices), g, diagonal_out, None, m, b)
     if diagonal_in is not None:
-        d_in = _diagonal_gradient(torch.bmm(g_hat, matrices.mT), x, diagonal_in, dx, n, b)
+        d_in = _diagonal_gradient(torch.bmm(g_hat, matrices.mT), x, diagonal_in, dx, n, b, accumulate)
     elif dx is not None:
-        _inverse(torch.bmm(g_hat, matrices.mT), dx, None, None, n, b)
+        _inverse(torch.bmm(g_hat, matrices.mT), dx, None, dx if accumulate else None, n, b)
     return dw, d_in, d_out

@@ -67,7 +67,7 @@ class FusedBackend(Backend, Protocol):
 
         Shapes: ``x: (t, d_in)`` with ``d_in <= n*b``, padded with zeros; ``y, base: (t, d_out)`` with
         ``d_out <= m*b``, surplus outputs dropped. ``x``, ``base`` and ``y`` have any floating-point dtype; ``w`` and
-        the diagonals have the dtype to compute in.
+        the diagonals have the dtype to compute in. ``y`` may be ``base`` itself.
         """
         ...
 
@@ -81,11 +81,15 @@ class FusedBackend(Backend, Protocol):
         diagonal_out: Tensor | None,
         dx: Tensor | None,
         scale: float,
+        accumulate: bool,
     ) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Return the gradients of `diagonal_matmul` for ``w`` and both diagonals; write that for ``x`` into ``dx``.
 
         Shapes: ``g: (t, d_out)``, ``x, dx: (t, d_in)``. A gradient is None where its diagonal is; nothing is computed
         for ``x`` where ``dx`` is None.
+
+        Args:
+            accumulate: add the gradient for ``x`` to what ``dx`` holds.
         """
         ...
 

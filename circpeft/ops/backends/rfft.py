@@ -114,6 +114,14 @@ def scaled(w: Tensor, scale: float) -> Tensor:
     return w if scale == 1 else w * scale
 
 
+def write(rows: Tensor, values: Tensor, accumulate: bool) -> None:
+    """Overwrite rows with values of any dtype, or add the values to them."""
+    if accumulate:
+        torch.add(values, rows, out=rows)
+    else:
+        rows.copy_(values)
+
+
 def scaled_blocks(rows: Tensor, diagonal: Tensor | None, like: Tensor) -> Tensor:
     """Return rows in the dtype of ``like: (n, b)``, times the diagonal, padded with zeros to ``(t, n, b)``."""
     rows = rows.to(like.dtype)
@@ -162,8 +170,9 @@ def diagonal_matmul_backward(
     diagonal_out: Tensor | None,
     dx: Tensor | None,
     scale: float,
+    accumulate: bool,
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Return the gradients of `diagonal_matmul` for ``w`` and the diagonals; write that for ``x`` into a given ``dx``.
+    """Return the gradients of `diagonal_matmul` for ``w`` and the diagonals; write or add that for ``x`` to ``dx``.
 
     Each transform is computed once. The intermediate results of the forward pass are computed again, chunk by chunk.
     Source: CDVFT Eq. 9 and 11; C3A section 3.3, corrected: its printed formula lacks the transpose of the matrix.
@@ -191,7 +200,7 @@ def diagonal_matmul_backward(
             if d_in is not None:
                 d_in += (u_grad * x_rows).sum(0)
             if dx is not None:
-                dx[start : start + step] = u_grad if diagonal_in is None else u_grad * diagonal_in
+                write(dx[start : start + step], u_grad if diagonal_in is None else u_grad * diagonal_in, accumulate)
     return scaled(_kernel_from_spectrum(total, b, layout), scale), d_in, d_out
 
 
