@@ -15,6 +15,7 @@ from collections.abc import Callable
 from math import ceil, log2
 
 from ..ops.backends import get_backend, get_fused_backend
+from . import dense
 from .hyperparameters import H
 
 
@@ -106,12 +107,21 @@ def scaled_entries(method: str, d_in: int, d_out: int, h: H) -> int:
 
 def _c3a_forward(t: int, d_in: int, d_out: int, h: H) -> int:
     m, n, b = d_out // h["block_size"], d_in // h["block_size"], h["block_size"]
+    if dense.builds_matrix(h):
+        return dense.forward(t, d_in, d_out, 0)
     return scaled_entries("c3a", d_in, d_out, h) + _product(h, t, m, n, b) + t * d_out
 
 
 def _cdvft_forward(t: int, d_in: int, d_out: int, h: H) -> int:
+    if h["num_factors"] > 1 and dense.builds_matrix(h):
+        return sum(dense.forward(t, *factor) for factor in _dense_factors(d_in, d_out, h))
     products = sum(_product(h, t, *grid) + t * d_out for grid in circulant_grids(d_in, d_out, h))
     return scaled_entries("cdvft", d_in, d_out, h) + t * d_in + products + t * d_out
+
+
+def _dense_factors(d_in: int, d_out: int, h: H) -> list[tuple[int, int, int]]:
+    """Return the inputs, outputs and diagonals of each circulant factor of CDVFT."""
+    return [(d_out if j else d_in, d_out, 1 if j else 2) for j in range(h["num_factors"] // 2)]
 
 
 _FORWARD: dict[str, Callable[[int, int, int, H], float]] = {
@@ -171,6 +181,8 @@ def _scaling_backward(method: str, d_in: int, d_out: int, h: H) -> int:
 
 def _c3a_backward(t: int, d_in: int, d_out: int, h: H) -> int:
     m, n, b = d_out // h["block_size"], d_in // h["block_size"], h["block_size"]
+    if dense.builds_matrix(h):
+        return dense.backward(t, d_in, d_out, 0) + t * d_in
     return _circulant_backward(h, t, (m, n, b), 0, 0) + _scaling_backward("c3a", d_in, d_out, h) + t * d_in
 
 
@@ -178,6 +190,8 @@ def _cdvft_backward(t: int, d_in: int, d_out: int, h: H) -> int:
     grids = circulant_grids(d_in, d_out, h)
     if not grids:
         return 4 * t * d_in + scaled_entries("cdvft", d_in, d_out, h)
+    if dense.builds_matrix(h):
+        return sum(dense.backward(t, *factor) for factor in _dense_factors(d_in, d_out, h)) + t * d_in
     scaling = _scaling_backward("cdvft", d_in, d_out, h)
     return (
         scaling

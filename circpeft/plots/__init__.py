@@ -10,8 +10,6 @@ from .charts import bars, lines, scatter, spectrum
 from .contact_sheet import sheet
 from .heatmaps import matrices, matrix
 from .output import save, show
-from .roofline import roofline
-from .roots import roots_of_leaves
 from .static import gif, static
 
 __all__ = [
@@ -22,8 +20,6 @@ __all__ = [
     "lines",
     "matrices",
     "matrix",
-    "roofline",
-    "roots_of_leaves",
     "save",
     "scatter",
     "sheet",

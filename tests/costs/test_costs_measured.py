@@ -192,7 +192,10 @@ def test_a_forward_pass_moves_at_least_the_least_bytes(build, method, hyperparam
         build(method, 32, 64, hyperparameters)(inputs(32))
     with FlopCounter() as base, torch.no_grad():
         Frozen(32, 64)(inputs(32))
-    assert adapted.bytes - base.bytes >= costs.moved_bytes(method, 32, 64, TOKENS, **hyperparameters)
+    # The counter leaves out copies, and "dense" copies the kernel's entries into the matrix.
+    is_dense = hyperparameters.get("backend") == "dense"
+    copied = 4 * (32 * 64 + costs.parameters(method, 32, 64, **hyperparameters)) if is_dense else 0
+    assert adapted.bytes - base.bytes + copied >= costs.moved_bytes(method, 32, 64, TOKENS, **hyperparameters)
 
 
 MERGES = [

@@ -5,7 +5,7 @@
 - "reference" for blocks smaller than `circpeft.ops.dispatch.SMALL_BLOCK`, where the dense product is cheaper;
 - "rfft" for all others.
 
-"leaf" is used only when asked for by name, or forced by `circpeft.use_backend` or ``CIRCPEFT_BACKEND``.
+"leaf" and "dense" are used only when asked for by name, or forced by `circpeft.use_backend` or ``CIRCPEFT_BACKEND``.
 
 To add a backend: write a module with the functions of `Backend` (and of `FusedBackend`, if it has them), and add one
 line to `BACKENDS`. The dispatch, the operators, the FLOP counters, the cost model and the tests then know it.
@@ -23,6 +23,7 @@ from .protocol import Backend, FusedBackend, check_backend
 BACKENDS = {
     "rfft": "circpeft.ops.backends.rfft",
     "leaf": "circpeft.ops.backends.leaf",
+    "dense": "circpeft.ops.backends.dense",
     "reference": "circpeft.ops.backends.reference",
 }
 # Name of a removed backend -> the one that replaced it.
