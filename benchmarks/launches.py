@@ -4,7 +4,7 @@
 
 Tensors have a shape and no values. Every operation of torch that computes or copies is one launch, which reads its
 operands and writes its results once. A real launch may move less, where a cache still holds an operand, or more, where
-it reads one twice. The Triton kernels of backend "leaf" are counted in the same way. Bytes are in MB of 1e6 bytes.
+it reads one twice. Triton kernels are counted in the same way. Bytes are in MB of 1e6 bytes.
 """
 
 import argparse
@@ -22,8 +22,9 @@ from torch.utils._pytree import tree_leaves
 from circpeft import use_backend
 from circpeft.benchmarking import Case, layer_cases
 from circpeft.ops import diagonal, product
-from circpeft.ops.backends import leaf_launch, leaf_triton, rfft
+from circpeft.ops.backends import rfft
 from circpeft.ops.operator import IMPLEMENTATIONS
+from circpeft.ops.triton_launch import Kernels
 
 # (tokens, width, block size, dtype)
 SIZES = [
@@ -85,12 +86,12 @@ class Launches(TorchDispatchMode):
     def as_on_a_gpu(self) -> Iterator[None]:
         """Count the Triton kernels instead of running them, and compute all tokens at once."""
 
-        def launch(kernel: str, grid: tuple, *arguments: Any, **sizes: Any) -> None:
+        def launch(kernels: Kernels, kernel: str, grid: tuple, *arguments: Any, **sizes: Any) -> None:
             self.launches.append((kernel, _bytes(arguments)))
 
         with (
-            mock.patch.object(leaf_launch, "launch", launch),
-            mock.patch.object(leaf_triton, "is_usable", lambda device: True),
+            mock.patch.object(Kernels, "launch", launch),
+            mock.patch.object(Kernels, "are_usable", lambda kernels, device: True),
             # torch cannot be asked for the autocast of tensors without values
             mock.patch.object(diagonal, "without_autocast", lambda device: nullcontext()),
             mock.patch.object(product, "without_autocast", lambda device: nullcontext()),

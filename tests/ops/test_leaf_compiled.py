@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from circpeft.ops.backends import leaf_launch, leaf_triton
+from circpeft.ops.backends import leaf_triton
+from circpeft.ops.triton_launch import Kernels
 
 if os.environ.get("TRITON_INTERPRET") == "1":
     pytest.skip("interpreted kernels are not compiled", allow_module_level=True)
@@ -43,9 +44,9 @@ def launched(monkeypatch):
     """Record launches instead of making them: the names, arguments and constants of kernels."""
     launches = []
     monkeypatch.setattr(
-        leaf_launch, "launch", lambda name, grid, *a, **constants: launches.append((name, a, constants))
+        Kernels, "launch", lambda kernels, name, grid, *a, **constants: launches.append((name, a, constants))
     )
-    monkeypatch.setattr(leaf_triton, "is_usable", lambda device: True)
+    monkeypatch.setattr(Kernels, "are_usable", lambda kernels, device: True)
     return launches
 
 

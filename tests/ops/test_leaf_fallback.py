@@ -6,17 +6,19 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from circpeft.ops import diagonal_circulant_matmul
-from circpeft.ops.backends import leaf_launch, leaf_triton
+from circpeft.ops import diagonal_circulant_matmul, triton_launch
+from circpeft.ops.backends import leaf_triton
+from circpeft.ops.triton_launch import Kernels
 
 pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.filterwarnings("error")]
 
 
 @pytest.fixture(autouse=True)
 def as_on_a_gpu(monkeypatch):
-    monkeypatch.setattr(leaf_launch, "_failures", [])
-    monkeypatch.setattr(leaf_launch, "_kernels", leaf_launch._kernels.__wrapped__)  # not those of an earlier test
-    monkeypatch.setattr(leaf_triton, "is_usable", lambda device: not leaf_launch._failures)
+    monkeypatch.setattr(triton_launch, "_unusable", [])
+    monkeypatch.setattr(triton_launch, "_check_triton", triton_launch._check_triton.__wrapped__)  # at every launch
+    monkeypatch.setattr(leaf_triton, "KERNELS", kernels := Kernels("circpeft.ops.backends.leaf_kernels", "leaves"))
+    monkeypatch.setattr(kernels, "are_usable", lambda device: not kernels.failed and not triton_launch._unusable)
 
 
 def operands():
@@ -40,13 +42,16 @@ def check_falls_back(match):
 
 def test_triton_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "triton", None)
-    check_falls_back(r"^Triton cannot be imported \(.*triton.*\)\. From now on, backend 'leaf' computes with torch\.$")
+    check_falls_back(
+        r"^Triton cannot be imported \(.*triton.*\)\. From now on, torch computes everything without Triton\.$"
+    )
+    assert not Kernels("circpeft.ops.another_module", "").are_usable(torch.device("cuda"))  # no second warning
 
 
 def test_triton_is_too_old(monkeypatch):
     monkeypatch.setitem(sys.modules, "triton", SimpleNamespace(__version__="2.1.0"))
     check_falls_back(
-        r"^Triton 2\.1\.0 is too old for backend 'leaf'; it needs 3\.4 or later\. From now on, .* torch\.$"
+        r"^Triton 2\.1\.0 is too old; circpeft needs 3\.4 or later\. From now on, torch computes .* Triton\.$"
     )
 
 
@@ -72,7 +77,7 @@ def test_a_kernel_fails(failing, monkeypatch):
     monkeypatch.setitem(sys.modules, "circpeft.ops.backends.leaf_kernels", kernels)
     inputs, match = (
         operands(),
-        rf"kernel '{failing}' with .*R=32, RP=32, e=1.* failed \(RuntimeError: no ptxas\)\. From",
+        rf"kernel '{failing}' with .*R=32, RP=32, e=1.* failed \(RuntimeError: no ptxas\)\. From .* computes leaves ",
     )
     if failing == "kernel_gradient":  # the forward pass, whose kernels do nothing here, gets as far as before
         y = diagonal_circulant_matmul(*inputs, 0.7, "row", "leaf")

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from circpeft.ops import block_circular_kernel_grad, block_circular_matmul, diagonal_circulant_matmul
-from circpeft.ops.backends import leaf_launch, leaf_torch, leaf_triton
+from circpeft.ops.backends import leaf_tiles, leaf_torch, leaf_triton
 from circpeft.ops.backends.leaf_algebra import coarse_size
+from circpeft.ops.triton_launch import Kernels
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 if not INTERPRETED and not torch.cuda.is_available():
@@ -64,10 +65,10 @@ def rounded(monkeypatch):
 @pytest.fixture(autouse=True)
 def launched(monkeypatch):
     """Few programs share each sum, so that all have several terms. Return the names of the kernels that were run."""
-    monkeypatch.setattr(leaf_launch, "SHARES", {"tokens": 3, "shifts": 4})
-    launch, names = leaf_launch.launch, []
+    monkeypatch.setattr(leaf_tiles, "SHARES", {"tokens": 3, "shifts": 4})
+    launch, names = Kernels.launch, []
     monkeypatch.setattr(
-        leaf_launch, "launch", lambda name, *a, **options: (names.append(name), launch(name, *a, **options))
+        Kernels, "launch", lambda kernels, name, *a, **o: (names.append(name), launch(kernels, name, *a, **o))
     )
     return names
 
@@ -205,10 +206,11 @@ def test_a_kernel_that_fails_names_itself_and_torch_takes_over(monkeypatch):
     leaf_torch.diagonal_matmul(
         *(t.detach() for t in inputs[:2]), "row", *(t.detach() for t in inputs[2:]), expected, 1.0
     )
-    monkeypatch.setattr(leaf_launch, "_failures", [])
-    monkeypatch.setattr(leaf_launch, "power_of_two", lambda n: 17)  # not a tile that Triton has
+    monkeypatch.setattr(leaf_triton.KERNELS, "failed", False)
+    monkeypatch.setattr(leaf_tiles, "power_of_two", lambda n: 33)  # not a tile that Triton has
     with pytest.warns(
-        UserWarning, match="kernel 'leaf_matrices' with m=1, n=1, R=24, RP=17, e=1, .* computes with torch"
+        UserWarning,
+        match="kernel 'leaf_matrices' with m=1, n=1, R=24, RP=33, e=1, .*torch computes the products of backend 'leaf'",
     ):
         y = diagonal_circulant_matmul(*inputs, 1.0, "row", "leaf")
     assert torch.equal(y, expected)

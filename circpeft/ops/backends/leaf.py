@@ -10,9 +10,9 @@ CPUs, in float64, and where Triton is missing, too old or broken, torch computes
 import torch
 from torch import Tensor
 
+from ..triton_launch import KernelFailed
 from . import leaf_torch, leaf_triton, rfft
 from .leaf_algebra import coarse_size
-from .leaf_launch import KernelFailed, remember
 
 FUSED = True
 BUILDS_MATRIX = False
@@ -41,7 +41,7 @@ def diagonal_matmul(
         try:
             return leaf_triton.diagonal_matmul(x, w, layout, diagonal_in, diagonal_out, base, y, scale)
         except KernelFailed as problem:
-            remember(problem)
+            leaf_triton.KERNELS.give_up(problem)
     compute = rfft if coarse_size(w.shape[-1]) is None else leaf_torch
     compute.diagonal_matmul(x, w, layout, diagonal_in, diagonal_out, base, y, scale)
 
@@ -67,7 +67,7 @@ def diagonal_matmul_backward(
                 g, x, w, layout, diagonal_in, diagonal_out, dx, scale, accumulate
             )
         except KernelFailed as problem:
-            remember(problem)
+            leaf_triton.KERNELS.give_up(problem)
     compute = rfft if coarse_size(w.shape[-1]) is None else leaf_torch
     return compute.diagonal_matmul_backward(g, x, w, layout, diagonal_in, diagonal_out, dx, scale, accumulate)
 

@@ -9,9 +9,12 @@ import torch
 from torch import Tensor
 
 from ..precision import tf32_allowed
-from . import leaf_launch
+from ..triton_launch import Kernels
+from . import leaf_tiles
 from .leaf_algebra import coarse_size
-from .leaf_launch import chunks, is_usable, tables, tile
+from .leaf_tiles import chunks, tables, tile
+
+KERNELS = Kernels("circpeft.ops.backends.leaf_kernels", "the products of backend 'leaf'")
 
 # From this many numbers on, offsets need 64 bits, and more registers.
 LARGE = 2**31
@@ -21,7 +24,7 @@ HALVES = (torch.float16, torch.bfloat16)
 def has_kernels(x: Tensor, w: Tensor) -> bool:
     """Return whether the kernels are made for these operands: float32 or less, on a device with Triton."""
     known = w.dtype == torch.float32 and x.dtype in (torch.float32, *HALVES) and coarse_size(w.shape[-1]) is not None
-    return known and len(x) > 0 and is_usable(x.device)
+    return known and len(x) > 0 and KERNELS.are_usable(x.device)
 
 
 def _precision(dtype: torch.dtype) -> str:
@@ -40,7 +43,7 @@ def _transform(rows: Tensor, diagonal: Tensor | None, n: int, b: int, dtype: tor
     columns = n * (b // r)
     spectra = torch.empty(len(rows), r // 2, 2 * columns, dtype=dtype, device=rows.device)
     sizes = tile(r, b // r, columns)
-    leaf_launch.launch(
+    KERNELS.launch(
         "transform", (len(rows), chunks(columns, sizes)),
         rows, spectra, rows if diagonal is None else diagonal, tables(r, rows.device)["transform"], rows.stride(0),
         width=rows.shape[1], columns=columns, **sizes, has_diagonal=diagonal is not None, precision=_precision(dtype),
@@ -53,7 +56,7 @@ def _inverse(spectra: Tensor, y: Tensor, diagonal: Tensor | None, base: Tensor |
     r, under = coarse_size(b), y if base is None else _rows(base)
     columns = m * (b // r)
     sizes = tile(r, b // r, columns)
-    leaf_launch.launch(
+    KERNELS.launch(
         "inverse", (len(y), chunks(columns, sizes)),
         spectra, y, under, y if diagonal is None else diagonal, tables(r, y.device)["transform"], spectra.stride(0),
         y.stride(0), under.stride(0), width=y.shape[1], columns=columns, **sizes, has_diagonal=diagonal is not None,
@@ -71,10 +74,10 @@ def _diagonal_gradient(
     r, other = coarse_size(b), _rows(other)
     columns, (tokens, width) = blocks * (b // r), other.shape
     sizes = tile(r, b // r, columns)
-    programs = min(tokens, leaf_launch.SHARES["tokens"])
+    programs = min(tokens, leaf_tiles.SHARES["tokens"])
     sums = diagonal.new_empty(programs, width)
     to = sums if y is None else y
-    leaf_launch.launch(
+    KERNELS.launch(
         "inverse_and_sum", (programs, chunks(columns, sizes)),
         spectra, to, other, sums, diagonal, tables(r, other.device)["transform"], tokens, spectra.stride(0),
         to.stride(0), other.stride(0), width=width, columns=columns, **sizes, has_y=y is not None,
@@ -88,8 +91,8 @@ def _matrices(w: Tensor, layout: str, scale: float, dtype: torch.dtype) -> Tenso
     (m, n, b), r = w.shape, coarse_size(w.shape[-1])
     e = b // r
     matrices = torch.empty(r // 2, 2 * n * e, 2 * m * e, dtype=dtype, device=w.device)
-    sizes = tile(r, e, m * e, leaf_launch.TILE // 2)
-    leaf_launch.launch(
+    sizes = tile(r, e, m * e, leaf_tiles.TILE // 2)
+    KERNELS.launch(
         "leaf_matrices", (2 * n * e, chunks(m * e, sizes)),
         w.contiguous(), matrices, tables(r, w.device)["matrices"], scale,
         m=m, n=n, **sizes, row=layout == "row", precision=_precision(dtype),
@@ -100,11 +103,11 @@ def _matrices(w: Tensor, layout: str, scale: float, dtype: torch.dtype) -> Tenso
 def _kernel_gradient(of_leaves: Tensor, w: Tensor, layout: str, scale: float, precision: str) -> Tensor:
     """Return the gradient of ``w: (m, n, b)`` from that of the leaves, ``(R/2, 2*n*e, 2*m*e)``."""
     (m, n, b), r = w.shape, coarse_size(w.shape[-1])
-    sizes = tile(r, b // r, m * (b // r), leaf_launch.TILE // 2)
+    sizes = tile(r, b // r, m * (b // r), leaf_tiles.TILE // 2)
     programs = n * chunks(m * (b // r), sizes)
-    shares = min(b // r, max(1, leaf_launch.SHARES["shifts"] // (2 * programs)))
+    shares = min(b // r, max(1, leaf_tiles.SHARES["shifts"] // (2 * programs)))
     dw = w.new_empty(shares, m, n, b)
-    leaf_launch.launch(
+    KERNELS.launch(
         "kernel_gradient", (n, programs // n, shares),
         of_leaves, dw, tables(r, w.device)["gradient"], scale,
         m=m, n=n, **sizes, row=layout == "row", precision=precision,
