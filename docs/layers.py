@@ -34,6 +34,7 @@ BESIDE = {
     "tasks",
     "plots",
     "models",
+    "gguf_models",
     "memory",
     "mt_bench",
     "defaults",

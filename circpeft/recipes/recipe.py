@@ -21,7 +21,13 @@ CHOICES = {
 NOT_IDENTITY = {"output_dir", "report_to", "save_model", "table", "row", "column"}
 ADAM_BETA2 = 0.999  # torch's default
 # Fields that `settings` leaves out at these values: a recipe that does not name them is the same run as before.
-UNNAMED = {"target_parameters": (), "tested_epoch": "best", "hold_out": True, "adam_beta2": ADAM_BETA2}
+UNNAMED = {
+    "target_parameters": (),
+    "tested_epoch": "best",
+    "hold_out": True,
+    "adam_beta2": ADAM_BETA2,
+    "chat_template": "auto",
+}
 # Settings that may be given among the hyperparameters.
 RATES = {"learning_rate", "head_learning_rate"}
 
@@ -36,7 +42,7 @@ class Recipe:
     Args:
         task: name of a task.
         method: name of a method, see `circpeft.methods`.
-        model: hub id, local folder, or an embedded model: "minilm", "small-vit" or "small-llama".
+        model: hub id, local folder, GGUF file, or an embedded model: "minilm", "smollm2", "small-vit" or "small-llama".
         hyperparameters: hyperparameters of the method (block_size, r, ...), without its targets. ``learning_rate`` and
             ``head_learning_rate`` may be among them, as in "c3a:learning_rate=0.1".
         target_modules: names of the layers to adapt, a regular expression, or "all-linear".
@@ -64,6 +70,7 @@ class Recipe:
         quantization: "4bit" or "8bit" base weights (bitsandbytes), or "" for none.
         deterministic: whether to refuse operators with a result that depends on the order of sums on a GPU.
         max_new_tokens: length of the longest generated answer to an instruction; 0 takes the task's.
+        chat_template: whether prompts are in the model's chat template; "auto" uses it if the model has one.
         seed: seed of the new head, the dropout and the order of the rows.
         save_model: whether to keep the whole model of ``full``, ``head`` and ``bitfit``. Adapters are always kept.
         report_to: a logger of transformers, such as "tensorboard", or "" for none.
@@ -102,6 +109,7 @@ class Recipe:
     quantization: str = ""
     deterministic: bool = False
     max_new_tokens: int = 0
+    chat_template: bool | str = "auto"
     seed: int = 0
     save_model: bool = True
     report_to: str = ""
@@ -143,6 +151,8 @@ class Recipe:
             raise ValueError(f"base_dropout must be in [0, 1) or None, got {self.base_dropout!r}")
         if not 0 <= self.warmup < 1:
             raise ValueError(f"warmup must be a share of the steps in [0, 1), got {self.warmup!r}")
+        if not isinstance(self.chat_template, bool) and self.chat_template != "auto":
+            raise ValueError(f"chat_template must be True, False or 'auto', got {self.chat_template!r}")
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}; {nearest(getattr(self, name), choices)}")

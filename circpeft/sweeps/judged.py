@@ -81,8 +81,8 @@ def score(recipe: CellRecipe, judge: Judge, questions: Sequence[mt_bench.Questio
     folder.mkdir(parents=True, exist_ok=True)
     if not _complete(answers, questions):
         model, tokenizer = training.load_trained(recipe)
-        # The prompt of the training. A chat template of the tokenizer would be another one.
-        template = mt_bench.instruction_template
+        # The prompt of the training: the tokenizer's chat template, or the one for instructions.
+        template = None if training.chat.used(recipe, tokenizer) else mt_bench.instruction_template
         options = {"max_new_tokens": judge.max_new_tokens, "template": template, "progress": progress}
         mt_bench.generate(model, tokenizer, questions, recipe.name, answers, **options)
     asked = {"judge_model": judge.model, "api_key_env": judge.api_key_env, "progress": progress}

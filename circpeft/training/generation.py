@@ -23,6 +23,7 @@ def write_answers(
     batch_size: int = 32,
     progress: bool = True,
     together: bool = False,
+    end: int | None = None,
 ) -> list[str]:
     """Return a model's greedy completion of each prompt, up to its end-of-text token.
 
@@ -37,7 +38,9 @@ def write_answers(
         batch_size: prompts in a batch, on each process.
         progress: whether to show a progress bar if it takes more than a few seconds.
         together: whether the processes of a run share the prompts. All of them must call this, and all get all answers.
+        end: ID of another token that ends a completion, such as the end of a turn in a chat.
     """
+    ends = tokenizer.eos_token_id if end in (None, tokenizer.eos_token_id) else [tokenizer.eos_token_id, end]
     process = distributed.state() if together else None
     rank, processes = (process.process_index, process.num_processes) if process else (0, 1)
     was_training, device = model.training, next(model.parameters()).device
@@ -67,7 +70,7 @@ def write_answers(
             num_beams=1,
             repetition_penalty=1.0,  # some models have another default
             pad_token_id=tokenizer.pad_token_id,
-            eos_token_id=tokenizer.eos_token_id,
+            eos_token_id=ends,
             synced_gpus=together and distributed.sharded(),
         )
         texts = tokenizer.batch_decode(

@@ -17,7 +17,7 @@ from .. import methods, models, results, tasks
 from ..hf_peft.rate_warnings import layer_scales, rate_warning
 from ..recipes import Recipe
 from ..suggest import nearest
-from . import base_model, computed, contradictions, distributed, model_fit, output_folder
+from . import base_model, chat, computed, contradictions, distributed, model_fit, output_folder
 from .kinds import KINDS, TaskKind
 
 
@@ -98,7 +98,8 @@ def check(recipes: list[Recipe]) -> dict[tuple[str, str], str]:
             labelled_tasks[source] = tasks.get(recipe.task).with_labels_of(data)
             has_validation[source] = "validation" in data
         _check_choice(recipe, has_validation[source])
-        key = (*source, recipe.model, recipe.label, recipe.target_modules, recipe.target_parameters, recipe.rates)
+        of_model = (recipe.model, recipe.chat_template, recipe.target_modules, recipe.target_parameters)
+        key = (*source, *of_model, recipe.label, recipe.rates)
         if key not in checked:
             _check_model(recipe, labelled_tasks[source])
         checked.add(key)
@@ -112,7 +113,7 @@ def check_settings(recipe: Recipe) -> None:
     """
     methods.check(recipe.method, recipe.options)
     tasks.get(recipe.task)
-    models.resolve(recipe.model)
+    models.resolve(recipe.model, recipe.base_dtype)
     base_model.check(recipe)
     _check_logger(recipe.report_to)
     distributed.check(recipe)
@@ -139,7 +140,7 @@ def _check_model(recipe: Recipe, task: tasks.AnyTask) -> int | None:
 
     Warns of a learning rate that does not suit the scale of the adapters.
     """
-    kind, folder = KINDS[task.kind], models.resolve(recipe.model)
+    kind, folder = KINDS[task.kind], models.resolve(recipe.model, recipe.base_dtype)
     with models.hub_errors(recipe.model):
         # The config comes first: for a processor that cannot be had, transformers does not name the cause.
         config = base_model.config_of(recipe, task, kind, folder)
@@ -154,6 +155,7 @@ def _check_model(recipe: Recipe, task: tasks.AnyTask) -> int | None:
     elif task.kind == "images":
         with torch.device("meta"):
             model_fit.check_pictures(recipe.model, processor, kind.model_class.from_config(config))
+    chat.check(recipe, task, processor, rows)
     return rows
 
 
@@ -207,7 +209,7 @@ def prepare(recipe: Recipe, rows: Rows | None = None) -> Prepared:
     rows = rows or shared_rows(recipe)
     task = tasks.get(recipe.task).with_labels_of(rows.data)
     embedding_rows = _check_model(recipe, task)
-    kind, folder = KINDS[task.kind], models.resolve(recipe.model)
+    kind, folder = KINDS[task.kind], models.resolve(recipe.model, recipe.base_dtype)
     # Loaded once more: a method may have changed the config on which it was tried.
     processor, config = kind.load_processor(folder), base_model.config_of(recipe, task, kind, folder)
     with distributed.state().local_main_process_first():

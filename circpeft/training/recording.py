@@ -16,7 +16,7 @@ from ..hf_peft import unadapted_experts
 from ..method_specs import reads_targets
 from ..recipes import Recipe
 from ..results import Result
-from . import distributed
+from . import chat, distributed
 from .exact_trainer import check_finite
 from .kernel_ranks import kernel_ranks
 from .loop import Trained
@@ -86,6 +86,7 @@ def _result(prepared: Prepared, trained: Trained) -> Result:
         predictions=predictions[: kind.predictions_kept],
         start_predictions=trained.baseline.predictions,
         computation=trained.computation,
+        chat_template=chat.used(recipe, prepared.processor) if task.kind == "instructions" else None,
         unadapted=unadapted_experts(trained.trainer.model) if reads_targets(recipe.method) else {},
         **results.environment(device_name()),
     )

@@ -42,7 +42,8 @@ def load_trained(recipe: Recipe) -> tuple[nn.Module, Any]:
             f"shared, and save_model=False saves no whole model; train the run again on this machine"
         )
     task, adapter = tasks.get(recipe.task), get_spec(recipe.method).trains_adapter
-    kind, folder = KINDS[task.kind], models.resolve(recipe.model) if adapter else str(weights)
+    kind = KINDS[task.kind]
+    folder = models.resolve(recipe.model, recipe.base_dtype) if adapter else str(weights)
     config = base_model.config_of(recipe, task, kind, folder)
     model = base_model.load(recipe, kind, folder, config)
     model = PeftModel.from_pretrained(model, weights) if adapter else model

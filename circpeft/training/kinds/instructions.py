@@ -14,7 +14,7 @@ from transformers.trainer_utils import EvalLoopOutput
 
 from ...recipes import Recipe
 from ...tasks import InstructionTask
-from .. import tokens
+from .. import chat, tokens
 from ..exact_trainer import IGNORED, ExactTrainer
 from ..generation import write_answers
 
@@ -55,19 +55,26 @@ class InstructionKind:
     ) -> DatasetDict:
         """Return prompt and answer as token IDs, with labels only on the answer and its end; keep the reference.
 
+        The prompt is in the model's chat template, if the recipe uses it, and else in the task's.
+
         Rows longer than ``max_length`` are truncated. A training row without room for its answer is left out. A
         warning counts both.
 
         Raises: ValueError for a split in which no answer fits into ``max_length``.
         """
         limit = tokens.longest(recipe.max_length, processor, config)
+        in_chat = chat.used(recipe, processor)
+        end = chat.end(processor) if in_chat else processor.eos_token_id
 
         def tokenized(row: dict) -> dict:
-            prompt = processor(task.prompt(row))["input_ids"]
-            if prompt and prompt[-1] == processor.eos_token_id:  # some tokenizers end every text
-                prompt = prompt[:-1]
+            if in_chat:
+                prompt = chat.prompt(task.instruction(row).strip(), processor)
+            else:
+                prompt = processor(task.prompt(row))["input_ids"]
+                if prompt and prompt[-1] == processor.eos_token_id:  # some tokenizers end every text
+                    prompt = prompt[:-1]
             answer = processor(row[task.answer_column].strip(), add_special_tokens=False)["input_ids"]
-            ids = [*prompt, *answer, processor.eos_token_id]
+            ids = [*prompt, *answer, end]
             labels = [IGNORED] * len(prompt) + ids[len(prompt) :]
             encoded = {"input_ids": ids[:limit], "labels": labels[:limit], "prompt": prompt, "length": len(ids)}
             return {**encoded, "reference": row[task.answer_column]}
@@ -144,6 +151,7 @@ class AnsweringTrainer(ExactTrainer):
         super().__init__(**options)
         self.task, self.tokenizer_of_task = task, tokenizer
         self.max_new_tokens = recipe.max_new_tokens or task.max_new_tokens
+        self.end = chat.end(tokenizer) if chat.used(recipe, tokenizer) else None
 
     def loss_of(self, rows: Dataset) -> float:
         """Return the mean loss on the answers, without those that do not fit into ``max_length``."""
@@ -174,6 +182,7 @@ class AnsweringTrainer(ExactTrainer):
                     self.args.per_device_eval_batch_size,
                     progress=not self.args.disable_tqdm,
                     together=True,
+                    end=self.end,
                 )
             score = self.task.score(list(rows["reference"]), answers)
         metrics = {**evaluated.metrics, f"{metric_key_prefix}_score": score}
