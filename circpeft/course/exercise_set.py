@@ -9,6 +9,7 @@ from .reference_answers import (
     answer_labels,
     c3a_parameters,
     cheaper_from,
+    leaf_flops,
     least_bytes,
     merged_c3a,
     padded_parameters,
@@ -118,6 +119,16 @@ _LATER = (
         "the gradient of x from the base layer are read, and the gradient of x is written.",
         least_bytes,
         lambda g: [(1, 4, 4, 4), (1024, 768, 768, 4), (8192, 4096, 11008, 2), (7, 5, 3, 2)],
+    ),
+    Exercise(
+        "11.3",
+        "The FLOPs of the leaves",
+        2,
+        10,
+        "Two leaves are real, with matrices of d_in / R by d_out / R. The other R / 2 - 1 pairs have real matrices of "
+        "twice that size in both directions.",
+        leaf_flops,
+        lambda g: [(1, 8, 8, 8), (2048, 4096, 4096, 32), (100, 384, 1536, 48), (7, 12, 24, 2)],
     ),
 )
 

@@ -129,6 +129,12 @@ def least_bytes(tokens: int, d_in: int, d_out: int, size: int) -> int:
     return size * tokens * ((d_in + 2 * d_out) + (d_in + d_out + 2 * d_in))
 
 
+def leaf_flops(tokens: int, d_in: int, d_out: int, r: int) -> int:
+    """Return the FLOPs of the products of all leaves, without those with zeros: two real leaves and r/2 - 1 pairs."""
+    sides = [(1, 1), (1, 1)] + [(2, 2)] * (r // 2 - 1)
+    return sum(2 * tokens * (rows * d_in // r) * (columns * d_out // r) for rows, columns in sides)
+
+
 def patches(image: torch.Tensor, p: int) -> torch.Tensor:
     """Return the patches of an image (colours, s, s) in reading order, as ((s / p)^2, colours * p * p)."""
     _, s, _ = image.shape

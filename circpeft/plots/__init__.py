@@ -10,6 +10,8 @@ from .charts import bars, lines, scatter, spectrum
 from .contact_sheet import sheet
 from .heatmaps import matrices, matrix
 from .output import save, show
+from .roofline import roofline
+from .roots import roots_of_leaves
 from .static import gif, static
 
 __all__ = [
@@ -20,6 +22,8 @@ __all__ = [
     "lines",
     "matrices",
     "matrix",
+    "roofline",
+    "roots_of_leaves",
     "save",
     "scatter",
     "sheet",

@@ -70,10 +70,11 @@ SOLUTIONS = {
     "10.1": lambda ids, prompt: torch.where(torch.arange(len(ids)) < prompt, -100.0, ids),
     "11.1": lambda c: c.repeat(len(c)).as_strided((len(c), len(c)), (len(c) - 1, 1)),
     "11.2": lambda tokens, d_in, d_out, size: tokens * size * (4 * d_in + 3 * d_out),
+    "11.3": lambda tokens, d_in, d_out, r: 4 * tokens * d_in * d_out * (r - 1) // r**2,
 }
 
 # Exercises whose answer is a number, which needs no picture.
-NUMBERS = ("01.3", "02.6", "02.7", "02.8", "03.3", "05.1", "05.2", "08.1", "11.2")
+NUMBERS = ("01.3", "02.6", "02.7", "02.8", "03.3", "05.1", "05.2", "08.1", "11.2", "11.3")
 
 # Typical mistakes. Those of 02.2 and 02.3 are the gradients that the C3A paper prints, without the transpose.
 MISTAKES = {
@@ -101,6 +102,7 @@ MISTAKES = {
     "10.1": lambda ids, prompt: torch.where(torch.arange(len(ids)) <= prompt, -100.0, ids),
     "11.1": lambda c: c.repeat(len(c) + 2).as_strided((len(c), len(c)), (len(c) + 1, 1)),  # shifted the other way
     "11.2": lambda tokens, d_in, d_out, size: tokens * size * 2 * (d_in + 2 * d_out),
+    "11.3": lambda tokens, d_in, d_out, r: 4 * tokens * d_in * d_out // r,  # the zeros of the first matrix as well
 }
 
 
