@@ -26,19 +26,27 @@ FEWEST, MOST = 8, 64
 LARGE_BLOCK = 1024
 
 
-@lru_cache(maxsize=256)
-def coarse_size(b: int) -> int | None:
-    """Return ``R``, the number of points of the transform for block size ``b``; None if ``b`` has no good factor.
+def coarse_sizes(b: int) -> list[int]:
+    """Return every possible ``R``, the number of points of the transform, for block size ``b``.
 
     ``R`` is an even divisor of ``b`` between `FEWEST` and `MOST`. Numbers of a GPU should be read at least four at a
     time, so ``b / R`` must be a multiple of four, or one.
+
+    >>> coarse_sizes(64), coarse_sizes(128), coarse_sizes(127)
+    ([8, 16, 64], [8, 16, 32], [])
+    """
+    return [r for r in range(FEWEST, MOST + 1, 2) if b % r == 0 and (b == r or b // r % 4 == 0)]
+
+
+@lru_cache(maxsize=256)
+def coarse_size(b: int) -> int | None:
+    """Return the ``R`` of `coarse_sizes` that is used for block size ``b``; None if ``b`` has no good factor.
 
     >>> [coarse_size(b) for b in (48, 64, 128, 768, 4096, 127)]
     [48, 64, 32, 32, 64, None]
     """
     best = MOST if b >= LARGE_BLOCK else MOST // 2
-    sizes = [r for r in range(FEWEST, MOST + 1, 2) if b % r == 0 and (b == r or b // r % 4 == 0)]
-    return min(sizes, key=lambda r: (abs(math.log(r / best)), -r), default=None)
+    return min(coarse_sizes(b), key=lambda r: (abs(math.log(r / best)), -r), default=None)
 
 
 def dft_rows(r: int) -> np.ndarray:
