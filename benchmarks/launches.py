@@ -10,30 +10,39 @@ it reads one twice. Triton kernels are counted in the same way. Bytes are in MB 
 import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from itertools import chain
+from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
 import torch
-from torch import Tensor
+from gpu_cases import OURS, Size, Way, all_ways, forced, model_of
+from gpu_timing import recorded
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from circpeft import use_backend
-from circpeft.benchmarking import Case, layer_cases
-from circpeft.ops import diagonal, product
 from circpeft.ops.backends import rfft
 from circpeft.ops.operator import IMPLEMENTATIONS
 from circpeft.ops.triton_launch import Kernels
 
-# (tokens, width, block size, dtype)
 SIZES = [
-    (2048, 4096, 128, torch.bfloat16),
-    (2048, 4096, 4096, torch.bfloat16),
-    (8192, 3072, 64, torch.float32),
-    (8192, 768, 768, torch.float32),
+    Size(2048, 4096, 4096, 128, "bfloat16"),
+    Size(2048, 4096, 4096, 4096, "bfloat16"),
+    Size(8192, 3072, 3072, 64, "float32"),
+    Size(8192, 768, 768, 768, "float32"),
 ]
-NAMES = ("lora r=32", "peft c3a", "c3a rfft", "c3a leaf", "cdvft rfft", "cdvft leaf")
+
+
+@dataclass(frozen=True)
+class Count:
+    """Launches of the forward pass and of the backward pass, and the bytes that both read and write."""
+
+    forward: int
+    backward: int
+    bytes: int
+
+    def __sub__(self, other: "Count") -> "Count":
+        return Count(self.forward - other.forward, self.backward - other.backward, self.bytes - other.bytes)
 
 
 def _bytes(*values: Any) -> int:
@@ -55,6 +64,7 @@ def _moved(func: torch._ops.OpOverload, args: tuple, kwargs: dict, out: Any) -> 
         return None
     read = {k: v for k, v in kwargs.items() if k != "out"}
     overwritten = func._overloadpacket in (torch.ops.aten.copy_, torch.ops.aten.zero_, torch.ops.aten.fill_)
+    overwritten = overwritten or kwargs.get("beta") == 0  # of a product that could be added to its first argument
     return _bytes(args[1:] if overwritten else args, read) + _bytes(out)
 
 
@@ -87,14 +97,16 @@ class Launches(TorchDispatchMode):
         """Count the Triton kernels instead of running them, and compute all tokens at once."""
 
         def launch(kernels: Kernels, kernel: str, grid: tuple, *arguments: Any, **sizes: Any) -> None:
-            self.launches.append((kernel, _bytes(arguments)))
+            moved = _bytes(arguments)
+            if sizes.get("accumulate") or sizes.get("has_base") and arguments[1] is arguments[2]:
+                moved += _bytes(arguments[1])  # the result is added to what is there, which is read as well
+            self.launches.append((kernel, moved))
 
         with (
             mock.patch.object(Kernels, "launch", launch),
             mock.patch.object(Kernels, "are_usable", lambda kernels, device: True),
             # torch cannot be asked for the autocast of tensors without values
-            mock.patch.object(diagonal, "without_autocast", lambda device: nullcontext()),
-            mock.patch.object(product, "without_autocast", lambda device: nullcontext()),
+            mock.patch.object(torch, "is_autocast_enabled", lambda device_type=None: False),
             mock.patch.dict(rfft.CHUNK_ELEMENTS, meta=rfft.CHUNK_ELEMENTS["cuda"]),
         ):
             yield
@@ -107,42 +119,41 @@ def counted(run: Callable[[], Any]) -> tuple[list[tuple[str, int]], Any]:
     return counter.launches, result
 
 
-def launches_of(case: Case) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
-    """Return the launches of the forward pass and those of the backward pass."""
-    case.model.zero_grad()
-    case.x.grad = None
-    with use_backend(case.backend):
-        forward, y = counted(lambda: case.model(case.x))
-        backward, _ = counted(lambda: y.backward(torch.empty_like(y)))
-    return forward, backward
+def count_of(model: nn.Module, x: Tensor) -> Count:
+    """Return the count of a forward and backward pass."""
+    model.zero_grad()
+    x.grad = None
+    forward, y = counted(lambda: model(x))
+    backward, _ = counted(lambda: y.backward(torch.empty_like(y)))
+    return Count(len(forward), len(backward), sum(moved for _, moved in forward + backward))
 
 
 def beyond_frozen(
-    tokens: int, width: int, b: int, dtype: torch.dtype, names: tuple[str, ...] = NAMES
-) -> dict[str, tuple[int, int, float]]:
-    """Return launches forward and backward, and the MB of both, that each case adds to the frozen layer.
+    size: Size, ways: dict[str, Way] | None = None, failed: dict[str, str] | None = None
+) -> dict[str, Count]:
+    """Return what each way to compute a layer adds to the frozen layer; without "auto", which depends on the device.
 
     Args:
-        names: cases of `circpeft.benchmarking.layer_cases`.
+        size: of the layer.
+        ways: by default, all (`gpu_cases.all_ways`).
+        failed: takes the errors of ways that cannot be counted. Without it, an error is raised.
     """
-    cases = layer_cases(tokens, width, width, b, dtype, "meta", r=32)
-    frozen = launches_of(cases["frozen"])
-    rows = {}
-    for name in names:
-        launches_of(cases[name])  # makes tables that later calls have
-        passes = launches_of(cases[name])
-        forward, backward = (len(p) - len(f) for p, f in zip(passes, frozen, strict=True))
-        moved = sum(b for _, b in chain(*passes)) - sum(b for _, b in chain(*frozen))
-        rows[name] = forward, backward, moved / 1e6
-    return rows
+    ways, device, built, counts = ways or all_ways(size), torch.device("meta"), {}, {}
+    x = size.inputs(device)
+    for name in (n for n in ways if n not in OURS):
+        with nullcontext() if failed is None else recorded(failed, name), forced(ways[name]):
+            model = model_of(ways[name], size, device, built)
+            count_of(model, x)  # makes tables that later calls have
+            counts[name] = count_of(model, x)
+    return {name: count - counts["frozen"] for name, count in counts.items() if name != "frozen"}
 
 
 def main() -> None:
     argparse.ArgumentParser(description="Count launches and bytes of adapted layers.").parse_args()
-    for tokens, width, b, dtype in SIZES:
-        print(f"{tokens} tokens, {width} to {width}, b={b}, {dtype}: launches forward + backward, MB")
-        for name, (forward, backward, moved) in beyond_frozen(tokens, width, b, dtype).items():
-            print(f"  {name:18s} {forward:3d} + {backward:3d}  {moved:8.0f}")
+    for size in SIZES:
+        print(f"{size}: launches forward + backward, MB")
+        for name, count in beyond_frozen(size).items():
+            print(f"  {name:18s} {count.forward:3d} + {count.backward:3d}  {count.bytes / 1e6:8.0f}")
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def added_times(case: Case, base: Case) -> dict[str, list[float]]:
 
 
 @contextmanager
-def _cpp_errors_dropped() -> Iterator[None]:
+def cpp_errors_dropped() -> Iterator[None]:
     """Drop what C++ code writes to standard error. The profiler reports each start and stop at any log level."""
     sys.stderr.flush()
     standard_error = os.dup(2)
@@ -121,7 +121,7 @@ def peak_bytes(call: Callable[[], object], device: str | torch.device = "cpu") -
         torch.cuda.synchronize()
         return torch.cuda.max_memory_allocated() - before
     activities = [torch.profiler.ProfilerActivity.CPU]
-    with _cpp_errors_dropped(), torch.profiler.profile(activities=activities, profile_memory=True) as profile:
+    with cpp_errors_dropped(), torch.profiler.profile(activities=activities, profile_memory=True) as profile:
         call()
     events = [e for e in profile.profiler.kineto_results.events() if e.name() == "[memory]"]
     held = peak = 0
