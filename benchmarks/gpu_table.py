@@ -84,7 +84,12 @@ def steps_text(rows: list[dict]) -> str:
 
 
 def layers_text(layers: dict) -> str:
-    """Return a table of single layers, in milliseconds beyond the frozen layer."""
+    """Return a table of single layers: what an adapter adds to the frozen layer.
+
+    A record of eager calls is in milliseconds; one of CUDA graphs is in microseconds, with its rooflines.
+    """
+    if "precision" in layers["rows"][0]:
+        return _graphs_text(layers)
     lines = [f"| layer, block size | {' | '.join(LAYER_COLUMNS)} |", "|---|" + "---|" * len(LAYER_COLUMNS)]
     for row in layers["rows"]:
         cells = " | ".join(f"{_added(row, key):.2f}" for key in LAYER_COLUMNS.values())
@@ -92,6 +97,27 @@ def layers_text(layers: dict) -> str:
     source = (
         f"Milliseconds; {layers['rows'][0]['tokens']:,} tokens in float32; {layers['device']}. The record is "
         "`benchmarks/results/speed_cuda.json`. Larger layers and bfloat16 were not measured."
+    )
+    return "\n".join([*lines, "", source, ""])
+
+
+def _graphs_text(layers: dict) -> str:
+    """Return the table of a record of CUDA graphs. LoRA has r=32 at width 4096 and beyond, and else r=8."""
+    columns = ("LoRA", "LoRA, bfloat16 adapters", "C3A", "C3A in PEFT", "CDVFT", "C3A / roofline")
+    lines = [f"| tokens, layer, block size | {' | '.join(columns)} |", "|---|" + "---|" * len(columns)]
+    for row in layers["rows"]:
+        lora = f"lora r={32 if row['d_in'] >= 4096 else 8}"
+        names = (lora, f"{lora} {row['precision']}", "c3a", "peft c3a", "cdvft")
+        known = row["beyond_frozen_ms"]
+        cells = [f"{1000 * _added(row, name):.0f}" if name in known else "" for name in names]
+        ratio = row["times_roofline"].get("c3a")
+        size = f"{row['tokens']:,}, {row['d_in']} to {row['d_out']}, b={row['block_size']}, {row['precision']}"
+        lines.append(f"| {size} | {' | '.join([*cells, '' if ratio is None else f'{ratio:.1f}'])} |")
+    source = (
+        f"Microseconds of the GPU in CUDA graphs, medians of {layers['rows'][0]['repeats']}; {layers['device']}. LoRA "
+        "has r=32 from width 4096 on and r=8 below, with float32 adapters unless the column says otherwise. The "
+        f"roofline is the time in which a copy, at {layers['bytes_per_second'] / 1e12:.2f} TB/s, moves as many bytes. "
+        "The record, with spread and backends, is `benchmarks/results/speed_cuda.json`."
     )
     return "\n".join([*lines, "", source, ""])
 
@@ -130,11 +156,13 @@ def readme_text(rows: list[dict], layers: dict) -> str:
             if speed[f"{name} in PEFT"] > speed[name]:
                 theirs, ours = speed[f"{name} in PEFT"], speed[name]
                 slower.append(f"on {heading.partition(',')[0]} ({theirs:,.0f} against {ours:,.0f} tokens per second)")
-    lost = [r for r in layers["rows"] if _added(r, "peft c3a") < _added(r, "c3a")]
+    measured = [r for r in layers["rows"] if {"c3a", "peft c3a"} <= r["beyond_frozen_ms"].keys()]
+    float32 = [r for r in measured if (r.get("dtype") or r["precision"]).endswith("float32")]
+    lost = [r for r in float32 if _added(r, "peft c3a") < _added(r, "c3a")]
     lines += [
         "",
         f"{_machine(rows[0])}. **PEFT's C3A is faster than ours {', '.join(slower)}, and in {len(lost)} of "
-        f"{len(layers['rows'])} single layers in float32.** In each of these cases, LoRA is faster than both.",
+        f"{len(float32)} single layers in float32.** In each of these cases, LoRA is faster than both.",
     ]
     return "\n".join([*lines, ""])
 
@@ -144,10 +172,10 @@ def _added(row: dict, name: str) -> float:
 
 
 def read() -> tuple[list[dict], list[dict], dict[str, Any]]:
-    """Return the rows of training steps, the rows of the memory column, and the record of layers."""
+    """Return the rows of training steps, the rows of the memory column, and the newest record of layers."""
     names = ("training_memory_cuda", "memory_column", "speed_cuda")
     memory, column, speed = (json.loads((RECORDS / f"{name}.json").read_text(encoding="utf-8")) for name in names)
-    return memory["rows"], column["rows"], speed["layers"]
+    return memory["rows"], column["rows"], speed.get("gpu_time") or speed["layers"]
 
 
 def main() -> None:

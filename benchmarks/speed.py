@@ -4,7 +4,9 @@
     .venv/bin/python benchmarks/speed.py --device cuda    # on a GPU
     .venv/bin/python benchmarks/speed.py --only layers,rules
 
-Everything that is compared runs in turn in one process. Times are quartiles of paired differences. Prints each row and
+Everything that is compared runs in turn in one process. Times on a CPU are quartiles of paired differences. On a GPU
+there are two times of a layer, each with minimum, median and maximum: the GPU's own, of passes in CUDA graphs, beside
+the time in which a copy would move as many bytes; and the host's, of eager calls with a few tokens. Prints each row and
 writes benchmarks/results/speed_<device>.json. The part "rules" measures the thresholds of `circpeft.ops.dispatch` again
 and prints them beside those in use.
 """
@@ -12,19 +14,28 @@ and prints them beside those in use.
 import argparse
 import json
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
+import gpu_print
+import gpu_timing
 import speed_table
 import torch
+from gpu_cases import Size, all_ways
+from gpu_layers import HOST_SIZES, gpu_row, host_row
 from rules import fold_tokens, small_block
 from steps import merging, whole_steps
 from tqdm.auto import tqdm
 
 from circpeft import files, results
-from circpeft.benchmarking import added_times, layer_cases, memory_of, quartiles, time_calls, time_cases
+from circpeft.benchmarking import added_times, layer_cases, memory_of, quartiles, time_cases
 from circpeft.course.reference_answers import least_bytes
 from circpeft.ops import dispatch
 
+# What the names of LoRA mean in a record of a GPU.
+LORA_ADAPTERS = {"lora r=8": "float32, as in PEFT", "lora r=8 bfloat16": "bfloat16, by autocast_adapter_dtype=False"}
+LORA_ADAPTERS |= {name.replace("r=8", "r=32"): text for name, text in LORA_ADAPTERS.items()}
 # (tokens, d_in, d_out, block size of C3A, rounds). At block size d / 2r = 48 or 256, C3A has as many parameters as
 # LoRA with r = 8.
 CPU_SIZES = [
@@ -41,33 +52,30 @@ CPU_SIZES = [
     (1024, 4096, 4096, 256, 7),
     (512, 4096, 11008, 256, 3),
 ]
+# At width 4096, all block sizes of the papers' experiments on LLaMA2-7B; 11008 is the width of its MLP.
 CUDA_SIZES = [
-    (8192, 768, 768, 768, 50),
-    (8192, 768, 768, 48, 50),
-    (8192, 1024, 1024, 1024, 50),
-    (8192, 3072, 3072, 64, 30),
-    (4096, 4096, 4096, 4096, 30),
-    (8192, 4096, 4096, 4096, 30),
-    (8192, 4096, 4096, 256, 30),
-    (8192, 4096, 11008, 256, 20),
+    *(Size(2048, 4096, 4096, b, "bfloat16") for b in (32, 64, 128, 4096)),
+    Size(8192, 4096, 4096, 128, "bfloat16"),
+    *(Size(2048, 4096, 11008, b, "bfloat16") for b in (32, 64, 128)),
+    Size(2048, 11008, 4096, 128, "bfloat16"),
+    *(Size(16384, 768, 768, 768, precision) for precision in ("autocast", "bfloat16")),
+    *(Size(8192, 768, 768, b, "float32") for b in (768, 48)),
+    Size(8192, 1024, 1024, 1024, "float32"),
+    *(Size(8192, 3072, 3072, b, "float32") for b in (64, 3072)),
 ]
+PARTS = {
+    "cpu": ("layers", "steps", "merging", "rules"),
+    "cuda": ("gpu_time", "host_time", "steps", "merging", "rules"),
+}
 
 
-def bandwidth(device: torch.device) -> float:
-    """Return the bytes per second that a copy of 256 MB reads and writes."""
-    source = torch.ones(64 * 1024 * 1024, device=device)
-    target = torch.empty_like(source)
-    milliseconds = time_calls({"copy": lambda: target.copy_(source)}, 10, device)["copy"]
-    return 2 * source.nbytes / min(milliseconds) * 1000
-
-
-def layer_row(tokens, d_in, d_out, b, rounds, dtype, device, bytes_per_second) -> dict:
-    """Measure one layer with every adapter and backend: what each adds to the frozen layer."""
-    cases = layer_cases(tokens, d_in, d_out, b, dtype, device.type)
+def layer_row(tokens, d_in, d_out, b, rounds, bytes_per_second) -> dict:
+    """Measure one layer on the CPU with every adapter and backend: what each adds to the frozen layer."""
+    cases, dtype = layer_cases(tokens, d_in, d_out, b), torch.float32
     slow = [n for n in cases if n in ("peft fourierft", "c3a reference", "cdvft reference") and d_in * d_out > 2**20]
     for name in slow:  # their dense matrices would take most of the time
         del cases[name]
-    g = torch.randn(tokens, d_out, dtype=dtype, device=device)
+    g = torch.randn(tokens, d_out)
     time_cases(cases, g, rounds)
     frozen = cases["frozen"]
     return {
@@ -77,6 +85,34 @@ def layer_row(tokens, d_in, d_out, b, rounds, dtype, device, bytes_per_second) -
         "beyond_frozen_ms": {name: added_times(case, frozen) for name, case in cases.items() if name != "frozen"},
         "bytes": {name: memory_of(case, g) for name, case in cases.items()},
     }  # fmt: skip
+
+
+def cpu_layers(keep: Callable[[dict], None]) -> None:
+    """Measure single layers on the CPU."""
+    bytes_per_second, rows = gpu_timing.copy_bandwidth(torch.device("cpu"), 256), []
+    for size in tqdm(CPU_SIZES, desc="layers"):
+        rows.append(layer_row(*size, bytes_per_second))
+        print_row(rows[-1])
+        keep({"bytes_per_second": bytes_per_second, "rows": rows})
+
+
+def gpu_time(keep: Callable[[dict], None], sizes: list[Size] = CUDA_SIZES, device: str = "cuda") -> None:
+    """Measure the GPU time of single layers, and record the bandwidth of copies for the roofline."""
+    on, rows = torch.device(device), []
+    bytes_per_second = gpu_timing.copy_bandwidth(on)
+    for size in tqdm(sizes, desc="GPU time of layers"):
+        rows.append(gpu_row(size, all_ways(size), on, bytes_per_second))
+        tqdm.write(gpu_print.layer_line(rows[-1]))
+        keep({"bytes_per_second": bytes_per_second, "lora_adapters": LORA_ADAPTERS, "rows": rows})
+
+
+def host_time(keep: Callable[[dict], None], sizes: list[Size] = HOST_SIZES, device: str = "cuda") -> None:
+    """Measure the host time of single layers."""
+    rows = []
+    for size in tqdm(sizes, desc="host time of layers"):
+        rows.append(host_row(size, all_ways(size), torch.device(device)))
+        tqdm.write(gpu_print.host_line(rows[-1]))
+        keep({"lora_adapters": LORA_ADAPTERS, "rows": rows})
 
 
 def print_row(row: dict) -> None:
@@ -93,16 +129,17 @@ def print_row(row: dict) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure speed and memory, and record them.")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parts = ("layers", "steps", "merging", "rules")
+    names = sorted({name for parts in PARTS.values() for name in parts})
     parser.add_argument(
-        "--only",
-        default=",".join(parts),
-        help=f"parts to measure, from {', '.join(parts)}; the others stay as recorded",
+        "--only", help=f"parts to measure, from {', '.join(names)}; the others stay as recorded (default: all)"
     )
     arguments = parser.parse_args()
-    chosen = arguments.only.split(",")
+    parts = PARTS[arguments.device]
+    chosen = arguments.only.split(",") if arguments.only else parts
     if unknown := set(chosen) - set(parts):
-        parser.error(f"unknown part of --only: {', '.join(sorted(unknown))}; choices: {', '.join(parts)}")
+        parser.error(
+            f"unknown part of --only for {arguments.device}: {', '.join(sorted(unknown))}; choices: {', '.join(parts)}"
+        )
     device = torch.device(arguments.device)
     path = results.ROOT / "benchmarks" / "results" / f"speed_{device.type}.json"
     record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -114,16 +151,9 @@ def main() -> None:
         record[part] = {**provenance, **measured}
         files.write_atomically(path, json.dumps(record, indent=1) + "\n")
 
-    if "layers" in chosen:
-        bytes_per_second, rows = bandwidth(device), []
-        sizes, dtypes = (CPU_SIZES, [torch.float32])
-        if device.type == "cuda":
-            sizes, dtypes = CUDA_SIZES, [torch.float32, torch.bfloat16]
-        for dtype in dtypes:
-            for size in tqdm(sizes, desc=f"layers, {dtype}"):
-                rows.append(layer_row(*size, dtype, device, bytes_per_second))
-                print_row(rows[-1])
-                keep("layers", {"bytes_per_second": bytes_per_second, "rows": rows})
+    for part, measure in (("layers", cpu_layers), ("gpu_time", gpu_time), ("host_time", host_time)):
+        if part in chosen:
+            measure(partial(keep, part))
     if "steps" in chosen:
         keep("steps", {"rows": whole_steps(device)})
     if "merging" in chosen:

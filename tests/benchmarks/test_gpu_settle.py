@@ -1,0 +1,125 @@
+"""The script that settles the backends of a GPU: targets, the table for the rule, the time limit, and a trial."""
+
+import json
+
+import pytest
+
+BASE = {"tokens": 2048, "d_in": 4096, "d_out": 4096, "precision": "bfloat16", "auto": {"c3a": "rfft"}}
+
+
+@pytest.fixture(scope="module")
+def settle(load_benchmark):
+    return load_benchmark("gpu_settle")
+
+
+def layer(b: int, **medians: float) -> dict:
+    added = {name.replace("_", " "): {"both": [ms / 2, ms, 2 * ms]} for name, ms in medians.items()}
+    return BASE | {"block_size": b, "frozen_ms": {"both": [0.1, 0.2, 0.3]}, "beyond_frozen_ms": added}
+
+
+def results(targets, record: dict) -> dict[str, tuple]:
+    return {row["target"]: (row["result"], row["ratio"], row["best"]) for row in targets.evaluated(record)}
+
+
+def test_a_target_is_met_at_its_limit_and_missed_beyond_it(load_benchmark):
+    targets = load_benchmark("gpu_targets")
+    lora = {targets.LORA: 0.08}
+    rows = [
+        layer(32, **lora, **{"peft c3a": 0.5, "c3a": 0.1}),
+        layer(64, **lora, **{"peft c3a": 0.4, "c3a": 0.12, "c3a leaf R=16": 0.06}),
+    ]
+    found = results(targets, {"layers": rows})
+    assert found["C3A b=32, 4096, bfloat16, over lora r=32 bfloat16"] == ("pass", 1.25, ["c3a", 1.25])
+    assert found["C3A b=64, 4096, bfloat16, over lora r=32 bfloat16"] == ("fail", 1.5, ["c3a leaf R=16", 0.75])
+    assert found["C3A b=32, 4096, bfloat16, over PEFT's"] == ("pass", 0.2, ["c3a", 0.2])
+    assert found["C3A b=64, 4096, bfloat16, over PEFT's"] == ("fail", 0.3, ["c3a leaf R=16", 0.15])
+    assert found["C3A b=128, 4096, bfloat16, over PEFT's"] == ("not measured", None, None)
+
+
+def test_targets_of_steps_are_read_from_their_model_and_precision(load_benchmark):
+    targets = load_benchmark("gpu_targets")
+    step = {"model": targets.LLAMA, "precision": "bfloat16", "peak_bytes": {"lora r=32": 100, "c3a": 101}}
+    step |= {"step_ms": {"lora r=32": [1, 100, 120], "c3a": [99, 105, 106], "c3a leaf": [90, 99, 100]}}
+    roberta = {"model": targets.ROBERTA, "precision": "float32", "step_ms": {"lora r=8": [1, 2, 3]}, "peak_bytes": {}}
+    found = results(targets, {"steps": [step, roberta]})
+    assert found["step of 8 layers of LLaMA2-7B, C3A over LoRA"] == ("pass", 1.05, ["c3a leaf", 0.99])
+    assert found["memory of 8 layers of LLaMA2-7B, C3A over LoRA"] == ("fail", 1.01, ["c3a", 1.01])
+    assert {found[f"step of RoBERTa-base, {how}, C3A over LoRA"][0] for how in ("float32", "autocast")} == {
+        "not measured"
+    }
+    other = {"steps": [step | {"model": "small LLaMA"}]}
+    assert {result for result, _, _ in results(targets, other).values()} == {"not measured"}
+
+
+def test_a_time_that_noise_made_negative_is_no_ratio(load_benchmark):
+    targets = load_benchmark("gpu_targets")
+    found = results(targets, {"layers": [layer(32, **{targets.LORA: -0.01, "c3a": 0.1})]})
+    assert found["C3A b=32, 4096, bfloat16, over lora r=32 bfloat16"] == ("not measured", None, None)
+    assert len(targets.lines(targets.evaluated({}))) == len(targets.TARGETS)
+
+
+def test_the_table_names_the_fastest_way_and_a_slower_choice_of_auto(load_benchmark):
+    rule = load_benchmark("gpu_rule")
+    slow = layer(64, **{"c3a": 0.3, "c3a rfft": 0.3, "c3a leaf": 0.2, "c3a leaf R=16": 0.1, "lora r=8": 0.05})
+    right = layer(32, **{"c3a": 0.12, "c3a rfft": 0.1, "c3a leaf": 0.2})  # a difference of noise
+    rows = rule.rule_rows([slow, right, layer(16, **{"lora r=8": 0.1})])
+    assert [(r["b"], r["fastest"], r["auto"], r["slower"]) for r in rows] == [
+        (32, "rfft", "rfft", pytest.approx(0.067)),
+        (64, "leaf R=16", "rfft", pytest.approx(0.667)),
+    ]
+    _, first, second = rule.lines(rows)
+    assert "SLOWER" not in first and "AUTO IS 67 % SLOWER" in second
+    assert "leaf R=16 100, leaf 200, rfft 300" in second
+    assert {size.precision for size in rule.SIZES} == {"bfloat16", "float32", "autocast"}
+
+
+def test_later_rows_are_skipped_when_the_time_is_over_and_failures_are_kept(settle, tmp_path, capsys):
+    now, empty = [0.0], {"host_us": {}, "failed": {}}
+
+    def row(seconds: float) -> dict:
+        now[0] += seconds
+        return {name: 1 for name in ("tokens", "d_in", "d_out", "block_size", "precision")} | empty
+
+    def fails() -> dict:
+        raise RuntimeError("out of memory")
+
+    path = tmp_path / "settle.json"
+    session = settle.Session(path, 1, {"device": "none"}, clock=lambda: now[0])
+    session.run(settle.Part("host", [lambda: row(10), fails, lambda: row(26), lambda: row(1), lambda: row(1)], 25))
+    session.run(settle.Part("host", [lambda: row(20)], 20))
+    session.run(settle.Part("steps", [fails, fails], 10))
+    record = json.loads(path.read_text())
+    assert [r.get("error", r["seconds"]) for r in record["host"]] == [10, "RuntimeError: out of memory", 26, 20]
+    assert record["skipped"] == ["host: 2 of 5 rows, with 24 s left", "steps: 2 of 2 rows, with 4 s left"]
+    assert len(session.measured("host")) == 3 and "skipped steps: 2 of 2 rows" in capsys.readouterr().out
+
+
+def test_a_trial_runs_every_part_and_leaves_the_records_as_they_are(settle, tmp_path, capsys):
+    before = {path: path.stat().st_mtime_ns for path in settle.OUTPUT.parent.iterdir()}
+    path = tmp_path / "settle.json"
+    assert settle.main(["--dry", "--output", str(path)]) == 0
+    record = json.loads(path.read_text())
+    assert record["skipped"] == [] and record["device"] == "CPU, a trial"
+    for part in ("errors", "layers", "steps", "host", "profile", "rule"):
+        assert record[part] and not any(row.get("error") or row["failed"] for row in record[part]), part
+    assert {row["result"] for row in record["targets"]} == {"not measured"}
+    assert {row["precision"] for row in record["fastest"]} == {"bfloat16", "float32", "autocast"}
+    assert {row["precision"] for row in record["steps"]} == {"bfloat16", "float32", "autocast"}
+    out = capsys.readouterr().out
+    assert "C3A b=128, 4096, bfloat16, over PEFT's" in out and "fastest" in out
+    assert {path: path.stat().st_mtime_ns for path in settle.OUTPUT.parent.iterdir()} == before
+
+
+def test_without_a_gpu_only_a_trial_is_possible(settle, capsys):
+    with pytest.raises(SystemExit):
+        settle.main([])
+    assert "--dry tries everything on a CPU" in capsys.readouterr().err
+
+
+def test_nothing_is_timed_if_a_backend_is_wrong(settle, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(settle.gpu_errors, "wrong", lambda rows: ["c3a leaf: y 0.1"])
+    path = tmp_path / "settle.json"
+    assert settle.main(["--dry", "--output", str(path)]) == 1
+    record = json.loads(path.read_text())
+    assert record["wrong"] == ["c3a leaf: y 0.1"] and "layers" not in record
+    assert "c3a leaf: y 0.1" in capsys.readouterr().out
