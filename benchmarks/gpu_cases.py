@@ -63,19 +63,26 @@ class Way:
         backend: what `circpeft.use_backend` forces.
         leaves: ``R`` of backend "leaf"; None leaves the choice to the backend.
         float32_adapters: as PEFT has them by default. If False, adapters have the dtype of the layer.
+        apart: the frozen layer has a hook, so that its product and the adapter's must be computed apart.
     """
 
     config: PeftConfig | None = None
     backend: str = "auto"
     leaves: int | None = None
     float32_adapters: bool = True
+    apart: bool = False
+
+    @property
+    def model_key(self) -> tuple:
+        """What ways have in common that can be measured on one model."""
+        return id(self.config), self.float32_adapters, self.apart
 
 
 def our_ways(size: Size, methods: Iterable[str] = OURS, every_r: bool = False) -> dict[str, Way]:
     """Return C3A and CDVFT by "auto" and by each backend that makes sense for a size.
 
     Args:
-        every_r: C3A by "leaf" also with each ``R`` that "leaf" does not choose.
+        every_r: C3A by "leaf" also with each ``R`` that "leaf" does not choose, and apart from the frozen layer.
     """
     layer = {"target_modules": ["0"], "block_size": size.b, "init_weights": False}
     configs = {"c3a": C3AConfig(**layer), "cdvft": CDVFTConfig(**layer)}
@@ -86,7 +93,8 @@ def our_ways(size: Size, methods: Iterable[str] = OURS, every_r: bool = False) -
         if method == "c3a" and size.precision == "float32":
             backends.append("fold")
         ways |= {f"{method} {name}": Way(configs[method], name) for name in backends}
-        if every_r and method == "c3a":
+        if every_r and method == "c3a" and f"{method} leaf" in ways:
+            ways[f"{method} leaf apart"] = Way(configs[method], "leaf", apart=True)
             sizes = [r for r in coarse_sizes(size.b) if r >= FEWEST_LEAVES and r != coarse_size(size.b)]
             ways |= {f"{method} leaf R={r}": Way(configs[method], "leaf", r) for r in sizes}
     return ways
@@ -109,13 +117,14 @@ def all_ways(size: Size, every_r: bool = False) -> dict[str, Way]:
 
 def model_of(way: Way, size: Size, device: torch.device, built: dict[tuple, nn.Module]) -> nn.Module:
     """Return the model of a way; one from ``built`` if it has the same config, or else a new one, which is added."""
-    key = id(way.config), way.float32_adapters
-    if key not in built:
+    if way.model_key not in built:
         model = frozen_layer(size.d_in, size.d_out, PRECISIONS[size.precision], str(device))
         if way.config is not None:
             model = get_peft_model(model, way.config, autocast_adapter_dtype=way.float32_adapters)
-        built[key] = model
-    return built[key]
+        if way.apart:
+            model.base_model.model[0].base_layer.register_forward_hook(lambda *call: None)
+        built[way.model_key] = model
+    return built[way.model_key]
 
 
 def trained(model: nn.Module) -> list[nn.Parameter]:

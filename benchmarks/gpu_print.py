@@ -1,5 +1,7 @@
 """One line of text for each row of a record of GPU measurements."""
 
+from math import nan
+
 
 def _size(row: dict) -> str:
     return f"{row['tokens']} x {row['d_in']} x {row['d_out']}, b={row['block_size']}, {row['precision']}"
@@ -35,7 +37,7 @@ def host_line(row: dict) -> str:
 def step_line(row: dict) -> str:
     """Return the medians of a row of `gpu_steps.step_row`, with the GPU's busy time and peak memory."""
     ways = (
-        f"{name} {ms[1]:.1f} ms, busy {row['busy_ms'][name]:.1f}, {row['peak_bytes'][name] / 1e9:.2f} GB"
+        f"{name} {ms[1]:.1f} ms, busy {row['busy_ms'].get(name, nan):.1f}, {row['peak_bytes'][name] / 1e9:.2f} GB"
         for name, ms in sorted(row["step_ms"].items(), key=lambda item: item[1][1])
     )
     size = f"{row['model']}, {row['batch']} x {row['tokens']} tokens, {row['precision']}"
@@ -51,10 +53,23 @@ def kernel_line(row: dict, most: int = 3) -> str:
     return f"kernels, {row['size']}: {'; '.join(ways)}{_failures(row)}"
 
 
+def compile_line(row: dict) -> str:
+    """Return how many ways were compiled, and which failed."""
+    return f"compiled the kernels of {len(row['ways'])} ways{_failures(row)}"
+
+
 def error_line(row: dict) -> str:
     """Return the largest error of each way of a row of `gpu_errors.error_row`."""
     ways = (f"{name} {max(errors.values()):.1e}" for name, errors in row["errors"].items())
     return f"errors, {row['size']}, at most {row['bound']}: {', '.join(ways)}{_failures(row)}"
 
 
-LINES = {"layers": layer_line, "rule": layer_line, "host": host_line, "steps": step_line, "profile": kernel_line}
+LINES = {
+    "compiled": compile_line,
+    "errors": error_line,
+    "layers": layer_line,
+    "steps": step_line,
+    "host": host_line,
+    "profile": kernel_line,
+    "rule": layer_line,
+}

@@ -99,21 +99,24 @@ def stepper(model: Model, way: Way, device: torch.device) -> Callable[[], None]:
 
 
 def step_row(model: Model, device: torch.device, repeats: int = gpu_timing.REPEATS) -> dict:
-    """Measure the training steps of a model with every way, in turn. All models are in memory together.
+    """Measure the training steps of a model with every way, in turn.
+
+    All models are in memory together. Ways with the same config train the same one.
 
     Returns: a row of a record. Step times are minimum, median and maximum in milliseconds of wall time. "busy_ms" is
     the time for which the GPU computes in one step. "peak_bytes" is what a step needs beyond models and optimizers.
     """
     failed: dict[str, str] = {}
-    ways, steps, peaks, busy = model.ways(), {}, {}, {}
+    ways, built, steps, peaks, busy = model.ways(), {}, {}, {}, {}
     for name, way in ways.items():
         with recorded(failed, name), forced(way):
-            step = stepper(model, way, device)
+            step = built[way.model_key] = built.get(way.model_key) or stepper(model, way, device)
             for _ in range(gpu_timing.WARM_UPS if repeats > 1 else 1):
                 step()
-            peaks[name] = peak_bytes(step, device)
-            busy[name] = gpu_timing.busy_milliseconds(gpu_timing.kernels_of(step, device, 1))
             steps[name] = step
+            peaks[name] = peak_bytes(step, device)
+        with recorded(failed, f"{name}, profile"), forced(way):
+            busy[name] = gpu_timing.busy_milliseconds(gpu_timing.kernels_of(steps[name], device, 1))
 
     def timer(name: str) -> Callable[[], float]:
         def measure() -> float:

@@ -48,7 +48,11 @@ def test_every_backend_and_every_r_of_a_block_size_takes_part(cases):
     size = cases.Size(8, 4096, 4096, 4096, "bfloat16")
     ways = cases.our_ways(size, every_r=True)
     assert {ways[f"c3a leaf R={r}"].leaves for r in (16, 32)} == {16, 32} and coarse_size(4096) == 64
-    assert "c3a leaf R=64" not in ways and {"c3a", "c3a rfft", "c3a leaf", "cdvft leaf"} <= ways.keys()
+    assert (
+        ways["c3a leaf apart"].apart
+        and "c3a leaf R=64" not in ways
+        and {"c3a", "c3a rfft", "c3a leaf", "cdvft leaf"} <= ways.keys()
+    )
     assert not any("leaf" in name for name in cases.our_ways(cases.Size(8, 127, 127, 127, "float32")))
 
 
@@ -82,6 +86,15 @@ def test_the_backend_that_auto_took_is_seen_by_its_calls(cases, backend):
         assert cases.chosen_backend(lambda: model(size.inputs(CPU))) == backend
     with cases.forced(cases.Way(None, "fold")):
         assert cases.chosen_backend(lambda: model(size.inputs(CPU))) == "fold"
+
+
+def test_apart_the_frozen_layer_is_called_by_itself(cases):
+    size, built = cases.Size(3, 64, 64, 32, "float32"), {}
+    ways = cases.our_ways(size, every_r=True)
+    models = [cases.model_of(ways[name], size, CPU, built) for name in ("c3a leaf", "c3a leaf apart")]
+    assert models[0] is not models[1] and models[0] is cases.model_of(ways["c3a rfft"], size, CPU, built)
+    hooks = [model.base_model.model[0].base_layer._forward_hooks for model in models]
+    assert not hooks[0] and len(hooks[1]) == 1
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "autocast"])
@@ -128,10 +141,10 @@ def test_autocast_begins_anew_in_every_pass(layers, cases):
 def test_errors_are_small_for_every_backend_and_a_wrong_product_is_named(load_benchmark, monkeypatch):
     errors = load_benchmark("gpu_errors")
     rows = [errors.error_row(size, CPU) for size in errors.SMALL_SIZES]
-    assert errors.wrong(rows) == [] and [row["failed"] for row in rows] == [{}] * len(errors.BOUNDS)
+    assert errors.beyond_bounds(rows) == [] and [row["failed"] for row in rows] == [{}] * len(errors.BOUNDS)
     assert {"y", "dx", "ddiagonal_0", "ddiagonal_1", "dkernel_0"} == rows[0]["errors"]["cdvft leaf"].keys()
     matmul = leaf_torch.diagonal_matmul
     monkeypatch.setattr(leaf_torch, "diagonal_matmul", lambda *a: (matmul(*a), a[6].mul_(1.1)))
-    wrong = errors.wrong([errors.error_row(errors.SMALL_SIZES[2], CPU)])
+    wrong = errors.beyond_bounds([errors.error_row(errors.SMALL_SIZES[2], CPU)], errors.WRONG)
     assert len(wrong) == 2 and "c3a leaf" in wrong[0] and "cdvft leaf" in wrong[1]
-    assert errors.wrong([{"size": "", "bound": 1, "errors": {"c3a": {"y": float("nan")}}}])
+    assert errors.beyond_bounds([{"size": "", "bound": 1, "errors": {"c3a": {"y": float("nan")}}}])

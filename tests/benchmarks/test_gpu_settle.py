@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 
 BASE = {"tokens": 2048, "d_in": 4096, "d_out": 4096, "precision": "bfloat16", "auto": {"c3a": "rfft"}}
 
@@ -84,7 +85,7 @@ def test_later_rows_are_skipped_when_the_time_is_over_and_failures_are_kept(sett
         raise RuntimeError("out of memory")
 
     path = tmp_path / "settle.json"
-    session = settle.Session(path, 1, {"device": "none"}, clock=lambda: now[0])
+    session = settle.Session(path, torch.device("cpu"), 1, clock=lambda: now[0])
     session.run(settle.Part("host", [lambda: row(10), fails, lambda: row(26), lambda: row(1), lambda: row(1)], 25))
     session.run(settle.Part("host", [lambda: row(20)], 20))
     session.run(settle.Part("steps", [fails, fails], 10))
@@ -100,7 +101,7 @@ def test_a_trial_runs_every_part_and_leaves_the_records_as_they_are(settle, tmp_
     assert settle.main(["--dry", "--output", str(path)]) == 0
     record = json.loads(path.read_text())
     assert record["skipped"] == [] and record["device"] == "CPU, a trial"
-    for part in ("errors", "layers", "steps", "host", "profile", "rule"):
+    for part in ("compiled", "errors", "layers", "steps", "host", "profile", "rule"):
         assert record[part] and not any(row.get("error") or row["failed"] for row in record[part]), part
     assert {row["result"] for row in record["targets"]} == {"not measured"}
     assert {row["precision"] for row in record["fastest"]} == {"bfloat16", "float32", "autocast"}
@@ -117,9 +118,21 @@ def test_without_a_gpu_only_a_trial_is_possible(settle, capsys):
 
 
 def test_nothing_is_timed_if_a_backend_is_wrong(settle, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(settle.gpu_errors, "wrong", lambda rows: ["c3a leaf: y 0.1"])
+    row = {"size": "small", "bound": 1e-3, "errors": {"c3a leaf": {"y": 0.02}}, "failed": {}}
+    monkeypatch.setattr(settle.gpu_errors, "error_row", lambda size, device: row)
     path = tmp_path / "settle.json"
     assert settle.main(["--dry", "--output", str(path)]) == 1
     record = json.loads(path.read_text())
-    assert record["wrong"] == ["c3a leaf: y 0.1"] and "layers" not in record
-    assert "c3a leaf: y 0.1" in capsys.readouterr().out
+    assert "c3a leaf: {'y': 0.02}, more than 0.01" in record["wrong"][0] and "layers" not in record
+    assert "Nothing was timed" in capsys.readouterr().out
+
+
+def test_kernels_are_compiled_once_for_each_size_and_way(load_benchmark):
+    compiling = load_benchmark("gpu_compile")
+    sizes = [compiling.Size(tokens, 64, 64, 64, "float32") for tokens in (32, 64)]
+    tasks = compiling.tasks_of(sizes, ("c3a",), every_r=True)
+    assert {size.tokens for size, _ in tasks} == {compiling.TOKENS} and len(tasks) == len(set(tasks))
+    assert {"c3a leaf", "c3a leaf R=16"} <= {name for _, name in tasks} and not any("rfft" in n for _, n in tasks)
+    row = compiling.compile_row([*tasks[:1], (compiling.Size(16, 64, 60, 64, "half"), "c3a leaf")], torch.device("cpu"))
+    assert [name for _, name, _ in row["ways"]] == [tasks[0][1], "c3a leaf"]
+    assert row["failed"].keys() == {"16 x 64 x 60, b=64, half: c3a leaf"}
