@@ -79,8 +79,8 @@ test: check $(QUANTIZED)/.ready $(INTERPRETED)/.ready
 	@PYTHONPATH=$(QUANTIZED) $(BIN)/python -m pytest tests/hf_peft/test_base_weights.py tests/hf_peft/test_quantized_layers.py
 	@PYTHONPATH=$(QUANTIZED) $(BIN)/python -m pytest tests/training/test_training_options.py -k rounded
 	@echo "Triton kernels, interpreted"
-	@TRITON_INTERPRET=1 OMP_NUM_THREADS=1 PYTHONPATH=$(INTERPRETED) $(BIN)/python -m pytest --numprocesses=$(WORKERS) tests/ops/test_leaf_kernels.py
-	@OMP_NUM_THREADS=1 PYTHONPATH=$(INTERPRETED) $(BIN)/python -m pytest --numprocesses=$(WORKERS) tests/ops/test_leaf_compiled.py
+	@TRITON_INTERPRET=1 OMP_NUM_THREADS=1 PYTHONPATH=$(INTERPRETED) $(BIN)/python -m pytest --numprocesses=$(WORKERS) tests/ops/test_leaf_kernels.py tests/ops/test_delta_kernels.py
+	@OMP_NUM_THREADS=1 PYTHONPATH=$(INTERPRETED) $(BIN)/python -m pytest --numprocesses=$(WORKERS) tests/ops/test_leaf_compiled.py tests/ops/test_delta_compiled.py
 
 $(PEFT_SOURCE)/.ready: $(READY)
 	@rm -rf $(PEFT_SOURCE) && mkdir $(PEFT_SOURCE)

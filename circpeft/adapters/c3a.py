@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from ..ops import adapted_linear, block_circulant, diagonal_circulant_matmul, other_layout
 from ..ops.block_size import dividing_block_size
 from ..ops.checks import check_layout
+from ..ops.circulant import is_recorded
+from ..ops.delta import delta_weight
 from ..ops.scale import c3a_alpha, described
 from .checks import check_dropout, check_init_weights, check_summands
 
@@ -96,7 +98,9 @@ class C3A(nn.Module):
 
     def delta_weight(self) -> Tensor:
         """Return ``ΔW: (d_out, d_in)``, built by indexing."""
-        return block_circulant(self.scaled_kernel, layout=self.layout)
+        if is_recorded(self.kernel):
+            return block_circulant(self.scaled_kernel, layout=self.layout)
+        return delta_weight(self.kernel, self.layout, self.alpha / self.d_in)
 
     def folded_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Return ``x @ (weight + ΔW).T + bias`` in one product, for the adapted layer's weight; without dropout."""

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from ..ops import block_circulant, diagonal_circulant_matmul
 from ..ops.block_size import padding_block_size
+from ..ops.circulant import is_recorded
+from ..ops.delta import delta_weight
 from ..ops.scale import cdvft_alpha, described
 from .checks import check_dropout, check_init_weights, check_summands
 
@@ -133,6 +135,9 @@ class CDVFT(nn.Module):
         first, *further = self.diagonals
         if not further:
             return self.alpha * torch.diag(first)
+        if len(further) == 1 and not is_recorded(*self.parameters()):
+            diagonals = first, further[0]
+            return delta_weight(self.kernels[0], "column", self.alpha, *diagonals, self.d_out, self.d_in)
         delta = None
         for kernel, diagonal in zip(self.kernels, further, strict=True):
             width = self.d_in if delta is None else self.d_out

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from . import delta_triton
 from .checks import check_kernel, check_layout
 from .transforms import is_transformed
 
@@ -52,10 +53,20 @@ def block_circulant(w: Tensor, layout: str = "column") -> Tensor:
     check_layout(layout)
     check_kernel(w)
     m, n, b = w.shape
-    differentiated = (torch.is_grad_enabled() and w.requires_grad) or is_transformed()
-    if w.is_meta or torch.compiler.is_compiling() or differentiated:
+    if is_recorded(w):
         return circulant(w, layout).transpose(1, 2).reshape(m * b, n * b)
     return add_block_circulant(None, w, layout)
+
+
+def is_recorded(*tensors: Tensor) -> bool:
+    """Return whether a function of the tensors must be differentiable by torch, or visible to a compiler.
+
+    >>> is_recorded(torch.ones(2)), is_recorded(torch.ones(2, requires_grad=True))
+    (False, True)
+    """
+    if torch.compiler.is_compiling() or is_transformed() or any(t.is_meta for t in tensors):
+        return True
+    return torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
 
 
 # Size of the buffer that rows are copied from, in numbers: it should stay in the processor's cache.
@@ -72,6 +83,10 @@ def add_block_circulant(base: Tensor | None, w: Tensor, layout: str) -> Tensor:
             [2., 2.]])
     """
     m, n, b = w.shape
+    if delta_triton.have_kernels(w, base):
+        out = delta_triton.matrix(w, layout, 1.0, None, None, m * b, n * b, base, w.dtype)
+        if out is not None:
+            return out
     out = w.new_empty(m * b, n * b)
     fill_block_circulant(out, base, row_kernel(w, layout), slice(0, b), slice(0, b))
     return out

@@ -1,20 +1,14 @@
-"""The change ``ΔW`` as a dense matrix, and the transpose of that: a kernel's gradient from the gradient of ``ΔW``.
+"""The change ``ΔW`` as a dense matrix, and the gradients of kernel and diagonals from the gradient of ``ΔW``.
 
-Both are without autograd. A small matrix is one selection by a table of positions, because calls of torch take longer
-there than the work that they do. A large one is written from strided views of the kernel.
+All are without autograd. On a GPU, Triton kernels compute float32 and less (`delta_triton`); on CPUs, in float64, and
+where Triton is missing, too old or broken, torch does (`delta_torch`).
 """
 
-from functools import lru_cache
-
-import numpy as np
 import torch
 from torch import Tensor
 
-from .circulant import BUFFER_NUMBERS, add_block_circulant, other_layout
+from . import delta_torch, delta_triton
 from .precision import compute_dtype
-
-# Up to this many entries, a matrix on a CPU is selected by a table. Larger ones are faster from strided views.
-TABLE_NUMBERS = 192 * 192
 
 
 def delta_weight(
@@ -44,15 +38,12 @@ def delta_weight(
     d_out, d_in = m * b if d_out is None else d_out, n * b if d_in is None else d_in
     if dtype is None:
         dtype = w.dtype if weight is None else weight.dtype
+    if delta_triton.have_kernels(w, diagonal_in, diagonal_out, weight):
+        delta = delta_triton.matrix(w, layout, scale, diagonal_in, diagonal_out, d_out, d_in, weight, dtype)
+        if delta is not None:
+            return delta
     w, diagonal_in, diagonal_out, weight = _computable(w, diagonal_in, diagonal_out, weight)
-    w = w if scale == 1 else w * scale
-    if diagonal_in is None and diagonal_out is None:
-        delta = _matrix(w, layout, d_out, d_in, weight)
-    else:
-        delta = _matrix(w, layout, d_out, d_in, None)
-        delta = delta if diagonal_in is None else delta.mul_(diagonal_in)
-        delta = delta if diagonal_out is None else delta.mul_(diagonal_out[:, None])
-        delta = delta if weight is None else delta.add_(weight)
+    delta = delta_torch.matrix(w, layout, scale, diagonal_in, diagonal_out, d_out, d_in, weight)
     return delta if delta.dtype == dtype else delta.to(dtype)
 
 
@@ -77,16 +68,41 @@ def kernel_from_delta(
     >>> kernel_from_delta(torch.tensor([[1.0, 2.0], [3.0, 4.0]]), 1, 1, 2, "row")
     tensor([[[5., 5.]]])
     """
+    if delta_triton.have_kernels(gradient, diagonal_in, diagonal_out):
+        dw = delta_triton.kernel_gradient(gradient, m, n, b, layout, scale, diagonal_in, diagonal_out)
+        if dw is not None:
+            return dw
     gradient, diagonal_in, diagonal_out = _computable(gradient, diagonal_in, diagonal_out)
-    gradient = gradient if diagonal_in is None else gradient * diagonal_in
-    gradient = gradient if diagonal_out is None else gradient * diagonal_out[:, None]
-    if uses_table(gradient.device, gradient.numel()):
-        positions = _positions(m, n, b, *gradient.shape, layout)
-        dw = gradient.new_zeros(m * n * b).scatter_add_(0, positions, gradient.reshape(-1)).view(m, n, b)
-    else:
-        dw = _diagonal_sums(gradient, m, n, b)
-        dw = dw if layout == "row" else other_layout(dw)
-    return dw if scale == 1 else dw.mul_(scale)
+    return delta_torch.kernel_gradient(gradient, m, n, b, layout, scale, diagonal_in, diagonal_out)
+
+
+def diagonals_from_delta(
+    gradient: Tensor,
+    w: Tensor,
+    layout: str,
+    scale: float = 1.0,
+    diagonal_in: Tensor | None = None,
+    diagonal_out: Tensor | None = None,
+) -> tuple[Tensor | None, Tensor | None]:
+    """Return the gradients for both diagonals from the gradient for `delta_weight`; None where there is no diagonal.
+
+    Formula: with ``P = scale * G * C(w)``, entry by entry, ``P.T @ diagonal_out`` and ``P @ diagonal_in``. A missing
+    diagonal counts as ones.
+
+    Shapes: ``gradient: (d_out, d_in)``, ``w: (m, n, b)`` -> ``(d_in,)`` and ``(d_out,)``, in the widest dtype of the
+    arguments, float32 at least. Sums have a fixed order: deterministic.
+
+    >>> diagonals_from_delta(torch.eye(2), torch.tensor([[[2.0, 3.0]]]), "row", 1.0, torch.tensor([1.0, 10.0]))
+    (tensor([2., 2.]), None)
+    """
+    if diagonal_in is None and diagonal_out is None:
+        return None, None
+    if delta_triton.have_kernels(gradient, w, diagonal_in, diagonal_out):
+        gradients = delta_triton.diagonal_gradients(gradient, w, layout, scale, diagonal_in, diagonal_out)
+        if gradients is not None:
+            return gradients
+    gradient, w, diagonal_in, diagonal_out = _computable(gradient, w, diagonal_in, diagonal_out)
+    return delta_torch.diagonal_gradients(gradient, w, layout, scale, diagonal_in, diagonal_out)
 
 
 def _computable(*tensors: Tensor | None) -> list[Tensor | None]:
@@ -97,52 +113,3 @@ def _computable(*tensors: Tensor | None) -> list[Tensor | None]:
         t if t is None else (t.detach() if recorded else t) if t.dtype == dtype else t.detach().to(dtype)
         for t in tensors
     ]
-
-
-def uses_table(device: torch.device, numbers: int) -> bool:
-    """Return whether a matrix of so many entries is selected by a table."""
-    return numbers <= TABLE_NUMBERS and device.type == "cpu"
-
-
-@lru_cache(maxsize=64)
-def _positions(m: int, n: int, b: int, d_out: int, d_in: int, layout: str) -> Tensor:
-    """Return where the entries of a matrix ``(d_out, d_in)`` lie in ``w.flatten()``, row by row, on the CPU."""
-    rows, columns = np.arange(d_out)[:, None], np.arange(d_in)
-    shift = (rows - columns if layout == "column" else columns - rows) % b
-    # From numpy, a table that is first needed in inference mode, or under a dispatch mode, is a plain tensor.
-    with torch.inference_mode(False):
-        return torch.from_numpy((((rows // b) * n + columns // b) * b + shift).ravel())
-
-
-def _matrix(w: Tensor, layout: str, d_out: int, d_in: int, base: Tensor | None) -> Tensor:
-    """Return the first rows and columns of the block-circulant matrix, plus a base of the same dtype; a new tensor."""
-    m, n, b = w.shape
-    if uses_table(w.device, d_out * d_in):
-        matrix = w.reshape(-1).index_select(0, _positions(m, n, b, d_out, d_in, layout)).view(d_out, d_in)
-        return matrix if base is None else matrix.add_(base)
-    if d_out == m * b and d_in == n * b:
-        return add_block_circulant(base, w, layout)
-    matrix = add_block_circulant(None, w, layout)[:d_out, :d_in]
-    return matrix.contiguous() if base is None else base + matrix
-
-
-def _diagonal_sums(gradient: Tensor, m: int, n: int, b: int) -> Tensor:
-    """Return the sums along the diagonals ``column - row = k`` (modulo b) of each block: ``(m*b, n*b) -> (m, n, b)``.
-
-    Every row is written twice without a gap, ``[g, g]``, and row r is read from its r-th number on. This is the
-    transpose of `circpeft.ops.circulant.fill_block_circulant`.
-    """
-    surplus = m * b - gradient.shape[0], n * b - gradient.shape[1]
-    if any(surplus):
-        gradient = torch.nn.functional.pad(gradient, (0, surplus[1], 0, surplus[0]))
-    blocks = gradient.reshape(m, b, n, b)
-    total = gradient.new_zeros(m, n, b)
-    rows = min(b, max(1, BUFFER_NUMBERS // (2 * n * b)))  # rows of a block at a time
-    grids = max(1, BUFFER_NUMBERS // (2 * n * b * b))  # rows of blocks at a time
-    for i in range(0, m, grids):
-        for r in range(0, b, rows):
-            twice = blocks[i : i + grids, r : r + rows].repeat(1, 1, 1, 2)
-            count, height = twice.shape[:2]
-            strides = (height * n * 2 * b, n * 2 * b + 1, 2 * b, 1)
-            total[i : i + grids] += twice.as_strided((count, height, n, b), strides, r).sum(1)
-    return total

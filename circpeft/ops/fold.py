@@ -13,7 +13,8 @@ from torch.nn.functional import linear
 from torch.utils.flop_counter import register_flop_formula
 
 from .checks import check_product, opposite
-from .circulant import add_block_circulant, fill_block_circulant, row_kernel
+from .circulant import fill_block_circulant, row_kernel
+from .delta import delta_weight
 from .operator import operator
 from .precision import without_autocast
 from .product import block_circular_kernel_grad, block_circular_matmul
@@ -28,7 +29,8 @@ def adapted_linear(
 
     Shapes: ``x: (..., n*b)``, ``weight: (m*b, n*b)``, ``bias: (m*b,)``, ``w: (m, n, b)`` -> ``(..., m*b)``, all of one
     floating-point dtype. Differentiable to any order in every tensor. Only the arguments are saved: the backward pass
-    computes the sum of the weights again. A large sum is never in memory at once, but in bands of a few megabytes.
+    computes the sum of the weights again. On a CPU, a large sum is never in memory at once, but in bands of a few
+    megabytes.
 
     Raises: ValueError for shapes, dtypes or devices that do not fit, or an unknown layout; TypeError for tensors that
     are not real floating point.
@@ -95,12 +97,12 @@ def _in_bands(x: Tensor, weight: Tensor, bias: Tensor | None, w: Tensor, transpo
 def _compute(
     x: Tensor, weight: Tensor, bias: Tensor | None, w: Tensor, scale: float, layout: str, transposed: bool
 ) -> Tensor:
-    w = w if scale == 1 else w * scale
     with without_autocast(x.device):
-        if weight.numel() > 2 * BAND_NUMBERS:
-            y = _in_bands(x.reshape(-1, x.shape[-1]), weight, bias, row_kernel(w, layout), transposed)
+        if x.device.type == "cpu" and weight.numel() > 2 * BAND_NUMBERS:
+            kernel = row_kernel(w if scale == 1 else w * scale, layout)
+            y = _in_bands(x.reshape(-1, x.shape[-1]), weight, bias, kernel, transposed)
             return y.view(*x.shape[:-1], y.shape[-1])
-        folded = add_block_circulant(weight, w, layout)
+        folded = delta_weight(w, layout, scale, weight=weight)
         # The same call as in the frozen layer, so that ΔW = 0 gives the same bits.
         return x @ folded if transposed else linear(x, folded, bias)
 

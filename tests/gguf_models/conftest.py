@@ -9,6 +9,8 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+gguf = pytest.importorskip("gguf", reason="models in GGUF files need the package gguf: pip install 'circpeft[gguf]'")
+
 TEMPLATE = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
@@ -81,7 +83,6 @@ def write_gguf(tmp_path_factory) -> Callable[..., Written]:
     Its options: ``bits`` (32 or 8), ``tied``, ``template``, ``architecture``, ``leave_out`` (a tensor), ``more``
     (tokens without an embedding), and ``split`` (the number of parts that the file claims to be one of).
     """
-    gguf = pytest.importorskip("gguf", reason="needs the package gguf: pip install 'circpeft[gguf]'")
 
     def write(
         name: str = "tiny.gguf",

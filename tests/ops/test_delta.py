@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from circpeft import block_circulant
-from circpeft.ops import delta
+from circpeft.ops import delta_torch as delta
 from circpeft.ops.delta import delta_weight, kernel_from_delta
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -3,11 +3,9 @@
 The interpreter needs ``TRITON_INTERPRET=1`` and an installed triton, which `make test` keeps in a folder of its own.
 """
 
-import importlib
 import os
 from itertools import product
 
-import numpy as np
 import pytest
 import torch
 
@@ -20,7 +18,7 @@ INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 if not INTERPRETED and not torch.cuda.is_available():
     pytest.skip("needs a GPU, or TRITON_INTERPRET=1", allow_module_level=True)
 pytest.importorskip("triton")
-pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.filterwarnings("error")]
+pytestmark = [pytest.mark.usefixtures("one_thread", "rounded"), pytest.mark.filterwarnings("error")]
 # (m, n, b, inputs short of whole blocks, outputs short, tokens), with the R of b: as R = b, with R a power of two and
 # not, with one and several numbers of a block per leaf, with one tile and several
 SHAPES = {
@@ -43,23 +41,6 @@ SHAPES = {
 PARTS = list(product([False, True], repeat=3))
 DEVICE = "cpu" if INTERPRETED else "cuda"
 PROMISED = {torch.float32: 1e-5, torch.float16: 1e-3, torch.bfloat16: 5e-3}
-
-
-@pytest.fixture(autouse=True)
-def rounded(monkeypatch):
-    """Let the interpreter round to bfloat16, as a GPU does; by itself it truncates."""
-    if not INTERPRETED:
-        return
-    interpreter = importlib.import_module("triton.runtime.interpreter")
-    convert = interpreter._convert_float
-
-    def rounding(values, from_dtype, to_dtype, mode):
-        if (from_dtype.name, to_dtype.name) != ("fp32", "bf16"):
-            return convert(values, from_dtype, to_dtype, mode)
-        bits = np.ascontiguousarray(values).view(np.uint32)
-        return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
-
-    monkeypatch.setattr(interpreter, "_convert_float", rounding)
 
 
 @pytest.fixture(autouse=True)

@@ -9,10 +9,11 @@ many. On a GPU, half precision is multiplied on tensor cores and summed in float
 import torch
 from torch import Tensor
 
-from ..delta import delta_weight, kernel_from_delta
+from ..delta import delta_weight, diagonals_from_delta, kernel_from_delta
 
 FUSED = True
 BUILDS_MATRIX = True
+HALVES = (torch.float16, torch.bfloat16)
 # In float16, numbers below 6e-5 lose digits, and a small change has such entries. There, the matrix is this many times
 # as large, and its products are divided by it in float32.
 HALF_FACTOR = 256.0
@@ -57,11 +58,11 @@ def _multiply_add(base: Tensor | None, a: Tensor, b: Tensor, factor: float, out:
 
 def _product(a: Tensor, b: Tensor, factor: float) -> Tensor:
     """Return ``factor * a @ b`` in float32 at least, which has room for a sum over many tokens."""
-    if a.dtype in (torch.float32, torch.float64):
-        out = a.new_empty(len(a), b.shape[1])
-        return torch.addmm(out, a, b, beta=0, alpha=factor, out=out)
-    rows = torch.mm(a, b, out_dtype=torch.float32)
-    return rows if factor == 1 else rows.mul_(factor)
+    if a.dtype in HALVES:
+        rows = torch.mm(a, b, out_dtype=torch.float32)
+        return rows if factor == 1 else rows.mul_(factor)
+    out = a.new_empty(len(a), b.shape[1])
+    return torch.addmm(out, a, b, beta=0, alpha=factor, out=out)
 
 
 def diagonal_matmul(
@@ -104,23 +105,15 @@ def diagonal_matmul_backward(
     """
     dtype = _operand_dtype(x, w)
     x, g = (t if t.dtype == dtype else t.to(dtype) for t in (x, g))
-    shape, d_first, d_last = (g.shape[1], x.shape[1]), None, None
     if dx is not None:
+        shape = g.shape[1], x.shape[1]
         matrix, factor = _matrix(w, layout, diagonal_in, diagonal_out, shape, dtype, scale)
         _multiply_add(dx if accumulate else None, g, matrix, factor, dx)
-    gradient = _product(g.T, x, scale)
-    if diagonal_in is not None or diagonal_out is not None:
-        products = delta_weight(w, layout, 1.0, None, None, *shape).mul_(gradient)
-        if diagonal_in is not None:
-            d_first = _weighted_sum(products, diagonal_out)
-        if diagonal_out is not None:
-            d_last = _weighted_sum(products.T, diagonal_in)
-    return kernel_from_delta(gradient, *w.shape, layout, 1.0, diagonal_in, diagonal_out), d_first, d_last
-
-
-def _weighted_sum(rows: Tensor, weights: Tensor | None) -> Tensor:
-    """Return the sum of the rows, each times its weight."""
-    return rows.sum(0) if weights is None else torch.mm(weights[None], rows)[0]
+    # The product of float32 applies the scale without another call, that of half precision does not.
+    inside, outside = (1.0, scale) if dtype in HALVES else (scale, 1.0)
+    gradient = _product(g.T, x, inside)
+    dw = kernel_from_delta(gradient, *w.shape, layout, outside, diagonal_in, diagonal_out)
+    return dw, *diagonals_from_delta(gradient, w, layout, outside, diagonal_in, diagonal_out)
 
 
 def matmul(x: Tensor, w: Tensor, layout: str) -> Tensor:
