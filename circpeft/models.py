@@ -65,6 +65,8 @@ def resolve(model: str, dtype: str | None = None) -> str:
         return str(gguf_models.converted(file, dtype))
     if path.is_dir():
         return _checked(path)
+    if path.is_file():
+        raise FileNotFoundError(f"model {model!r} is a file, and not a GGUF file; expected a folder with config.json")
     if path.suffix.lower() == ".gguf":
         beside = [p.name for p in path.parent.glob("*.gguf")] if path.parent.is_dir() else []
         raise FileNotFoundError(f"GGUF file {model!r} does not exist; {nearest(path.name, sorted(beside))}")

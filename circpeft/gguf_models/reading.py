@@ -24,7 +24,9 @@ from transformers import (
 from .header import Header
 
 # With these, llama.cpp splits off every digit, and then splits as GPT-2 does. transformers does only the latter.
+# Both names and rules are those of llama.cpp's src/llama-vocab.cpp.
 SINGLE_DIGITS = ("codeshell", "command-r", "exaone", "minerva-7b", "refact", "smollm", "starcoder")
+AS_GPT2 = ("gpt-2", "jais", "mpt", "olmo")
 
 
 def plain_model(header: Header, dtype: torch.dtype) -> PreTrainedModel:
@@ -72,13 +74,31 @@ def _check_all_read(header: Header, model: nn.Module) -> None:
 def tokenizer_of(header: Header) -> PreTrainedTokenizerBase:
     """Return the tokenizer of a GGUF file, with the model's number of positions as its limit.
 
+    A warning tells of a rule for splitting texts into words that transformers does not know.
+
     Raises: whatever transformers raises for a tokenizer that it cannot read.
     """
     tokenizer = AutoTokenizer.from_pretrained(str(header.path.parent), gguf_file=header.path.name)
-    if header.values.get("tokenizer.ggml.pre") in SINGLE_DIGITS:
+    rule = header.values.get("tokenizer.ggml.pre")
+    if rule in SINGLE_DIGITS:
         digits = pre_tokenizers.Split(Regex(r"\p{N}"), behavior="isolated")
         words = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
         tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, words])
+    elif header.values.get("tokenizer.ggml.model") == "gpt2" and rule not in (None, *AS_GPT2, *_known_rules(rule)):
+        warnings.warn(
+            f"GGUF file {str(header.path)!r} splits texts by the rule {rule!r}, which transformers does not know; some "
+            f"texts may become other tokens than in llama.cpp",
+            stacklevel=2,
+        )
     if positions := header.values.get(f"{header.architecture}.context_length"):
         tokenizer.model_max_length = positions
     return tokenizer
+
+
+def _known_rules(rule: str | None) -> tuple[str | None, ...]:
+    """Return the rules that transformers knows. An earlier version chooses by architecture; there, ``rule`` counts."""
+    try:
+        from transformers.integrations.gguf.gguf_tokenizer_mapping import GGUF_PRE_TOKENIZER_SPLITS
+    except ImportError:
+        return (rule,)
+    return tuple(GGUF_PRE_TOKENIZER_SPLITS)

@@ -61,9 +61,9 @@ def _names(config: LlamaConfig) -> dict[str, str]:
     return names
 
 
-def _write_vocabulary(writer, tokens: list[str], template: str | None) -> None:
+def _write_vocabulary(writer, tokens: list[str], template: str | None, rule: str) -> None:
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("smollm")
+    writer.add_tokenizer_pre(rule)
     writer.add_token_list(tokens)
     writer.add_token_types([CONTROL if token in SPECIAL else NORMAL for token in tokens])
     writer.add_token_merges(["Ġ Ġ", "Ċ Ċ", "a b"])
@@ -81,7 +81,8 @@ def write_gguf(tmp_path_factory) -> Callable[..., Written]:
     """Return a function that writes a GGUF file of a random LLaMA.
 
     Its options: ``bits`` (32 or 8), ``tied``, ``template``, ``architecture``, ``leave_out`` (a tensor), ``more``
-    (tokens without an embedding), and ``split`` (the number of parts that the file claims to be one of).
+    (tokens without an embedding), ``split`` (the number of parts that the file claims to be one of), and
+    ``rule`` (how its tokenizer splits texts into words).
     """
 
     def write(
@@ -93,6 +94,7 @@ def write_gguf(tmp_path_factory) -> Callable[..., Written]:
         leave_out: str = "",
         more: int = 0,
         split: int = 1,
+        rule: str = "smollm",
         seed: int = 0,
     ) -> Written:
         from transformers.convert_slow_tokenizer import bytes_to_unicode
@@ -116,7 +118,7 @@ def write_gguf(tmp_path_factory) -> Callable[..., Written]:
         writer.add_vocab_size(len(tokens))
         if split > 1:
             writer.add_uint16("split.count", split)
-        _write_vocabulary(writer, [*tokens, *(f"more{i}" for i in range(more))], template)
+        _write_vocabulary(writer, [*tokens, *(f"more{i}" for i in range(more))], template, rule)
         weights = dict(model.named_parameters())
         for name_in_file, name_in_model in _names(config).items():
             if name_in_file == leave_out:

@@ -59,6 +59,15 @@ def test_the_tokenizer_splits_off_every_digit_and_keeps_the_chat_template(write_
     assert chat == "<|im_start|>user\nab<|im_end|>\n"
 
 
+@pytest.mark.parametrize("rule", ["gpt-2", "qwen2", "poro-chat"])
+def test_a_rule_of_the_tokenizer_that_transformers_does_not_know_is_named_in_a_warning(write_gguf, rule, recwarn):
+    models.resolve(str(write_gguf(rule=rule).path))
+    told = [str(warning.message) for warning in recwarn if "splits texts by the rule" in str(warning.message)]
+    assert len(told) == (rule == "poro-chat") and all(
+        "'poro-chat', which transformers does not know" in t for t in told
+    )
+
+
 def test_a_file_is_converted_once_also_from_a_folder_or_under_another_path(write_gguf, cache, monkeypatch, tmp_path):
     path = write_gguf().path
     folder = models.resolve(str(path))

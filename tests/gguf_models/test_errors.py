@@ -44,6 +44,8 @@ def test_a_cut_file(write_gguf, refused, tmp_path, part):
 def test_files_that_are_no_gguf(refused, tmp_path):
     (tmp_path / "a.gguf").write_bytes(b"PK" + bytes(100))
     refused(tmp_path / "a.gguf", "is not a GGUF file: it does not begin with 'GGUF'")
+    (tmp_path / "a.bin").write_bytes(b"PK" + bytes(100))
+    refused(tmp_path / "a.bin", "a.bin' is a file, and not a GGUF file; expected a folder", FileNotFoundError)
     (tmp_path / "a.gguf").write_bytes(b"GG")
     refused(tmp_path / "a.gguf", "is not a GGUF file")
     (tmp_path / "a.gguf").write_bytes(b"GGUF" + struct.pack("<IQQ", 1, 0, 0))
