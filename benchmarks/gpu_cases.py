@@ -4,7 +4,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 from unittest import mock
 
@@ -153,15 +152,20 @@ def forced(way: Way) -> Iterator[None]:
         stack.enter_context(use_backend(way.backend))
         stack.enter_context(mock.patch.object(Kernels, "give_up", refuse))
         if way.leaves is not None:
-            for module in _modules_with_coarse_size():
-                stack.enter_context(mock.patch.object(module, "coarse_size", lambda b: way.leaves))
+            stack.enter_context(replaced(coarse_size, lambda b: way.leaves))
         yield
 
 
-def _modules_with_coarse_size() -> list[ModuleType]:
-    """Return the modules of the package that choose ``R`` by `coarse_size`."""
-    modules = [module for name, module in sys.modules.items() if name.startswith("circpeft.ops")]
-    return [module for module in modules if getattr(module, "coarse_size", None) is coarse_size]
+@contextmanager
+def replaced(function: Callable, by: Callable) -> Iterator[None]:
+    """Replace a function in all modules of `circpeft.ops` that have imported it."""
+    name = function.__name__
+    modules = [module for module_name, module in sys.modules.items() if module_name.startswith("circpeft.ops")]
+    with ExitStack() as stack:
+        for module in modules:
+            if getattr(module, name, None) is function:
+                stack.enter_context(mock.patch.object(module, name, by))
+        yield
 
 
 def chosen_backend(call: Callable[[], object]) -> str:

@@ -41,11 +41,16 @@ def compile_way(size: Size, name: str, device: str) -> tuple[float, dict[str, st
     return round(time.perf_counter() - started, 1), failed
 
 
-def compile_row(tasks: list[tuple[Size, str]], device: torch.device) -> dict:
-    """Compile the kernels of all tasks, on a GPU in processes of their own; return a row of a record."""
+def compile_row(tasks: list[tuple[Size, str]], device: torch.device, processes: int | None = None) -> dict:
+    """Compile the kernels of all tasks; return a row of a record.
+
+    Args:
+        processes: by default one per core, up to `MOST_PROCESSES`, on a GPU, and none but this one on a CPU.
+    """
+    if processes is None:
+        processes = min(MOST_PROCESSES, os.cpu_count() or 1) if device.type == "cuda" else 0
     arguments = zip(*((size, name, str(device)) for size, name in tasks), strict=True)
-    if device.type == "cuda":
-        processes = min(MOST_PROCESSES, os.cpu_count() or 1)
+    if processes:
         with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
             done = list(pool.map(compile_way, *arguments))
     else:

@@ -1,6 +1,6 @@
 """Count what an adapted layer adds to the frozen one on a GPU: kernel launches and bytes moved. No GPU is needed.
 
-    .venv/bin/python benchmarks/launches.py
+    .venv/bin/python benchmarks/launches.py    # prints the counts, and writes some into docs/gpu.md
 
 Tensors have a shape and no values. Every operation of torch that computes or copies is one launch, which reads its
 operands and writes its results once. A real launch may move less, where a cache still holds an operand, or more, where
@@ -15,14 +15,15 @@ from typing import Any
 from unittest import mock
 
 import torch
-from gpu_cases import OURS, Size, Way, all_ways, forced, model_of
+from gpu_cases import OURS, Size, Way, all_ways, forced, model_of, replaced
 from gpu_timing import recorded
+from page_parts import Part
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from circpeft.ops.backends import rfft
-from circpeft.ops.operator import IMPLEMENTATIONS
+from circpeft.ops.operator import needs_custom_op
 from circpeft.ops.triton_launch import Kernels
 
 SIZES = [
@@ -31,6 +32,17 @@ SIZES = [
     Size(8192, 3072, 3072, 64, "float32"),
     Size(8192, 768, 768, 768, "float32"),
 ]
+# Block size -> the ways that the page shows, with their names there.
+SHOWN = {
+    128: {
+        "lora r=32": "LoRA r=32",
+        "peft c3a": "C3A b=128 in PEFT",
+        "c3a rfft": "C3A b=128, `rfft`",
+        "c3a leaf": "C3A b=128, `leaf`",
+    },
+    4096: {"cdvft rfft": "CDVFT p=4096, `rfft`", "cdvft leaf": "CDVFT p=4096, `leaf`"},
+}
+PAGE = Part("launches", "docs/gpu.md")
 
 
 @dataclass(frozen=True)
@@ -79,22 +91,23 @@ class Launches(TorchDispatchMode):
         self.launches: list[tuple[str, int]] = []
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        kwargs, packet = kwargs or {}, func._overloadpacket
+        kwargs = kwargs or {}
         with self:
-            if packet in IMPLEMENTATIONS:
-                return IMPLEMENTATIONS[packet](*args, **kwargs)
             out = func.decompose(*args, **kwargs)
         if out is not NotImplemented:
             return out
         out = func(*args, **kwargs)
         moved = _moved(func, args, kwargs, out)
         if moved is not None:
-            self.launches.append((packet.__name__, moved))
+            self.launches.append((func._overloadpacket.__name__, moved))
         return out
 
     @contextmanager
     def as_on_a_gpu(self) -> Iterator[None]:
-        """Count the Triton kernels instead of running them, and compute all tokens at once."""
+        """Compute as for plain tensors on a GPU, all tokens at once, and count the Triton kernels without running them.
+
+        This class would make the products visible operators; the form for plain tensors moves fewer bytes.
+        """
 
         def launch(kernels: Kernels, kernel: str, grid: tuple, *arguments: Any, **sizes: Any) -> None:
             moved = _bytes(arguments)
@@ -107,6 +120,7 @@ class Launches(TorchDispatchMode):
             mock.patch.object(Kernels, "are_usable", lambda kernels, device: True),
             # torch cannot be asked for the autocast of tensors without values
             mock.patch.object(torch, "is_autocast_enabled", lambda device_type=None: False),
+            replaced(needs_custom_op, lambda arguments: False),
             mock.patch.dict(rfft.CHUNK_ELEMENTS, meta=rfft.CHUNK_ELEMENTS["cuda"]),
         ):
             yield
@@ -148,12 +162,24 @@ def beyond_frozen(
     return {name: count - counts["frozen"] for name, count in counts.items() if name != "frozen"}
 
 
+def page_text() -> str:
+    """Return the table of docs/gpu.md."""
+    lines = ["| method | launches forward + backward | MB read and written |", "|---|---|---|"]
+    for b, shown in SHOWN.items():
+        counts = beyond_frozen(Size(2048, 4096, 4096, b, "bfloat16"))
+        for name, label in shown.items():
+            count = counts[name]
+            lines.append(f"| {label} | {count.forward} + {count.backward} | {count.bytes / 1e6:.0f} |")
+    return "\n".join([*lines, ""])
+
+
 def main() -> None:
     argparse.ArgumentParser(description="Count launches and bytes of adapted layers.").parse_args()
     for size in SIZES:
         print(f"{size}: launches forward + backward, MB")
         for name, count in beyond_frozen(size).items():
             print(f"  {name:18s} {count.forward:3d} + {count.backward:3d}  {count.bytes / 1e6:8.0f}")
+    PAGE.write(page_text())
 
 
 if __name__ == "__main__":

@@ -10,13 +10,14 @@ from .. import methods
 from ..learning_rates import SCALED, Step, check_rate, lora_step, scale_of_change, step_of_change
 from ..method_specs import SPECS, get_spec
 from ..methods.model import Parameters, Targets
-from ..models import EMBEDDED
+from ..models import INSTALLED, SHIPPED
 from ..ops.block_size import dividing_block_size, padding_block_size
 from .reasons import reasons_for
 from .shapes import Model, Shape, adapted_shapes, name_of
 
 APART = 3  # rates of a search are three times apart, as in the package's own searches
 LORA_RANK = 8
+TRIED = {*INSTALLED, *SHIPPED}  # the models on which the rates of method_specs were tried
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def suggest(
         in_lora_scale = SPECS["cdvft" if method == "cdvft" else "c3a"].rates_for(name)[0]
         in_lora_scale = in_lora_scale if lora_rate is None else known_lora_rate
         asked = [_equivalents(method, shape, b, alpha, in_lora_scale) for shape, b in layers]
-        measured = name in EMBEDDED and hyperparameters.get("block_size", "auto") == "auto" and lora_rate is None
+        measured = name in TRIED and hyperparameters.get("block_size", "auto") == "auto" and lora_rate is None
         if alpha == "lora":
             rate = in_lora_scale
             source = source if lora_rate is None else "the rate that you gave for LoRA"
@@ -168,7 +169,7 @@ def suggest(
 
 def _source_of_default(name: str, method: str, alpha: float | str | None) -> str:
     """Return where the default rate of a method comes from, as the end of a sentence."""
-    if name not in EMBEDDED:
+    if name not in TRIED:
         return "the package's default for other models"
     if method == "c3a" and alpha == "lora":
         return f"LoRA's rate on {name}"

@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 
-from circpeft.ops.backends import leaf_torch
+from circpeft.ops.backends import leaf_torch, leaf_triton
 from circpeft.ops.backends.leaf_algebra import coarse_size, coarse_sizes
 from circpeft.ops.triton_launch import KernelFailed, Kernels
 
@@ -59,8 +59,7 @@ def test_every_backend_and_every_r_of_a_block_size_takes_part(cases):
 def test_forced_leaves_reach_the_products_and_are_undone(cases):
     assert coarse_sizes(64) == [8, 16, 64] and leaf_torch.coarse_size(64) == 64
     with cases.forced(cases.Way(None, "leaf", 16)):
-        assert leaf_torch.coarse_size(64) == 16
-        assert all(module.coarse_size is coarse_size for module in cases._modules_with_coarse_size())
+        assert leaf_torch.coarse_size(64) == leaf_triton.coarse_size(64) == 16
     assert leaf_torch.coarse_size is coarse_size
 
 

@@ -76,6 +76,31 @@ def test_a_graph_is_captured_after_warm_ups_and_a_change_and_replays_without_the
     assert replay() is result and events[-1] == "replay" and events.count("call") == timing.WARM_UPS + 1
 
 
+def test_each_replay_is_timed_by_events_with_an_empty_cache(timing, monkeypatch):
+    order, milliseconds = [], iter([9.0, 1.0, 2.0])
+
+    class Event:
+        def __init__(self, enable_timing):
+            assert enable_timing
+
+        def record(self):
+            order.append("event")
+
+        def elapsed_time(self, end):
+            return next(milliseconds)
+
+    class Cache:
+        def zero_(self):
+            order.append("flush")
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: order.append("synchronize"))
+    monkeypatch.setattr(timing, "_flushed", lambda device: Cache())
+    assert timing.gpu_milliseconds(lambda: order.append("replay"), torch.device("cuda"), 3) == 2
+    assert order == ["flush", "event", "replay", "event"] * 3 + ["synchronize"]
+    assert timing.FLUSHED_BYTES > 128e6  # the largest cache of a GPU
+
+
 def test_on_a_cpu_the_call_itself_is_timed(timing):
     calls = []
 

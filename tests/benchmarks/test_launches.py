@@ -1,11 +1,8 @@
 """The count of kernel launches and moved bytes: what it counts, and the limits that backend "leaf" keeps."""
 
-import re
-
 import pytest
 import torch
 
-from circpeft import results
 from circpeft.ops.backends.leaf_triton import KERNELS
 
 
@@ -43,13 +40,12 @@ def test_a_product_that_is_added_to_its_result_reads_it_too(benchmark):
     assert benchmark.counted(inverse(torch.empty_like(y), True))[0] == [("inverse", 4 * (32 + 24 + 2 * 48))]
 
 
-def test_launches_and_bytes_are_within_the_limits_and_those_of_the_page(benchmark):
+def test_launches_and_bytes_are_within_their_limits(benchmark):
     c3a, cdvft = (benchmark.beyond_frozen(benchmark.Size(2048, 4096, 4096, b, "bfloat16")) for b in (128, 4096))
     leaf = c3a["c3a leaf"]
     assert leaf.forward <= 4 and leaf.backward <= 8 and leaf.bytes <= 400e6
     assert cdvft["cdvft leaf"].bytes <= 450e6
-    shown = [c3a[name] for name in ("lora r=32", "peft c3a", "c3a rfft", "c3a leaf")]
-    shown += [cdvft[name] for name in ("cdvft rfft", "cdvft leaf")]
-    page = (results.ROOT / "docs" / "gpu.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| .* \| (\d+) \+ (\d+) \| (\d+) \|$", page, re.MULTILINE)
-    assert [tuple(map(int, row)) for row in rows] == [(c.forward, c.backward, round(c.bytes / 1e6)) for c in shown]
+
+
+def test_the_table_of_the_page_has_the_counts(benchmark):
+    assert benchmark.page_text() == benchmark.PAGE.read()

@@ -9,8 +9,6 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-gguf = pytest.importorskip("gguf", reason="models in GGUF files need the package gguf: pip install 'circpeft[gguf]'")
-
 TEMPLATE = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
@@ -84,6 +82,7 @@ def write_gguf(tmp_path_factory) -> Callable[..., Written]:
     (tokens without an embedding), ``split`` (the number of parts that the file claims to be one of), and
     ``rule`` (how its tokenizer splits texts into words).
     """
+    gguf = pytest.importorskip("gguf", reason="needs the package gguf: pip install 'circpeft[gguf]'")
 
     def write(
         name: str = "tiny.gguf",

@@ -10,6 +10,7 @@ from circpeft.costs import MODELS
 from circpeft.method_specs import SPECS
 from circpeft.rates import suggest
 from circpeft.rates.shapes import adapted_shapes
+from circpeft.rates.suggestion import TRIED, _source_of_default
 
 TARGETS = {"target_modules": ["query", "value"]}
 
@@ -79,6 +80,11 @@ def test_the_source_of_a_rate_is_said():
     assert said["lora"] == "The rate 0.001 is LoRA's rate on minilm."
     assert said["paper"] == "The rate 0.3 is the best of the rates tried on minilm."
     assert said[2.0].endswith("tried on minilm at the papers' scale, divided by alpha.")
+
+
+def test_no_rate_is_said_to_be_tried_on_a_model_that_has_only_the_general_ones():
+    assert all(set(spec.model_rates) <= TRIED for spec in SPECS.values())
+    assert _source_of_default("smollm2", "lora", None) == "the package's default for other models"
 
 
 def test_fused_experts_are_layers():
