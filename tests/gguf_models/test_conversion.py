@@ -54,7 +54,7 @@ def test_the_tokenizer_splits_off_every_digit_and_keeps_the_chat_template(write_
     assert tokenizer.tokenize("ab  12\n\n3") == ["ab", "ĠĠ", "1", "2", "ĊĊ", "3"]
     assert tokenizer.tokenize("<|im_end|>") == ["<|im_end|>"] and tokenizer.eos_token_id == 2
     assert tokenizer.decode(tokenizer("ab  12")["input_ids"]) == "ab  12"
-    assert tokenizer.chat_template and tokenizer.model_max_length == 128
+    assert tokenizer.chat_template and tokenizer.model_max_length == 512
     chat = tokenizer.apply_chat_template([{"role": "user", "content": "ab"}], tokenize=False)
     assert chat == "<|im_start|>user\nab<|im_end|>\n"
 
