@@ -29,7 +29,8 @@ def test_launches_and_bytes_are_those_of_the_layers(load_benchmark, layer):
     t, width, _, b, s = layer
     cases = layer_cases(t, width, width, b, DTYPES[s], "meta", r=32)
     without_adapter = forward_launches(counted, cases["frozen"])
-    for name, launches in {"lora r=32": lora(layer), "c3a rfft": transforms(layer), "c3a leaf": leaves(layer)}.items():
+    ways = {"lora r=32": lora, "c3a dense": dense, "c3a rfft": transforms, "c3a leaf": leaves}
+    for name, launches in {name: way(layer) for name, way in ways.items()}.items():
         with_adapter = forward_launches(counted, cases[name])
         assert len(launches) == len(with_adapter) - len(without_adapter), name
         moved = sum(moved for _, moved in with_adapter) - sum(moved for _, moved in without_adapter)
