@@ -1,7 +1,7 @@
 """FLOPs of circulant factors by a fused backend that builds the dense matrix, such as "dense".
 
-It applies diagonals to the matrix instead of the tokens, and the scale and the sum with the base output are part of the
-matrix product. So it costs less for many tokens, and has terms without tokens.
+It applies diagonals to the matrix instead of the tokens. The matrix product includes the scale and the sum with the
+base output. So it costs less for many tokens, and has terms without tokens.
 """
 
 from __future__ import annotations

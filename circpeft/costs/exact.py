@@ -182,7 +182,7 @@ def _scaling_backward(method: str, d_in: int, d_out: int, h: H) -> int:
 def _c3a_backward(t: int, d_in: int, d_out: int, h: H) -> int:
     m, n, b = d_out // h["block_size"], d_in // h["block_size"], h["block_size"]
     if dense.builds_matrix(h):
-        return dense.backward(t, d_in, d_out, 0) + t * d_in
+        return dense.backward(t, d_in, d_out, 0) + scaled_entries("c3a", d_in, d_out, h) + t * d_in
     return _circulant_backward(h, t, (m, n, b), 0, 0) + _scaling_backward("c3a", d_in, d_out, h) + t * d_in
 
 
@@ -191,7 +191,8 @@ def _cdvft_backward(t: int, d_in: int, d_out: int, h: H) -> int:
     if not grids:
         return 4 * t * d_in + scaled_entries("cdvft", d_in, d_out, h)
     if dense.builds_matrix(h):
-        return sum(dense.backward(t, *factor) for factor in _dense_factors(d_in, d_out, h)) + t * d_in
+        products = sum(dense.backward(t, *factor) for factor in _dense_factors(d_in, d_out, h))
+        return products + 2 * scaled_entries("cdvft", d_in, d_out, h) + t * d_in
     scaling = _scaling_backward("cdvft", d_in, d_out, h)
     return (
         scaling

@@ -107,9 +107,7 @@ def diagonals_from_delta(
 
 def _computable(*tensors: Tensor | None) -> list[Tensor | None]:
     """Return the tensors without a gradient, in the widest dtype of all, float32 at least."""
-    dtype = compute_dtype(*(t.dtype for t in tensors if t is not None))
-    recorded = torch.is_grad_enabled()
-    return [
-        t if t is None else (t.detach() if recorded else t) if t.dtype == dtype else t.detach().to(dtype)
-        for t in tensors
-    ]
+    dtype = compute_dtype(*[t.dtype for t in tensors if t is not None])
+    if torch.is_grad_enabled():
+        return [None if t is None else t.detach().to(dtype) for t in tensors]
+    return [t if t is None or t.dtype == dtype else t.to(dtype) for t in tensors]

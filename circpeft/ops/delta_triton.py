@@ -22,8 +22,7 @@ SMALL_GRADIENT, SMALL_BLOCK = 2**20, 128
 
 def have_kernels(*tensors: Tensor | None) -> bool:
     """Return whether the kernels are made for these tensors: float32 or less, on a device with Triton."""
-    first = tensors[0]
-    if not KERNELS.are_usable(first.device):
+    if not KERNELS.are_usable(tensors[0].device):
         return False
     return all(t is None or t.dtype in DTYPES and t.numel() > 0 for t in tensors)
 

@@ -34,6 +34,11 @@ def _check_triton() -> None:
         raise TritonUnusable(f"Triton {triton.__version__} is too old; circpeft needs {needed} or later")
 
 
+@cache
+def _is_interpreted() -> bool:
+    return os.environ.get("TRITON_INTERPRET") == "1"
+
+
 def _on_device_of(arguments: tuple) -> AbstractContextManager:
     """Return a context in which Triton launches on the GPU of the tensors, which may not be the current one."""
     device = next(t.device for t in arguments if isinstance(t, Tensor))
@@ -56,9 +61,7 @@ class Kernels:
 
     def are_usable(self, device: torch.device) -> bool:
         """Return whether to try the kernels: on a GPU, or in Triton's interpreter, and if they have not failed yet."""
-        if self.failed or _unusable:
-            return False
-        return device.type == "cuda" or os.environ.get("TRITON_INTERPRET") == "1"
+        return (device.type == "cuda" or _is_interpreted()) and not self.failed and not _unusable
 
     def launch(self, kernel: str, grid: tuple[int, ...], *arguments: Any, **constants: Any) -> None:
         """Run a kernel.

@@ -15,8 +15,9 @@ FUSED = True
 BUILDS_MATRIX = True
 HALVES = (torch.float16, torch.bfloat16)
 # In float16, numbers below 6e-5 lose digits, and a small change has such entries. There, the matrix is this many times
-# as large, and its products are divided by it in float32.
-HALF_FACTOR = 256.0
+# as large, and its products are divided by it in float32. A larger factor would let the products overflow where a GPU
+# adds up parts of them in float16.
+HALF_FACTOR = 32.0
 
 
 def is_available(device: torch.device) -> bool:
@@ -49,20 +50,16 @@ def _multiply_add(base: Tensor | None, a: Tensor, b: Tensor, factor: float, out:
     if out.dtype == b.dtype and (base is None or base.dtype == b.dtype):
         torch.addmm(out if base is None else base, a, b, beta=0 if base is None else 1, alpha=factor, out=out)
         return
-    rows = _product(a, b, factor)
+    rows = _product(a, b)
     if base is None:
-        out.copy_(rows)
+        out.copy_(rows if factor == 1 else rows.mul_(factor))
     else:
-        torch.add(base, rows, out=out)
+        torch.add(base, rows, alpha=factor, out=out)
 
 
-def _product(a: Tensor, b: Tensor, factor: float) -> Tensor:
-    """Return ``factor * a @ b`` in float32 at least, which has room for a sum over many tokens."""
-    if a.dtype in HALVES:
-        rows = torch.mm(a, b, out_dtype=torch.float32)
-        return rows if factor == 1 else rows.mul_(factor)
-    out = a.new_empty(len(a), b.shape[1])
-    return torch.addmm(out, a, b, beta=0, alpha=factor, out=out)
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    """Return ``a @ b`` in float32 at least, which has room for a sum over many tokens."""
+    return torch.mm(a, b, out_dtype=torch.float32) if a.dtype in HALVES else torch.mm(a, b)
 
 
 def diagonal_matmul(
@@ -109,11 +106,9 @@ def diagonal_matmul_backward(
         shape = g.shape[1], x.shape[1]
         matrix, factor = _matrix(w, layout, diagonal_in, diagonal_out, shape, dtype, scale)
         _multiply_add(dx if accumulate else None, g, matrix, factor, dx)
-    # The product of float32 applies the scale without another call, that of half precision does not.
-    inside, outside = (1.0, scale) if dtype in HALVES else (scale, 1.0)
-    gradient = _product(g.T, x, inside)
-    dw = kernel_from_delta(gradient, *w.shape, layout, outside, diagonal_in, diagonal_out)
-    return dw, *diagonals_from_delta(gradient, w, layout, outside, diagonal_in, diagonal_out)
+    gradient = _product(g.T, x)
+    dw = kernel_from_delta(gradient, *w.shape, layout, scale, diagonal_in, diagonal_out)
+    return dw, *diagonals_from_delta(gradient, w, layout, scale, diagonal_in, diagonal_out)
 
 
 def matmul(x: Tensor, w: Tensor, layout: str) -> Tensor:
@@ -125,7 +120,7 @@ def matmul(x: Tensor, w: Tensor, layout: str) -> Tensor:
 
 def kernel_grad(g: Tensor, x: Tensor, b: int, layout: str) -> Tensor:
     """Return the gradient for ``w``: ``g: (t, m*b)``, ``x: (t, n*b)`` -> ``(m, n, b)``."""
-    return kernel_from_delta(_product(g.T, x, 1.0), g.shape[-1] // b, x.shape[-1] // b, b, layout)
+    return kernel_from_delta(_product(g.T, x), g.shape[-1] // b, x.shape[-1] // b, b, layout)
 
 
 def matmul_flops(t: int, m: int, n: int, b: int) -> int:
