@@ -22,8 +22,15 @@ def _circulant(w, i, j, inside, n: tl.constexpr, b: tl.constexpr, row: tl.conste
     """Return entries of the block-circulant matrix of ``w: (m, n, b)``."""
     shift = j % b - i % b if row else i % b - j % b
     shift = tl.where(shift < 0, shift + b, shift)
-    block = (i // b).to(tl.int64) * n + j // b
+    block = (i // b) * n + j // b
     return tl.load(w + block * b + shift, mask=inside, other=0.0).to(tl.float32)
+
+
+@triton.jit
+def _entries(vector, start, length: tl.constexpr, COUNT: tl.constexpr):
+    """Return entries of a vector from a place on, in float32; zero beyond its length."""
+    at = start + tl.arange(0, COUNT)
+    return tl.load(vector + at, mask=at < length, other=0.0).to(tl.float32)
 
 
 @triton.jit
@@ -37,9 +44,9 @@ def fill(
     i, j, inside = _tile(d_out, d_in, BR, BC)
     entry = _circulant(w, i, j, inside, n, b, row)
     if has_in:
-        entry *= tl.load(diagonal_in + j, mask=j < d_in, other=0.0).to(tl.float32)
+        entry *= _entries(diagonal_in, tl.program_id(1) * BC, d_in, BC)[None, :]
     if has_out:
-        entry *= tl.load(diagonal_out + i, mask=i < d_out, other=0.0).to(tl.float32)
+        entry *= _entries(diagonal_out, tl.program_id(0) * BR, d_out, BR)[:, None]
     entry *= scale
     if has_weight:
         at = weight + i.to(tl.int64) * weight_stride + j
@@ -66,8 +73,8 @@ def kernel_gradient(
     first = column - place  # of the block
     total = tl.zeros((BR, BC), tl.float32)
     for start in range(0, tl.cdiv(b, shares), BR):
-        further = (start + tl.arange(0, BR)[:, None]) * shares
-        r = s + further
+        along = (start + tl.arange(0, BR)) * shares
+        further, r = along[:, None], s + along[:, None]
         j = place + further
         j = first + tl.where(j >= b, j - b, j)
         j = tl.max_contiguous(tl.multiple_of(j, [1, width]), [1, width])
@@ -77,7 +84,9 @@ def kernel_gradient(
         if has_in:
             value *= tl.load(diagonal_in + j, mask=inside, other=0.0).to(tl.float32)
         if has_out:
-            value *= tl.load(diagonal_out + i * b + r, mask=(r < b) & (i * b + r < d_out), other=0.0).to(tl.float32)
+            inside = (s + along < b) & (i * b + s + along < d_out)
+            weights = tl.load(diagonal_out + i * b + s + along, mask=inside, other=0.0).to(tl.float32)
+            value *= weights[:, None]
         total += value
     sums = tl.sum(total, 0)[None, :] * scale
     shift = place - s if row else s - place
@@ -103,10 +112,10 @@ def diagonal_gradients(
     if has_in:
         weighted = value
         if has_out:
-            weighted *= tl.load(diagonal_out + i, mask=i < d_out, other=0.0).to(tl.float32)
+            weighted *= _entries(diagonal_out, tl.program_id(0) * BR, d_out, BR)[:, None]
         tl.store(of_in + tl.program_id(0) * d_in + j, tl.sum(weighted, 0)[None, :], mask=j < d_in)
     if has_out:
         weighted = value
         if has_in:
-            weighted *= tl.load(diagonal_in + j, mask=j < d_in, other=0.0).to(tl.float32)
+            weighted *= _entries(diagonal_in, tl.program_id(1) * BC, d_in, BC)[None, :]
         tl.store(of_out + tl.program_id(1) * d_out + i, tl.sum(weighted, 1)[:, None], mask=i < d_out)

@@ -20,11 +20,15 @@ PROGRAMS, WIDTH = 512, 4
 SMALL_GRADIENT, SMALL_BLOCK = 2**20, 128
 
 
+# From this many numbers on, offsets would need 64 bits, and more registers.
+LARGE = 2**31
+
+
 def have_kernels(*tensors: Tensor | None) -> bool:
     """Return whether the kernels are made for these tensors: float32 or less, on a device with Triton."""
     if not KERNELS.are_usable(tensors[0].device):
         return False
-    return all(t is None or t.dtype in DTYPES and t.numel() > 0 for t in tensors)
+    return all(t is None or t.dtype in DTYPES and 0 < t.numel() < LARGE for t in tensors)
 
 
 def _power_of_two(n: int) -> int:
