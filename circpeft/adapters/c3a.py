@@ -102,9 +102,10 @@ class C3A(nn.Module):
             return block_circulant(self.scaled_kernel, layout=self.layout)
         return delta_weight(self.kernel, self.layout, self.alpha / self.d_in)
 
-    def folded_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Return ``x @ (weight + ΔW).T + bias`` in one product, for the adapted layer's weight; without dropout."""
-        return adapted_linear(x, weight, bias, self.kernel, scale=self.alpha / self.d_in, layout=self.layout)
+    def adapted_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Return ``x @ (weight + ΔW).T + bias``, the output of the adapted linear layer, without dropout."""
+        kernel, scale = self._parameters["kernel"], self.alpha / self.d_in
+        return adapted_linear(x, weight, bias, kernel, scale, self.layout, backend="auto")
 
     @torch.no_grad()
     def set_weighted_sum(self, adapters: Sequence[C3A], weights: Sequence[float]) -> None:

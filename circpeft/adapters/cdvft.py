@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
-from ..ops import block_circulant, diagonal_circulant_matmul
+from ..ops import adapted_linear, block_circulant, diagonal_circulant_matmul
 from ..ops.block_size import padding_block_size
 from ..ops.circulant import is_recorded
 from ..ops.delta import delta_weight
@@ -129,6 +130,13 @@ class CDVFT(nn.Module):
             diagonals = (first, diagonal) if j == 0 else (None, diagonal)
             y = diagonal_circulant_matmul(y, kernel, *diagonals, base if last else None, self.alpha if last else 1.0)
         return y
+
+    def adapted_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Return ``x @ (weight + ΔW).T + bias``, the output of the adapted linear layer, without dropout."""
+        if self.num_factors != 3:
+            return self(x, linear(x, weight, bias))
+        kernel, first, last = (self._parameters[name] for name in ("kernel_0", "diagonal_0", "diagonal_1"))
+        return adapted_linear(x, weight, bias, kernel, self.alpha, "column", first, last, "auto")
 
     def delta_weight(self) -> Tensor:
         """Return ``ΔW: (d_out, d_in)``, the product of the factors as dense matrices (Eq. 3)."""

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
+from torch.nn.modules.module import _has_any_global_hook
 from transformers.pytorch_utils import Conv1D
 
-from ..ops import folds
+from ..adapters import C3A, CDVFT
 from .base_weights import keep_trainable, linear_shape
 from .configs import CirculantConfig
 from .merged_layer import MergedLayer
@@ -28,6 +29,7 @@ def _is_watched(module: nn.Module) -> bool:
         or state["_forward_pre_hooks"]
         or state["_backward_hooks"]
         or state["_backward_pre_hooks"]
+        or state.get("_compiled_call_impl") is not None
         or "forward" in state
     )
 
@@ -101,8 +103,9 @@ class CirculantLayer(nn.Module, MergedLayer, ScaledLayer, BaseTunerLayer):
         base = self._modules["base_layer"]  # not by attribute, which torch looks up slowly
         adapters = () if self._disable_adapters or self.merged_adapters else self._active()
         if len(adapters) == 1 and adapter_names is None and not args and not kwargs:
-            if self._folds(x, base, adapters[0]):
-                return adapters[0].folded_forward(x, base.weight, base.bias)
+            if self._joins(x, base, adapters[0]):
+                parameters = base._parameters
+                return adapters[0].adapted_forward(x, parameters["weight"], parameters["bias"])
         result = base(x, *args, **kwargs)
         if adapter_names is not None:
             return result if self._disable_adapters else self._mixed(result, x, adapter_names)
@@ -117,15 +120,14 @@ class CirculantLayer(nn.Module, MergedLayer, ScaledLayer, BaseTunerLayer):
         return [adapters[name] for name in self.active_adapters if name in adapters]
 
     @staticmethod
-    def _folds(x: Tensor, base: nn.Module, adapter: nn.Module) -> bool:
-        """Return whether adding the ``ΔW`` of the only active adapter to the weight is exact and faster here."""
-        if type(base) is not nn.Linear or not hasattr(type(adapter), "folded_forward"):
+    def _joins(x: Tensor, base: nn.Module, adapter: nn.Module) -> bool:
+        """Return whether the only active adapter may compute the base layer's output too: nobody would notice."""
+        if type(base) is not nn.Linear or type(adapter) not in (C3A, CDVFT) or type(x) is not Tensor:
             return False
-        weight, kernel = base.weight, adapter.kernel
-        if not folds(x, weight, kernel.shape[0] * kernel.shape[1]) or kernel.dtype != weight.dtype:
+        weight = base._parameters.get("weight")
+        if type(weight) is not nn.Parameter or adapter.training and adapter._modules["dropout"].p:
             return False
-        # With a hook or a replaced forward, the forward has to be called.
-        return not (adapter.training and adapter.dropout.p or _is_watched(base) or _is_watched(adapter))
+        return x.dtype is weight.dtype and not (_is_watched(base) or _is_watched(adapter) or _has_any_global_hook())
 
     def _mixed(self, result: Tensor, x: Tensor, adapter_names: Sequence[str]) -> Tensor:
         if self.merged:

@@ -3,7 +3,7 @@
 from .circulant import block_circulant, circulant, other_layout
 from .diagonal import diagonal_circulant_matmul
 from .dispatch import available_backends, folds, use_backend
-from .fold import adapted_linear
+from .joint import adapted_linear
 from .product import block_circular_kernel_grad, block_circular_matmul
 
 __all__ = [

@@ -127,3 +127,41 @@ def check_diagonals(
             raise ValueError(f"{name} of shape {tuple(tensor.shape)} does not fit: expected {tuple(shape)}")
     _check_device(x, w=w, diagonal_in=diagonal_in, diagonal_out=diagonal_out, base=base)
     return d_out
+
+
+def check_adapted(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    w: Tensor,
+    diagonal_in: Tensor | None,
+    diagonal_out: Tensor | None,
+    layout: str,
+    one_dtype: bool,
+) -> None:
+    """Raise ValueError or TypeError unless the operands of an adapted linear layer fit each other.
+
+    Args:
+        one_dtype: all operands must have one dtype; otherwise only input, weight and bias.
+    """
+    check_kernel(w)
+    m, n, b = w.shape
+    d_out, d_in = weight.shape if weight.dim() == 2 else (0, 0)
+    if not ((m - 1) * b < d_out <= m * b and (n - 1) * b < d_in <= n * b):
+        raise ValueError(
+            f"weight of shape {tuple(weight.shape)} does not fit w of shape {(m, n, b)}: expected {(m * b, n * b)}"
+        )
+    if x.dim() < 1 or x.shape[-1] != d_in:
+        raise ValueError(
+            f"x of shape {tuple(x.shape)} does not fit: the last dimension must be {d_in}, as of the weight"
+        )
+    base = Described(torch.Size([*x.shape[:-1], d_out]), x.dtype, x.device)
+    check_diagonals(x, w, diagonal_in, diagonal_out, base, layout)
+    if bias is not None and bias.shape != (d_out,):
+        raise ValueError(f"bias of shape {tuple(bias.shape)} does not fit: expected {(d_out,)}")
+    named = {"x": x, "weight": weight, "bias": bias, "w": w, "diagonal_in": diagonal_in, "diagonal_out": diagonal_out}
+    given = {name: t for name, t in named.items() if t is not None}
+    alike = given if one_dtype else {name: t for name, t in given.items() if name in ("x", "weight", "bias")}
+    if len({t.dtype for t in alike.values()}) > 1 or len({t.device for t in given.values()}) > 1:
+        listing = ", ".join(f"{name} {t.dtype} on {t.device}" for name, t in given.items())
+        raise ValueError(f"adapted_linear needs one dtype and one device, got {listing}")

@@ -51,8 +51,8 @@ def kernel_gradient(
     gradient = gradient if diagonal_in is None else gradient * diagonal_in
     gradient = gradient if diagonal_out is None else gradient * diagonal_out[:, None]
     if uses_table(gradient.device, gradient.numel()):
-        positions = _positions(m, n, b, *gradient.shape, layout)
-        dw = gradient.new_zeros(m * n * b).scatter_add_(0, positions, gradient.reshape(-1)).view(m, n, b)
+        places = positions(m, n, b, *gradient.shape, layout).view(-1)
+        dw = gradient.new_zeros(m * n * b).scatter_add_(0, places, gradient.reshape(-1)).view(m, n, b)
     else:
         dw = _diagonal_sums(gradient, m, n, b)
         dw = dw if layout == "row" else other_layout(dw)
@@ -80,20 +80,26 @@ def uses_table(device: torch.device, numbers: int) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _positions(m: int, n: int, b: int, d_out: int, d_in: int, layout: str) -> Tensor:
-    """Return where the entries of a matrix ``(d_out, d_in)`` lie in ``w.flatten()``, row by row, on the CPU."""
+def positions(m: int, n: int, b: int, d_out: int, d_in: int, layout: str) -> Tensor:
+    """Return where the entries of a matrix ``(d_out, d_in)`` lie in ``w.flatten()``, as a matrix on the CPU.
+
+    >>> positions(1, 1, 3, 3, 3, "row")
+    tensor([[0, 1, 2],
+            [2, 0, 1],
+            [1, 2, 0]])
+    """
     rows, columns = np.arange(d_out)[:, None], np.arange(d_in)
     shift = (rows - columns if layout == "column" else columns - rows) % b
     # From numpy, a table that is first needed in inference mode, or under a dispatch mode, is a plain tensor.
     with torch.inference_mode(False):
-        return torch.from_numpy((((rows // b) * n + columns // b) * b + shift).ravel())
+        return torch.from_numpy(((rows // b) * n + columns // b) * b + shift)
 
 
 def _circulant(w: Tensor, layout: str, d_out: int, d_in: int, base: Tensor | None) -> Tensor:
     """Return the first rows and columns of the block-circulant matrix, plus a base of the same dtype; a new tensor."""
     m, n, b = w.shape
     if uses_table(w.device, d_out * d_in):
-        matrix = w.reshape(-1).index_select(0, _positions(m, n, b, d_out, d_in, layout)).view(d_out, d_in)
+        matrix = torch.take(w, positions(m, n, b, d_out, d_in, layout))
         return matrix if base is None else matrix.add_(base)
     if d_out == m * b and d_in == n * b:
         return add_block_circulant(base, w, layout)

@@ -13,7 +13,7 @@ from .backends import get_backend, get_fused_backend
 from .checks import check_diagonals, checked_once, opposite
 from .dispatch import resolve_backend
 from .operator import needs_custom_op, operator
-from .precision import compute_dtype, without_autocast
+from .precision import autocast_dtype, compute_dtype, without_autocast
 from .product import block_circular_kernel_grad, block_circular_matmul
 from .transforms import is_batched
 
@@ -49,7 +49,9 @@ def diagonal_circulant_matmul(
     tensors = (x, w, diagonal_in, diagonal_out, base)
     visible = needs_custom_op(tensors)
     d_out = check_diagonals(*tensors, layout) if visible else checked_once(check_diagonals, tensors, layout)
-    backend = resolve_backend(backend, w.shape[-1], x.device)
+    if base is not None and base.dtype == autocast_dtype(x.device.type):
+        x = x.to(base.dtype)
+    backend = resolve_backend(backend, w.shape[-1], x.device, x.dtype, max(x.shape[-1], d_out))
     if not _is_fused(backend):
         return _composed(*tensors, scale, d_out, layout, backend)
     product = _forward if visible else _forward.plain
@@ -75,11 +77,13 @@ def _composed(x, w, diagonal_in, diagonal_out, base, scale, d_out, layout, backe
     return y.to(x.dtype) if base is None else (base + y).to(base.dtype)
 
 
-def _cast(dtype: torch.dtype, *tensors: Tensor | None) -> list[Tensor | None]:
+def cast(dtype: torch.dtype, *tensors: Tensor | None) -> list[Tensor | None]:
+    """Return tensors in a dtype; None stays None."""
     return [t if t is None or t.dtype == dtype else t.to(dtype) for t in tensors]
 
 
-def _rows(t: Tensor) -> Tensor:
+def as_rows(t: Tensor) -> Tensor:
+    """Return a batch of vectors as a matrix."""
     return t if t.dim() == 2 else t.reshape(-1, t.shape[-1])
 
 
@@ -94,11 +98,11 @@ def _compute(
     layout: str,
     backend: str,
 ) -> Tensor:
-    w, first, last = _cast(compute_dtype(x.dtype, w.dtype), w, diagonal_in, diagonal_out)
+    w, first, last = cast(compute_dtype(x.dtype, w.dtype), w, diagonal_in, diagonal_out)
     y = x.new_empty(*x.shape[:-1], d_out, dtype=x.dtype if base is None else base.dtype)
-    base_rows = None if base is None else _rows(base)
+    base_rows = None if base is None else as_rows(base)
     with without_autocast(x.device):
-        get_backend(backend).diagonal_matmul(_rows(x), w, layout, first, last, base_rows, _rows(y), scale)
+        get_backend(backend).diagonal_matmul(as_rows(x), w, layout, first, last, base_rows, as_rows(y), scale)
     return y
 
 
@@ -118,18 +122,18 @@ def _compute_backward(
     needs_dx: bool,
 ) -> list[Tensor]:
     dtype = compute_dtype(x.dtype, w.dtype)
-    kernel, first, last = _cast(dtype, w, diagonal_in, diagonal_out)
+    kernel, first, last = cast(dtype, w, diagonal_in, diagonal_out)
     dx = torch.empty(x.shape if needs_dx else (0, x.shape[-1]), dtype=x.dtype, device=x.device)
     with without_autocast(x.device):
         dw, d_first, d_last = get_backend(backend).diagonal_matmul_backward(
-            _rows(g), _rows(x), kernel, layout, first, last, _rows(dx) if needs_dx else None, scale, False
+            as_rows(g), as_rows(x), kernel, layout, first, last, as_rows(dx) if needs_dx else None, scale, False
         )
-    (dw,) = _cast(w.dtype, dw)
+    (dw,) = cast(w.dtype, dw)
     gradients = [dx, dw if dw.is_contiguous() else dw.contiguous()]
     if diagonal_in is not None:
-        gradients += _cast(diagonal_in.dtype, d_first)
+        gradients += cast(diagonal_in.dtype, d_first)
     if diagonal_out is not None:
-        gradients += _cast(diagonal_out.dtype, d_last)
+        gradients += cast(diagonal_out.dtype, d_last)
     return gradients
 
 
@@ -145,22 +149,24 @@ def _context(ctx, inputs, output):
 
 
 def _gradients(ctx, g):
-    needs, tensors = ctx.needs_input_grad[:4], ctx.saved_tensors
-    scale, layout, backend = ctx.settings
-    if torch.is_grad_enabled() or is_batched(g):  # gradients that have gradients themselves, or are batched
-        gradients = _differentiable_gradients(g, *tensors, scale, layout, backend, needs)
-    elif any(needs):
-        dx, dw, *diagonals = _backward(g, *tensors, scale, layout, backend, needs[0])
-        d_first = None if tensors[2] is None else diagonals.pop(0)
-        d_last = None if tensors[3] is None else diagonals.pop(0)
-        gradients = dx if needs[0] else None, dw, d_first, d_last
-    else:
-        gradients = (None,) * 4
+    gradients = diagonal_gradients(g, *ctx.saved_tensors, *ctx.settings, ctx.needs_input_grad[:4])
     return *gradients, g if ctx.needs_input_grad[4] else None, None, None, None, None
 
 
-def _differentiable_gradients(g, x, w, diagonal_in, diagonal_out, scale, layout, backend, needs) -> list[Tensor | None]:
-    """Return the gradients for x, w and the diagonals, computed by operators that can be differentiated again."""
+def diagonal_gradients(g, x, w, diagonal_in, diagonal_out, scale, layout, backend, needs) -> tuple[Tensor | None, ...]:
+    """Return the gradients of `diagonal_circulant_matmul` for x, w and the diagonals, as far as they are needed."""
+    if torch.is_grad_enabled() or is_batched(g):  # gradients that have gradients themselves, or are batched
+        return tuple(differentiable_gradients(g, x, w, diagonal_in, diagonal_out, scale, layout, backend, needs))
+    if not any(needs):
+        return (None,) * 4
+    dx, dw, *diagonals = _backward(g, x, w, diagonal_in, diagonal_out, scale, layout, backend, needs[0])
+    d_first = None if diagonal_in is None else diagonals.pop(0)
+    d_last = None if diagonal_out is None else diagonals.pop(0)
+    return dx if needs[0] else None, dw, d_first, d_last
+
+
+def differentiable_gradients(g, x, w, diagonal_in, diagonal_out, scale, layout, backend, needs) -> list[Tensor | None]:
+    """Return the gradients of `diagonal_gradients`, computed by operators that can be differentiated again."""
     m, n, b = w.shape
     dtype = compute_dtype(x.dtype, w.dtype)
     x_, g_ = x.to(dtype), g.to(dtype) * scale
@@ -182,7 +188,7 @@ def _differentiable_gradients(g, x, w, diagonal_in, diagonal_out, scale, layout,
 
 def _composed_backward(g, x, w, diagonal_in, diagonal_out, scale, layout, backend, needs_dx) -> list[Tensor]:
     needs = (needs_dx, True, diagonal_in is not None, diagonal_out is not None)
-    dx, *gradients = _differentiable_gradients(g, x, w, diagonal_in, diagonal_out, scale, layout, backend, needs)
+    dx, *gradients = differentiable_gradients(g, x, w, diagonal_in, diagonal_out, scale, layout, backend, needs)
     return [x.new_empty(0, x.shape[-1]) if dx is None else dx, *(d for d in gradients if d is not None)]
 
 

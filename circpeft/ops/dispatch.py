@@ -1,14 +1,15 @@
-"""The choice of how a product is computed: the rule of ``"auto"``, ways to force a backend, and when to fold."""
+"""The choice of how a product is computed: the rules of ``"auto"``, ways to force a backend, and when to fold."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from .backends import BACKENDS, get_backend, unknown_backend
-from .precision import tf32_allowed
+from .precision import HALVES, tf32_allowed
 
 # For smaller blocks the dense product is faster than transforms. Measured on a CPU: two cores, float32, 2048 tokens.
 SMALL_BLOCK = 8
@@ -21,11 +22,14 @@ SMALL_BLOCK = 8
 FOLD_TOKENS, FOLD_TOKENS_MANY_BLOCKS = 0.5, 0.35
 FEW_BLOCKS = 16
 
-# Thresholds of folding on a GPU: at least this many tokens, and at most this many entries of the weight.
-# They are the sizes at which it was measured to help: training steps of RoBERTa-base and ViT-base were 8 to 10 % faster
-# on one H100 (benchmarks/results/training_memory_cuda.json). For a single layer with 8,192 tokens it made no
-# difference; for a layer of width 3072, the time beside the frozen layer doubled (benchmarks/results/speed_cuda.json).
-GPU_FOLD_TOKENS, GPU_FOLD_NUMBERS = 12288, 768 * 768
+# The largest weight, in entries, that a layer on a CPU folds for any number of tokens. The calls of torch take longer
+# than the work there, and folding needs the fewest. benchmarks/dispatch.py measures them.
+TINY_WEIGHT = 128 * 128
+
+# The rules on a GPU are from a model of the bytes that are moved, for GPUs such as H100 and H200. They have not been
+# measured yet; benchmarks/gpu_settle.py does that.
+# Up to this width, building ΔW costs less than transforms of all tokens.
+NARROW = 1024
 
 
 def choices() -> tuple[str, ...]:
@@ -101,58 +105,126 @@ def _is_usable(name: str, device: torch.device) -> bool:
     return name in BACKENDS and get_backend(name).is_available(device)
 
 
-def resolve_backend(backend: str, b: int, device: torch.device) -> str:
+def resolve_backend(
+    backend: str, b: int, device: torch.device, dtype: torch.dtype = torch.float32, width: int = 0
+) -> str:
     """Return the backend for a request: the dispatch rule of ``backend="auto"``, or the name itself.
 
-    "auto" takes the forced backend if there is one, "reference" for blocks below `SMALL_BLOCK`, and else "rfft". It
-    does not choose "leaf", which is slower on CPUs and has not been measured on a GPU.
+    "auto" takes the forced backend if there is one, or else what `automatic_backend` returns.
+
+    Args:
+        b: the block size.
+        device, dtype: those of the input.
+        width: the larger of the numbers of inputs and outputs.
 
     Raises: ValueError for a name that is unknown, or that is not available on the device.
 
     >>> resolve_backend("auto", 4, torch.device("cpu")), resolve_backend("auto", 768, torch.device("cpu"))
     ('reference', 'rfft')
     """
-    if backend == "auto" and _forced[0] in BACKENDS:
-        return _forced[0]
     if backend == "auto":
-        return "reference" if b < SMALL_BLOCK else "rfft"
+        forced = _forced[0]
+        return forced if forced in BACKENDS else automatic_backend(b, device.type, dtype, width)
     if not _is_usable(backend, device):
         raise ValueError(unknown_backend(backend, ["auto", *available_backends(device)]))
     return backend
 
 
-def folds(x: Tensor, weight: Tensor, blocks: int = 1) -> bool:
+def has_tensor_cores(device: str, dtype: torch.dtype) -> bool:
+    """Return whether dense products of a dtype are much cheaper than the bytes that they read.
+
+    That is so on a GPU in half precision, and in float32 if TF32 is allowed.
+
+    >>> has_tensor_cores("cuda", torch.bfloat16), has_tensor_cores("cpu", torch.bfloat16)
+    (True, False)
+    """
+    return device == "cuda" and (dtype in HALVES or dtype == torch.float32 and tf32_allowed())
+
+
+def automatic_backend(b: int, device: str, dtype: torch.dtype, width: int) -> str:
+    """Return the backend that "auto" takes for a product that is not folded.
+
+    Where dense products are cheap (`has_tensor_cores`): "dense" up to a width of `NARROW`, and "leaf" for wider layers.
+    Elsewhere, and on CPUs: "reference" for blocks below `SMALL_BLOCK`, and "rfft" for larger ones.
+
+    >>> [automatic_backend(128, "cuda", torch.bfloat16, width) for width in (768, 4096)]
+    ['dense', 'leaf']
+    >>> automatic_backend(128, "cpu", torch.bfloat16, 4096), automatic_backend(128, "cuda", torch.float64, 4096)
+    ('rfft', 'rfft')
+    """
+    if has_tensor_cores(device, dtype):
+        return "dense" if width <= NARROW else "leaf"
+    return "reference" if b < SMALL_BLOCK else "rfft"
+
+
+class Layer(NamedTuple):
+    """What the rule for an adapted linear layer depends on: its input, its weight and its kernels, and settings."""
+
+    tokens: int
+    device: str
+    dtypes: tuple[torch.dtype, torch.dtype, torch.dtype]
+    weight: torch.Size
+    kernels: torch.Size
+    has_diagonals: bool
+    forced: str
+    autocast: bool
+    tf32: bool
+
+
+def layer_way(layer: Layer) -> str:
+    """Return how an adapted linear layer is computed: "fold", or the backend of the product beside the frozen one.
+
+    >>> dtypes, weight, kernels = (torch.float32,) * 3, torch.Size([768, 768]), torch.Size([1, 1, 768])
+    >>> [layer_way(Layer(tokens, "cpu", dtypes, weight, kernels, False, "auto", False, False)) for tokens in (4, 512)]
+    ['rfft', 'fold']
+    """
+    (m, n, b), (d_out, d_in) = layer.kernels, layer.weight
+    if len(set(layer.dtypes)) == 1 and _folds(layer, m * n):
+        return "fold"
+    if layer.forced in BACKENDS:
+        return layer.forced
+    return automatic_backend(b, layer.device, layer.dtypes[0], max(d_in, d_out))
+
+
+def folds(x: Tensor, weight: Tensor, blocks: int = 1, has_diagonals: bool = False) -> bool:
     """Return whether an adapted layer adds ``ΔW`` to its weight for this call: only where it is exact, and faster.
 
     It is exact for plain tensors in float32 or float64 throughout, without autocast and without TF32, which would round
-    the sum. Where it is faster was measured on CPUs and on one GPU. Under torch.compile it has to be asked for, with
-    ``use_backend("fold")``.
+    the sum. Where it is faster was measured on CPUs; on a GPU it follows from the bytes that are moved. Under
+    torch.compile it has to be asked for, with ``use_backend("fold")``.
 
     Args:
         x: the layer's input; all of its dimensions but the last count as tokens.
         weight: the frozen weight.
         blocks: the number of blocks of ΔW.
+        has_diagonals: ΔW is multiplied by diagonals.
 
-    >>> weight = torch.nn.Parameter(torch.zeros(32, 32))
-    >>> folds(torch.zeros(512, 32), weight), folds(torch.zeros(4, 32), weight)
+    >>> weight = torch.nn.Parameter(torch.zeros(768, 768))
+    >>> folds(torch.zeros(512, 768), weight), folds(torch.zeros(4, 768), weight)
     (True, False)
     """
-    forced, dtype, device = _forced[0], weight.dtype, x.device.type
+    forced, device = _forced[0], x.device.type
     # The rule depends on the number of tokens, so that a compiled graph would be recompiled for every other number.
     if forced == "auto" and torch.compiler.is_compiling():
         return False
-    tokens = x.numel() // x.shape[-1]
-    if forced != "fold" and (forced != "auto" or not _is_faster_folded(device, tokens, weight, blocks)):
+    if type(weight) not in (torch.nn.Parameter, Tensor) or x.dtype != weight.dtype:
         return False
-    if type(weight) not in (torch.nn.Parameter, Tensor) or dtype not in (torch.float32, torch.float64):
-        return False
-    if device == "cuda" and dtype == torch.float32 and tf32_allowed():
-        return False
-    return x.dtype == dtype and not torch.is_autocast_enabled(device)
+    settings = torch.is_autocast_enabled(device), device == "cuda" and tf32_allowed()
+    dtypes = (x.dtype, weight.dtype, weight.dtype)
+    return _folds(
+        Layer(x.numel() // x.shape[-1], device, dtypes, weight.shape, (), has_diagonals, forced, *settings), blocks
+    )
 
 
-def _is_faster_folded(device: str, tokens: int, weight: Tensor, blocks: int) -> bool:
-    if device == "cuda":
-        return tokens >= GPU_FOLD_TOKENS and weight.numel() <= GPU_FOLD_NUMBERS
+def _folds(layer: Layer, blocks: int) -> bool:
+    dtype = layer.dtypes[0]
+    if dtype not in (torch.float32, torch.float64) or layer.autocast or dtype == torch.float32 and layer.tf32:
+        return False
+    if layer.forced != "auto":
+        return layer.forced == "fold"
+    if layer.device == "cuda":
+        return max(layer.weight) <= NARROW
     least = FOLD_TOKENS if blocks <= FEW_BLOCKS else FOLD_TOKENS_MANY_BLOCKS
-    return device == "cpu" and tokens >= least * len(weight)
+    # Diagonals have gradients of their own, for which transforms are faster than one more dense product.
+    many = layer.tokens >= least * layer.weight[0] and not layer.has_diagonals
+    return layer.device == "cpu" and (many or layer.weight.numel() <= TINY_WEIGHT)

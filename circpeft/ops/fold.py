@@ -1,8 +1,8 @@
 """Folding: an adapted linear layer as one dense product, with the change added to the base weight for this call.
 
 ``y = x (W + ΔW)^T + bias`` needs one matrix product, as the frozen layer does, and so does the gradient of ``x``. The
-gradient of the kernel is that of `block_circular_matmul`. Do not fold if ``W`` has too few bits for ``ΔW``: the sum
-would round the change away.
+gradients of kernel and diagonals are those of `circpeft.ops.diagonal_circulant_matmul`. Do not fold if ``W`` has too
+few bits for ``ΔW``: the sum would round the change away.
 """
 
 from collections.abc import Iterator
@@ -12,43 +12,36 @@ from torch import Tensor
 from torch.nn.functional import linear
 from torch.utils.flop_counter import register_flop_formula
 
-from .checks import check_product, opposite
+from .checks import opposite
 from .circulant import fill_block_circulant, row_kernel
 from .delta import delta_weight
+from .delta_torch import positions
+from .diagonal import as_rows, diagonal_circulant_matmul, diagonal_gradients
 from .operator import operator
 from .precision import without_autocast
-from .product import block_circular_kernel_grad, block_circular_matmul
+from .product import block_circular_kernel_grad
 
 
-def adapted_linear(
-    x: Tensor, weight: Tensor, bias: Tensor | None, w: Tensor, scale: float = 1.0, layout: str = "column"
+def tiny_linear(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    w: Tensor,
+    diagonal_in: Tensor | None,
+    diagonal_out: Tensor | None,
+    scale: float,
+    layout: str,
 ) -> Tensor:
-    """Apply a linear layer with a block-circulant change of its weight, in one product.
+    """Return the folded layer by the fewest calls of torch, which autograd records; saves the sum of the weights.
 
-    Formula: ``y = x @ (weight + scale * block_circulant(w, layout)).T + bias``.
-
-    Shapes: ``x: (..., n*b)``, ``weight: (m*b, n*b)``, ``bias: (m*b,)``, ``w: (m, n, b)`` -> ``(..., m*b)``, all of one
-    floating-point dtype. Differentiable to any order in every tensor. Only the arguments are saved: the backward pass
-    computes the sum of the weights again. On a CPU, a large sum is never in memory at once, but in bands of a few
-    megabytes.
-
-    Raises: ValueError for shapes, dtypes or devices that do not fit, or an unknown layout; TypeError for tensors that
-    are not real floating point.
-
-    >>> w = torch.tensor([[[1.0, 2.0]]])
-    >>> adapted_linear(torch.tensor([1.0, 0.0]), torch.eye(2), None, w)
-    tensor([2., 2.])
+    Shapes and dtypes: as in `circpeft.ops.adapted_linear`, on a CPU.
     """
-    check_product(x, w, layout)
-    m, n, b = w.shape
-    if weight.shape != (m * b, n * b):
-        raise ValueError(
-            f"weight of shape {tuple(weight.shape)} does not fit w of shape {(m, n, b)}: expected {(m * b, n * b)}"
-        )
-    if not x.dtype == weight.dtype == w.dtype or weight.device != w.device:
-        listing = ", ".join(f"{k} {t.dtype} on {t.device}" for k, t in (("x", x), ("weight", weight), ("w", w)))
-        raise ValueError(f"adapted_linear needs one dtype and one device, got {listing}")
-    return _adapted(x, weight, bias, w, float(scale), layout, False)
+    delta = torch.take(w, positions(*w.shape, *weight.shape, layout))
+    if diagonal_in is not None:
+        delta = delta * diagonal_in
+    if diagonal_out is not None:
+        delta = delta * diagonal_out.unsqueeze(1)
+    return linear(x, torch.add(weight, delta, alpha=scale), bias)
 
 
 # Numbers of one band. A weight larger than two bands is summed and multiplied one band at a time.
@@ -94,57 +87,78 @@ def _in_bands(x: Tensor, weight: Tensor, bias: Tensor | None, w: Tensor, transpo
     return y
 
 
+def _is_plain(weight: Tensor, w: Tensor, diagonal_in: Tensor | None, diagonal_out: Tensor | None) -> bool:
+    """Return whether the change consists of whole blocks without diagonals, on a CPU."""
+    m, n, b = w.shape
+    whole = weight.shape == (m * b, n * b)
+    return whole and diagonal_in is None and diagonal_out is None and weight.device.type == "cpu"
+
+
 def _compute(
-    x: Tensor, weight: Tensor, bias: Tensor | None, w: Tensor, scale: float, layout: str, transposed: bool
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    w: Tensor,
+    diagonal_in: Tensor | None,
+    diagonal_out: Tensor | None,
+    scale: float,
+    layout: str,
+    transposed: bool,
 ) -> Tensor:
     with without_autocast(x.device):
-        if x.device.type == "cpu" and weight.numel() > 2 * BAND_NUMBERS:
-            kernel = row_kernel(w if scale == 1 else w * scale, layout)
-            y = _in_bands(x.reshape(-1, x.shape[-1]), weight, bias, kernel, transposed)
+        if weight.numel() > 2 * BAND_NUMBERS and _is_plain(weight, w, diagonal_in, diagonal_out):
+            w = w if scale == 1 else w * scale
+            y = _in_bands(x.reshape(-1, x.shape[-1]), weight, bias, row_kernel(w, layout), transposed)
             return y.view(*x.shape[:-1], y.shape[-1])
-        folded = delta_weight(w, layout, scale, weight=weight)
+        folded = delta_weight(w, layout, scale, diagonal_in, diagonal_out, *weight.shape, weight=weight)
         # The same call as in the frozen layer, so that ΔW = 0 gives the same bits.
         return x @ folded if transposed else linear(x, folded, bias)
 
 
-def _fake(x, weight, bias, w, scale, layout, transposed) -> Tensor:
+def _fake(x, weight, bias, w, diagonal_in, diagonal_out, scale, layout, transposed) -> Tensor:
     return x.new_empty(*x.shape[:-1], weight.shape[1] if transposed else weight.shape[0])
 
 
-def _composed(x, weight, bias, w, scale, layout, transposed) -> Tensor:
+def _composed(x, weight, bias, w, diagonal_in, diagonal_out, scale, layout, transposed) -> Tensor:
     """Return the two products and their sum, for the transforms of torch.func: the weights are not added."""
     with without_autocast(x.device):
         y = x @ weight if transposed else linear(x, weight, bias)
-    grid, of_grid = (w.transpose(0, 1), opposite(layout)) if transposed else (w, layout)
-    return y + block_circular_matmul(x, grid if scale == 1 else grid * scale, of_grid)
+    if transposed:
+        w, diagonal_in, diagonal_out, layout = w.transpose(0, 1), diagonal_out, diagonal_in, opposite(layout)
+    return diagonal_circulant_matmul(x, w, diagonal_in, diagonal_out, y, scale, layout)
 
 
 def _context(ctx, inputs, output):
-    x, weight, _, w, ctx.scale, ctx.layout, ctx.transposed = inputs
-    ctx.save_for_backward(x, weight, w)
+    x, weight, _, *parameters = inputs[:6]
+    ctx.save_for_backward(x, weight, *parameters)
+    ctx.scale, ctx.layout, ctx.transposed = inputs[6:]
 
 
 def _backward(ctx, g):
-    x, weight, w = ctx.saved_tensors
-    dx = dweight = dbias = dw = None
+    x, weight, *parameters = ctx.saved_tensors
+    needs, settings = ctx.needs_input_grad, (ctx.scale, ctx.layout)
     # The sides of the weight: (out, in) is (g, x), or (x, g) for the product with the transposed weight.
-    out_side, in_side = (x, g) if ctx.transposed else (g, x)
-    if ctx.needs_input_grad[0]:
-        dx = _adapted(g, weight, None, w, ctx.scale, ctx.layout, not ctx.transposed)
-    if ctx.needs_input_grad[1]:
-        dweight = out_side.reshape(-1, out_side.shape[-1]).T @ in_side.reshape(-1, in_side.shape[-1])
-    if ctx.needs_input_grad[2]:
-        dbias = g.reshape(-1, g.shape[-1]).sum(0)
-    if ctx.needs_input_grad[3]:
-        dw = block_circular_kernel_grad(out_side, in_side, w.shape[-1], ctx.layout)
-        dw = dw if ctx.scale == 1 else dw * ctx.scale
-    return dx, dweight, dbias, dw, None, None, None
+    sides = (x, g) if ctx.transposed else (g, x)
+    dx = dweight = dbias = None
+    if needs[0]:
+        dx = folded_linear(g, weight, None, *parameters, *settings, not ctx.transposed)
+    if needs[1]:
+        dweight = as_rows(sides[0]).T @ as_rows(sides[1])
+    if needs[2]:
+        dbias = as_rows(g).sum(0)
+    gradients = (None,) * 3
+    if needs[3] and _is_plain(weight, *parameters):
+        dw = block_circular_kernel_grad(*sides, parameters[0].shape[-1], ctx.layout)
+        gradients = dw if ctx.scale == 1 else dw * ctx.scale, None, None
+    elif any(needs[3:6]):
+        _, *gradients = diagonal_gradients(*sides, *parameters, *settings, "dense", (False, *needs[3:6]))
+    return dx, dweight, dbias, *gradients, None, None, None
 
 
-_adapted = operator("adapted_matmul", _compute, _fake, _composed, _context, _backward)
+folded_linear = operator("adapted_matmul", _compute, _fake, _composed, _context, _backward)
 
 
 @register_flop_formula(torch.ops.circpeft.adapted_matmul)
-def _flops(x_shape, weight_shape, bias_shape, w_shape, scale, layout, transposed, *args, **kwargs) -> int:
+def _flops(x_shape, weight_shape, *args, **kwargs) -> int:
     size = weight_shape[0] * weight_shape[1]
     return 2 * torch.Size(x_shape[:-1]).numel() * size + size

@@ -94,7 +94,7 @@ def operator(
 
     LIBRARY.impl(name, differentiable, "Autograd")
     LIBRARY.impl(name, transformed, "FuncTorchDynamicLayerFrontMode")  # the key of every transform of torch.func
-    plain = compute if gradients is None else _eager(compute, context, gradients)
+    plain = compute if gradients is None else eager(compute, context, gradients)
 
     def call(*arguments: Any) -> Any:
         return packet(*arguments) if needs_custom_op(arguments) else plain(*arguments)
@@ -103,8 +103,13 @@ def operator(
     return call
 
 
-def _eager(compute: Callable, context: Callable, gradients: Callable) -> Callable:
-    """Return an operator with its first derivatives, for plain tensors: the form with the least work on each call."""
+def eager(compute: Callable, context: Callable, gradients: Callable) -> Callable:
+    """Return an operator with its first derivatives, for plain tensors: the form with the least work on each call.
+
+    Args:
+        compute: the implementation. What it returns must not be a view.
+        context, gradients: as for `operator`.
+    """
 
     class Eager(torch.autograd.Function):
         @staticmethod

@@ -4,6 +4,8 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
+HALVES = (torch.float16, torch.bfloat16)
+FAST_IN_HALF = {"cuda"}
 _UNCHANGED = nullcontext()
 
 
@@ -28,3 +30,13 @@ def without_autocast(device: torch.device) -> AbstractContextManager:
 def tf32_allowed() -> bool:
     """Return whether a GPU may round the operands of float32 products to ten bits of mantissa."""
     return torch.backends.cuda.matmul.fp32_precision == "tf32"  # the older getters fail after the newer setters
+
+
+def autocast_dtype(device: str) -> torch.dtype | None:
+    """Return the dtype that autocast makes an adapted layer's products of; None where it does not.
+
+    On a GPU, products in half precision are several times as fast, and the layer's output has it anyway. On CPUs they
+    are not, and the adapter's product stays in float32.
+    """
+    active = device in FAST_IN_HALF and torch.is_autocast_enabled(device)
+    return torch.get_autocast_dtype(device) if active else None

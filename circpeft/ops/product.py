@@ -39,7 +39,8 @@ def block_circular_matmul(x: Tensor, w: Tensor, layout: str = "column", backend:
     tensor([1., 0., 2.])
     """
     check_product(x, w, layout)
-    return _matmul(x, w, layout, resolve_backend(backend, w.shape[-1], x.device))
+    (m, n, b), dtype = w.shape, compute_dtype(x.dtype, w.dtype)
+    return _matmul(x, w, layout, resolve_backend(backend, b, x.device, dtype, max(m, n) * b))
 
 
 def block_circular_kernel_grad(g: Tensor, x: Tensor, b: int, layout: str = "column", backend: str = "auto") -> Tensor:
@@ -62,7 +63,8 @@ def block_circular_kernel_grad(g: Tensor, x: Tensor, b: int, layout: str = "colu
         shapes = f"g: {tuple(g.shape)}, x: {tuple(x.shape)}"
         raise ValueError(f"expected g: (..., m*b) and x: (..., n*b) with equal batch shapes, got {shapes} and b={b}")
     dtype = torch.promote_types(g.dtype, x.dtype)
-    return _kernel_grad(g, x, b, dtype, layout, resolve_backend(backend, b, x.device))
+    width = max(g.shape[-1], x.shape[-1])
+    return _kernel_grad(g, x, b, dtype, layout, resolve_backend(backend, b, x.device, compute_dtype(dtype), width))
 
 
 def _compute_matmul(x: Tensor, w: Tensor, layout: str, backend: str) -> Tensor:

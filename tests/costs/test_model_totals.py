@@ -44,7 +44,8 @@ def test_query_key_and_value_save_one_input():
             def forward(self, x):
                 return [part(x) for part in self.parts]
 
-        return count_saved_bytes(Three(), x)
+        with use_backend("rfft"):  # a tiny layer saves the sum of its weights instead
+            return count_saved_bytes(Three(), x)
 
     one_layer = type(CONFIG).from_dict({**CONFIG.to_dict(), "num_hidden_layers": 1})
     for targets in (["query"], ["query", "value"], ["query", "key", "value"]):

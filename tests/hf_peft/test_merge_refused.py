@@ -191,9 +191,9 @@ def test_an_unmergeable_layer_without_an_active_adapter_does_not_stop_a_merge(me
     torch.testing.assert_close(merge(net)(x), before)
 
 
-def test_a_layer_with_a_forward_of_its_own_is_not_folded(method):
+def test_a_layer_with_a_forward_of_its_own_is_called(method):
     net, x = inject(model(ScaledInput(16, 16)), method(target_modules=["2"], block_size=8)), torch.randn(256, 16)
-    assert not net[2]._folds(x, net[2].base_layer, *net[2]._active())
+    assert not net[2]._joins(x, net[2].base_layer, *net[2]._active())
     torch.testing.assert_close(net[2](x), net[2].base_layer(x) + net[2].adapters["default"](x))
 
 

@@ -34,14 +34,16 @@ def test_dynamo_sees_one_graph_without_a_break(tiny, method):
 
 
 @pytest.mark.parametrize(("name", "autocast"), [("mlp", True), ("bert", False), ("gpt2", True)])
-def test_a_compiled_model_gives_eagers_output_and_gradients(tiny, method, name, autocast):
+def test_a_compiled_model_gives_eagers_output_and_gradients(tiny, method, name, autocast, error):
     model, x = adapted(tiny, method, name), inputs(tiny, name)
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
         eager = result(model, x)
         compiled = result(torch.compile(model, fullgraph=True, backend="aot_eager"), x)
     compiled = {n.removeprefix("_orig_mod."): value for n, value in compiled.items()}
     assert all(value.count_nonzero() for value in eager.values()), "a zero gradient proves nothing"
-    torch.testing.assert_close(compiled, eager)
+    assert compiled.keys() == eager.keys()
+    for key, value in compiled.items():  # a tiny layer folds, but not in a compiled graph
+        assert error(value, eager[key]) < 1e-5
 
 
 def test_two_active_adapters_and_dropout_in_one_graph(tiny, method):

@@ -81,11 +81,11 @@ def test_a_small_matrix_is_one_selection_by_a_table_that_is_kept(way):
     if way != "by table":
         pytest.skip("of the table only")
     w = torch.randn(2, 1, 12)
-    delta._positions.cache_clear()
+    delta.positions.cache_clear()
     with torch.inference_mode():
         delta_weight(w, "row")  # a table of inference mode could not be used again outside of it
     w.requires_grad_()
     torch.testing.assert_close(delta_weight(w, "row"), block_circulant(w, "row"))
-    assert delta._positions.cache_info().misses == 1
-    most = delta._positions.cache_parameters()["maxsize"] * delta.TABLE_NUMBERS * 8
+    assert delta.positions.cache_info().misses == 1
+    most = delta.positions.cache_parameters()["maxsize"] * delta.TABLE_NUMBERS * 8
     assert most < 32e6  # bytes of all tables that are kept

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from circpeft import available_backends, block_circular_matmul, costs, use_backend
-from circpeft.ops.dispatch import SMALL_BLOCK, folds, resolve_backend
+from circpeft.ops import dispatch
+from circpeft.ops.dispatch import NARROW, SMALL_BLOCK, Layer, folds, layer_way, resolve_backend
 
 CPU = torch.device("cpu")
 
@@ -60,10 +61,11 @@ def test_errors_name_what_replaced_a_former_backend(name, run_python, monkeypatc
 
 
 def test_folds_only_where_it_is_exact_and_faster():
-    many, few, weight = torch.randn(8, 64, 32), torch.randn(1, 32), torch.nn.Parameter(torch.randn(32, 32))
+    many, few, weight = torch.randn(8, 64, 256), torch.randn(1, 256), torch.nn.Parameter(torch.randn(256, 256))
     assert folds(many, weight) and not folds(few, weight)
-    some = torch.randn(13, 32)  # 0.4 per row of the weight: enough for many blocks, with their expensive transforms
+    some = torch.randn(103, 256)  # 0.4 per row of the weight: enough for many blocks, with their expensive transforms
     assert folds(some, weight, blocks=64) and not folds(some, weight, blocks=4)
+    assert not folds(many, weight, has_diagonals=True)
     assert not folds(many.bfloat16(), weight.bfloat16()) and not folds(many.double(), weight)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert not folds(many, weight)
@@ -71,6 +73,34 @@ def test_folds_only_where_it_is_exact_and_faster():
         assert not folds(many, weight)
     with use_backend("fold"):
         assert folds(few, weight) and not folds(few.half(), weight.half())
+
+
+def test_a_tiny_weight_folds_for_any_number_of_tokens():
+    weight, larger = (torch.nn.Parameter(torch.empty(rows, 128)) for rows in (128, 129))
+    x = torch.randn(1, 128)
+    assert folds(x, weight, has_diagonals=True) and not folds(x, larger)
+
+
+def of_gpu(dtype, width, b=64, tokens=2048, tf32=False, w_dtype=torch.float32, d_out=None):
+    """Return the way of a layer on a GPU that does not have to be there."""
+    size = torch.Size([d_out or width, width])
+    kernels = torch.Size([d // b for d in size] + [b])
+    return layer_way(Layer(tokens, "cuda", (dtype, dtype, w_dtype), size, kernels, False, "auto", False, tf32))
+
+
+def test_the_rule_on_a_gpu(monkeypatch):
+    for half in (torch.bfloat16, torch.float16):
+        assert of_gpu(half, 768) == of_gpu(half, NARROW, b=4) == "dense"
+        assert of_gpu(half, 4096) == of_gpu(half, NARROW, d_out=4096) == of_gpu(half, 4096, tokens=1) == "leaf"
+    assert of_gpu(torch.float32, 768) == of_gpu(torch.float32, 768, tokens=1) == "fold"
+    assert of_gpu(torch.float32, 4096) == of_gpu(torch.float32, 768, w_dtype=torch.float64) == "rfft"
+    assert of_gpu(torch.float32, 4096, b=4) == "reference"
+    assert of_gpu(torch.float64, 4096, w_dtype=torch.float64) == "rfft"
+    monkeypatch.setattr(dispatch, "tf32_allowed", lambda: True)
+    assert of_gpu(torch.float32, 768, tf32=True) == "dense" and of_gpu(torch.float32, 4096, tf32=True) == "leaf"
+    with use_backend("rfft"):
+        assert resolve_backend("auto", 64, torch.device("cuda"), torch.bfloat16, 4096) == "rfft"
+    assert resolve_backend("auto", 64, torch.device("cuda"), torch.bfloat16, 4096) == "leaf"
 
 
 class GpuInput:
@@ -85,13 +115,12 @@ class GpuInput:
         return self.shape.numel()
 
 
-def test_folds_on_a_gpu_with_as_many_tokens_and_as_small_a_weight_as_measured():
-    weight = torch.nn.Parameter(torch.empty(768, 768, device="meta"))
-    large = torch.nn.Parameter(torch.empty(3072, 768, device="meta"))
-    assert folds(GpuInput(48, 256, 768), weight) and not folds(GpuInput(47, 256, 768), weight)
-    assert not folds(GpuInput(48, 256, 768), large) and not folds(GpuInput(48, 256, 768), weight.bfloat16())
+def test_folds_narrow_layers_on_a_gpu():
+    weight, wide = (torch.nn.Parameter(torch.empty(width, 768, device="meta")) for width in (768, 3072))
+    assert folds(GpuInput(48, 256, 768), weight) and folds(GpuInput(1, 768), weight, has_diagonals=True)
+    assert not folds(GpuInput(48, 256, 768), wide) and not folds(GpuInput(48, 256, 768), weight.bfloat16())
     with use_backend("fold"):
-        assert folds(GpuInput(2, 768), large)
+        assert folds(GpuInput(2, 768), wide)
 
 
 @pytest.mark.parametrize(

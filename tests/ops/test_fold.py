@@ -51,7 +51,7 @@ def test_saves_only_its_arguments_and_not_the_sum():
 @both_layouts
 def test_opcheck_and_compiled_as_one_graph(layout):
     x, weight, bias, w = arguments(2, 3, 4, (5,), torch.float32)
-    torch.library.opcheck(torch.ops.circpeft.adapted_matmul, (x, weight, bias, w, 0.5, layout, False))
+    torch.library.opcheck(torch.ops.circpeft.adapted_matmul, (x, weight, bias, w, None, None, 0.5, layout, False))
     compiled = torch.compile(adapted_linear, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(
         compiled(x, weight, bias, w, 2.0, layout), adapted_linear(x, weight, bias, w, 2.0, layout)

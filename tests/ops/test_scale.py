@@ -24,7 +24,7 @@ def test_c3a_is_divided_by_the_root_of_its_blocks_along_the_shorter_side(d_in, d
     torch.testing.assert_close(adapter(x), x @ adapter.delta_weight().T, rtol=1e-4, atol=1e-5)
     weight, bias = torch.randn(d_out, d_in), torch.randn(d_out)
     expected = x @ (weight + adapter.delta_weight()).T + bias
-    torch.testing.assert_close(adapter.folded_forward(x, weight, bias), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(adapter.adapted_forward(x, weight, bias), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(("d_in", "d_out", "b"), PADDED)

@@ -8,7 +8,7 @@ float32. Of the forward pass nothing is kept.
 import torch
 from torch import Tensor
 
-from ..precision import tf32_allowed
+from ..precision import HALVES, tf32_allowed
 from ..triton_launch import Kernels
 from . import leaf_tiles
 from .leaf_algebra import coarse_size
@@ -18,7 +18,6 @@ KERNELS = Kernels("circpeft.ops.backends.leaf_kernels", "the products of backend
 
 # From this many numbers on, offsets need 64 bits, and more registers.
 LARGE = 2**31
-HALVES = (torch.float16, torch.bfloat16)
 
 
 def has_kernels(x: Tensor, w: Tensor) -> bool:
