@@ -1,11 +1,15 @@
 """The backends: several ways to compute a block-circulant product, one module each.
 
-``backend="auto"`` takes one of two (the rule is `circpeft.ops.dispatch.resolve_backend`):
+``backend="auto"`` takes one of them by the rule `circpeft.ops.dispatch.automatic_backend`. On CPUs, and on GPUs in
+exact float32 and in float64:
 
-- "reference" for blocks smaller than `circpeft.ops.dispatch.SMALL_BLOCK`, where the dense product is cheaper;
+- "reference" for blocks smaller than `circpeft.ops.dispatch.SMALL_BLOCK`, where the dense product is cheaper,
 - "rfft" for all others.
 
-"leaf" and "dense" are used only when asked for by name, or forced by `circpeft.use_backend` or ``CIRCPEFT_BACKEND``.
+On GPUs in half precision or with TF32:
+
+- "dense" for narrow layers;
+- "leaf" for wide ones.
 
 To add a backend: write a module with the functions of `Backend` (and of `FusedBackend`, if it has them), and add one
 line to `BACKENDS`. The dispatch, the operators, the FLOP counters, the cost model and the tests then know it.

@@ -4,7 +4,8 @@
 (`leaf_algebra.coarse_size`) are left to "rfft". On a GPU, Triton kernels compute float32 and less (`leaf_triton`). On
 CPUs, in float64, and where Triton is missing, too old or broken, torch computes everything (`leaf_torch`).
 
-"auto" does not choose this backend. On CPUs it is slower than "rfft"; on a GPU it has not been measured.
+"auto" takes this backend for wide layers on a GPU, in half precision or with TF32, where it has not been measured. On
+CPUs it is slower than "rfft".
 """
 
 import torch
