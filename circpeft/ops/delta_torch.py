@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from .circulant import BUFFER_NUMBERS, add_block_circulant, other_layout
+from .transforms import is_plain
 
 # Up to this many entries, a matrix on a CPU is selected by a table. Larger ones are faster from strided views.
 TABLE_NUMBERS = 192 * 192
@@ -50,7 +51,7 @@ def kernel_gradient(
     """Return the gradient for ``w: (m, n, b)`` from that for the matrix; sums have a fixed order."""
     gradient = gradient if diagonal_in is None else gradient * diagonal_in
     gradient = gradient if diagonal_out is None else gradient * diagonal_out[:, None]
-    if uses_table(gradient.device, gradient.numel()):
+    if uses_table(gradient, gradient.numel()):
         places = positions(m, n, b, *gradient.shape, layout).view(-1)
         dw = gradient.new_zeros(m * n * b).scatter_add_(0, places, gradient.reshape(-1)).view(m, n, b)
     else:
@@ -74,9 +75,9 @@ def _weighted_sum(rows: Tensor, weights: Tensor | None) -> Tensor:
     return rows.sum(0) if weights is None else torch.mm(weights[None], rows)[0]
 
 
-def uses_table(device: torch.device, numbers: int) -> bool:
-    """Return whether a matrix of so many entries is selected by a table."""
-    return numbers <= TABLE_NUMBERS and device.type == "cpu"
+def uses_table(operand: Tensor, numbers: int) -> bool:
+    """Return whether a matrix of so many entries is selected by a table. A fake tensor, say, has no use for a table."""
+    return numbers <= TABLE_NUMBERS and operand.device.type == "cpu" and is_plain(operand)
 
 
 @lru_cache(maxsize=64)
@@ -98,7 +99,7 @@ def positions(m: int, n: int, b: int, d_out: int, d_in: int, layout: str) -> Ten
 def _circulant(w: Tensor, layout: str, d_out: int, d_in: int, base: Tensor | None) -> Tensor:
     """Return the first rows and columns of the block-circulant matrix, plus a base of the same dtype; a new tensor."""
     m, n, b = w.shape
-    if uses_table(w.device, d_out * d_in):
+    if uses_table(w, d_out * d_in):
         matrix = torch.take(w, positions(m, n, b, d_out, d_in, layout))
         return matrix if base is None else matrix.add_(base)
     if d_out == m * b and d_in == n * b:

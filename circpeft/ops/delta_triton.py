@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .transforms import is_plain
 from .triton_launch import KernelFailed, Kernels
 
 KERNELS = Kernels("circpeft.ops.delta_kernels", "ΔW")
@@ -25,10 +26,11 @@ LARGE = 2**31
 
 
 def have_kernels(*tensors: Tensor | None) -> bool:
-    """Return whether the kernels are made for these tensors: float32 or less, on a device with Triton."""
+    """Return whether the kernels are made for these tensors: plain ones in float32 or less, on a device with Triton."""
     if not KERNELS.are_usable(tensors[0].device):
         return False
-    return all(t is None or t.dtype in DTYPES and 0 < t.numel() < LARGE for t in tensors)
+    given = [t for t in tensors if t is not None]
+    return all(is_plain(t) and t.dtype in DTYPES and 0 < t.numel() < LARGE for t in given)
 
 
 def _power_of_two(n: int) -> int:

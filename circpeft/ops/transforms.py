@@ -25,3 +25,12 @@ def is_functionalized() -> bool:
 def is_batched(tensor: torch.Tensor) -> bool:
     """Return whether a tensor stands for a batch of tensors, under torch.func.vmap or with ``is_grads_batched``."""
     return _functorch.is_batchedtensor(tensor) or _functorch.is_legacy_batchedtensor(tensor)
+
+
+def is_plain(tensor: torch.Tensor) -> bool:
+    """Return whether a tensor or parameter is of torch's own class, and not of a subclass, such as a fake tensor.
+
+    >>> is_plain(torch.ones(2)), is_plain(torch.nn.Parameter(torch.ones(2)))
+    (True, True)
+    """
+    return type(tensor) is torch.Tensor or type(tensor) is torch.nn.Parameter

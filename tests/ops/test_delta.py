@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
-from circpeft import block_circulant
+from circpeft import C3A, block_circulant
 from circpeft.ops import delta_torch as delta
+from circpeft.ops import delta_triton
 from circpeft.ops.delta import delta_weight, kernel_from_delta
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -75,6 +77,18 @@ def test_dtypes_and_no_gradient(layout, error):
         )
         dw = kernel_from_delta(weight.to(dtype), 2, 3, 16, layout)
         assert dw.dtype == torch.float32 and not dw.requires_grad and not matrix.requires_grad
+
+
+def test_fake_tensors_get_a_fake_matrix_and_keep_the_table_plain(monkeypatch):
+    monkeypatch.setattr(delta_triton.KERNELS, "are_usable", lambda device: True)  # not for tensors without values
+    delta.positions.cache_clear()
+    with FakeTensorMode():
+        w, gradient = torch.ones(2, 1, 12), torch.ones(24, 12)
+        assert delta_weight(w, "row").shape == block_circulant(w, "row").shape == (24, 12)
+        assert kernel_from_delta(gradient, 2, 1, 12, "row").shape == w.shape
+        assert C3A(12, 24, 12).requires_grad_(False).delta_weight().shape == (24, 12)
+    monkeypatch.undo()
+    assert torch.equal(kernel_from_delta(torch.ones(24, 12), 2, 1, 12, "row"), torch.full((2, 1, 12), 12.0))
 
 
 def test_a_small_matrix_is_one_selection_by_a_table_that_is_kept(way):

@@ -1,10 +1,13 @@
 """Folding an adapted linear layer: values and derivatives of the dense sum, and saving only the arguments."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 
 import circpeft.ops.fold
 from circpeft import adapted_linear, block_circulant
+from circpeft.ops.triton_launch import Kernels
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 both_layouts = pytest.mark.parametrize("layout", ["column", "row"])
@@ -88,3 +91,15 @@ def test_in_bands_equals_at_once(shape, layout, numbers, with_bias, monkeypatch,
     monkeypatch.setattr(circpeft.ops.fold, "BAND_NUMBERS", numbers)
     bands = adapted_linear(*inputs)
     torch.testing.assert_close((bands, *torch.autograd.grad(bands, wanted, g)), at_once)
+
+
+def test_on_a_gpu_the_sum_is_one_launch_at_any_size(monkeypatch):
+    launched = []
+    monkeypatch.setattr(Kernels, "launch", lambda kernels, name, *a, **o: launched.append(name))
+    monkeypatch.setattr(Kernels, "are_usable", lambda kernels, device: True)
+    # torch cannot be asked for the autocast of tensors without values
+    monkeypatch.setattr(circpeft.ops.fold, "without_autocast", lambda device: nullcontext())
+    x, weight, w = (torch.empty(size, device="meta") for size in ((4, 4096), (4096, 4096), (2, 2, 2048)))
+    assert weight.numel() > 2 * circpeft.ops.fold.BAND_NUMBERS
+    assert circpeft.ops.fold._compute(x, weight, None, w, None, None, 0.5, "row", False).shape == (4, 4096)
+    assert launched == ["fill"]
