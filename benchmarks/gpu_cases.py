@@ -89,7 +89,7 @@ def our_ways(size: Size, methods: Iterable[str] = OURS, every_r: bool = False) -
     for method in methods:
         ways[method] = Way(configs[method])
         backends = [name for name in CANDIDATES if name in BACKENDS and (name != "leaf" or coarse_sizes(size.b))]
-        if method == "c3a" and size.precision == "float32":
+        if size.precision == "float32":  # in which the sum of the weights is exact
             backends.append("fold")
         ways |= {f"{method} {name}": Way(configs[method], name) for name in backends}
         if every_r and method == "c3a" and f"{method} leaf" in ways:

@@ -61,9 +61,9 @@ class Model:
         ways["peft c3a"] = Way(PeftC3AConfig(block_size=self.b, init_weights="gaussian", **layers))
         for name, config in (("c3a", c3a), ("cdvft", cdvft)):
             ways[name] = Way(config)
-            ways |= {f"{name} {backend}": Way(config, backend) for backend in CANDIDATES if backend in BACKENDS}
-        if self.precision == "float32":
-            ways["c3a fold"] = Way(c3a, "fold")
+            backends = [backend for backend in CANDIDATES if backend in BACKENDS]
+            backends += ["fold"] * (self.precision == "float32")
+            ways |= {f"{name} {backend}": Way(config, backend) for backend in backends}
         return ways
 
 
