@@ -100,12 +100,23 @@ def _circulant(w: Tensor, layout: str, d_out: int, d_in: int, base: Tensor | Non
     """Return the first rows and columns of the block-circulant matrix, plus a base of the same dtype; a new tensor."""
     m, n, b = w.shape
     if uses_table(w, d_out * d_in):
-        matrix = torch.take(w, positions(m, n, b, d_out, d_in, layout))
+        matrix = _taken(w, positions(m, n, b, d_out, d_in, layout))
         return matrix if base is None else matrix.add_(base)
     if d_out == m * b and d_in == n * b:
         return add_block_circulant(base, w, layout)
     matrix = add_block_circulant(None, w, layout)[:d_out, :d_in]
     return matrix.contiguous() if base is None else base + matrix
+
+
+# Up to this many entries, one call is faster than three. Selecting a row of numbers is the faster operation for more.
+ONE_CALL = 4096
+
+
+def _taken(w: Tensor, places: Tensor) -> Tensor:
+    """Return the entries of ``w.flatten()`` at given places."""
+    if places.numel() <= ONE_CALL:
+        return torch.take(w, places)
+    return w.reshape(-1).index_select(0, places.view(-1)).view(places.shape)
 
 
 def _diagonal_sums(gradient: Tensor, m: int, n: int, b: int) -> Tensor:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from circpeft import C3A, block_circulant
+from circpeft import C3A, CDVFT, block_circulant
 from circpeft.ops import delta_torch as delta
 from circpeft.ops import delta_triton
 from circpeft.ops.delta import delta_weight, kernel_from_delta
@@ -77,6 +77,20 @@ def test_dtypes_and_no_gradient(layout, error):
         )
         dw = kernel_from_delta(weight.to(dtype), 2, 3, 16, layout)
         assert dw.dtype == torch.float32 and not dw.requires_grad and not matrix.requires_grad
+
+
+@pytest.mark.parametrize("alpha", ["lora", "paper", 0.3])
+def test_the_change_of_an_adapter_has_the_bits_of_the_factors(alpha):
+    """So merged weights do not depend on how the change is computed."""
+    c3a = C3A(60, 36, 12, alpha, init_weights="gaussian")
+    cdvft = CDVFT(50, 33, 7, alpha=alpha, init_weights="gaussian")
+    first, last = cdvft.diagonals
+    factors = last[:, None] * (block_circulant(cdvft.kernels[0])[:33, :50] * first)
+    expected = block_circulant(c3a.scaled_kernel, "row"), cdvft.alpha * factors
+    for adapter, true in zip((c3a, cdvft), expected, strict=True):
+        with torch.no_grad():
+            assert torch.equal(adapter.delta_weight(), true)
+        assert torch.equal(adapter.delta_weight(), true) and adapter.delta_weight().requires_grad
 
 
 def test_fake_tensors_get_a_fake_matrix_and_keep_the_table_plain(monkeypatch):
