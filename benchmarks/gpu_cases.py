@@ -196,3 +196,14 @@ def chosen_backend(call: Callable[[], object]) -> str:
 def autocast(precision: str, device: torch.device) -> AbstractContextManager:
     """Return the context of a forward pass in a precision. A new one is needed each time: it keeps rounded weights."""
     return torch.autocast(device.type, torch.bfloat16) if precision == "autocast" else nullcontext()
+
+
+@contextmanager
+def tf32(allowed: bool) -> Iterator[None]:
+    """Allow or forbid that a GPU rounds the operands of float32 products."""
+    matmul = torch.backends.cuda.matmul
+    before, matmul.fp32_precision = matmul.fp32_precision, "tf32" if allowed else "ieee"
+    try:
+        yield
+    finally:
+        matmul.fp32_precision = before

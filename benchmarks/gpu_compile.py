@@ -12,7 +12,6 @@ from multiprocessing import get_context
 
 import torch
 from gpu_cases import OURS, Size, forced, our_ways
-from gpu_errors import tf32
 from gpu_layers import passes_of
 from gpu_timing import recorded
 
@@ -35,7 +34,7 @@ def compile_way(size: Size, name: str, device: str) -> tuple[float, dict[str, st
     failed: dict[str, str] = {}
     started = time.perf_counter()
     way = our_ways(size, every_r=True)[name]
-    with recorded(failed, f"{size}: {name}"), tf32(size.precision == "tf32"), forced(way):
+    with recorded(failed, f"{size}: {name}"), forced(way):
         for _, call in passes_of({name: way}, size, torch.device(device), failed).values():
             call()
     return round(time.perf_counter() - started, 1), failed

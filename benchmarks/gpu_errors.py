@@ -1,11 +1,10 @@
 """Check on a device that every backend computes the right product: relative L2 errors against float64."""
 
 import copy
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 import torch
-from gpu_cases import Size, Way, forced, model_of, our_ways, trained
+from gpu_cases import Size, Way, forced, model_of, our_ways, tf32, trained
 from gpu_timing import recorded
 from torch import Tensor, nn
 
@@ -22,17 +21,6 @@ SIZES = [
     Size(256, 4096, 4096, 4096, "bfloat16"),
 ]
 SMALL_SIZES = [Size(7, 64, 96, 32, precision) for precision in BOUNDS]
-
-
-@contextmanager
-def tf32(allowed: bool) -> Iterator[None]:
-    """Allow or forbid that a GPU rounds the operands of float32 products."""
-    matmul = torch.backends.cuda.matmul
-    before, matmul.fp32_precision = matmul.fp32_precision, "tf32" if allowed else "ieee"
-    try:
-        yield
-    finally:
-        matmul.fp32_precision = before
 
 
 def results_of(model: nn.Module, x: Tensor, g: Tensor) -> dict[str, Tensor]:

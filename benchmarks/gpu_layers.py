@@ -6,7 +6,7 @@ from collections.abc import Callable
 import gpu_timing
 import launches
 import torch
-from gpu_cases import OURS, Size, Way, autocast, change, chosen_backend, forced, model_of, trained
+from gpu_cases import OURS, Size, Way, autocast, change, chosen_backend, forced, model_of, tf32, trained
 from gpu_timing import beyond, captured, in_turn, recorded, spread
 from torch import Tensor, nn
 
@@ -22,9 +22,10 @@ def one_pass(model: nn.Module, x: Tensor, g: Tensor, precision: str) -> Callable
     wanted = [x, *trained(model)]
 
     def run() -> list[Tensor]:
-        with autocast(precision, x.device):
-            y = model(x)
-        return list(torch.autograd.grad(y, wanted, g))
+        with tf32(precision == "tf32"):
+            with autocast(precision, x.device):
+                y = model(x)
+            return list(torch.autograd.grad(y, wanted, g))
 
     return run
 

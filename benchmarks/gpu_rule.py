@@ -5,8 +5,12 @@ The rule of `auto` is in `circpeft.ops.dispatch`. Its thresholds for GPUs should
 
 from gpu_cases import OURS, Size
 
+from circpeft.ops.dispatch import NARROW
+
 # A slower choice costs less than this share of the time of frozen layer and adapter: the spread of a measurement.
 TOLERANCE = 0.03
+# With fewer tokens, the GPU waits for the host, and for the thresholds a layer does not count.
+FEW_TOKENS = 2048
 # The sizes that are measured for the rule, the most informative first.
 SIZES = [
     *(Size(2048, d, d, 64, "bfloat16") for d in (768, 1536, 1024, 2048, 3072)),
@@ -17,6 +21,7 @@ SIZES = [
     *(Size(t, 768, 768, 48, "autocast") for t in (2048, 16384)),
     *(Size(t, d, d, 64, "bfloat16") for d in (768, 2048) for t in (512, 16384)),
     *(Size(t, 1024, 1024, 1024, "float32") for t in (2048, 16384)),
+    *(Size(8192, d, d, 64, "tf32") for d in (768, 1536, 3072)),
 ]
 
 
@@ -50,6 +55,43 @@ def rule_rows(rows: list[dict]) -> list[dict]:
             })  # fmt: skip
     keys = ("method", "precision", "d_in", "d_out", "tokens", "b")
     return sorted(found, key=lambda r: [r[key] for key in keys])
+
+
+def narrow_limit(rows: list[dict], precisions: tuple[str, ...], way: str) -> int | None:
+    """Return the largest width up to which a way was the fastest for every square layer of C3A.
+
+    Returns: 0 if it was not the fastest for the narrowest layer; None if no layer was measured.
+
+    Args:
+        rows: of `rule_rows`, of which those with at least `FEW_TOKENS` tokens count.
+        precisions: those that count.
+        way: "dense" or "fold".
+
+    >>> row = {"method": "c3a", "precision": "bfloat16", "tokens": 2048}
+    >>> fastest = {768: "dense", 1024: "dense", 1536: "leaf", 2048: "dense"}
+    >>> rows = [row | {"d_in": width, "d_out": width, "fastest": name} for width, name in fastest.items()]
+    >>> narrow_limit(rows, ("bfloat16",), "dense")
+    1024
+    """
+    of_c3a = [r for r in rows if r["method"] == "c3a" and r["precision"] in precisions and r["tokens"] >= FEW_TOKENS]
+    square = [r for r in of_c3a if r["d_in"] == r["d_out"]]
+    slower = min((r["d_in"] for r in square if r["fastest"] != way), default=None)
+    if not square:
+        return None
+    return max((r["d_in"] for r in square if slower is None or r["d_in"] < slower), default=0)
+
+
+def limit_lines(rows: list[dict]) -> list[str]:
+    """Return the widths up to which "dense" and "fold" were the fastest, beside the threshold in use, to print."""
+    found = {
+        "half precision and TF32: dense": narrow_limit(rows, ("bfloat16", "autocast", "tf32"), "dense"),
+        "float32: fold": narrow_limit(rows, ("float32",), "fold"),
+    }
+    words = {None: "was not measured", 0: "was the fastest at no width"}
+    return [
+        f"{name} {words.get(limit, f'was the fastest up to width {limit}')}; NARROW is {NARROW}"
+        for name, limit in found.items()
+    ]
 
 
 def lines(rows: list[dict]) -> list[str]:

@@ -140,7 +140,9 @@ def summary(session: Session) -> None:
     rule = gpu_rule.rule_rows(measured["layers"] + measured["rule"])
     session.keep(targets=targets, fastest=rule)
     inexact = [f"larger error than promised: {line}" for line in gpu_errors.beyond_bounds(session.measured("errors"))]
-    print("", *gpu_targets.lines(targets), *inexact, "", *gpu_rule.lines(rule), sep="\n")
+    print(
+        "", *gpu_targets.lines(targets), *inexact, "", *gpu_rule.lines(rule), "", *gpu_rule.limit_lines(rule), sep="\n"
+    )
 
 
 def main(argv: list[str] | None = None) -> int:

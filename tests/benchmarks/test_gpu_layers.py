@@ -96,6 +96,18 @@ def test_apart_the_frozen_layer_is_called_by_itself(cases):
     assert not hooks[0] and len(hooks[1]) == 1
 
 
+@pytest.mark.parametrize("precision", ["tf32", "float32", "bfloat16"])
+def test_tf32_is_allowed_only_where_it_is_measured(layers, cases, precision):
+    matmul, seen = torch.backends.cuda.matmul, []
+    before = matmul.fp32_precision
+    size = cases.Size(4, 64, 64, 32, precision)
+    [(model, call)] = layers.passes_of({"frozen": cases.Way()}, size, CPU, {}).values()
+    model.register_forward_hook(lambda *_: seen.append(matmul.fp32_precision))
+    model.register_full_backward_hook(lambda *_: seen.append(matmul.fp32_precision))
+    call()
+    assert seen == ["tf32" if precision == "tf32" else "ieee"] * 2 and matmul.fp32_precision == before
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "autocast"])
 def test_a_row_has_every_way_with_its_bytes_and_its_difference(layers, cases, precision):
     size = cases.Size(4, 64, 96, 32, precision)

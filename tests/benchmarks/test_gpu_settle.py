@@ -71,7 +71,25 @@ def test_the_table_names_the_fastest_way_and_a_slower_choice_of_auto(load_benchm
     _, first, second = rule.lines(rows)
     assert "SLOWER" not in first and "AUTO IS 67 % SLOWER" in second
     assert "leaf R=16 100, leaf 200, rfft 300" in second
-    assert {size.precision for size in rule.SIZES} == {"bfloat16", "float32", "autocast"}
+    assert {size.precision for size in rule.SIZES} == {"bfloat16", "float32", "autocast", "tf32"}
+
+
+def test_the_limit_of_narrow_layers_is_below_the_first_width_where_another_way_is_faster(load_benchmark):
+    rule = load_benchmark("gpu_rule")
+
+    def rows(precision: str, **fastest: str) -> list[dict]:
+        row = {"method": "c3a", "precision": precision, "tokens": 2048}
+        return [row | {"d_in": int(w[1:]), "d_out": int(w[1:]), "fastest": name} for w, name in fastest.items()]
+
+    half = rows("bfloat16", w768="dense", w1024="dense", w2048="leaf") + rows("tf32", w1024="dense", w1536="dense")
+    assert rule.narrow_limit(half, ("bfloat16", "tf32"), "dense") == 1536
+    assert rule.narrow_limit(half + rows("autocast", w768="leaf"), ("bfloat16", "autocast"), "dense") == 0
+    few = [row | {"tokens": 512} for row in rows("bfloat16", w768="leaf")]
+    assert rule.narrow_limit(half + few, ("bfloat16", "tf32"), "dense") == 1536
+    first, second = rule.limit_lines(half)
+    assert first.endswith(f"dense was the fastest up to width 1536; NARROW is {rule.NARROW}")
+    assert "fold was not measured" in second
+    assert "fold was the fastest at no width" in rule.limit_lines(rows("float32", w768="rfft"))[1]
 
 
 def test_later_rows_are_skipped_when_the_time_is_over_and_failures_are_kept(settle, tmp_path, capsys):
