@@ -60,12 +60,12 @@ def rule_rows(rows: list[dict]) -> list[dict]:
 def narrow_limit(rows: list[dict], precisions: tuple[str, ...], way: str) -> int | None:
     """Return the largest width up to which a way was the fastest for every square layer of C3A.
 
-    Returns: 0 if it was not the fastest for the narrowest layer; None if no layer was measured.
-
     Args:
         rows: of `rule_rows`, of which those with at least `FEW_TOKENS` tokens count.
         precisions: those that count.
         way: "dense" or "fold".
+
+    Returns: 0 if it was not the fastest for the narrowest layer; None if no layer was measured.
 
     >>> row = {"method": "c3a", "precision": "bfloat16", "tokens": 2048}
     >>> fastest = {768: "dense", 1024: "dense", 1536: "leaf", 2048: "dense"}
