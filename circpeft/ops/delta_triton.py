@@ -14,13 +14,11 @@ KERNELS = Kernels("circpeft.ops.delta_kernels", "ΔW")
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 # Numbers and columns of a tile: a warp writes a row of half precision, 16 bytes per thread.
 TILE, COLUMNS = 4096, 256
-# Programs that sum up a gradient, where there are few blocks. A large gradient is read WIDTH numbers at a time, which
-# takes as many programs per block. A small one with small blocks comes from a cache, where this matters less than the
-# sum of their results.
-PROGRAMS, WIDTH = 512, 4
+# Programs that sum up a gradient, where there are few blocks; each adds up at least so many rows. A large gradient is
+# read WIDTH numbers at a time, which takes as many programs per block. A small one with small blocks comes from a
+# cache, where this matters less than the sum of their results.
+PROGRAMS, LEAST_ROWS, WIDTH = 2048, 16, 4
 SMALL_GRADIENT, SMALL_BLOCK = 2**20, 128
-
-
 # From this many numbers on, offsets would need 64 bits, and more registers.
 LARGE = 2**31
 
@@ -86,7 +84,8 @@ def matrix(
     under = out if weight is None else _rows(weight)
     sizes = _tile(d_in, TILE)
     KERNELS.launch(
-        "fill", _tiles(d_out, d_in, sizes), out, w.contiguous(), under, *_given(w, diagonal_in, diagonal_out), scale,
+        "fill", _tiles(d_out, d_in, sizes),
+        out, w.contiguous(), under, *_given(w, diagonal_in, diagonal_out), float(scale),
         d_out=d_out, d_in=d_in, n=n, b=b, weight_stride=under.stride(0), row=layout == "row", **sizes,
         has_weight=weight is not None, has_in=diagonal_in is not None, has_out=diagonal_out is not None,
         num_warps=4, enable_fp_fusion=False,
@@ -102,7 +101,7 @@ def _given(other: Tensor, *diagonals: Tensor | None) -> list[Tensor]:
 def shares(m: int, n: int, b: int, chunks: int) -> int:
     """Return how many programs sum up each diagonal of a block."""
     small = m * n * b * b <= SMALL_GRADIENT and b <= SMALL_BLOCK
-    count = 1 if small else max(1, PROGRAMS // (m * chunks))
+    count = 1 if small else max(1, min(PROGRAMS // (m * chunks), b // LEAST_ROWS))
     if b % WIDTH == 0 and not small:
         count = -(-count // WIDTH) * WIDTH
     return min(b, count)
@@ -131,7 +130,7 @@ def kernel_gradient(
     dw = torch.empty(count, m, n, b, dtype=torch.float32, device=gradient.device)
     width = WIDTH if b % WIDTH == 0 and count % WIDTH == 0 else 1
     KERNELS.launch(
-        "kernel_gradient", (m, chunks, count), gradient, dw, *_given(gradient, diagonal_in, diagonal_out), scale,
+        "kernel_gradient", (m, chunks, count), gradient, dw, *_given(gradient, diagonal_in, diagonal_out), float(scale),
         d_out=d_out, d_in=d_in, m=m, n=n, b=b, stride=gradient.stride(0), row=layout == "row", **sizes,
         shares=count, width=width, has_in=diagonal_in is not None, has_out=diagonal_out is not None, num_warps=4,
     )  # fmt: skip
@@ -159,7 +158,7 @@ def diagonal_gradients(
     of_out = None if diagonal_out is None else torch.empty(columns, d_out, **options)
     KERNELS.launch(
         "diagonal_gradients", (rows, columns),
-        gradient, w.contiguous(), *_given(w, of_in, of_out, diagonal_in, diagonal_out), scale,
+        gradient, w.contiguous(), *_given(w, of_in, of_out, diagonal_in, diagonal_out), float(scale),
         d_out=d_out, d_in=d_in, n=n, b=b, stride=gradient.stride(0), row=layout == "row", **sizes,
         has_in=diagonal_in is not None, has_out=diagonal_out is not None, num_warps=4,
     )  # fmt: skip
