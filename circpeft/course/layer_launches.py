@@ -77,19 +77,23 @@ def dense(layer: Layer) -> list[Launch]:
     ]
 
 
-def lora(layer: Layer, r: int = 32) -> list[Launch]:
-    """Return the launches of LoRA as in PEFT, with float32 adapters: activations of another dtype are cast."""
+def lora(layer: Layer, r: int = 32, adapter_bytes: int = 4) -> list[Launch]:
+    """Return the launches of LoRA as in PEFT, which casts activations to the dtype of the adapters if that is wider.
+
+    Args:
+        adapter_bytes: bytes per number of the adapters: 4 for float32, PEFT's default, or 2 for bfloat16.
+    """
     t, d_in, d_out, _, s = layer
-    x, y = t * d_in, t * d_out
+    x, y, c = t * d_in, t * d_out, max(s, adapter_bytes)
     launches = [
-        Launch("A x", 4 * (x + r * d_in), 4 * t * r, 2 * x * r),
-        Launch("B (A x)", 4 * (t * r + r * d_out), 4 * y, 2 * y * r),
-        Launch("times the scale", 4 * y, 4 * y, y),
-        Launch("added to y", (4 + s) * y, 4 * y, y),
+        Launch("A x", c * (x + r * d_in), c * t * r, 2 * x * r, _matrix_unit(c)),
+        Launch("B (A x)", c * (t * r + r * d_out), c * y, 2 * y * r, _matrix_unit(c)),
+        Launch("times the scale", c * y, c * y, y),
+        Launch("added to y", (c + s) * y, c * y, y),
     ]
-    if s == 4:
+    if c == s:
         return launches
-    return [Launch("x in float32", s * x, 4 * x, 0), *launches, Launch("y in bfloat16", 4 * y, s * y, 0)]
+    return [Launch("x in float32", s * x, c * x, 0), *launches, Launch("y in bfloat16", c * y, s * y, 0)]
 
 
 def transforms(layer: Layer) -> list[Launch]:
@@ -153,6 +157,8 @@ def methods(layer: Layer, r: int = 32) -> dict[str, list[Launch]]:
     if layer.number_bytes not in (2, 4):
         raise ValueError(f"number_bytes is {layer.number_bytes}; expected 2 (bfloat16) or 4 (float32)")
     ways = {"dense ΔW": dense(layer), "transforms": transforms(layer), f"LoRA r={r}": lora(layer, r)}
+    if layer.number_bytes == 2:
+        ways[f"LoRA r={r} in bfloat16"] = lora(layer, r, adapter_bytes=2)
     return ways if coarse_size(layer.b) is None else ways | {"leaves": leaves(layer)}
 
 

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 
 from circpeft import costs, results, use_backend
-from circpeft.benchmarking import layer_cases
+from circpeft.benchmarking import Case, frozen_layer, layer_cases
 from circpeft.course import gpu_limits
 from circpeft.course.layer_launches import Launch, Layer, dense, frozen, leaves, lora, methods, totals, transforms
 
@@ -36,6 +37,20 @@ def test_launches_and_bytes_are_those_of_the_layers(load_benchmark, layer):
         moved = sum(moved for _, moved in with_adapter) - sum(moved for _, moved in without_adapter)
         # The tables of the leaves' transform are counted there, too.
         assert sum(a.reads + a.writes for a in launches) == pytest.approx(moved, rel=1e-2 if "leaf" in name else 1e-9)
+
+
+def test_adapters_in_bfloat16_need_no_casts(load_benchmark):
+    counted, layer, target = load_benchmark("launches").counted, LAYERS[0], LoraConfig(r=32, target_modules=["0"])
+    base = frozen_layer(layer.d_in, layer.d_out, torch.bfloat16, "meta")
+    without_adapter = forward_launches(
+        counted, Case(base, torch.empty(2048, 4096, dtype=torch.bfloat16, device="meta"))
+    )
+    x = torch.empty(2048, 4096, dtype=torch.bfloat16, device="meta", requires_grad=True)
+    with_adapter = forward_launches(counted, Case(get_peft_model(base, target, autocast_adapter_dtype=False), x))
+    launches = lora(layer, adapter_bytes=2)
+    assert len(launches) == len(with_adapter) - len(without_adapter) == 4
+    moved = sum(moved for _, moved in with_adapter) - sum(moved for _, moved in without_adapter)
+    assert sum(a.reads + a.writes for a in launches) == moved
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=str)
@@ -78,7 +93,8 @@ def test_the_page_has_the_least_times():
     page = (results.ROOT / "docs" / "gpu.md").read_text(encoding="utf-8")
     h100, layer = gpu_limits.find("H100"), LAYERS[0]
     rows = {"`W0 x`, the frozen layer": frozen(layer), "dense ΔW": dense(layer), "`rfft`": transforms(layer)}
-    rows |= {"LoRA r=32": lora(layer), "`leaf`": leaves(layer)}
+    rows |= {"LoRA r=32": lora(layer), "LoRA r=32, adapters in bfloat16": lora(layer, adapter_bytes=2)}
+    rows["`leaf`"] = leaves(layer)
     for name, launches in rows.items():
         row = totals(launches, h100)
         assert f"| {name} | {row['GFLOP']:.1f} | {row['MB']:.0f} | {row['least µs']:.0f} |" in page, name
