@@ -5,7 +5,7 @@
 Tiny tensors on a CPU with one thread, so that the products themselves cost next to nothing. On a GPU, the time until
 the kernels are launched has the same causes; their launches are not in these figures. LoRA of PEFT is in the same run.
 Each figure is the best of many short windows, in rotated order, because other load on the machine only adds time.
-Prints the microseconds and writes benchmarks/results/dispatch.json.
+Prints the microseconds, writes benchmarks/results/dispatch.json, and the table of docs/speed.md from it.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import torch
+from page_parts import Part, device_text
 from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
 
@@ -22,10 +23,11 @@ from circpeft import C3AConfig, CDVFTConfig, files, results, use_backend
 
 RECORD = results.ROOT / "benchmarks" / "results" / "dispatch.json"
 TOKENS = 8
-# (width, block size): one block, and a grid of four by four.
-SIZES = [(64, 64), (64, 16)]
+# (width, block size): one block, and grids of four by four.
+SIZES = [(64, 64), (64, 16), (128, 32)]
 CALLS = 3  # of one window: far less than the time slice of a busy machine
 BACKENDS = ("auto", "rfft")
+PAGE = Part("calls", "docs/speed.md")
 
 
 def layers(width: int, b: int) -> dict[str, nn.Module]:
@@ -71,6 +73,20 @@ def row(width: int, b: int, backend: str, rounds: int) -> dict:
     return values
 
 
+def page_text(record: dict) -> str:
+    """Return the table of docs/speed.md: what each adapter adds to the frozen layer."""
+    lines = ["| width, block size | backend | frozen layer | LoRA r=8 | C3A | CDVFT |", "|---|---|---|---|---|---|"]
+    for row in record["rows"]:
+        cells = []
+        for name in ("frozen", "lora r=8", "c3a", "cdvft"):
+            sign = "" if name == "frozen" else "+"
+            cells.append(" / ".join(f"{row[part][name]:{sign}.0f}" for part in ("forward", "both")))
+        lines.append(f"| {row['width']}, {row['block_size']} | `{row['backend']}` | {' | '.join(cells)} |")
+    source = f"{device_text(record['device'])}; torch {record['versions']['torch']}, peft {record['versions']['peft']}"
+    note = f"Microseconds, forward / forward and backward, {TOKENS} tokens; {source}. The record is"
+    return "\n".join([*lines, "", f"{note} `benchmarks/results/dispatch.json`.", ""])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure host time, and record it.")
     parser.add_argument("--rounds", type=int, default=2000, help="windows of each case")
@@ -91,6 +107,7 @@ def main() -> None:
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     files.write_atomically(RECORD, json.dumps(record, indent=1) + "\n")
+    PAGE.write(page_text(record))
 
 
 if __name__ == "__main__":

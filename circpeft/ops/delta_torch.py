@@ -100,7 +100,7 @@ def _circulant(w: Tensor, layout: str, d_out: int, d_in: int, base: Tensor | Non
     """Return the first rows and columns of the block-circulant matrix, plus a base of the same dtype; a new tensor."""
     m, n, b = w.shape
     if uses_table(w, d_out * d_in):
-        matrix = _taken(w, positions(m, n, b, d_out, d_in, layout))
+        matrix = taken(w, positions(m, n, b, d_out, d_in, layout))
         return matrix if base is None else matrix.add_(base)
     if d_out == m * b and d_in == n * b:
         return add_block_circulant(base, w, layout)
@@ -112,8 +112,13 @@ def _circulant(w: Tensor, layout: str, d_out: int, d_in: int, base: Tensor | Non
 ONE_CALL = 4096
 
 
-def _taken(w: Tensor, places: Tensor) -> Tensor:
-    """Return the entries of ``w.flatten()`` at given places."""
+def taken(w: Tensor, places: Tensor) -> Tensor:
+    """Return the entries of ``w.flatten()`` at given places, with a gradient.
+
+    >>> taken(torch.tensor([[[10.0, 20.0]]]), positions(1, 1, 2, 2, 2, "row"))
+    tensor([[10., 20.],
+            [20., 10.]])
+    """
     if places.numel() <= ONE_CALL:
         return torch.take(w, places)
     return w.reshape(-1).index_select(0, places.view(-1)).view(places.shape)

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import register_flop_formula
 from .checks import opposite
 from .circulant import fill_block_circulant, row_kernel
 from .delta import delta_weight
-from .delta_torch import positions
+from .delta_torch import positions, taken
 from .diagonal import as_rows, diagonal_circulant_matmul, diagonal_gradients
 from .operator import operator
 from .precision import without_autocast
@@ -36,7 +36,7 @@ def tiny_linear(
 
     Shapes and dtypes: as in `circpeft.ops.adapted_linear`, on a CPU.
     """
-    delta = torch.take(w, positions(*w.shape, *weight.shape, layout))
+    delta = taken(w, positions(*w.shape, *weight.shape, layout))
     if diagonal_in is not None:
         delta = delta * diagonal_in
     if diagonal_out is not None:

@@ -185,3 +185,5 @@ def test_python_functions_of_a_call(method):
     with use_backend("rfft"):
         assert added(ours, backward=False) <= 1.75 * added(lora, backward=False)
         assert added(ours, backward=True) <= 3 * added(lora, backward=True)
+    assert added(ours, backward=False) <= added(lora, backward=False)
+    assert added(ours, backward=True) <= added(lora, backward=True)
