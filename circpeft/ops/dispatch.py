@@ -209,6 +209,8 @@ def folds(x: Tensor, weight: Tensor, blocks: int = 1, has_diagonals: bool = Fals
         return False
     if type(weight) not in (torch.nn.Parameter, Tensor) or x.dtype != weight.dtype:
         return False
+    if forced != "fold" and device not in ("cpu", "cuda"):  # torch cannot be asked for autocast on every device
+        return False
     settings = torch.is_autocast_enabled(device), device == "cuda" and tf32_allowed()
     dtypes = (x.dtype, weight.dtype, weight.dtype)
     return _folds(
