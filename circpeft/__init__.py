@@ -61,6 +61,7 @@ _MODULE_OF = {
 _SUBMODULES = (
     "adapters",
     "costs",
+    "fits",
     "hf_peft",
     "learning_rates",
     "methods",

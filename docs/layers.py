@@ -24,6 +24,7 @@ LAYER_OF = {
 BELOW = {"computation", "files", "fingerprint", "fused_experts", "import_hooks", "suggest"}
 # These import only ops and each other, so that they work without a model. Layers from `methods` on may import them.
 BESIDE = {
+    "fits",
     "costs",
     "papers",
     "profiling",
