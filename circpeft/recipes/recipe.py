@@ -16,6 +16,7 @@ CHOICES = {
     "base_dtype": ("float32", "bfloat16", "float16"),
     "quantization": ("", "4bit", "8bit"),
     "tested_epoch": ("best", "last"),
+    "feature_order": ("natural", "permuted"),
 }
 # Fields that do not influence the outcome; they are not part of a recipe's identity.
 NOT_IDENTITY = {"output_dir", "report_to", "save_model", "table", "row", "column"}
@@ -27,6 +28,7 @@ UNNAMED = {
     "hold_out": True,
     "adam_beta2": ADAM_BETA2,
     "chat_template": "auto",
+    "feature_order": "natural",
 }
 # Settings that may be given among the hyperparameters.
 RATES = {"learning_rate", "head_learning_rate"}
@@ -71,6 +73,8 @@ class Recipe:
         deterministic: whether to refuse operators with a result that depends on the order of sums on a GPU.
         max_new_tokens: length of the longest generated answer to an instruction; 0 takes the task's.
         chat_template: whether prompts are in the model's chat template; "auto" uses it if the model has one.
+        feature_order: "natural", or "permuted" to apply the structure of C3A and CDVFT to each layer's features in a
+            random order, drawn by the seed. It is for comparisons: such a run saves no adapter.
         seed: seed of the new head, the dropout and the order of the rows.
         save_model: whether to keep the whole model of ``full``, ``head`` and ``bitfit``. Adapters are always kept.
         report_to: a logger of transformers, such as "tensorboard", or "" for none.
@@ -110,6 +114,7 @@ class Recipe:
     deterministic: bool = False
     max_new_tokens: int = 0
     chat_template: bool | str = "auto"
+    feature_order: str = "natural"
     seed: int = 0
     save_model: bool = True
     report_to: str = ""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, BitsAndBytesConfig, PretrainedConfig
 
 from .. import methods, models
+from ..hf_peft.feature_order import permute_all_features
 from ..method_specs import SPECS, get_spec
 from ..methods.model import head_names, new_head_names
 from ..recipes import Recipe
@@ -37,6 +38,8 @@ def check(recipe: Recipe) -> None:
         )
     if recipe.quantization:
         _check_quantization(recipe)
+    if recipe.feature_order == "permuted":
+        _check_permuted(recipe)
 
 
 def _check_quantization(recipe: Recipe) -> None:
@@ -52,6 +55,19 @@ def _check_quantization(recipe: Recipe) -> None:
         raise ValueError(
             f"quantization={recipe.quantization!r} needs bitsandbytes, which is not installed; "
             f"pip install 'circpeft[quantized]', or leave quantization empty"
+        )
+
+
+def _check_permuted(recipe: Recipe) -> None:
+    if recipe.method not in ("c3a", "cdvft"):
+        raise ValueError(
+            f"feature_order='permuted' permutes the features of c3a and cdvft, got method {recipe.method!r}; choose "
+            f"one of the two, or feature_order='natural'"
+        )
+    if recipe.target_parameters:
+        raise ValueError(
+            f"feature_order='permuted' cannot permute fused experts, got target_parameters="
+            f"{list(recipe.target_parameters)}; leave them empty, or choose feature_order='natural'"
         )
 
 
@@ -89,7 +105,10 @@ def with_method(base: nn.Module, recipe: Recipe) -> nn.Module:
     options = dict(recipe.options)
     if recipe.target_parameters:
         options["target_parameters"] = list(recipe.target_parameters)
-    return methods.apply(base, recipe.method, target_modules=recipe.target_modules or None, **options)
+    model = methods.apply(base, recipe.method, target_modules=recipe.target_modules or None, **options)
+    if recipe.feature_order == "permuted":
+        permute_all_features(model, recipe.seed)
+    return model
 
 
 def outline(recipe: Recipe, kind: TaskKind, config: PretrainedConfig) -> tuple[nn.Module, list[str]]:

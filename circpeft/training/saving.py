@@ -33,9 +33,14 @@ def load_trained(recipe: Recipe) -> tuple[nn.Module, Any]:
 
     The base model has the recipe's number format, and is on the device where runs train.
 
-    Raises: FileNotFoundError if the weights are not on this machine.
+    Raises: FileNotFoundError if the weights are not on this machine; ValueError for a run with permuted features.
     """
     weights = weights_of(recipe)
+    if recipe.feature_order == "permuted":
+        raise ValueError(
+            f"{recipe.name} has saved no adapter, because feature_order='permuted' is for comparisons: PEFT would load "
+            f"it in the natural order, as another function; train with feature_order='natural' to use the model"
+        )
     if not weights.is_dir():
         raise FileNotFoundError(
             f"the weights of {recipe.name} are not at {weights}: a cluster's node keeps them unless the folder is "
@@ -56,8 +61,12 @@ def save_weights(prepared: Prepared, trained: Trained) -> None:
 
     A model is saved with its tokenizer or image processor, under its published names of weights, so that
     ``from_pretrained`` and ``pipeline`` take the folder. With ``save_model=False`` it is not saved.
+
+    An adapter of permuted features is not saved: PEFT would load it without their order, as another function.
     """
     recipe, model = prepared.recipe, trained.trainer.model
+    if recipe.feature_order == "permuted":
+        return
     adapter = get_spec(recipe.method).trains_adapter
     if not adapter and not recipe.save_model:
         return

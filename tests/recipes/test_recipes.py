@@ -40,6 +40,7 @@ OTHER = {
     "deterministic": True,
     "max_new_tokens": 8,
     "chat_template": False,
+    "feature_order": "permuted",
     "seed": 1,
 }
 
@@ -58,7 +59,7 @@ def test_only_three_fields_are_not_part_of_the_identity():
 
 def test_fields_that_came_later_leave_older_records_as_they_are():
     """The settings of a recipe that does not use them are those of a record from before."""
-    later = {"target_parameters", "tested_epoch", "hold_out", "adam_beta2", "chat_template"}
+    later = {"target_parameters", "tested_epoch", "hold_out", "adam_beta2", "chat_template", "feature_order"}
     assert set(BASE.settings) == set(OTHER) - later
     for name in later:
         assert set(dataclasses.replace(BASE, **{name: OTHER[name]}).settings) == set(BASE.settings) | {name}
