@@ -1,0 +1,36 @@
+"""The options of benchmarks/evidence.py, as every part gets them."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from circpeft import results
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run the parts.
+
+    Attributes:
+        folder: where runs and intermediate results go.
+        smoke: whether to run only what shows that the part works, in seconds.
+        seeds: number of seeds of the training runs.
+        workers: number of processes at the same time, which share the cores.
+        minutes: time limit of the whole command.
+        started: when the command started, by `time.monotonic`.
+    """
+
+    folder: Path = results.default_folder("evidence")
+    smoke: bool = False
+    seeds: int = 3
+    workers: int = 2
+    minutes: float = math.inf
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time limit has passed."""
+        return time.monotonic() - self.started >= 60 * self.minutes

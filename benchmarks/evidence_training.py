@@ -1,0 +1,164 @@
+"""The parts of benchmarks/evidence.py that train: estimate, sweep and record."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+import evidence_cells
+from evidence_claims import conclusions as conclusions  # what benchmarks/evidence.py calls of each part's module
+from evidence_options import Options
+from evidence_pages import figure as figure
+from evidence_pages import page_text as page_text
+
+from circpeft import recipes, results, sweeps
+
+RECORDS = results.ROOT / "benchmarks" / "results"
+# Seconds of a run without its training: loading, the FLOPs, and two evaluations on the test rows.
+START_SECONDS = 10.0
+# Seconds for a row and an epoch, in milliseconds, where no record has the method: c3a-peft takes 2.5 times as long as
+# C3A on the pairs of SST-2 and MRPC (benchmarks/results/methods).
+SLOWER = {"c3a-peft": ("c3a", 2.5)}
+# Validation rows of each task, which are scored after each epoch.
+VALIDATION = {"entailment": 800, "word_problems": 200, "digits": 537}
+
+
+class OutOfTime(Exception):
+    """The time limit has passed. What has finished is on record."""
+
+
+def recorded_speeds(folder: Path = RECORDS) -> dict[tuple[str, str], float]:
+    """Return the seconds for one row and epoch on one thread, by task and method, from the records of the tasks.
+
+    The fastest record counts: a busy machine makes a run slower, never faster.
+    """
+    speeds: dict[tuple[str, str], float] = {}
+    for task in evidence_cells.MODELS:
+        for row in json.loads((folder / f"{task}.json").read_text(encoding="utf-8")):
+            if row["device"] == "CPU, 1 threads" or (row["method"] == "head" and row["device"].startswith("CPU")):
+                key = task, row["method"]
+                speed = row["seconds"] / (row["rows"]["train"] * row["settings"]["epochs"])
+                speeds[key] = min(speed, speeds.get(key, speed))
+    return speeds
+
+
+def seconds_of(recipe: recipes.Recipe, speeds: dict[tuple[str, str], float]) -> float:
+    """Return an estimate of a run's seconds on one thread.
+
+    Layers that are not adapted are counted as if they were, so it is rather too long than too short.
+
+    Args:
+        recipe: the run.
+        speeds: from `recorded_speeds`.
+    """
+    other, factor = SLOWER.get(recipe.method, (recipe.method, 1.0))
+    rows = min(recipe.max_train or evidence_cells.ROWS[recipe.task], evidence_cells.ROWS[recipe.task])
+    speed = speeds[recipe.task, other] * factor
+    # The speeds include one evaluation for each pass over all rows; runs on fewer rows have more of them.
+    more = 1 - rows / evidence_cells.ROWS[recipe.task]
+    evaluation = speeds[recipe.task, "head"] * VALIDATION[recipe.task] * more
+    return START_SECONDS + recipe.epochs * (rows * speed + evaluation)
+
+
+def unique(cells: Iterable[evidence_cells.Cell]) -> list[recipes.CellRecipe]:
+    """Return the runs of the cells, each once."""
+    return list({cell.recipe.name: cell.recipe for cell in cells}.values())
+
+
+def to_do(cells: list[recipes.CellRecipe]) -> list[recipes.CellRecipe]:
+    """Return the runs without a record of the present code."""
+    missing = []
+    for recipe in cells:
+        path = results.path_of(recipe.name, recipe.output_dir)
+        try:
+            known = path.exists() and results.read(path).code == results.code_version()
+        except ValueError:  # the sweep reports it, moves it aside, and repeats the run
+            known = False
+        if not known:
+            missing.append(recipe)
+    return missing
+
+
+def counts(part: str, options: Options) -> tuple[int, int, float]:
+    """Return the number of runs of a part, how many of them are missing, and the estimated minutes for those."""
+    cells = unique(evidence_cells.planned(part, options.folder, options.seeds, options.smoke))
+    missing, speeds = to_do(cells), recorded_speeds()
+    return len(cells), len(missing), sum(seconds_of(r, speeds) for r in missing) / options.workers / 60
+
+
+def train(part: str, cells: list[recipes.CellRecipe], options: Options) -> None:
+    """Train what has no record yet. After each run, print on stderr how many are left, and for how long.
+
+    Raises: OutOfTime after a run that ends beyond the time limit. Runs at work continue from their last epoch next
+    time. Also what `sweeps.run_sweep` raises.
+    """
+    seeds = len({recipe.seed for recipe in cells})
+    plan = recipes.Plan(part, "", "cpu", seeds, "mean", False, tuple(cells), listed=tuple(cells))
+    speeds, started = recorded_speeds(), time.monotonic()
+    left = {recipe.name: seconds_of(recipe, speeds) for recipe in to_do(cells)}
+    total = sum(left.values())
+    print(f"{part}: {len(cells)} runs, {len(cells) - len(left)} of them on record", file=sys.stderr, flush=True)
+
+    def on_end(done: sweeps.Done, recipe: recipes.Recipe) -> None:
+        left.pop(done.name, None)
+        ended = total - sum(left.values())
+        pace = (time.monotonic() - started) / ended if ended else 1 / options.workers
+        minutes = pace * sum(left.values()) / 60
+        print(f"  {len(left)} runs of {part} left, about {minutes:.0f} minutes", file=sys.stderr, flush=True)
+        if options.is_over and left:
+            raise OutOfTime(f"{len(left)} runs of {part} are left; repeat the command to continue")
+
+    outcome = sweeps.run_sweep(plan, workers=options.workers, on_end=on_end)
+    for name, error in outcome.failed.items():
+        print(f"failed: {name}: {error}", file=sys.stderr, flush=True)
+
+
+def rows_of(cells: Iterable[evidence_cells.Cell]) -> list[dict]:
+    """Return a row for each cell that has a record of the present code, in the order of the cells."""
+    rows = []
+    for cell in cells:
+        path = results.path_of(cell.recipe.name, cell.recipe.output_dir)
+        if path.exists() and (result := results.read(path)).code == results.code_version():
+            rows.append(row_of(cell.place, cell.recipe.name, asdict(result)))
+    return rows
+
+
+def row_of(place: dict, run: str, record: dict) -> dict:
+    """Return the row of a run: its place in the tables, its scores, and where they come from."""
+    kept = ("label", "seed", "metric", "score", "test_score", "start_score", "best_epoch", "trainable_parameters")
+    where = ("rows", "seconds", "device", "versions", "commit", "code", "data", "finished")
+    rates = {name: record["settings"][name] for name in ("learning_rate", "head_learning_rate")}
+    curve = {"epochs": [epoch["score"] for epoch in record["epochs"]]}
+    found = {name: record[name] for name in (*kept, *where)}
+    train_rows = found.pop("rows")
+    return {**place, "run": run, **found, **rates, **curve, "split_rows": train_rows}
+
+
+def run(part: str, options: Options, earlier: dict | None = None) -> dict:
+    """Train what is missing of a part, until the time limit, and return its record.
+
+    Args:
+        part: name of the part.
+        options: how to run it.
+        earlier: the part's record so far. Its rows stay if they belong to the plan and are not made again.
+    """
+    cells = evidence_cells.planned(part, options.folder, options.seeds, options.smoke)
+    try:
+        train(part, unique(cells), options)
+    except OutOfTime as stop:
+        print(stop, file=sys.stderr, flush=True)
+    return record_of(part, cells, rows_of(cells), earlier)
+
+
+def record_of(part: str, cells: list[evidence_cells.Cell], new: list[dict], earlier: dict | None) -> dict:
+    """Return a part's record: new rows, and those of an earlier record for the other runs of the plan."""
+    rows = {row["run"]: row for row in (earlier or {}).get("rows", [])} | {row["run"]: row for row in new}
+    order = list(dict.fromkeys(cell.recipe.name for cell in cells))
+    kept = [rows[name] for name in order if name in rows]
+    devices = sorted({row["device"] for row in kept})
+    versions = [dict(entry) for entry in dict.fromkeys(tuple(sorted(row["versions"].items())) for row in kept)]
+    return {"part": part, "planned": len(order), "devices": devices, "versions": versions, "rows": kept}
