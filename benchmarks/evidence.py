@@ -19,8 +19,6 @@ The command writes ``benchmarks/results/evidence/NAME.json`` and ``NAME.png``, a
 the markers "evidence-NAME". The choice of learning rates is in benchmarks/evidence_cells.py.
 """
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import json

@@ -3,8 +3,6 @@
 Two settings are compared seed by seed: runs of the same seed have the same order of the rows and the same new head.
 """
 
-from __future__ import annotations
-
 from itertools import pairwise
 
 from evidence_stats import Estimate, by_seed, changed, compared, expected_by_chance, minus, paired
@@ -94,7 +92,7 @@ def num_factors(rows: list[dict]) -> list[str]:
 
 def scarce_data(rows: list[dict]) -> list[str]:
     """Compare C3A and CDVFT with LoRA and full fine-tuning at the fewest rows, and their lead with that at the most."""
-    sizes = values_of(rows, "rows")
+    sizes = values_of(rows, "training_rows")
     methods = values_of(rows, "method")
     found = []
     for method in ("c3a", "cdvft"):
@@ -102,7 +100,7 @@ def scarce_data(rows: list[dict]) -> list[str]:
             if not {method, other} <= set(methods):
                 continue
             lead = {
-                size: minus(by_seed(rows, method=method, rows=size), by_seed(rows, method=other, rows=size))
+                size: minus(*(by_seed(rows, method=name, training_rows=size) for name in (method, other)))
                 for size in sizes
             }
             few, all_rows = sizes[0], sizes[-1]

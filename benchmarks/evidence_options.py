@@ -1,7 +1,5 @@
 """The options of benchmarks/evidence.py, as every part gets them."""
 
-from __future__ import annotations
-
 import math
 import time
 from dataclasses import dataclass, field

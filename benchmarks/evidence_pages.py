@@ -1,7 +1,5 @@
 """Tables and pictures of the training parts of benchmarks/evidence.py."""
 
-from __future__ import annotations
-
 import evidence_claims as claims
 import plotly.graph_objects as go
 from evidence_stats import by_seed, estimate, number_text, paired
@@ -82,9 +80,9 @@ def num_factors(rows: list[dict]) -> list[str]:
 
 def scarce_data(rows: list[dict]) -> list[str]:
     """Return a table with a line for each method and a column for each number of training rows."""
-    sizes = claims.values_of(rows, "rows")
+    sizes = claims.values_of(rows, "training_rows")
     methods = list(dict.fromkeys(row["method"] for row in rows))
-    body = [[claims.NAMES[m], *(score(rows, method=m, rows=size) for size in sizes)] for m in methods]
+    body = [[claims.NAMES[m], *(score(rows, method=m, training_rows=size) for size in sizes)] for m in methods]
     return table(["method", *(f"{size:,} rows" for size in sizes)], body)
 
 
@@ -144,7 +142,7 @@ def figure(record: dict) -> go.Figure:
         return curves(rows, "m", ("task",), title="CDVFT: test score and number of factors 2m - 1", x_title="m")
     if record["part"] == "scarce_data":
         titles = {"title": "Digits: test score and training rows", "x_title": "training rows"}
-        return curves(rows, "rows", ("method",), **titles, log_x=True)
+        return curves(rows, "training_rows", ("method",), **titles, log_x=True)
     titles = {"title": "Test score and block size", "x_title": "block size b or p"}
     return curves(rows, "block_size", ("task", "method"), **titles, log_x=True)
 

@@ -1,7 +1,5 @@
 """Statistics of benchmarks/evidence.py: means over seeds, paired differences, and the sentences that state them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

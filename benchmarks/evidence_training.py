@@ -1,7 +1,5 @@
 """The parts of benchmarks/evidence.py that train: estimate, sweep and record."""
 
-from __future__ import annotations
-
 import json
 import sys
 import time
@@ -46,40 +44,42 @@ def recorded_speeds(folder: Path = RECORDS) -> dict[tuple[str, str], float]:
     return speeds
 
 
-def seconds_of(recipe: recipes.Recipe, speeds: dict[tuple[str, str], float]) -> float:
+def seconds_of(cell: evidence_cells.Cell, speeds: dict[tuple[str, str], float]) -> float:
     """Return an estimate of a run's seconds on one thread.
 
-    Layers that are not adapted are counted as if they were, so it is rather too long than too short.
-
     Args:
-        recipe: the run.
+        cell: the run. The backward pass ends at the lowest adapted layer, so a run on a few layers takes less.
         speeds: from `recorded_speeds`.
     """
+    recipe, task = cell.recipe, cell.recipe.task
     other, factor = SLOWER.get(recipe.method, (recipe.method, 1.0))
-    rows = min(recipe.max_train or evidence_cells.ROWS[recipe.task], evidence_cells.ROWS[recipe.task])
-    speed = speeds[recipe.task, other] * factor
+    depth = cell.place["depth"] / evidence_cells.LAYERS[task] if "depth" in cell.place else 1.0
+    forward, all_layers = speeds[task, "head"], speeds[task, other] * factor
+    rows = min(recipe.max_train or evidence_cells.ROWS[task], evidence_cells.ROWS[task])
     # The speeds include one evaluation for each pass over all rows; runs on fewer rows have more of them.
-    more = 1 - rows / evidence_cells.ROWS[recipe.task]
-    evaluation = speeds[recipe.task, "head"] * VALIDATION[recipe.task] * more
-    return START_SECONDS + recipe.epochs * (rows * speed + evaluation)
+    evaluation = forward * VALIDATION[task] * (1 - rows / evidence_cells.ROWS[task])
+    return START_SECONDS + recipe.epochs * (rows * (forward + (all_layers - forward) * depth) + evaluation)
 
 
-def unique(cells: Iterable[evidence_cells.Cell]) -> list[recipes.CellRecipe]:
-    """Return the runs of the cells, each once."""
-    return list({cell.recipe.name: cell.recipe for cell in cells}.values())
+def unique(cells: Iterable[evidence_cells.Cell]) -> list[evidence_cells.Cell]:
+    """Return the cells without those that are the same run as an earlier one."""
+    first: dict[str, evidence_cells.Cell] = {}
+    for cell in cells:
+        first.setdefault(cell.recipe.name, cell)
+    return list(first.values())
 
 
-def to_do(cells: list[recipes.CellRecipe]) -> list[recipes.CellRecipe]:
-    """Return the runs without a record of the present code."""
+def to_do(cells: list[evidence_cells.Cell]) -> list[evidence_cells.Cell]:
+    """Return the cells without a record of the present code."""
     missing = []
-    for recipe in cells:
-        path = results.path_of(recipe.name, recipe.output_dir)
+    for cell in cells:
+        path = results.path_of(cell.recipe.name, cell.recipe.output_dir)
         try:
             known = path.exists() and results.read(path).code == results.code_version()
         except ValueError:  # the sweep reports it, moves it aside, and repeats the run
             known = False
         if not known:
-            missing.append(recipe)
+            missing.append(cell)
     return missing
 
 
@@ -87,19 +87,19 @@ def counts(part: str, options: Options) -> tuple[int, int, float]:
     """Return the number of runs of a part, how many of them are missing, and the estimated minutes for those."""
     cells = unique(evidence_cells.planned(part, options.folder, options.seeds, options.smoke))
     missing, speeds = to_do(cells), recorded_speeds()
-    return len(cells), len(missing), sum(seconds_of(r, speeds) for r in missing) / options.workers / 60
+    return len(cells), len(missing), sum(seconds_of(cell, speeds) for cell in missing) / options.workers / 60
 
 
-def train(part: str, cells: list[recipes.CellRecipe], options: Options) -> None:
+def train(part: str, cells: list[evidence_cells.Cell], options: Options) -> None:
     """Train what has no record yet. After each run, print on stderr how many are left, and for how long.
 
     Raises: OutOfTime after a run that ends beyond the time limit. Runs at work continue from their last epoch next
     time. Also what `sweeps.run_sweep` raises.
     """
-    seeds = len({recipe.seed for recipe in cells})
-    plan = recipes.Plan(part, "", "cpu", seeds, "mean", False, tuple(cells), listed=tuple(cells))
+    runs = tuple(cell.recipe for cell in cells)
+    plan = recipes.Plan(part, "", "cpu", len({run.seed for run in runs}), "mean", False, runs, listed=runs)
     speeds, started = recorded_speeds(), time.monotonic()
-    left = {recipe.name: seconds_of(recipe, speeds) for recipe in to_do(cells)}
+    left = {cell.recipe.name: seconds_of(cell, speeds) for cell in to_do(cells)}
     total = sum(left.values())
     print(f"{part}: {len(cells)} runs, {len(cells) - len(left)} of them on record", file=sys.stderr, flush=True)
 

@@ -115,8 +115,8 @@ def test_the_lead_with_few_rows_is_compared_with_that_with_all(claims):
     scores = {("c3a", 100): 0.7, ("lora", 100): 0.6, ("c3a", 1611): 0.85, ("lora", 1611): 0.85}
     noise = {0: 0.0, 1: 0.01, 2: 0.02}
     rows = [
-        {"task": "digits", "method": method, "rows": rows, "seed": seed, "test_score": score + shift}
-        for (method, rows), score in scores.items()
+        {"task": "digits", "method": method, "training_rows": size, "seed": seed, "test_score": score + shift}
+        for (method, size), score in scores.items()
         for seed, shift in noise.items()
     ]
     (sentence,) = claims.scarce_data(rows)
