@@ -1,4 +1,4 @@
-"""The first notebook and the dashboard in JupyterLab, used as a learner would, in headless Chromium."""
+"""The first notebook, the dashboard and the chat in JupyterLab, used as a learner would, in headless Chromium."""
 
 import os
 import re
@@ -131,4 +131,36 @@ dashboard"""
     page.locator(".widget-select-multiple", has_text="method").locator("select").select_option("lora")
     page.locator(".widget-html", has_text="1 of 2 runs").first.wait_for(timeout=TIMEOUT_MS)
     page.screenshot(path=os.environ.get("CIRCPEFT_SCREENSHOT", tmp_path / "dashboard.png"))
+    assert page.locator(".jp-OutputArea-output", has_text="Traceback").count() == 0
+
+
+CHAT = """
+from peft import get_peft_model
+from transformers import AutoModelForCausalLM, AutoTokenizer
+import circpeft
+from circpeft import models, tasks
+from circpeft.course.chat import Answerer, Chat
+folder = models.resolve("small-llama")
+config = circpeft.C3AConfig(target_modules="all-linear", init_weights=False, alpha=2000.0, task_type="CAUSAL_LM")
+model = get_peft_model(AutoModelForCausalLM.from_pretrained(folder), config)
+answerer = Answerer(model, AutoTokenizer.from_pretrained(folder), tasks.get("word_problems"), False, 24)
+Chat(answerer, note="At most 24 tokens.")"""
+
+
+def test_a_typed_question_is_answered_without_and_with_the_adapter(lab, page, tmp_path):
+    folder, address = lab
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CHAT)]), folder / "chat.ipynb")
+    run_all(page, address("chat.ipynb"), ".jp-OutputArea-output .widget-textarea textarea")
+    ask = page.locator(".jp-OutputArea-output button", has_text="Ask")
+    ask.click()
+    page.locator("[role=status]", has_text="Type a question first.").first.wait_for(timeout=TIMEOUT_MS)
+    page.get_by_label("Question").fill("<b id=markup>Mia</b> has 3 apples and buys 4 more. How many?")
+    ask.click()
+    cells = page.locator(".jp-OutputArea-output tbody td")
+    cells.nth(2).wait_for(timeout=TIMEOUT_MS)
+    question, before, after = cells.all_text_contents()
+    assert question.startswith("<b id=markup>Mia</b> has 3") and before != after
+    page.locator("[role=status]", has_text="At most 24 tokens.").first.wait_for(timeout=TIMEOUT_MS)
+    assert ask.is_enabled() and page.locator("#markup").count() == 0
+    page.screenshot(path=os.environ.get("CIRCPEFT_SCREENSHOT", tmp_path / "chat.png"))
     assert page.locator(".jp-OutputArea-output", has_text="Traceback").count() == 0

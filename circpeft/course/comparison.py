@@ -12,6 +12,7 @@ import torch
 from transformers import AutoConfig
 
 from circpeft import methods, models, plots, recipes, results, tasks, training
+from circpeft.course import model_settings
 from circpeft.method_specs import get_spec, reads_targets
 from circpeft.recipes import Recipe
 from circpeft.results import Result
@@ -57,7 +58,7 @@ def plan(
             model does not support (such as BitFit for a model without biases), and prints a line for each.
         folder: output folder.
         model, data_dir, target_modules, epochs, max_train: as in the notebook's parameters; an empty text, 0 epochs and
-            a negative max_train take the profile's value.
+            a negative max_train take the profile's value, or that of `model_settings` for this model.
         seeds: number of runs for each method.
 
     Raises: ValueError for a task of another kind, and whatever `training.check` raises.
@@ -67,7 +68,7 @@ def plan(
         raise ValueError(
             f"task {task!r} is of kind {task_kind}, not {kind}; run notebook {NOTEBOOKS[task_kind]} instead"
         )
-    settings = dict(recipes.profile(profile, kind))
+    settings = recipes.profile(profile, kind) | model_settings.settings_for(model, profile)
     settings["target_modules"] = recipes.targets(target_modules or settings["target_modules"])
     settings |= {"model": model} if model else {}
     settings |= {"epochs": epochs} if epochs else {}

@@ -7,7 +7,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from ..recipes import Recipe
-from ..tasks import AnyTask
+from ..tasks import AnyTask, InstructionTask
 
 SAMPLE, ANSWER = "1 + 1?", "answer"
 
@@ -64,6 +64,21 @@ def prompt(instruction: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     messages = [{"role": "user", "content": instruction}]
     text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
     return tokenizer(text, add_special_tokens=False)["input_ids"]  # the template writes them
+
+
+def prompt_of(task: InstructionTask, row: Any, tokenizer: PreTrainedTokenizerBase, in_chat: bool) -> list[int]:
+    """Return the token IDs of a row's prompt, up to where the answer begins.
+
+    Args:
+        task: the row's task. Its template is used if ``in_chat`` is False.
+        row: the row.
+        tokenizer: the model's tokenizer.
+        in_chat: whether the prompt is in the model's chat template.
+    """
+    if in_chat:
+        return prompt(task.instruction(row).strip(), tokenizer)
+    ids = tokenizer(task.prompt(row))["input_ids"]
+    return ids[:-1] if ids and ids[-1] == tokenizer.eos_token_id else ids  # some tokenizers end every text
 
 
 def end(tokenizer: PreTrainedTokenizerBase) -> int:

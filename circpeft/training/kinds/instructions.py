@@ -67,12 +67,7 @@ class InstructionKind:
         end = chat.end(processor) if in_chat else processor.eos_token_id
 
         def tokenized(row: dict) -> dict:
-            if in_chat:
-                prompt = chat.prompt(task.instruction(row).strip(), processor)
-            else:
-                prompt = processor(task.prompt(row))["input_ids"]
-                if prompt and prompt[-1] == processor.eos_token_id:  # some tokenizers end every text
-                    prompt = prompt[:-1]
+            prompt = chat.prompt_of(task, row, processor, in_chat)
             answer = processor(row[task.answer_column].strip(), add_special_tokens=False)["input_ids"]
             ids = [*prompt, *answer, end]
             labels = [IGNORED] * len(prompt) + ids[len(prompt) :]
