@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .ops import block_circulant, block_circular_kernel_grad, other_layout
+from .ops import block_circulant, other_layout
 from .ops.block_size import dividing_block_size
 from .ops.checks import check_layout
 from .suggest import nearest
@@ -190,8 +190,7 @@ def _start_points(
 def _sweep(matrix: Tensor, a1: Tensor, a3: Tensor, b: int) -> tuple[Tensor, Tensor, Tensor, float]:
     """Return ``a1``, the kernel and ``a3`` after one sweep, and the share that they represent of a matrix of norm 1."""
     a1, a3 = _unit(a1), _unit(a3)  # only the product has a meaning
-    weights = block_circular_kernel_grad(a3.square(), a1.square(), b, backend="reference")
-    kernel = _quotient(_diagonal_sums(a3[:, None] * matrix * a1, b), weights)
+    kernel = _quotient(_diagonal_sums(a3[:, None] * matrix * a1, b), _outer_sums(a3.square(), a1.square(), b))
     circulant = block_circulant(kernel)
     products, squares = matrix * circulant, circulant.square()
     a3 = _quotient(products @ a1, squares @ a1.square())
@@ -203,11 +202,19 @@ def _sweep(matrix: Tensor, a1: Tensor, a3: Tensor, b: int) -> tuple[Tensor, Tens
 
 def _diagonal_sums(matrix: Tensor, b: int) -> Tensor:
     """Return the sums along the wrapped diagonals of each block: ``(m*b, n*b) -> (m, n, b)``."""
-    (d_out, d_in), k = matrix.shape, torch.arange(b, device=matrix.device)
-    blocks = matrix.reshape(d_out // b, b, d_in // b, b).transpose(1, 2)
-    # Entry (k + j, j) of a block is on the k-th diagonal of the column layout.
-    places = (k[:, None] + k) % b * b + k
-    return blocks.reshape(d_out // b, d_in // b, b * b)[..., places].sum(-1)
+    d_out, d_in = matrix.shape
+    m, n = d_out // b, d_in // b
+    columns = matrix.reshape(m, b, n, b).permute(0, 2, 3, 1)
+    # Column j of a block is written twice, one after the other. From its j-th entry on it begins with diagonal 0, so
+    # rows that start one entry later than the one before have a diagonal in each column. No index is needed.
+    twice = torch.cat([columns, columns], -1)
+    return twice.as_strided((m, n, b, b), (2 * b * d_in, 2 * b * b, 2 * b + 1, 1)).sum(2)
+
+
+def _outer_sums(y: Tensor, x: Tensor, b: int) -> Tensor:
+    """Return `_diagonal_sums` of the outer product of two vectors, ``(m*b,)`` and ``(n*b,)``."""
+    twice = torch.cat([y.view(-1, b)] * 2, -1)
+    return x.view(1, -1, b) @ twice.unfold(-1, b, 1)[:, :b]
 
 
 def _quotient(upper: Tensor, lower: Tensor) -> Tensor:

@@ -125,6 +125,9 @@ def test_errors_name_the_value(call, message):
         call()
 
 
-def test_the_sums_along_diagonals_are_the_operators_gradient():
-    g, x = randn(8), randn(12, seed=1)
-    torch.testing.assert_close(fits._diagonal_sums(torch.outer(g, x), 4), ops.block_circular_kernel_grad(g, x, 4))
+@pytest.mark.parametrize(("d_out", "d_in", "b"), SHAPES)
+def test_the_sums_along_diagonals_are_the_operators_gradient(d_out, d_in, b):
+    g, x = randn(d_out), randn(d_in, seed=1)
+    expected = ops.block_circular_kernel_grad(g, x, b)
+    torch.testing.assert_close(fits._diagonal_sums(torch.outer(g, x), b), expected)
+    torch.testing.assert_close(fits._outer_sums(g, x, b), expected)
