@@ -78,6 +78,8 @@ PARTS = {
         Part("a", "block_size", "Is a larger block always worse?", "evidence_training"),
         Part("b", "num_factors", "How many factors does CDVFT need?", "evidence_training"),
         Part("c", "scarce_data", "Do circulants help where data is scarce?", "evidence_training"),
+        Part("d", "fits", "How much of a real ΔW can each form represent?", "evidence_fits"),
+        Part("e", "feature_order", "Does the order of the features matter?", "evidence_order"),
         Part("f", "wrong_gradient", "What does PEFT's wrong input gradient cost?", "evidence_training"),
     )
 }

@@ -35,6 +35,11 @@ SQUARE = {
     "word_problems": "q_proj,k_proj,v_proj,o_proj",
 }
 FACTORS = (1, 3, 5)
+# The part on the order of features, with sizes of the part on block sizes.
+ORDERED = {
+    "entailment": ("c3a:block_size=384", "c3a:block_size=48", "cdvft:block_size=384"),
+    "word_problems": ("c3a:block_size=128", "c3a:block_size=32", "cdvft:block_size=32"),
+}
 SCARCE = (100, 200, 400, 800, 1611)
 SCARCE_STEPS, BATCH = 153, 32  # the steps of three epochs of all rows, whatever the number of rows
 SCARCE_METHODS = ("full", "lora", "c3a", "cdvft")
@@ -72,7 +77,7 @@ def planned(part: str, folder: Path, seeds: int, smoke: bool = False) -> list[Ce
     """Return the runs of a part, seed by seed.
 
     Args:
-        part: "block_size", "num_factors", "scarce_data" or "wrong_gradient".
+        part: "block_size", "num_factors", "scarce_data", "feature_order" or "wrong_gradient".
         folder: where the records go.
         seeds: number of seeds.
         smoke: instead return the first and the last cell with one seed, one epoch and 32 rows.
@@ -175,8 +180,19 @@ def _wrong_gradient(cell) -> list[Cell]:
     ]
 
 
+def _feature_order(cell) -> list[Cell]:
+    # The setting is left out in natural order, so that its runs are those of the part on block sizes.
+    return [
+        cell(task, label, place={"order": order}, **settings)
+        for task, labels in ORDERED.items()
+        for label in labels
+        for order, settings in (("natural", {}), ("permuted", {"feature_order": "permuted"}))
+    ]
+
+
 PARTS = {
     "block_size": _block_size,
+    "feature_order": _feature_order,
     "num_factors": _num_factors,
     "scarce_data": _scarce_data,
     "wrong_gradient": _wrong_gradient,
