@@ -186,7 +186,7 @@ def main(argv: list[str] | None = None) -> None:
         if not options.smoke:
             publish(part, record)
         print(f"{part.letter}. {part.question}", flush=True)
-        for sentence in part.code.conclusions(record):
+        for sentence in part.code.conclusions(record) or ["No two settings can be compared yet."]:
             print(f"   {sentence}", flush=True)
 
 

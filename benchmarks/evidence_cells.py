@@ -153,6 +153,7 @@ def paper_rate(task: str, block_size: int) -> float:
 def upper_layers(task: str, depth: int) -> str:
     """Return a pattern of the linear layers in the last ``depth`` layers of the task's model.
 
+    >>> import re
     >>> re.fullmatch(upper_layers("digits", 2), "vit.layers.2.attention.q_proj") is not None
     True
     >>> re.fullmatch(upper_layers("digits", 2), "vit.layers.1.attention.q_proj") is not None

@@ -127,6 +127,9 @@ def wrong_gradient(rows: list[dict]) -> list[str]:
         settings = dict.fromkeys((r["depth"], r["block_size"], r["factor"]) for r in rows if r["task"] == task)
         prices = {s: price(rows, task=task, depth=s[0], block_size=s[1], factor=s[2]) for s in settings}
         differences = {s: paired(values, dict.fromkeys(values, 0.0)) for s, values in prices.items()}
+        if not any(differences.values()):
+            found.append(first_upper(f"{TASKS[task]}: no setting has both gradients with the same seed yet."))
+            continue
         clear = [value for value in differences.values() if value and value.is_distinguishable]
         better, worse = sum(value.mean > 0 for value in clear), sum(value.mean < 0 for value in clear)
         found.append(

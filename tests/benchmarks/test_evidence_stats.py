@@ -152,3 +152,8 @@ def test_the_price_of_the_wrong_gradient_and_its_growth(claims):
     assert "0.210 larger at depth 4 than at depth 1" in grows
     same, flat = claims.wrong_gradient(wrong_rows({1: (0.0, 0.01, -0.01), 4: (0.01, -0.01, 0.0)}))
     assert "in 0 of 2 settings" in same and "not distinguishable from that at depth 1" in flat
+
+
+def test_a_gradient_without_its_counterpart_has_no_price(claims):
+    rows = [row for row in wrong_rows({1: (0.1, 0.1)}) if row["method"] == "c3a"]
+    assert claims.wrong_gradient(rows) == ["Digits: no setting has both gradients with the same seed yet."]
