@@ -114,7 +114,9 @@ def estimate_text(counts: dict[str, tuple[int, int, float]]) -> str:
     ]
     runs, missing, minutes = (sum(column) for column in zip(*counts.values(), strict=True))
     hours, rest = divmod(round(minutes), 60)
-    return "\n".join([*lines, f"total: {runs} runs, {missing} to do, about {hours} h {rest:02} min"])
+    total = f"total: {runs} runs, {missing} to do, about {hours} h {rest:02} min"
+    shared = " (a and e share runs, which count twice here)" if {"a", "e"} <= set(counts) else ""
+    return "\n".join([*lines, total + shared])
 
 
 def read_record(path: Path) -> dict | None:
