@@ -104,8 +104,7 @@ class C3A(nn.Module):
 
     def adapted_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Return ``x @ (weight + ΔW).T + bias``, the output of the adapted linear layer, without dropout."""
-        kernel, scale = self._parameters["kernel"], self.alpha / self.d_in
-        return adapted_linear(x, weight, bias, kernel, scale, self.layout, backend="auto")
+        return adapted_linear(x, weight, bias, self.kernel, self.alpha / self.d_in, self.layout, backend="auto")
 
     @torch.no_grad()
     def set_weighted_sum(self, adapters: Sequence[C3A], weights: Sequence[float]) -> None:

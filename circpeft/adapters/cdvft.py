@@ -135,8 +135,8 @@ class CDVFT(nn.Module):
         """Return ``x @ (weight + ΔW).T + bias``, the output of the adapted linear layer, without dropout."""
         if self.num_factors != 3:
             return self(x, linear(x, weight, bias))
-        kernel, first, last = (self._parameters[name] for name in ("kernel_0", "diagonal_0", "diagonal_1"))
-        return adapted_linear(x, weight, bias, kernel, self.alpha, "column", first, last, "auto")
+        first, last = self.diagonal_0, self.diagonal_1
+        return adapted_linear(x, weight, bias, self.kernel_0, self.alpha, "column", first, last, "auto")
 
     def delta_weight(self) -> Tensor:
         """Return ``ΔW: (d_out, d_in)``, the product of the factors as dense matrices (Eq. 3)."""

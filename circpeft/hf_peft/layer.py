@@ -104,11 +104,10 @@ class CirculantLayer(nn.Module, MergedLayer, ScaledLayer, BaseTunerLayer):
         adapters = () if self._disable_adapters or self.merged_adapters else self._active()
         if len(adapters) == 1 and adapter_names is None and not args and not kwargs:
             if self._joins(x, base, adapters[0]):
-                parameters = base._parameters
-                return adapters[0].adapted_forward(x, parameters["weight"], parameters["bias"])
+                return adapters[0].adapted_forward(x, base.weight, base.bias)
+        if adapter_names is not None and not self._disable_adapters:
+            return self._mixed(x, adapter_names, *args, **kwargs)
         result = base(x, *args, **kwargs)
-        if adapter_names is not None:
-            return result if self._disable_adapters else self._mixed(result, x, adapter_names)
         for adapter in adapters:
             # A hook on an adapter must see the output of that adapter only.
             result = result + adapter(x).to(result.dtype) if _is_watched(adapter) else adapter(x, result)
@@ -124,12 +123,12 @@ class CirculantLayer(nn.Module, MergedLayer, ScaledLayer, BaseTunerLayer):
         """Return whether the only active adapter may compute the base layer's output too: nobody would notice."""
         if type(base) is not nn.Linear or type(adapter) not in (C3A, CDVFT) or type(x) is not Tensor:
             return False
-        weight = base._parameters.get("weight")
-        if type(weight) is not nn.Parameter or adapter.training and adapter._modules["dropout"].p:
+        weight = base.weight
+        if type(weight) not in (nn.Parameter, Tensor) or adapter.training and adapter._modules["dropout"].p:
             return False
         return x.dtype is weight.dtype and not (_is_watched(base) or _is_watched(adapter) or _has_any_global_hook())
 
-    def _mixed(self, result: Tensor, x: Tensor, adapter_names: Sequence[str]) -> Tensor:
+    def _mixed(self, x: Tensor, adapter_names: Sequence[str], *args: Any, **kwargs: Any) -> Tensor:
         if self.merged:
             raise ValueError(
                 "Cannot pass `adapter_names` when there are merged adapters, please call `unmerge_adapter` first."
@@ -139,9 +138,23 @@ class CirculantLayer(nn.Module, MergedLayer, ScaledLayer, BaseTunerLayer):
                 f"Length of `adapter_names` should be the same as the number of inputs, but got {len(adapter_names)} "
                 f"and {len(x)} respectively (layer {self.name!r})"
             )
-        for name in set(adapter_names) & set(self.adapters):
-            rows = torch.tensor([i for i, of in enumerate(adapter_names) if of == name], device=x.device)
-            result = result.index_add(0, rows, self.adapters[name](x[rows]).to(result.dtype))
+        base, rows_of = self.base_layer, {}
+        for i, name in enumerate(adapter_names):
+            rows_of.setdefault(name if name in self.adapters else BASE, []).append(i)
+        named = {name: self.adapters[name] for name in rows_of if name != BASE}
+        if named and not args and not kwargs and all(self._joins(x, base, adapter) for adapter in named.values()):
+            # Each part as it would be computed by itself, so that its results do not depend on the rest of the batch.
+            parts = {name: x[rows] for name, rows in rows_of.items()}
+            outputs = [
+                named[name].adapted_forward(part, base.weight, base.bias) if name in named else base(part)
+                for name, part in parts.items()
+            ]
+            order = torch.tensor([i for rows in rows_of.values() for i in rows], device=x.device)
+            return torch.cat(outputs)[order.argsort()]
+        result = base(x, *args, **kwargs)
+        for name, adapter in named.items():
+            rows = torch.tensor(rows_of[name], device=x.device)
+            result = result.index_add(0, rows, adapter(x[rows]).to(result.dtype))
         return result
 
     def extra_repr(self) -> str:
