@@ -16,6 +16,7 @@ from .operator import needs_custom_op, operator
 from .precision import autocast_dtype, compute_dtype, without_autocast
 from .product import block_circular_kernel_grad, block_circular_matmul
 from .transforms import is_batched
+from .watching import note
 
 
 def diagonal_circulant_matmul(
@@ -52,6 +53,7 @@ def diagonal_circulant_matmul(
     if base is not None and base.dtype == autocast_dtype(x.device.type):
         x = x.to(base.dtype)
     backend = resolve_backend(backend, w.shape[-1], x.device, x.dtype, max(x.shape[-1], d_out))
+    note(backend)
     if not _is_fused(backend):
         return _composed(*tensors, scale, d_out, layout, backend)
     product = _forward if visible else _forward.plain

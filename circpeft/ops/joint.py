@@ -18,6 +18,7 @@ from .fold import folded_linear, tiny_linear
 from .operator import eager, needs_custom_op
 from .precision import autocast_dtype, compute_dtype, tf32_allowed, without_autocast
 from .transforms import is_batched
+from .watching import note
 
 
 def adapted_linear(
@@ -66,12 +67,14 @@ def adapted_linear(
         tensors = (*[t if t is None else t.to(half) for t in tensors[:3]], *tensors[3:])
     descriptions = tuple([None if t is None else (t.shape, t.dtype, t.device) for t in tensors])
     way = _decided(descriptions, layout, backend, forced_backend(), device == "cuda" and tf32_allowed())
-    if way == "tiny":
-        return tiny_linear(*tensors, scale, layout)
-    if way == "fold":
+    if way in ("tiny", "fold"):
+        note("fold")
+        if way == "tiny":
+            return tiny_linear(*tensors, scale, layout)
         return folded_linear.plain(*tensors, float(scale), layout, False)
     if not get_backend(way).FUSED:
         return _apart(*tensors, scale, layout, way)
+    note(way)
     return _joint(*tensors, float(scale), layout, way)
 
 
@@ -94,6 +97,7 @@ def _visible(x, weight, bias, w, diagonal_in, diagonal_out, scale, layout, backe
     of_one_dtype = x.dtype == weight.dtype == w.dtype
     blocks, has_diagonals = w.shape[0] * w.shape[1], diagonal_in is not None or diagonal_out is not None
     if backend == "fold" or backend == "auto" and of_one_dtype and folds(x, weight, blocks, has_diagonals):
+        note("fold")
         return folded_linear(x, weight, bias, w, diagonal_in, diagonal_out, float(scale), layout, False)
     return _apart(x, weight, bias, w, diagonal_in, diagonal_out, scale, layout, backend)
 

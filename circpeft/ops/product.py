@@ -17,6 +17,7 @@ from .checks import check_layout, check_product, opposite
 from .dispatch import resolve_backend
 from .operator import Rules, operator
 from .precision import compute_dtype, without_autocast
+from .watching import note
 
 
 def block_circular_matmul(x: Tensor, w: Tensor, layout: str = "column", backend: str = "auto") -> Tensor:
@@ -40,7 +41,9 @@ def block_circular_matmul(x: Tensor, w: Tensor, layout: str = "column", backend:
     """
     check_product(x, w, layout)
     (m, n, b), dtype = w.shape, compute_dtype(x.dtype, w.dtype)
-    return _matmul(x, w, layout, resolve_backend(backend, b, x.device, dtype, max(m, n) * b))
+    backend = resolve_backend(backend, b, x.device, dtype, max(m, n) * b)
+    note(backend)
+    return _matmul(x, w, layout, backend)
 
 
 def block_circular_kernel_grad(g: Tensor, x: Tensor, b: int, layout: str = "column", backend: str = "auto") -> Tensor:

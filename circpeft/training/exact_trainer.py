@@ -12,8 +12,8 @@ from datasets import Dataset
 from torch import Tensor, nn
 from transformers import Trainer
 
+from ..ops.watching import watched_ways
 from . import distributed
-from .circulant_products import CirculantProducts
 
 IGNORED = -100  # label that does not count for the loss
 WEIGHT = "loss_weight"  # key of a batch under which the weight of its loss is kept
@@ -110,9 +110,9 @@ class ExactTrainer(Trainer):
         """Make a training step. The first one notes what computes its circulant products."""
         if self.circulant_products is not None or self.accelerator.state.dynamo_plugin.backend != DynamoBackend.NO:
             return super().training_step(*arguments, **options)
-        with CirculantProducts() as seen:  # torch.compile would not compile under it
+        with watched_ways() as ways:
             loss = super().training_step(*arguments, **options)
-        self.circulant_products = seen.names
+        self.circulant_products = ways
         return loss
 
     def compute_loss(

@@ -67,9 +67,9 @@ def unknown_backend(name: object, names: Iterable[str], where: str = "") -> str:
     """Return the error message for a name that is not among the given ones.
 
     >>> unknown_backend("dft", BACKENDS, " in use_backend")
-    "backend 'dft' in use_backend was replaced by 'leaf'; choices: rfft, leaf, reference"
+    "backend 'dft' in use_backend was replaced by 'leaf'; choices: rfft, leaf, dense, reference"
     >>> unknown_backend("fft", BACKENDS)
-    "unknown backend 'fft'; did you mean 'rfft'? (choices: rfft, leaf, reference)"
+    "unknown backend 'fft'; did you mean 'rfft'? (choices: rfft, leaf, dense, reference)"
     """
     if str(name) in REPLACED:
         return f"backend {name!r}{where} was replaced by {REPLACED[str(name)]!r}; choices: {', '.join(names)}"
