@@ -19,7 +19,7 @@ from .method_specs import reads_targets
 SCHEMA = 3
 ROOT = Path(__file__).resolve().parents[1]
 # Fields that records of this schema may lack, because they were added later.
-LATER = {"computation", "unadapted", "kernel_ranks", "chat_template"}
+LATER = {"computation", "unadapted", "kernel_ranks", "chat_template", "weight_changes"}
 PACKAGES = ("circpeft", "torch", "transformers", "peft", "datasets", "accelerate", "numpy")
 
 
@@ -65,6 +65,8 @@ class Result:
         spectra: singular values of ``ΔW`` in two watched layers.
         kernel_ranks: ranks of all learnt circulants by block size, beside those of random kernels; see
             `training.kernel_ranks`. Empty for methods without kernels, and in records of earlier versions.
+        weight_changes: path, from the output folder, of the file that shows ``ΔW`` after each epoch; see
+            `training.weight_changes`. "" without one, and in records of earlier versions.
         predictions: predictions on the test split; of generated answers only the first 200.
         start_predictions: the first predictions on the test split before training.
         computation: how the run was computed, read from what ran: see `training.computed`. Empty in records of earlier
@@ -112,6 +114,7 @@ class Result:
     unadapted: dict[str, int] = field(default_factory=dict)
     kernel_ranks: dict[str, dict] = field(default_factory=dict)
     chat_template: bool | None = None
+    weight_changes: str = ""
     state: str = "finished"
     schema: int = SCHEMA
 

@@ -13,6 +13,7 @@ from .output import save, show
 from .roofline import roofline
 from .roots import roots_of_leaves
 from .static import gif, static
+from .weight_changes import weight_change
 
 __all__ = [
     "animation",
@@ -30,4 +31,5 @@ __all__ = [
     "show",
     "spectrum",
     "static",
+    "weight_change",
 ]

@@ -19,7 +19,7 @@ class _Bundle:
 
     def __init__(self, figure, with_static, interactive):
         title = re.sub(r"<[^>]+>", " ", figure.layout.title.text or "untitled").strip()
-        self.description = f"Figure: {title}"
+        self.description = (figure.layout.meta or {}).get("alt") or f"Figure: {title}"
         self.data = {"text/plain": self.description}
         if interactive:
             self.data["application/vnd.plotly.v1+json"] = json.loads(figure.to_json())
@@ -46,7 +46,8 @@ def show(figure, static=True, interactive=True):
 
     The output has the types `application/vnd.plotly.v1+json` and `image/png`. A figure with frames has a GIF in
     `text/html` instead of the PNG. JupyterLab shows the PNG until the pointer enters it; it shows a figure with frames
-    at once, with its buttons. The notebook does not contain plotly.js.
+    at once, with its buttons. The notebook does not contain plotly.js. The alternative text is the entry "alt" of the
+    figure's ``layout.meta``, or else its title.
 
     Args:
         static: include the static form. Without it, an executed notebook shows the figure only in JupyterLab.

@@ -19,7 +19,7 @@ CHOICES = {
     "feature_order": ("natural", "permuted"),
 }
 # Fields that do not influence the outcome; they are not part of a recipe's identity.
-NOT_IDENTITY = {"output_dir", "report_to", "save_model", "table", "row", "column"}
+NOT_IDENTITY = {"output_dir", "report_to", "save_model", "weight_changes", "table", "row", "column"}
 ADAM_BETA2 = 0.999  # torch's default
 # Fields that `settings` leaves out at these values: a recipe that does not name them is the same run as before.
 UNNAMED = {
@@ -38,8 +38,8 @@ RATES = {"learning_rate", "head_learning_rate"}
 class Recipe:
     """The settings of one training run.
 
-    ``save_model``, ``report_to`` and ``output_dir`` do not influence the outcome. The other fields are the recipe's
-    identity: two recipes with the same values are the same run.
+    ``save_model``, ``weight_changes``, ``report_to`` and ``output_dir`` do not influence the outcome. The other fields
+    are the recipe's identity: two recipes with the same values are the same run.
 
     Args:
         task: name of a task.
@@ -77,6 +77,8 @@ class Recipe:
             random order, drawn by the seed. It is for comparisons: such a run saves no adapter.
         seed: seed of the new head, the dropout and the order of the rows.
         save_model: whether to keep the whole model of ``full``, ``head`` and ``bitfit``. Adapters are always kept.
+        weight_changes: whether to record ``ΔW`` of three layers after each epoch, as small heat maps and singular
+            values in a file beside the record. It does not change the training.
         report_to: a logger of transformers, such as "tensorboard", or "" for none.
         output_dir: folder of the record, the trained weights and the checkpoints.
 
@@ -117,6 +119,7 @@ class Recipe:
     feature_order: str = "natural"
     seed: int = 0
     save_model: bool = True
+    weight_changes: bool = True
     report_to: str = ""
     output_dir: str = "runs"
 
@@ -138,7 +141,7 @@ class Recipe:
                 raise ValueError(f"{name} must be a string, got {getattr(self, name)!r}")
         for name in ("model", "data_dir", "output_dir"):  # one folder is one run, whether it is written with "~" or not
             object.__setattr__(self, name, expanded(getattr(self, name)))
-        for name in ("hold_out", "gradient_checkpointing", "deterministic", "save_model"):
+        for name in ("hold_out", "gradient_checkpointing", "deterministic", "save_model", "weight_changes"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}")
         for name in ("learning_rate", "head_learning_rate", "weight_decay", "adam_beta2", "warmup", "base_dropout"):

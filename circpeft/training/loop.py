@@ -16,6 +16,7 @@ from ..method_specs import get_spec
 from ..resume import TrainingClock, last_checkpoint
 from . import base_model, computed, distributed
 from .baseline_eval import Baseline, BaselineEvaluation
+from .change_recorder import change_recorders
 from .gradient_warning import MissingGradients
 from .preparation import Prepared
 from .spectra import watched_weights
@@ -36,6 +37,7 @@ class Trained:
         seconds: training with its evaluations, over all interrupted parts.
         step_seconds: the training steps only.
         computation: how it was computed, see `computed`.
+        weight_changes: text of the file of weight changes; "" without one.
     """
 
     trainer: Trainer
@@ -47,6 +49,7 @@ class Trained:
     seconds: float
     step_seconds: float
     computation: dict[str, Any]
+    weight_changes: str
 
 
 def _pad_as_the_tokenizer(base: nn.Module, processor: Any) -> None:
@@ -100,8 +103,9 @@ def train(prepared: Prepared, callbacks: Iterable[TrainerCallback] = ()) -> Trai
             baseline.evaluate()
         spec = get_spec(recipe.method)
         missing_gradients = [MissingGradients()] if spec.trains_adapter else []
+        changes = change_recorders(trainer, recipe)
         rate_check = LearningRateCheck(recipe.usual_rate, at_start=False)  # `check` gives the first warning
-        for callback in (clock, *callbacks, *missing_gradients, rate_check, *spec.callbacks(model)):
+        for callback in (clock, *callbacks, *missing_gradients, *changes, rate_check, *spec.callbacks(model)):
             trainer.add_callback(callback)
         checkpoint = distributed.from_first(last_checkpoint(prepared.checkpoints))
         trainer.train(resume_from_checkpoint=checkpoint)
@@ -118,4 +122,5 @@ def train(prepared: Prepared, callbacks: Iterable[TrainerCallback] = ()) -> Trai
         seconds,
         clock.step_seconds,
         computation,
+        changes[0].content if changes else "",
     )

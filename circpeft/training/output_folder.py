@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..recipes import Recipe
 
-FOLDERS = ("results", "checkpoints", "adapters", "models", "logs")
+FOLDERS = ("results", "checkpoints", "adapters", "models", "logs", "weight_changes")
 
 
 def check(recipe: Recipe) -> None:

@@ -12,11 +12,12 @@ import torch
 from datasets import Dataset
 
 from .. import memory, results
+from ..files import write_atomically
 from ..hf_peft import unadapted_experts
 from ..method_specs import reads_targets
 from ..recipes import Recipe
 from ..results import Result
-from . import chat, distributed
+from . import chat, distributed, weight_changes
 from .exact_trainer import check_finite
 from .kernel_ranks import kernel_ranks
 from .loop import Trained
@@ -38,6 +39,7 @@ def record(prepared: Prepared, trained: Trained) -> Result:
     result = _result(prepared, trained)
     save_weights(prepared, trained)
     if process.is_main_process:
+        _write_weight_changes(recipe, trained)  # first: the record has the path
         results.write(result, results.path_of(recipe.name, recipe.output_dir))
         tensorboard = prepared.checkpoints / "runs"
         if tensorboard.is_dir():
@@ -46,6 +48,15 @@ def record(prepared: Prepared, trained: Trained) -> Result:
             shutil.rmtree(folder, ignore_errors=True)
     process.wait_for_everyone()
     return result
+
+
+def _write_weight_changes(recipe: Recipe, trained: Trained) -> None:
+    """Write the file of weight changes; without one, delete that of an earlier run under this name."""
+    path = Path(recipe.output_dir) / weight_changes.path_of(recipe.name)
+    if trained.weight_changes:
+        write_atomically(path, trained.weight_changes)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _result(prepared: Prepared, trained: Trained) -> Result:
@@ -86,6 +97,7 @@ def _result(prepared: Prepared, trained: Trained) -> Result:
         predictions=predictions[: kind.predictions_kept],
         start_predictions=trained.baseline.predictions,
         computation=trained.computation,
+        weight_changes=weight_changes.path_of(recipe.name) if trained.weight_changes else "",
         chat_template=chat.used(recipe, prepared.processor) if task.kind == "instructions" else None,
         unadapted=unadapted_experts(trained.trainer.model) if reads_targets(recipe.method) else {},
         **results.environment(device_name()),

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -16,6 +17,7 @@ from transformers import ViTConfig, ViTImageProcessor, ViTModel
 
 from circpeft import results, training
 from circpeft.recipes import Recipe
+from circpeft.training import weight_changes
 
 SECONDS, CLOSE = 240, 1e-5
 SCRIPT = Path(__file__).with_name("launched.py")
@@ -141,6 +143,11 @@ def compare():
         assert first["predictions"] == result.predictions and first["start_predictions"] == result.start_predictions
         for name, values in result.spectra.items():
             assert first["spectra"][name] == pytest.approx(values, abs=max(close, 1e-4))
+        grown = [weight_changes.read(Path(r.output_dir) / result.weight_changes) for r in (shared.recipe, recipe)]
+        for change, expected in zip(*grown, strict=True):
+            assert change.epochs == expected.epochs and np.abs(expected.maps[-1]).max() > 0
+            level = np.abs(expected.maps).max() / 127
+            assert np.abs(np.subtract(change.maps, expected.maps)).max() <= level + close
         found, expected = weights(shared.recipe), weights(recipe)
         assert found.keys() == expected.keys()
         for name, weight in expected.items():
