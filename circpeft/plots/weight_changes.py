@@ -98,8 +98,9 @@ def _layout(cells, step, values, places, title):
     layout.margin = {"l": 56, "r": 24, "t": 76, "b": 52}
     layout.width, layout.height = round(SIDE / MAP[1]) + 80, SIDE + 128
     layout.update(matrix_axes(*cells, step=step, x_domain=MAP))
-    layout.xaxis.update(title={"text": "column"})
-    layout.yaxis.update(title={"text": "row"})
+    for axis, name, count, room in ((layout.xaxis, "column", cells[1], 40), (layout.yaxis, "row", cells[0], 18)):
+        labelled = range(0, count, -(-room * max(cells) // SIDE))  # `room` pixels for each label
+        axis.update(title={"text": name}, tickvals=[*labelled], ticktext=[str(step * place) for place in labelled])
     positive = np.concatenate(values)
     positive = positive[positive > 0]
     # Whole decades, so that the axis of a flat spectrum has two labels as well.
@@ -123,6 +124,8 @@ def _layout(cells, step, values, places, title):
         "exponentformat": "power",
         "range": [float(low) - 0.1, float(max(high, low + 1)) + 0.1],
     }
+    for axis in (layout.xaxis, layout.yaxis, layout.xaxis2, layout.yaxis2):
+        axis.update(tickfont={"size": 11}, title={"font": {"size": 13}})
     return layout
 
 

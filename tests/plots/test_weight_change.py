@@ -1,6 +1,7 @@
 """The animated figure of a learnt change: frames, traces, axes and the alternative text."""
 
 import io
+import itertools
 
 import numpy as np
 import pytest
@@ -45,6 +46,16 @@ def test_both_axes_of_the_values_are_logarithmic_and_stay(figure):
     flat = plots.weight_change([1], [np.eye(3)], [[3.0, 3.0, 3.0]])
     low, high = flat.layout.yaxis2.range
     assert low < 0 < np.log10(3) < 1 < high  # labels at 1 and 10
+
+
+@pytest.mark.parametrize("shape", [(12, 48), (48, 12), (48, 48), (2, 2)])
+def test_the_labels_of_rows_and_columns_have_room(shape):
+    figure = plots.weight_change([1], [np.ones(shape)], [[]], [], step=8)
+    pixels = 310 / max(shape)
+    for axis, room in ((figure.layout.xaxis, 40), (figure.layout.yaxis, 18)):
+        places = list(axis.tickvals)
+        assert places[0] == 0 and [int(text) for text in axis.ticktext] == [8 * place for place in places]
+        assert all((after - before) * pixels >= room for before, after in itertools.pairwise(places))
 
 
 def test_the_alternative_text_has_the_numbers_of_the_last_epoch(figure, monkeypatch):
