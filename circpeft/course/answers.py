@@ -12,6 +12,8 @@ from ..results import Result
 from ..tasks import InstructionTask
 
 TEXTS = {"white-space": "pre-wrap", "overflow-wrap": "anywhere", "text-align": "left", "vertical-align": "top"}
+LEFT = [{"selector": "th", "props": "text-align: left"}]
+EQUAL = [{"selector": "", "props": "width: 100%; table-layout: fixed"}]  # no text may squeeze the others
 MARKS = {True: "✓ right", False: "✗ wrong"}
 
 
@@ -22,7 +24,7 @@ def texts_table(table: pd.DataFrame) -> Any:
     True
     """
     styled = table.style.hide(axis="index").format(escape="html").format_index(escape="html", axis="columns")
-    return styled.set_properties(**TEXTS)
+    return styled.set_properties(**TEXTS).set_table_styles(LEFT)
 
 
 def side_by_side(task: InstructionTask, rows: Dataset, run: Result, count: int = 8) -> Any:
@@ -54,4 +56,5 @@ def side_by_side(task: InstructionTask, rows: Dataset, run: Result, count: int =
         }
     )
     scores = f"{run.metric} on all {run.rows['test']} test questions: {run.start_score:.3f} before training"
-    return texts_table(table).set_caption(escape(f"{scores}, {run.test_score:.3f} after {run.label}"))
+    caption = escape(f"{scores}, {run.test_score:.3f} after {run.label}")
+    return texts_table(table).set_table_styles(EQUAL, overwrite=False).set_caption(caption)

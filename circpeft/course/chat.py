@@ -15,6 +15,7 @@ from ..tasks import InstructionTask
 from ..training import chat, generation, tokens
 
 CELL = "padding: .3em .8em; text-align: left; vertical-align: top; white-space: pre-wrap; overflow-wrap: anywhere"
+TABLE = "width: 100%; max-width: 1000px; table-layout: fixed; line-height: 1.4"  # columns of one width
 HEADINGS = ("question", "without the adapter", "with the adapter")
 EMPTY = "(no text: the model ended its answer at once)"
 
@@ -143,7 +144,7 @@ class Chat:
         head = "".join(f'<th scope="col" style="{CELL}">{heading}</th>' for heading in HEADINGS)
         rows = "".join(f"<tr>{''.join(map(_cell, exchange))}</tr>" for exchange in self.exchanges)
         caption = '<caption style="text-align: left">Questions and answers, the newest first</caption>'
-        return f'<table style="line-height: 1.4">{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+        return f'<table style="{TABLE}">{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
 
     def _set_busy(self, busy: bool) -> None:
         self.button.disabled = busy
