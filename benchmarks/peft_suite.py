@@ -10,9 +10,9 @@ Conv1D, several adapters on one layer, mixed batches, quantised layers, and what
 tests admit only PEFT's methods to Conv1D and mixed batches; this script lifts these restrictions.
 
 The small models that the tests take from the hub are replaced by models of the same architectures with random weights.
-Each test begins with seed 0, because some allow no rounding. (With 34 of 3,000 other seeds, circpeft's C3A fails the
-mixed batch with partly overlapping layers. The test compares log probabilities near 0 to 1e-8, and a layer folds for a
-whole batch, but not for a part of a mixed one.)
+Each test begins with seed 0, because some allow no rounding. (With 26 of 500 seeds, circpeft's C3A fails the mixed
+batch with partly overlapping layers, and with 15 its CDVFT. The test compares log probabilities near 0 to 1e-8, and a
+product over a part of the rows may round in another way than one over all of them.)
 
 Without pytest args, the counts, failures and skips of the methods go into benchmarks/results/peft_suite.json.
 """
