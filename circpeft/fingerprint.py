@@ -21,6 +21,7 @@ NOT_TRAINING = (
     "cli",
     "costs",
     "course",
+    "fits",
     "learning_rates",
     "mt_bench",
     "papers",

@@ -41,6 +41,7 @@ class MethodSpec:
         quantization: the kinds of rounded base weights on which the method can train.
         callback: dotted path of a Trainer callback that the method needs; it is called with the model.
         no_fsdp: why FSDP cannot train the method, as the end of a sentence; "" where it can.
+        permutable: its adapter can take the features of a layer in another order (the setting ``feature_order``).
     """
 
     name: str
@@ -54,6 +55,7 @@ class MethodSpec:
     quantization: tuple[str, ...] = ("8bit", "4bit")
     callback: str = ""
     no_fsdp: str = ""
+    permutable: bool = False
 
     @property
     def trains_adapter(self) -> bool:
@@ -241,6 +243,7 @@ _METHODS = (
         learning_rate=1e-3,
         model_rates={"small-vit": 3e-3, "small-llama": 1e-2},
         paper_rates={"": 0.3, "small-vit": 0.6, "small-llama": 1.5},
+        permutable=True,
     ),
     MethodSpec(
         "cdvft",
@@ -249,6 +252,7 @@ _METHODS = (
         learning_rate=1e-3,
         model_rates={"small-vit": 1e-2, "small-llama": 2e-2},
         paper_rates={"": 1e-3, "small-vit": 1e-2, "small-llama": 2e-2},  # the same scale, at the default block size
+        permutable=True,
     ),
 )
 SPECS: dict[str, MethodSpec] = {spec.name: spec for spec in _METHODS}

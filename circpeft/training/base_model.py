@@ -59,10 +59,11 @@ def _check_quantization(recipe: Recipe) -> None:
 
 
 def _check_permuted(recipe: Recipe) -> None:
-    if recipe.method not in ("c3a", "cdvft"):
+    if not get_spec(recipe.method).permutable:
+        possible = " and ".join(name for name, spec in SPECS.items() if spec.permutable)
         raise ValueError(
-            f"feature_order='permuted' permutes the features of c3a and cdvft, got method {recipe.method!r}; choose "
-            f"one of the two, or feature_order='natural'"
+            f"feature_order='permuted' permutes the features of {possible}, got method {recipe.method!r}; choose one "
+            f"of these, or feature_order='natural'"
         )
     if recipe.target_parameters:
         raise ValueError(
