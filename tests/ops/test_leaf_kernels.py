@@ -9,7 +9,7 @@ from itertools import product
 import pytest
 import torch
 
-from circpeft.ops import block_circular_kernel_grad, block_circular_matmul, diagonal_circulant_matmul
+from circpeft.ops import adapted_linear, block_circular_kernel_grad, block_circular_matmul, diagonal_circulant_matmul
 from circpeft.ops.backends import leaf_tiles, leaf_torch, leaf_triton
 from circpeft.ops.backends.leaf_algebra import coarse_size
 from circpeft.ops.triton_launch import Kernels
@@ -179,6 +179,25 @@ def test_parameters_and_base_of_other_dtypes(dtype, error):
     assert all(
         error(a, b) < 1e-2 for a, b in zip(gradients, torch.autograd.grad(true, exact, base.double()), strict=True)
     )
+
+
+@pytest.mark.parametrize("everything", [False, True])
+@pytest.mark.parametrize("dtype", PROMISED, ids=str)
+def test_one_function_with_the_frozen_product(dtype, everything, error, launched):
+    """The adapter's product and input gradient are added in place to those of the frozen layer."""
+    x, w, first, last, bias = operands((1, 2, 64, 5, 1, 3), everything, everything, False)
+    weight, bias = randn(63, 123) / 11, randn(63)
+    x, weight, bias = (t.detach().to(dtype).requires_grad_() for t in (x, weight, bias))
+    given = [x, weight, bias, w, first, last]
+    exact = [None if t is None else t.detach().cpu().double().requires_grad_() for t in given]
+    g, results = randn(3, 63, dtype=dtype), []
+    for tensors, backend in ((given, "leaf"), (exact, "reference")):
+        y = adapted_linear(*tensors[:4], 0.7, "row", *tensors[4:], backend)
+        gradients = torch.autograd.grad(y, [t for t in tensors if t is not None], g.to(y))
+        results.append((y, *gradients))
+    for value, true in zip(*results, strict=True):
+        assert error(value.cpu(), true) <= PROMISED[dtype]
+    assert {"transform", "inverse"} <= set(launched) and ("inverse_and_sum" in launched) == everything
 
 
 def test_a_kernel_that_fails_names_itself_and_torch_takes_over(monkeypatch):
