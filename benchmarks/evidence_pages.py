@@ -11,7 +11,7 @@ TASKS = claims.TASKS
 
 
 def page_text(record: dict) -> str:
-    """Return the table of a part's record, with a line that says what its numbers are and where they come from."""
+    """Return the table of a part's record, then the unit of its numbers and the source of the record."""
     rows = record["rows"]
     return "\n".join([*TABLES[record["part"]](rows), "", f"{NOTES[record['part']]} {source_text(record)}", ""])
 

@@ -35,7 +35,7 @@ def resolve(model: str, dtype: str | None = None) -> str:
 
     Raises: FileNotFoundError for an embedded model that is not installed, a path that does not exist, and a folder
     without config or weights; ValueError for a GGUF file that cannot be converted, or several in a folder; OSError for
-    a disk without room for the converted model. The message says what is missing.
+    a disk without room for the converted model. The message names what is missing.
 
     >>> resolve("FacebookAI/roberta-base")
     'FacebookAI/roberta-base'

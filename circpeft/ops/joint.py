@@ -118,10 +118,10 @@ def _compute(
     layout: str,
     backend: str,
 ) -> Tensor:
-    factors = cast(compute_dtype(x.dtype, w.dtype), w, diagonal_in, diagonal_out)
+    kernel, first, last = cast(compute_dtype(x.dtype, w.dtype), w, diagonal_in, diagonal_out)
     with without_autocast(x.device):
         y = linear(x, weight, bias)
-        rows, (kernel, first, last) = as_rows(y), factors
+        rows = as_rows(y)
         get_backend(backend).diagonal_matmul(as_rows(x), kernel, layout, first, last, rows, rows, scale)
     return y
 

@@ -1,4 +1,4 @@
-"""The record of host times: the page shows it, and it says what the page claims of C3A; one tiny measurement."""
+"""The record of host times: it is on the page, and what the page claims of C3A holds in it; one tiny measurement."""
 
 import json
 

@@ -89,14 +89,15 @@ def replace_by_subclass(layer):
     layer.adapters["default"].__class__ = Doubled
 
 
+# The first three change the output.
 WATCHERS = {
     "a hook of the base layer": lambda layer: layer.base_layer.register_forward_hook(doubled),
     "a hook of the adapter": lambda layer: layer.adapters["default"].register_forward_hook(doubled),
+    "a subclass of the adapter": replace_by_subclass,
     "a backward hook": lambda layer: layer.base_layer.register_full_backward_hook(lambda module, *gradients: None),
     "a compiled base layer": lambda layer: layer.base_layer.compile(backend="eager"),
     "a compiled adapter": lambda layer: layer.adapters["default"].compile(backend="eager"),
     "a hook of all modules": lambda layer: register_module_forward_hook(lambda module, args, output: None),
-    "a subclass of the adapter": replace_by_subclass,
 }
 
 
@@ -108,8 +109,9 @@ def test_what_somebody_watches_is_called(joined, watcher, error):
     y = adapted(X)
     if watcher == "a hook of all modules":
         handle.remove()
-    assert len(joined) == 1
-    assert (error(y, plain) > 0.01) == (handle is None or watcher in list(WATCHERS)[:2]) or "compiled" in watcher
+    assert len(joined) == 1  # before there was a watcher
+    changed = watcher in list(WATCHERS)[:3]
+    assert error(y, plain) > 0.01 if changed else error(y, plain) < 1e-5
 
 
 def test_a_merged_layer_is_only_the_base_layer(joined):

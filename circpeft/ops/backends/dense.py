@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from ..delta import delta_weight, diagonals_from_delta, kernel_from_delta
+from ..precision import HALVES
 
 FUSED = True
 BUILDS_MATRIX = True
-HALVES = (torch.float16, torch.bfloat16)
 # In float16, numbers below 6e-5 lose digits, and a small change has such entries. There, the matrix is this many times
 # as large, and its products are divided by it in float32. A larger factor would let the products overflow where a GPU
 # adds up parts of them in float16.
