@@ -30,7 +30,7 @@ from tqdm.auto import tqdm
 
 from circpeft import files, results
 from circpeft.benchmarking import added_times, layer_cases, memory_of, quartiles, time_cases
-from circpeft.course.reference_answers import least_bytes
+from circpeft.course.exercise_sets.nb11 import least_bytes
 from circpeft.ops import dispatch
 
 # What the names of LoRA mean in a record of a GPU.

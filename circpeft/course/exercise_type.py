@@ -1,10 +1,26 @@
-"""The type of an exercise: title, hint, reference answer and test inputs."""
+"""The types of an exercise, of its wrong answers, and of a question that is answered before reading on."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A wrong answer that learners write, told by name.
+
+    Args:
+        name: short, such as "conjugate missing".
+        message: one or two sentences for the learner: what this function computes, and where it differs.
+        function: the wrong answer. It takes the exercise's arguments, and must differ from the reference on two or
+            more of its inputs.
+    """
+
+    name: str
+    message: str
+    function: Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -21,6 +37,12 @@ class Exercise:
         inputs: function from a seeded torch.Generator to a list of argument tuples (tensors are float64).
         tolerance: largest absolute error of an answer that passes. If the largest absolute expected value is above 1,
             the limit is multiplied by it.
+        twins: the wrong answers that the checker tells by name.
+        importance: 1 (may be skipped), 2, or 3 (later sections build on it).
+        allowed: what may be used, in one sentence; the same as in the notebook. Empty: anything.
+        forbidden: dotted names of functions or modules that an answer may not call, such as "torch.fft".
+        solution: the answer as the notebook prints it, with FFTs where the reference has matrices. A function in the
+            exercise's module: its source is what a learner who asks for the solution sees.
     """
 
     id: str
@@ -31,3 +53,31 @@ class Exercise:
     reference: Callable[..., Any]
     inputs: Callable[[torch.Generator], list[tuple]]
     tolerance: float = 1e-9
+    twins: tuple[Twin, ...] = ()
+    importance: int = 2
+    allowed: str = ""
+    forbidden: tuple[str, ...] = ()
+    solution: Callable[..., Any] | None = None
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question to answer before reading on: a number, or one of several choices.
+
+    Args:
+        id: notebook and number, such as "02.q1".
+        invitation: what is asked; printed as long as there is no answer.
+        answer: the right number, or the letter of the right choice.
+        explanation: why it is right, in one to three sentences; printed after a right answer.
+        choices: text of each choice by its letter, such as {"a": "the rank halves"}. Empty if a number is asked for.
+        wrong: what led to a wrong answer, by its number or letter. Every wrong choice has an entry.
+        tolerance: largest absolute error of a number that is right.
+    """
+
+    id: str
+    invitation: str
+    answer: float | str
+    explanation: str
+    choices: Mapping[str, str] = field(default_factory=dict)
+    wrong: Mapping[float | str, str] = field(default_factory=dict)
+    tolerance: float = 0.0

@@ -10,7 +10,7 @@ import torch
 
 from .. import plots
 from ..suggest import nearest
-from .exercise_set import EXERCISES
+from .exercise_sets import EXERCISES
 from .exercise_type import Exercise
 
 SEED = 0

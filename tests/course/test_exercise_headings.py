@@ -4,7 +4,7 @@ import re
 
 import nbformat
 
-from circpeft.course.exercise_set import EXERCISES
+from circpeft.course.exercise_sets import EXERCISES
 from circpeft.course.parameters import repository
 
 HEADING = re.compile(r"^### Exercise (\d\d\.\d): (.+)\n\nDifficulty (★+)☆*, about (\d+) minutes", re.MULTILINE)

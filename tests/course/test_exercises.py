@@ -9,9 +9,11 @@ from torch.fft import irfft, rfft
 
 import circpeft
 from circpeft.course import exercises
-from circpeft.course.exercise_set import EXERCISES
+from circpeft.course.exercise_sets import EXERCISES
+from circpeft.course.exercise_sets.matrices import column, row
+from circpeft.course.exercise_sets.nb02 import block_forward
+from circpeft.course.exercise_sets.nb03 import cdvft_forward
 from circpeft.course.exercises import check, exercise
-from circpeft.course.reference_answers import block_forward, cdvft_forward, column, row
 
 
 @pytest.fixture

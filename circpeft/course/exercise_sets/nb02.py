@@ -1,50 +1,46 @@
-"""The exercises of notebooks 01 to 03, on circulant matrices, C3A and CDVFT."""
+"""The exercises of notebook 02, on C3A's product, gradients and scale."""
 
-from .exercise_inputs import block_inputs, rank_inputs, vectors
-from .exercise_type import Exercise
-from .reference_answers import (
-    aligned_scale,
-    block_forward,
-    cdvft_forward,
-    cdvft_gradients,
-    cdvft_parameters,
-    column,
-    column_gradients,
-    equal_signs_norm,
-    lora_scale_rate,
-    rank_of_circulant,
-    row,
-)
+import torch
 
-METHOD_EXERCISES = (
-    Exercise(
-        "01.1",
-        "The circulant of a vector",
-        1,
-        5,
-        "Entry (i, j) depends only on i - j. Build the matrix of indices (i - j) mod b by broadcasting, and index c.",
-        column,
-        vectors(1),
-    ),
-    Exercise(
-        "01.2",
-        "Circular convolution by FFT",
-        1,
-        5,
-        "The FFT turns circular convolution into an entrywise product. Pass n=b to torch.fft.irfft: odd b needs it.",
-        lambda c, x: column(c) @ x,
-        vectors(2),
-    ),
-    Exercise(
-        "01.3",
-        "The rank of a circulant from its spectrum",
-        2,
-        10,
-        "The eigenvalues are the FFT of c. Count those whose absolute value exceeds a threshold relative to the "
-        "largest. The zero vector has rank 0. torch.fft.fft returns all b frequencies, torch.fft.rfft only about half.",
-        rank_of_circulant,
-        rank_inputs,
-    ),
+from ..exercise_inputs import block_inputs, vectors
+from ..exercise_type import Exercise, Question
+from .matrices import blocks, column, row
+
+
+def block_forward(w: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Return y = C x, where block (i, j) of C is the circulant with first row w[i, j].
+
+    Shapes: w (m, n, b), x (n*b,), y (m*b,).
+    """
+    return blocks(w) @ x
+
+
+def column_gradients(w: torch.Tensor, x: torch.Tensor, g: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return (dw, dx) of y = C(w) x = C(x) w for g = dL/dy, where w is the first column of C(w). All are (b,)."""
+    return column(x).T @ g, column(w).T @ g
+
+
+def equal_signs_norm(s: float, rate: float, d_in: int, d_out: int, b: int) -> float:
+    """Return the spectral norm of s C(w), where every entry of the kernels of length b is ``rate``."""
+    kernels = torch.full((d_out // b, d_in // b, b), rate, dtype=torch.float64)
+    return float(torch.linalg.matrix_norm(s * blocks(kernels), 2))
+
+
+def aligned_scale(d: int, b: int) -> float:
+    """Return s with s (d^2 / b) sqrt(b) = d sqrt(d): as far along the gradient as one kernel with s = 1."""
+    one_kernel, many = d * d**0.5, d**2 / b * b**0.5
+    return one_kernel / many
+
+
+def lora_scale_rate(paper_rate: float, d_in: int, d_out: int, b: int) -> float:
+    """Return the rate for the scale 1 / sqrt(k) that moves C3A's ΔW as fast as ``paper_rate`` for 1 / d_in.
+
+    k is the number of blocks along the shorter side, min(d_in, d_out) / b.
+    """
+    return paper_rate * (1 / d_in) / (b / min(d_in, d_out)) ** 0.5
+
+
+EXERCISES = (
     Exercise(
         "02.1",
         "C3A's forward pass for one block",
@@ -124,33 +120,6 @@ METHOD_EXERCISES = (
         lora_scale_rate,
         lambda g: [(0.3, 384, 384, 384), (0.15, 384, 384, 64), (0.6, 64, 192, 32), (1.5, 192, 64, 16)],
     ),
-    Exercise(
-        "03.1",
-        "CDVFT's forward pass",
-        1,
-        5,
-        "A diagonal matrix times a vector is an elementwise product. The circulant in the middle is a convolution.",
-        cdvft_forward,
-        vectors(4),
-    ),
-    Exercise(
-        "03.2",
-        "CDVFT's gradients",
-        3,
-        20,
-        "Name the steps u = a1 * x, v = C u, y = a3 * v, and go back one step at a time: da3 and dv from g, "
-        "then dc and du from dv, then da1 and dx from du.",
-        cdvft_gradients,
-        vectors(5),
-    ),
-    Exercise(
-        "03.3",
-        "Counting CDVFT's parameters",
-        1,
-        5,
-        "There are two diagonals, one as long as the input and one as long as the output. If b does not divide a "
-        "side, the last block is padded. So round the number of blocks up: -(-d // b).",
-        cdvft_parameters,
-        lambda g: [(8, 8, 4), (768, 768, 768), (384, 1536, 384), (10, 7, 4), (4096, 11008, 2048), (5, 9, 16)],
-    ),
 )
+
+QUESTIONS: tuple[Question, ...] = ()
