@@ -7,12 +7,13 @@ _MODULE_OF = {
     "CourseRun": "runner",
     "RequestError": "parameters",
     "checks": "doctor",
+    "examples": "exercise_examples",
     "exercise": "exercises",
     "print_report": "doctor",
     "run_course": "runner",
 }
 
-__all__ = ["CourseRun", "RequestError", "checks", "exercise", "print_report", "run_course"]
+__all__ = ["CourseRun", "RequestError", "checks", "examples", "exercise", "print_report", "run_course"]
 
 
 def __getattr__(name: str):

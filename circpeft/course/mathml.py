@@ -15,6 +15,7 @@ EQUIVALENTS = {
     "{gathered}": "{matrix}",
     r"\operatorname*": r"\operatorname",
     r"\arg": r"\operatorname{arg}",
+    r"\tag": r"\qquad\tag",  # the converter puts the number right behind the formula
 }
 OVERLINE = "\u2015"  # the character that the converter puts above a formula
 
