@@ -1,0 +1,59 @@
+/** The frame of a piece: controls above, pictures, and a line of text below that says what the pictures show. */
+import { element } from "./controls.js";
+import { applyTheme, watchTheme } from "./theme.js";
+
+/**
+ * Build the frame in `el`. Return { state, controls, pictures, change, say, start }.
+ *
+ * `start(draw)` draws at once and again after each change: `draw(state, colors)`. `change({ name: value })` changes
+ * the state, draws, and sends the state to Python a little later. `say(text)` writes the line below the pictures.
+ */
+export function frame(model, el, title) {
+  const root = element("section", { className: "circpeft-piece" });
+  root.setAttribute("aria-label", title);
+  const controls = element("div", { className: "piece-controls" });
+  const pictures = element("div", { className: "piece-pictures" });
+  const status = element("p", { className: "piece-status" });
+  status.setAttribute("role", "status");
+  // The text that Python wrote for the start; the line of text follows the controls.
+  const summary = element("p", { textContent: model.get("alt"), hidden: true, id: `${el.id || title}-alt` });
+  root.setAttribute("aria-describedby", summary.id);
+  root.append(controls, pictures, status, summary);
+  el.append(root);
+
+  let draw = () => {};
+  let sending = 0;
+  const piece = { root, controls, pictures, state: { ...model.get("state") } };
+  const redraw = () => draw(piece.state, applyTheme(root, model.get("palette")));
+  const send = () => {
+    model.set("state", { ...piece.state });
+    model.save_changes();
+  };
+  const received = () => {
+    const given = model.get("state");
+    if (JSON.stringify(given) === JSON.stringify(piece.state)) return;
+    piece.state = { ...given };
+    redraw();
+  };
+  piece.change = (values) => {
+    Object.assign(piece.state, values);
+    redraw();
+    clearTimeout(sending);
+    sending = setTimeout(send, 200);
+  };
+  piece.say = (text) => {
+    if (status.textContent !== text) status.textContent = text;
+  };
+  piece.start = (drawing) => {
+    draw = drawing;
+    redraw();
+    const unwatch = watchTheme(redraw);
+    model.on("change:state", received);
+    return () => {
+      unwatch();
+      clearTimeout(sending);
+      model.off("change:state", received);
+    };
+  };
+  return piece;
+}

@@ -1,0 +1,67 @@
+"""What all interactive pieces promise: one script each, a static form, alternative text, and colours that are seen."""
+
+import base64
+import json
+import re
+import tomllib
+
+import pytest
+
+from circpeft.course import pieces
+from circpeft.course.parameters import repository
+from circpeft.course.pieces import bundle, palette
+from circpeft.course.pieces.base import INTERACTIVE
+
+NAMES = [name for name in pieces.__all__ if name != "Piece"]
+
+
+@pytest.fixture(scope="module")
+def made():
+    """Return each piece once, since some compute for a moment."""
+    return {name: getattr(pieces, name)() for name in NAMES}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_piece_has_a_form_for_each_kind_of_page(made, name):
+    piece = made[name]
+    data, _ = piece._repr_mimebundle_()
+    assert {"text/plain", "text/html", INTERACTIVE, "application/vnd.jupyter.widget-view+json"} <= set(data)
+    picture = re.fullmatch(r'<img alt="([^"]+)" width="(\d+)" src="data:image/png;base64,([^"]+)">', data["text/html"])
+    assert base64.b64decode(picture[3]).startswith(b"\x89PNG") and 400 < int(picture[2]) <= 1000
+    assert len(picture[1]) > 60, "the alternative text says what the picture shows"
+    assert "<script" not in data["text/html"] and picture[0] in data[INTERACTIVE]
+    json.dumps([piece.data, piece.state])
+    # The script comes from the package, and loads nothing else.
+    assert not re.search(r"https?://(?!www\.w3\.org)", data[INTERACTIVE])
+
+
+def test_the_static_form_follows_what_the_learner_sets():
+    lab = pieces.KernelLab()
+    before = lab.picture()
+    assert lab.picture() == before
+    lab.state = {**lab.state, "kernel": pieces.kernel_lab.presets(16)["shift"]}
+    assert lab.picture() != before and "rank 16" in str(lab.figure().layout.annotations)
+
+
+@pytest.mark.parametrize("scheme", palette.PALETTE)
+def test_text_and_lines_can_be_seen_on_the_page(scheme):
+    colors = palette.PALETTE[scheme]
+    assert min(palette.contrast(colors[name], colors["page"]) for name in ("ink", "muted")) >= 4.5
+    assert min(palette.contrast(line, colors["page"]) for line in colors["lines"][:4]) >= 2.9
+
+
+def test_a_script_with_another_kind_of_import_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(bundle, "FOLDER", tmp_path)
+    (tmp_path / "renamed.js").write_text('import * as all from "./numbers.js";\n')
+    with pytest.raises(ValueError, match="renamed.js has 'import [*] as all"):
+        bundle.code("renamed")
+    with pytest.raises(FileNotFoundError, match="no script absent.js"):
+        bundle.code("absent")
+
+
+def test_scripts_and_styles_are_part_of_the_package():
+    project = tomllib.loads((repository() / "pyproject.toml").read_text())
+    patterns = project["tool"]["setuptools"]["package-data"]["circpeft.course.pieces"]
+    other = {path.suffix for path in bundle.FOLDER.iterdir()} - {pattern.removeprefix("js/*") for pattern in patterns}
+    assert not other
+    assert all(len(path.read_text().splitlines()) <= 250 for path in bundle.FOLDER.iterdir())
