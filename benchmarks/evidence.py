@@ -2,6 +2,7 @@ r"""Measure when and why the methods work: one command, which continues where it
 
     .venv/bin/python benchmarks/evidence.py                        # everything
     .venv/bin/python benchmarks/evidence.py --only a,c --minutes 60
+    .venv/bin/python benchmarks/evidence.py --only g --data FOLDER # SmolLM2 on FOLDER/viggo, FOLDER/gsm8k, FOLDER/sql
     .venv/bin/python benchmarks/evidence.py --estimate             # only print the runs and the time
     .venv/bin/python benchmarks/evidence.py --smoke                # see that it works: a few tiny runs, nothing written
     .venv/bin/python benchmarks/evidence.py --pages                # write the page from the records
@@ -16,7 +17,8 @@ Each part has a module with five functions, so that a part can be added in `PART
 - ``figure(record)`` returns a plotly figure, or None.
 
 The command writes ``benchmarks/results/evidence/NAME.json`` and ``NAME.png``, and the part of docs/evidence.md between
-the markers "evidence-NAME". The choice of learning rates is in benchmarks/evidence_cells.py.
+the markers "evidence-NAME". The record also has the sentences and the figure, which the notebooks show
+(`circpeft.course.evidence`). The choice of learning rates is in benchmarks/evidence_cells.py.
 """
 
 import argparse
@@ -81,6 +83,7 @@ PARTS = {
         Part("d", "fits", "How much of a real ΔW can each form represent?", "evidence_fits"),
         Part("e", "feature_order", "Does the order of the features matter?", "evidence_order"),
         Part("f", "wrong_gradient", "What does PEFT's wrong input gradient cost?", "evidence_training"),
+        Part("g", "real_text", "How do the methods compare on a real language model?", "evidence_real_text"),
     )
 }
 
@@ -137,9 +140,11 @@ def part_text(part: Part, record: dict | None) -> str:
 
 
 def publish(part: Part, record: dict) -> None:
-    """Write a part's record, its picture, and its text in the page."""
-    files.write_atomically(part.record_path, json.dumps(record, indent=1) + "\n")
+    """Write a part's record, with its question, sentences and figure, its picture, and its text in the page."""
     picture = part.code.figure(record)
+    drawn = json.loads(picture.to_json()) if picture is not None else None
+    shown = {"question": part.question, "conclusions": part.code.conclusions(record), "figure": drawn}
+    files.write_atomically(part.record_path, json.dumps({**record, **shown}, indent=1) + "\n")
     if picture is not None:
         plots.save(picture, part.record_path.with_suffix(".png"))
     part.on_page.write(part_text(part, record))
@@ -153,6 +158,7 @@ def parsed(argv: list[str] | None) -> tuple[argparse.Namespace, list[Part], Opti
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop after this time; what has finished stays")
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds of the training runs")
     parser.add_argument("--workers", type=int, default=2, help="processes at the same time, which share the cores")
+    parser.add_argument("--data", type=Path, help="folder with the data folders of part g: viggo, gsm8k, sql")
     parser.add_argument("--to", type=Path, help="output folder of the runs")
     parser.add_argument("--estimate", action="store_true", help="print the number of runs and the time, and end")
     parser.add_argument("--pages", action="store_true", help="write page and pictures from the records, and end")
@@ -161,8 +167,10 @@ def parsed(argv: list[str] | None) -> tuple[argparse.Namespace, list[Part], Opti
         parts = chosen_parts(arguments.only)
     except ValueError as error:
         parser.error(str(error))
+    if arguments.data is not None and not arguments.data.is_dir():
+        parser.error(f"--data {arguments.data} is not a folder")
     folder = arguments.to or results.default_folder("evidence-smoke" if arguments.smoke else "evidence")
-    options = Options(folder, arguments.smoke, arguments.seeds, arguments.workers, arguments.minutes)
+    options = Options(folder, arguments.smoke, arguments.seeds, arguments.workers, arguments.minutes, arguments.data)
     return arguments, parts, options
 
 

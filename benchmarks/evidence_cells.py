@@ -37,8 +37,8 @@ SQUARE = {
 FACTORS = (1, 3, 5)
 # The part on the order of features, with sizes of the part on block sizes.
 ORDERED = {
-    "entailment": ("c3a:block_size=384", "c3a:block_size=48", "cdvft:block_size=384"),
-    "word_problems": ("c3a:block_size=128", "c3a:block_size=32", "cdvft:block_size=32"),
+    "entailment": ("c3a:block_size=384", "cdvft:block_size=384"),
+    "word_problems": ("c3a:block_size=32", "cdvft:block_size=32"),
 }
 SCARCE = (100, 200, 400, 800, 1611)
 SCARCE_STEPS, BATCH = 153, 32  # the steps of three epochs of all rows, whatever the number of rows

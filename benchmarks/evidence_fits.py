@@ -56,16 +56,17 @@ class Study(NamedTuple):
 
 
 # AdamW needs 16 bytes for each of the 134 million weights of SmolLM2. With checkpointing, the peak was 3.1 GiB.
+# Products in bfloat16 take about 0.6 of the time on CPUs that have them; weights and optimizer stay in float32.
 SMALL = {"batch_size": 8, "epochs": 1, "max_train": 800, "max_eval": 8, "max_new_tokens": 24, "max_length": 128}
 STUDIES = {
     "minilm": Study("entailment", {"epochs": 3}, tuple(range(6)), ("auto", 64), (3.0, 9.0), 36),
     "smollm2": Study(
         "word_problems",
-        {**SMALL, "tested_epoch": "last", "gradient_checkpointing": True, "chat_template": False},
-        (0, 7, 14, 21, 29),
+        {**SMALL, "precision": "bf16", "tested_epoch": "last", "gradient_checkpointing": True, "chat_template": False},
+        (0, 15, 29),
         ("auto", 64),
-        (18.0, 14.0),
-        35,
+        (12.0, 8.0),
+        21,
     ),
 }
 SMOKE = {"epochs": 1, "max_train": 16, "max_eval": 8}

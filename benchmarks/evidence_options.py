@@ -18,6 +18,7 @@ class Options:
         seeds: number of seeds of the training runs.
         workers: number of processes at the same time, which share the cores.
         minutes: time limit of the whole command.
+        data: folder with the data folders of the part on real text, or None.
         started: when the command started, by `time.monotonic`.
     """
 
@@ -26,6 +27,7 @@ class Options:
     seeds: int = 3
     workers: int = 2
     minutes: float = math.inf
+    data: Path | None = None
     started: float = field(default_factory=time.monotonic)
 
     @property

@@ -90,8 +90,16 @@ def counts(part: str, options: Options) -> tuple[int, int, float]:
     return len(cells), len(missing), sum(seconds_of(cell, speeds) for cell in missing) / options.workers / 60
 
 
-def train(part: str, cells: list[evidence_cells.Cell], options: Options) -> None:
+def train(
+    part: str, cells: list[evidence_cells.Cell], options: Options, seconds: dict[str, float] | None = None
+) -> None:
     """Train what has no record yet. After each run, print on stderr how many are left, and for how long.
+
+    Args:
+        part: name of the part.
+        cells: its runs.
+        options: how to run them.
+        seconds: estimated seconds of each run by its name; by default from `seconds_of`.
 
     Raises: OutOfTime after a run that ends beyond the time limit. Runs at work continue from their last epoch next
     time. Also what `sweeps.run_sweep` raises.
@@ -99,7 +107,9 @@ def train(part: str, cells: list[evidence_cells.Cell], options: Options) -> None
     runs = tuple(cell.recipe for cell in cells)
     plan = recipes.Plan(part, "", "cpu", len({run.seed for run in runs}), "mean", False, runs, listed=runs)
     speeds, started = recorded_speeds(), time.monotonic()
-    left = {cell.recipe.name: seconds_of(cell, speeds) for cell in to_do(cells)}
+    left = {
+        cell.recipe.name: seconds[cell.recipe.name] if seconds else seconds_of(cell, speeds) for cell in to_do(cells)
+    }
     total = sum(left.values())
     print(f"{part}: {len(cells)} runs, {len(cells) - len(left)} of them on record", file=sys.stderr, flush=True)
 

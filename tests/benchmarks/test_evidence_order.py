@@ -30,7 +30,7 @@ def rows_of(effect: dict[int, float], settings=SETTINGS, seeds=5) -> list[dict]:
 
 def test_the_plan_has_both_orders_of_every_setting_with_five_seeds(plan, order, tmp_path):
     cells = plan.planned("feature_order", tmp_path, 5)
-    assert len(cells) == 5 * 2 * 6 == len({cell.recipe.name for cell in cells})
+    assert len(cells) == 5 * 2 * 4 == len({cell.recipe.name for cell in cells})
     for cell in cells:
         assert cell.recipe.feature_order == cell.place["order"]
     assert {cell.place["task"] for cell in cells} == set(order.TASKS)

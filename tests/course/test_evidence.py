@@ -1,0 +1,51 @@
+"""The notebooks show what the records of the evidence say."""
+
+import json
+
+import pytest
+
+from circpeft.course import evidence
+
+
+@pytest.fixture
+def folder(tmp_path):
+    figure = {"data": [{"type": "bar", "x": ["a"], "y": [1.0]}], "layout": {"title": {"text": "Scores"}}}
+    record = {
+        "part": "block_size",
+        "rows": [{}, {}],
+        "question": "Is a larger block always worse?",
+        "conclusions": ["Entailment: <b> is escaped.", "Word problems: another."],
+        "figure": figure,
+    }
+    (tmp_path / "block_size.json").write_text(json.dumps(record))
+    return tmp_path
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    found = []
+    monkeypatch.setattr(evidence, "display", lambda value: found.append(value.data))
+    monkeypatch.setattr(evidence.plots, "show", lambda figure: found.append(figure.layout.title.text))
+    return found
+
+
+def test_figure_question_and_sentences_are_shown(folder, shown):
+    evidence.show("block_size", folder=folder)
+    assert shown[0] == "Scores"
+    assert "Is a larger block always worse?" in shown[1] and "2 rows" in shown[1]
+    assert "<li>Entailment: &lt;b&gt; is escaped.</li><li>Word problems: another.</li>" in shown[1]
+
+
+def test_sentences_can_be_chosen(folder, shown):
+    evidence.show("block_size", mentions="word problems", folder=folder)
+    assert "Word problems: another." in shown[1] and "Entailment" not in shown[1]
+
+
+def test_without_a_record_the_command_is_named(tmp_path, shown, capsys):
+    assert evidence.show("fits", folder=tmp_path) is None
+    assert "benchmarks/evidence.py --only d" in capsys.readouterr().out and shown == []
+
+
+def test_an_unknown_part_gets_the_nearest_name():
+    with pytest.raises(ValueError, match="'block_sizes'.*'block_size'"):
+        evidence.read("block_sizes")
