@@ -4,6 +4,7 @@ from importlib import import_module
 
 # Imported on first use, so that one piece does not load what the others need.
 _MODULE_OF = {
+    "BlockDial": "block_dial",
     "KernelLab": "kernel_lab",
     "Piece": "base",
 }
