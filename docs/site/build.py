@@ -1,8 +1,8 @@
 """Build the site: the course as executed, the pages of docs/, the API reference, results and errata.
 
-    python docs/site/build.py                        # run the course in the smoke profile first
-    python docs/site/build.py --notebooks runs/NAME  # with the notebooks of a run that exists
-    python docs/site/build.py --stripped             # without outputs
+python docs/site/build.py                        # run the course in the smoke profile first
+python docs/site/build.py --notebooks runs/NAME  # with the notebooks of a run that exists
+python docs/site/build.py --stripped             # without outputs
 """
 
 import argparse

@@ -14,7 +14,9 @@ from circpeft.course.runner import ADDED_BY_PAPERMILL
 PLOTLY = "application/vnd.plotly.v1+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 MARK = 'class="drawn"'  # what a page with a figure contains
-WITHOUT_OUTPUTS = "*This page was built without outputs. To see them, run* `make site` *or open the notebook:* `make lab`."
+WITHOUT_OUTPUTS = (
+    "*This page was built without outputs. To see them, run* `make site` *or open the notebook:* `make lab`."
+)
 CONTROLS = "Interactive controls: open this notebook in JupyterLab (make lab) to use them."
 
 
@@ -23,7 +25,7 @@ def joined(text: str | list[str]) -> str:
 
 
 def figure(data: dict) -> str:
-    """Return a figure as HTML: its picture, and its data, from which `static/figures.js` draws it in the reader's theme."""
+    """Return a figure as HTML: its picture, and its data, from which `static/figures.js` draws it again."""
     description = html.escape(joined(data.get("text/plain", "Figure")), quote=True)
     if "image/png" in data:
         code = joined(data["image/png"]).replace("\n", "")
@@ -57,7 +59,7 @@ def described(metadata: dict) -> str:
 
 
 def as_page(notebook: dict) -> dict:
-    """Return a notebook for the site: without widgets and what the runner added, and with a line about its execution."""
+    """Return a notebook for the site: without widgets and the runner's cells, with a line about its execution."""
     notebook["metadata"].pop("widgets", None)
     cells = [c for c in notebook["cells"] if not ADDED_BY_PAPERMILL & {*c["metadata"].get("tags", [])}]
     for cell in cells:

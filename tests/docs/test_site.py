@@ -103,12 +103,16 @@ def test_every_notebook_page_and_table_of_results_is_on_the_site(site):
 
 
 def test_every_link_leads_somewhere(pages):
-    broken = {f"{path.name}: {link}" for path, page in pages.items() for link in page.links if missing(path, link, pages)}
+    broken = {
+        f"{path.name}: {link}" for path, page in pages.items() for link in page.links if missing(path, link, pages)
+    }
     assert broken == set()
 
 
 def test_every_picture_and_script_is_a_file_of_the_site(pages):
-    absent = {f"{path.name}: {file}" for path, page in pages.items() for file in page.files if missing(path, file, pages)}
+    absent = {
+        f"{path.name}: {file}" for path, page in pages.items() for file in page.files if missing(path, file, pages)
+    }
     assert absent == set()
     assert {file for page in pages.values() for file in page.files if FROM_NETWORK.match(file)} == set()
 
