@@ -19,6 +19,7 @@ from circpeft import results
 
 pytest.importorskip("myst_nb", reason="make site installs what the site needs")
 CHROMIUM = shutil.which("chromium")
+GIVEN = results.ROOT / os.environ["CIRCPEFT_SITE"] if os.environ.get("CIRCPEFT_SITE") else None
 FROM_NETWORK = re.compile(r"(?:https?:)?//")
 
 
@@ -58,8 +59,8 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
-    if built := os.environ.get("CIRCPEFT_SITE"):
-        return results.ROOT / built
+    if GIVEN:
+        return GIVEN
     folder = tmp_path_factory.mktemp("site") / "html"
     command = [sys.executable, results.ROOT / "docs" / "site" / "build.py", "--stripped", "--output", folder]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env={**os.environ, "NO_COLOR": "1"})
@@ -151,9 +152,18 @@ def browser():
         browser.close()
 
 
+# A few pages in every run; all of them for a site that is given.
+OPENED = ["README.html", "docs/errata.html", "docs/site/api/package.html"]
+if GIVEN:
+    OPENED = sorted(path.relative_to(GIVEN).as_posix() for path in GIVEN.rglob("*.html") if "_static" not in path.parts)
+
+
 @pytest.fixture
-def opened(browser, site):
-    """Open pages of the site in a window of 1300 pixels; yield the function, and fail after the test on any error."""
+def opened(browser, site, tmp_path):
+    """Open pages of the site in a window of 1300 pixels; yield the function, and fail after the test on any error.
+
+    A picture of the page as it was at the end is in the test's folder.
+    """
     context = browser.new_context(viewport={"width": 1300, "height": 1000}, color_scheme="dark")
     page, faults = context.new_page(), []
     page.on("console", lambda message: message.type == "error" and faults.append(message.text))
@@ -165,15 +175,17 @@ def opened(browser, site):
         return page
 
     yield visit
+    page.screenshot(path=tmp_path / "page.png")
     context.close()
     assert faults == []
 
 
-@pytest.mark.parametrize("address", ["index.html", "docs/errata.html", "docs/site/api/package.html"])
+@pytest.mark.parametrize("address", OPENED)
 def test_a_page_opens_without_an_error_and_is_not_wider_than_the_window(opened, address):
     page = opened(address)
     page.wait_for_load_state("load")
     assert page.locator("main h1").first.is_visible()
+    page.evaluate("window.scrollTo(0, document.documentElement.scrollHeight)")
     assert page.evaluate("document.documentElement.scrollWidth") <= 1300
 
 
@@ -190,3 +202,29 @@ def test_the_figures_of_a_notebook_are_drawn(opened):
         figures.nth(i).scroll_into_view_if_needed()
         figures.nth(i).locator(".main-svg").first.wait_for(timeout=60_000)
     assert figures.count() >= 3 or page.get_by_text("This page was built without outputs").is_visible()
+
+
+def test_the_entry_leads_to_the_first_page_and_the_theme_can_be_changed(opened):
+    page = opened("index.html")
+    page.wait_for_url("**/README.html")
+    assert page.locator("html").get_attribute("data-theme") == "dark"
+    page.locator("button.theme-switch-button").first.click()
+    page.locator("button.theme-change-button[data-mode=light]").first.click()
+    page.locator("html[data-theme=light]").wait_for(timeout=10_000)
+
+
+@pytest.mark.skipif(GIVEN is None, reason="the pieces are in executed notebooks; make test-full has them")
+@pytest.mark.parametrize("path", sorted(GIVEN.glob("notebooks/*.html")) if GIVEN else [], ids=lambda path: path.stem)
+def test_every_piece_follows_its_first_control(opened, path):
+    """Each interactive piece draws itself without a kernel, and its picture changes when a control is used."""
+    page = opened(f"notebooks/{path.name}")
+    pieces = page.locator(".circpeft-piece")
+    for i in range(pieces.count()):
+        piece = pieces.nth(i)
+        piece.scroll_into_view_if_needed()
+        before = piece.inner_html()
+        control = piece.locator("input[type=range], button, input[type=radio]").last
+        control.focus()
+        page.keyboard.press("ArrowRight" if control.evaluate("e => e.tagName") == "INPUT" else "Enter")
+        page.wait_for_timeout(300)
+        assert piece.inner_html() != before, f"piece {i} of {path.name}"
