@@ -5,8 +5,13 @@ from importlib import import_module
 # Imported on first use, so that one piece does not load what the others need.
 _MODULE_OF = {
     "BlockDial": "block_dial",
+    "FactorMixer": "mixer",
     "KernelLab": "kernel_lab",
+    "Phasors": "phasors",
     "Piece": "base",
+    "SpectrumEraser": "eraser",
+    "Switches": "switches",
+    "TwoGradients": "gradients",
 }
 
 __all__ = list(_MODULE_OF)

@@ -11,7 +11,7 @@ from ...plots.heatmaps import heatmap_trace
 from ...plots.style import TEMPLATE, as_matrix, color_range
 
 
-def row(titles: Sequence[str], width: int = 1000, height: int = 300) -> go.Figure:
+def row(titles: Sequence[str], width: int = 960, height: int = 300) -> go.Figure:
     """Return an empty figure with one panel per title, side by side."""
     panels = make_subplots(rows=1, cols=len(titles), horizontal_spacing=0.2 / len(titles), subplot_titles=list(titles))
     margin = {"l": 44, "r": 10, "t": 44, "b": 36}
