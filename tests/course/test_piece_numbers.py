@@ -1,14 +1,16 @@
 """The numbers that the pieces compute in JavaScript are those that circpeft computes."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
 import circpeft
 from circpeft.course import pieces
-from circpeft.course.pieces import eraser, gradients, kernel_lab, mixer, phasors, switches
+from circpeft.course.pieces import cluster_run, eraser, gradients, kernel_lab, mixer, phasors, switches
 
-from .javascript import calls
+from .javascript import calls, evaluate
 
 KERNELS = {
     "random, odd": np.random.default_rng(0).normal(size=7).tolist(),
@@ -99,3 +101,22 @@ def test_two_gradients():
     right = gradients.gradient_numbers(data, 0.0, True, False)
     assert min(right["cosines"] + right["kernelCosines"]) > 1 - 1e-9, "without kernels both gradients are the same"
     assert max(gradients.gradient_numbers(data, 1.0, True, False)["cosines"][1:]) < 0.9
+
+
+@pytest.mark.parametrize("middle", list(cluster_run.MIDDLE))
+def test_clusters_train_as_in_pytorch(middle):
+    settings = {"middle": middle, "rate": 0.01, "seed": 3, "noise": 0.2}
+    training = f"""(() => {{
+        const settings = {json.dumps(settings)};
+        const run = newRun(settings);
+        const found = Array.from({{ length: 15 }}, () => trainEpoch(run, settings.rate));
+        const regions = Array.from(answers(forward(run, planePoints()).logits));
+        return {{ points: Array.from(run.points), regions, loss: found.map((each) => each.loss),
+          accuracy: found.map((each) => each.accuracy) }};
+    }})()"""
+    computed, expected = evaluate("clusters", training), cluster_run.train(**settings, epochs=15)
+    agree(computed["points"], np.ravel(expected["points"]), 1e-12)
+    agree(computed["loss"], expected["loss"])
+    agree(computed["accuracy"], expected["accuracy"])
+    same = np.mean(np.array(computed["regions"]) == np.ravel(expected["regions"]))
+    assert same > 0.999 and len(set(computed["regions"])) > 1

@@ -5,6 +5,7 @@ from importlib import import_module
 # Imported on first use, so that one piece does not load what the others need.
 _MODULE_OF = {
     "BlockDial": "block_dial",
+    "Clusters": "clusters",
     "FactorMixer": "mixer",
     "KernelLab": "kernel_lab",
     "Phasors": "phasors",

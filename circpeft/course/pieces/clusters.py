@@ -1,0 +1,60 @@
+"""Clusters live: a small network on eight clusters of points, trained in the browser."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+
+from . import cluster_run
+from .base import Piece
+from .static_panels import row
+
+# Okabe and Ito's eight colours, with grey for black. The class numbers beside the points say the same.
+CLASS_COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#999999")
+RATES = (0.001, 0.003, 0.01, 0.03)
+EPOCHS, SHOWN = 300, 100  # epochs in the browser, and in the static form
+
+
+class Clusters(Piece):
+    """Train a network of width 64 on eight clusters, with its middle layer, rate, seed and noise as controls.
+
+    Args:
+        middle: the middle layer at the start, a name in `cluster_run.MIDDLE`.
+        rate: Adam's learning rate at the start, one of 0.001, 0.003, 0.01 and 0.03.
+        seed: the points and the initial values, from 0 to 9.
+        noise: the standard deviation of the points around their centre, from 0.05 to 0.4.
+    """
+
+    script = "clusters"
+    title = "Clusters live"
+
+    def __init__(self, middle: str = "rank 1", rate: float = 0.003, seed: int = 0, noise: float = 0.1):
+        if middle not in cluster_run.MIDDLE:
+            raise ValueError(f"no middle layer {middle!r}; choices: {', '.join(cluster_run.MIDDLE)}")
+        if rate not in RATES:
+            raise ValueError(f"rate is {rate}; choices: {', '.join(map(str, RATES))}")
+        if seed not in range(10) or not 0.05 <= noise <= 0.4:
+            raise ValueError(f"seed is {seed} and noise {noise}; expected seeds from 0 to 9 and noise from 0.05 to 0.4")
+        alt = (
+            "Eight clusters of points on a circle in the colours of their classes, on a plane coloured by the class "
+            f"that a network with the middle layer {middle} predicts, and its training accuracy over epochs."
+        )
+        state = {"middle": middle, "rate": rate, "seed": seed, "noise": noise}
+        super().__init__({"classColors": CLASS_COLORS, "rates": RATES, "epochs": EPOCHS}, state, alt)
+
+    def figure(self) -> go.Figure:
+        """Draw the plane and the accuracy after 100 epochs with the chosen settings, trained here."""
+        found = cluster_run.train(**self.state, epochs=SHOWN)
+        panels = row([f"the plane after {SHOWN} epochs: {self.state['middle']}", "training accuracy, %"], 800, 380)
+        classes = len(CLASS_COLORS)
+        scale = [[(k + side) / classes, CLASS_COLORS[k]] for k in range(classes) for side in (0, 1)]
+        axis = cluster_run.plane_axis().tolist()
+        plane = {"z": found["regions"], "x": axis, "y": axis, "zmin": -0.5, "zmax": classes - 0.5}
+        panels.add_heatmap(**plane, colorscale=scale, opacity=0.45, showscale=False, row=1, col=1)
+        for k, color in enumerate(CLASS_COLORS):
+            own = found["points"][cluster_run.PER_CLASS * k : cluster_run.PER_CLASS * (k + 1)]
+            x, y = zip(*own, strict=True)
+            panels.add_scatter(x=x, y=y, mode="markers", marker={"color": color, "size": 6}, row=1, col=1)
+        percent = [100 * share for share in found["accuracy"]]
+        panels.add_scatter(y=percent, mode="lines", line={"color": CLASS_COLORS[0]}, row=1, col=2)
+        panels.update_yaxes(range=[0, 103], col=2)
+        return panels.update_xaxes(title="epoch", col=2)
