@@ -57,7 +57,8 @@ class LowRank(nn.Module):
 
 
 def _dense(uniform: Iterator[float]) -> nn.Module:
-    layer = nn.Linear(WIDTH, WIDTH, bias=False, dtype=torch.float64)
+    # Without the usual start, which would take numbers from the notebook's own random generator.
+    layer = nn.utils.skip_init(nn.Linear, WIDTH, WIDTH, bias=False, dtype=torch.float64)
     layer.weight.data = _start(uniform, WIDTH**-0.5, WIDTH, WIDTH)
     return layer
 

@@ -33,7 +33,10 @@ def starts() -> dict[str, dict[str, list[float]]]:
     """Return the factors to start from, under the texts of the buttons."""
     generator = torch.Generator().manual_seed(5)
     drawn = {
-        name: [round(v, 1) for v in (0.8 * torch.randn(SIZE, generator=generator)).clamp(-2, 2).tolist()]
+        name: [
+            round(v, 1)
+            for v in (0.8 * torch.randn(SIZE, generator=generator, dtype=torch.float64)).clamp(-2, 2).tolist()
+        ]
         for name in FACTORS
     }
     zero, ones = [0.0] * SIZE, [1.0] * SIZE

@@ -62,7 +62,9 @@ def switch_numbers(kernel: Sequence[float], layout: str, conjugate: bool) -> dic
 def kernels() -> dict[str, list[float]]:
     """Return one kernel per size, under the size as text."""
     generator = torch.Generator().manual_seed(3)
-    return {str(b): [round(v, 2) for v in torch.randn(b, generator=generator).tolist()] for b in SIZES}
+    return {
+        str(b): [round(v, 2) for v in torch.randn(b, generator=generator, dtype=torch.float64).tolist()] for b in SIZES
+    }
 
 
 class Switches(Piece):
