@@ -164,3 +164,27 @@ def test_a_typed_question_is_answered_without_and_with_the_adapter(lab, page, tm
     assert ask.is_enabled() and page.locator("#markup").count() == 0
     page.screenshot(path=os.environ.get("CIRCPEFT_SCREENSHOT", tmp_path / "chat.png"))
     assert page.locator(".jp-OutputArea-output", has_text="Traceback").count() == 0
+
+
+PIECE = """
+from pathlib import Path
+from circpeft.course import pieces
+lab = pieces.KernelLab()
+lab.observe(lambda change: Path("kernel.txt").write_text(str(change["new"]["kernel"][:3])), "state")
+lab"""
+
+
+def test_an_interactive_piece_tells_the_kernel_what_the_learner_set(lab, page):
+    folder, address = lab
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(PIECE)]), folder / "piece.ipynb")
+    run_all(page, address("piece.ipynb"), ".circpeft-piece svg")
+    status = page.locator(".circpeft-piece [role=status]")
+    assert "Rank 15 of 16" in status.text_content()
+    page.locator(".circpeft-piece button", has_text="shift").click()
+    page.locator(".circpeft-piece [role=status]", has_text="Rank 16 of 16").wait_for(timeout=TIMEOUT_MS)
+    for _ in range(600):
+        if (folder / "kernel.txt").exists():
+            break
+        time.sleep(0.1)
+    assert (folder / "kernel.txt").read_text() == "[0, 1, 0]"
+    assert page.locator(".jp-OutputArea-output", has_text="Traceback").count() == 0
