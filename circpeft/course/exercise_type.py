@@ -1,6 +1,6 @@
 """The types of an exercise, of its wrong answers, and of a question that is answered before reading on."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,13 +34,19 @@ class Exercise:
         minutes: estimated time for a learner who has just read the section.
         hint: the first step towards the answer.
         reference: the reference answer; the notebook uses it until the learner's answer is right.
-        inputs: function from a seeded torch.Generator to a list of argument tuples (tensors are float64).
+        inputs: function from a seeded torch.Generator to a list of argument tuples (tensors are float64). The first
+            input with a wrong answer is shown. So the first of all should be large enough to see a pattern, such as
+            vectors of length 7. Twins are told apart by inputs of several shapes.
         tolerance: largest absolute error of an answer that passes. If the largest absolute expected value is above 1,
             the limit is multiplied by it.
         twins: the wrong answers that the checker tells by name.
         importance: 1 (may be skipped), 2, or 3 (later sections build on it).
         allowed: what may be used, in one sentence; the same as in the notebook. Empty: anything.
-        forbidden: dotted names of functions or modules that an answer may not call, such as "torch.fft".
+        forbidden: dotted names of functions, methods, classes or modules that an answer may not call, such as
+            "torch.roll", "torch.Tensor.roll", "torch.fft", "circpeft". The operator @ is "torch.Tensor.matmul",
+            an index is "torch.Tensor.__getitem__".
+        no_matrix: function of the arguments to the shapes (rows, columns) of the matrices that an answer may not
+            build, transposed or in a batch either. None: it may build what it likes.
         solution: the answer as the notebook prints it, with FFTs where the reference has matrices. A function in the
             exercise's module: its source is what a learner who asks for the solution sees.
     """
@@ -58,6 +64,7 @@ class Exercise:
     allowed: str = ""
     forbidden: tuple[str, ...] = ()
     solution: Callable[..., Any] | None = None
+    no_matrix: Callable[..., Iterable[tuple[int, int]]] | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import torch
 
 from ..exercise_inputs import SIZES, merge_inputs, random
-from ..exercise_type import Exercise, Question
+from ..exercise_type import Exercise, Question, Twin
 from .matrices import blocks, column, row
 
 
@@ -20,6 +20,85 @@ def summed_kernel(first: torch.Tensor, second: torch.Tensor, s: float, t: float)
     return (s * row(first) + t * column(second))[0]  # in the row layout the kernel is the first row
 
 
+def merged_by_indices(weight, w, alpha):
+    m, n, b = w.shape
+    i = torch.arange(b)
+    grid = w[:, :, (i[None, :] - i[:, None]) % b]  # (m, n, b, b)
+    return weight + alpha / weight.shape[1] * grid.transpose(1, 2).reshape(m * b, n * b)
+
+
+def summed_in_one_layout(first, second, s, t):
+    return s * first + t * second.flip(-1).roll(1, -1)
+
+
+def reversed_kernel(w):
+    """Return the kernels of the same circulants in the other layout: entry k is w[-k mod b]."""
+    return w.flip(-1).roll(1, -1)
+
+
+def merged_without_swap(weight, w, alpha):
+    """Return what the solution of 07.1 returns if the axes of blocks and entries are not swapped."""
+    grid = torch.stack([row(kernel) for kernel in w.flatten(0, 1)])
+    return weight + alpha / weight.shape[1] * grid.reshape(weight.shape)
+
+
+MERGING_TWINS = (
+    Twin(
+        "layout exchanged",
+        "The kernels are taken as first columns. In the row layout entry (i, j) of a block is w[(j - i) mod b].",
+        lambda weight, w, alpha: merged_c3a(weight, reversed_kernel(w), alpha),
+    ),
+    Twin(
+        "scale missing",
+        "The blocks are multiplied by alpha, but alpha is not divided by the number of input features.",
+        lambda weight, w, alpha: weight + alpha * blocks(w),
+    ),
+    Twin(
+        "divided by the output features",
+        "The scale is alpha divided by the number of inputs, which is the number of columns of the weight.",
+        lambda weight, w, alpha: weight + alpha / weight.shape[0] * blocks(w),
+    ),
+    Twin(
+        "divided by the block size",
+        "The scale is alpha divided by d_in = n b, not by b. They are equal only if one block is as wide as the layer.",
+        lambda weight, w, alpha: weight + alpha / w.shape[2] * blocks(w),
+    ),
+    Twin(
+        "axes not swapped",
+        "The blocks are right, but (m, n, b, b) is reshaped to (m b, n b) directly. Swap the second and the third axis "
+        "first, so that a row runs through all blocks beside each other.",
+        merged_without_swap,
+    ),
+    Twin(
+        "weight left out",
+        "This is the change of the weight, without the weight itself.",
+        lambda weight, w, alpha: alpha / weight.shape[1] * blocks(w),
+    ),
+)
+
+SUM_TWINS = (
+    Twin(
+        "layouts ignored",
+        "The kernels are added as if both were in the row layout. Convert the second one first.",
+        lambda first, second, s, t: s * first + t * second,
+    ),
+    Twin(
+        "values swapped",
+        "The first kernel is converted, not the second. This is the kernel of the sum in the column layout.",
+        lambda first, second, s, t: s * reversed_kernel(first) + t * second,
+    ),
+    Twin(
+        "one off",
+        "The second kernel is reversed, but entry 0 has to stay in its place: k -> -k mod b keeps 0. Roll by one.",
+        lambda first, second, s, t: s * first + t * second.flip(-1),
+    ),
+    Twin(
+        "factors left out",
+        "The layouts are right, but s and t are missing.",
+        lambda first, second, s, t: first + reversed_kernel(second),
+    ),
+)
+
 EXERCISES = (
     Exercise(
         "07.1",
@@ -30,6 +109,8 @@ EXERCISES = (
         "Arrange the blocks in their (m, n) grid. The scale is alpha divided by the number of input features.",
         merged_c3a,
         merge_inputs,
+        twins=MERGING_TWINS,
+        solution=merged_by_indices,
     ),
     Exercise(
         "07.2",
@@ -40,6 +121,8 @@ EXERCISES = (
         "to the row layout in this way. Kernels of the same layout can be added like their matrices.",
         summed_kernel,
         lambda g: [(random(g, b), random(g, b), 0.7, -1.5) for b in SIZES],
+        twins=SUM_TWINS,
+        solution=summed_in_one_layout,
     ),
 )
 

@@ -3,7 +3,7 @@
 import torch
 
 from ..exercise_inputs import random
-from ..exercise_type import Exercise, Question
+from ..exercise_type import Exercise, Question, Twin
 
 
 def patches(image: torch.Tensor, p: int) -> torch.Tensor:
@@ -13,6 +13,41 @@ def patches(image: torch.Tensor, p: int) -> torch.Tensor:
     return torch.stack(pieces)
 
 
+def patches_by_axes(image, p):
+    colours, s, _ = image.shape
+    grid = image.view(colours, s // p, p, s // p, p)
+    return grid.permute(1, 3, 0, 2, 4).reshape((s // p) ** 2, colours * p * p)
+
+
+def axes_moved(image, p, *order):
+    """Return the patches for an order of the axes (colour, patch row, row, patch column, column)."""
+    colours, s, _ = image.shape
+    return image.view(colours, s // p, p, s // p, p).permute(order).reshape((s // p) ** 2, colours * p * p)
+
+
+TWINS = (
+    Twin(
+        "reshaped directly",
+        "Reshaping keeps the numbers in their order, so each row holds rows of pixels. Move the patch axes first.",
+        lambda image, p: image.reshape(-1, image.shape[0] * p * p),
+    ),
+    Twin(
+        "colour last",
+        "The patches are right, but their numbers are in the order row, column, colour. Asked is colour, row, column.",
+        lambda image, p: axes_moved(image, p, 1, 3, 2, 4, 0),
+    ),
+    Twin(
+        "columns before rows",
+        "The patches go down the columns of the image. In reading order they go along the rows.",
+        lambda image, p: axes_moved(image, p, 3, 1, 0, 2, 4),
+    ),
+    Twin(
+        "patches transposed",
+        "The order of the patches is right, but inside each patch rows and columns are exchanged.",
+        lambda image, p: axes_moved(image, p, 1, 3, 0, 4, 2),
+    ),
+)
+
 EXERCISES = (
     Exercise(
         "09.1",
@@ -21,7 +56,9 @@ EXERCISES = (
         10,
         "View each side as two axes (patches, p), then move the two patch axes to the front.",
         patches,
-        lambda g: [(random(g, 3, side, side), p) for side, p in ((4, 2), (6, 3), (8, 8), (5, 1), (12, 4))],
+        lambda g: [(random(g, 3, side, side), p) for side, p in ((6, 3), (4, 2), (8, 8), (5, 1), (12, 4))],
+        twins=TWINS,
+        solution=patches_by_axes,
     ),
 )
 

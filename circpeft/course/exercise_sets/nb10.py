@@ -3,13 +3,52 @@
 import torch
 
 from ..exercise_inputs import random
-from ..exercise_type import Exercise, Question
+from ..exercise_type import Exercise, Question, Twin
 
 
 def answer_labels(ids: torch.Tensor, prompt: int) -> torch.Tensor:
     """Return the labels of a prompt and its answer: -100 for the first ``prompt`` tokens, then the token IDs."""
     return torch.cat([torch.full_like(ids[:prompt], -100), ids[prompt:]])
 
+
+def labels_by_copy(ids, prompt):
+    labels = ids.clone()
+    labels[:prompt] = -100
+    return labels
+
+
+def masked(ids: torch.Tensor, mask: torch.Tensor, value: float = -100.0) -> torch.Tensor:
+    """Return the token IDs with another value where the mask is true."""
+    return torch.where(mask, value, ids)
+
+
+TWINS = (
+    Twin(
+        "one off, too many",
+        "The first token of the answer is masked as well. Positions 0 to prompt - 1 belong to the prompt.",
+        lambda ids, prompt: masked(ids, torch.arange(len(ids)) <= prompt),
+    ),
+    Twin(
+        "one off, too few",
+        "The last token of the prompt still counts in the loss.",
+        lambda ids, prompt: masked(ids, torch.arange(len(ids)) < prompt - 1),
+    ),
+    Twin(
+        "answer masked",
+        "The answer is masked and the prompt counts: the wrong way round.",
+        lambda ids, prompt: masked(ids, torch.arange(len(ids)) >= prompt),
+    ),
+    Twin(
+        "shifted by one",
+        "The labels are moved one place to the left. The model does that itself: return each label at its own token.",
+        lambda ids, prompt: torch.cat([answer_labels(ids, prompt)[1:], torch.full_like(ids[:1], -100)]),
+    ),
+    Twin(
+        "zero instead of -100",
+        "The prompt is masked with 0, which is a token like any other. The loss ignores only -100.",
+        lambda ids, prompt: masked(ids, torch.arange(len(ids)) < prompt, 0.0),
+    ),
+)
 
 EXERCISES = (
     Exercise(
@@ -19,7 +58,9 @@ EXERCISES = (
         5,
         "Copy ids and overwrite the start of the copy. Leave ids itself unchanged.",
         answer_labels,
-        lambda g: [(random(g, size).mul(100).round(), prompt) for size, prompt in ((3, 1), (8, 5), (5, 0), (4, 4))],
+        lambda g: [(random(g, size).mul(100).round(), prompt) for size, prompt in ((8, 5), (3, 1), (5, 0), (4, 4))],
+        twins=TWINS,
+        solution=labels_by_copy,
     ),
 )
 

@@ -1,7 +1,7 @@
 """The exercises of notebook 11, on speed and memory."""
 
 from ..exercise_inputs import vectors
-from ..exercise_type import Exercise, Question
+from ..exercise_type import Exercise, Question, Twin
 from .matrices import row
 
 
@@ -20,6 +20,92 @@ def leaf_flops(tokens: int, d_in: int, d_out: int, r: int) -> int:
     return sum(2 * tokens * (rows * d_in // r) * (columns * d_out // r) for rows, columns in sides)
 
 
+def circulant_view(c):
+    b = len(c)
+    return c.repeat(b).as_strided((b, b), (b - 1, 1))
+
+
+def fused_bytes(tokens, d_in, d_out, size):
+    forward = d_in + 2 * d_out
+    backward = d_in + d_out + 2 * d_in
+    return size * tokens * (forward + backward)
+
+
+def flops_of_leaves(tokens, d_in, d_out, R):
+    real = 2 * tokens * (d_in // R) * (d_out // R)
+    return 2 * real + (R // 2 - 1) * 4 * real
+
+
+VIEW_TWINS = (
+    Twin(
+        "layout exchanged",
+        "This is the circulant whose first column is c. Asked is the one whose first row is c.",
+        lambda c: circulant_view(c).T,
+    ),
+    Twin(
+        "shifted the other way",
+        "Each row starts one place later, so entry (i, j) is c[(i + j) mod b]. It has to start one place earlier, "
+        "which is b - 1 places later.",
+        lambda c: c.repeat(len(c) + 2).as_strided((len(c), len(c)), (len(c) + 1, 1)),
+    ),
+    Twin(
+        "rows not shifted",
+        "Every row is c itself: a step of b numbers between two rows of a kernel that repeats after b.",
+        lambda c: c.repeat(len(c), 1),
+    ),
+)
+
+BYTES_TWINS = (
+    Twin(
+        "forward only",
+        "This counts the forward pass. The backward pass reads and writes, too.",
+        lambda tokens, d_in, d_out, size: size * tokens * (d_in + 2 * d_out),
+    ),
+    Twin(
+        "numbers instead of bytes",
+        "This counts numbers. Each has `size` bytes.",
+        lambda tokens, d_in, d_out, size: tokens * (4 * d_in + 3 * d_out),
+    ),
+    Twin(
+        "base output not read",
+        "A fused adapter adds its result to the base output. So the forward pass reads the base output, too.",
+        lambda tokens, d_in, d_out, size: size * tokens * (4 * d_in + 2 * d_out),
+    ),
+    Twin(
+        "base gradient not read",
+        "The backward pass adds the gradient of x to the base layer's. So it reads that gradient first.",
+        lambda tokens, d_in, d_out, size: size * tokens * (3 * d_in + 3 * d_out),
+    ),
+    Twin(
+        "backward like forward",
+        "The backward pass is counted like the forward pass. It reads x and both gradients, and writes one.",
+        lambda tokens, d_in, d_out, size: size * tokens * 2 * (d_in + 2 * d_out),
+    ),
+)
+
+FLOPS_TWINS = (
+    Twin(
+        "zeros counted",
+        "This counts R / 2 matrices of the double size. The first of them holds two real leaves, and zeros.",
+        lambda tokens, d_in, d_out, r: 4 * tokens * d_in * d_out // r,
+    ),
+    Twin(
+        "multiply-adds",
+        "This counts a multiplication and an addition as one. Count them as two.",
+        lambda tokens, d_in, d_out, r: leaf_flops(tokens, d_in, d_out, r) // 2,
+    ),
+    Twin(
+        "all leaves real",
+        "This counts R real leaves. A pair of complex ones is a real matrix of twice the size in both directions.",
+        lambda tokens, d_in, d_out, r: r * 2 * tokens * (d_in // r) * (d_out // r),
+    ),
+    Twin(
+        "real leaves left out",
+        "This counts only the complex pairs. Two real leaves belong to it.",
+        lambda tokens, d_in, d_out, r: (r // 2 - 1) * 8 * tokens * (d_in // r) * (d_out // r),
+    ),
+)
+
 EXERCISES = (
     Exercise(
         "11.1",
@@ -30,6 +116,16 @@ EXERCISES = (
         "repeats, that is the same as b - 1 places later.",
         row,
         vectors(1),
+        twins=VIEW_TWINS,
+        solution=circulant_view,
+        forbidden=(
+            "circpeft",
+            "torch.Tensor.__getitem__",
+            "torch.Tensor.roll",
+            "torch.roll",
+            "torch.stack",
+            "torch.cat",
+        ),
     ),
     Exercise(
         "11.2",
@@ -39,7 +135,9 @@ EXERCISES = (
         "Forward: x and the base output are read, and the output is written. Backward: x, the output's gradient and "
         "the gradient of x from the base layer are read, and the gradient of x is written.",
         least_bytes,
-        lambda g: [(1, 4, 4, 4), (1024, 768, 768, 4), (8192, 4096, 11008, 2), (7, 5, 3, 2)],
+        lambda g: [(1024, 768, 3072, 4), (1, 4, 4, 4), (8192, 4096, 11008, 2), (7, 5, 3, 2)],
+        twins=BYTES_TWINS,
+        solution=fused_bytes,
     ),
     Exercise(
         "11.3",
@@ -49,7 +147,9 @@ EXERCISES = (
         "Two leaves are real, with matrices of d_in / R by d_out / R. The other R / 2 - 1 pairs have real matrices of "
         "twice that size in both directions.",
         leaf_flops,
-        lambda g: [(1, 8, 8, 8), (2048, 4096, 4096, 32), (100, 384, 1536, 48), (7, 12, 24, 2)],
+        lambda g: [(100, 384, 1536, 48), (1, 8, 8, 8), (2048, 4096, 4096, 32), (7, 12, 24, 2)],
+        twins=FLOPS_TWINS,
+        solution=flops_of_leaves,
     ),
 )
 

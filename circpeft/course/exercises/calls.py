@@ -1,0 +1,94 @@
+"""Call a learner's function on one input of an exercise, and say what keeps the result from being compared."""
+
+import contextlib
+import copy
+import inspect
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ..exercise_type import Exercise
+from .forbidden_calls import Forbidden, forbid
+from .time_limit import OutOfTime, call_within
+
+SECONDS = 5.0  # the time that one call may take; the inputs of the exercises need milliseconds
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of one call.
+
+    Args:
+        value: what the function returned; None if it returned nothing that can be compared.
+        problem: why not, as the end of a sentence; "" if the value can be compared.
+        attempted: False if the function only says that it is not written yet (`raise NotImplementedError`).
+        last: True if further calls would meet the same problem, and take as long.
+    """
+
+    value: Any = None
+    problem: str = ""
+    attempted: bool = True
+    last: bool = False
+
+
+def call(exercise: Exercise, function: Callable, arguments: tuple) -> Outcome:
+    """Call a learner's function on a copy of the arguments, for at most `SECONDS`, and return the outcome."""
+    given = copy.deepcopy(arguments)
+    matrices = exercise.no_matrix(*arguments) if exercise.no_matrix else ()
+    try:
+        with forbid(exercise.forbidden, matrices):
+            value = call_within(SECONDS, function, *given)
+    except Forbidden as refused:
+        return Outcome(problem=" ".join(filter(None, [f"{refused}.", exercise.allowed])), last=True)
+    except OutOfTime:
+        reason = f"it ran for more than {SECONDS:.0f} seconds and was stopped: is there a loop that never ends?"
+        return Outcome(problem=reason, last=True)
+    except (SystemExit, KeyboardInterrupt) as error:
+        reason = f"it raised {type(error).__name__}{_raising_line(error, function)}, which would end the program"
+        return Outcome(problem=f"{reason}: return the answer instead", last=True)
+    except Exception as error:  # any error of the learner's code is reported, and the notebook continues
+        if isinstance(error, NotImplementedError) and not error.args:
+            return Outcome(attempted=False, problem="it raised NotImplementedError, but for other inputs it did not")
+        message = f"{error}".split("\n")[0][:200]  # torch adds hundreds of lines to some
+        return Outcome(problem=f"it raised {type(error).__name__}{_raising_line(error, function)}: {message}")
+    return Outcome(value, _changed_arguments(function, arguments, given) or _nothing_returned(function, value))
+
+
+def _raising_line(error: BaseException, function: Callable) -> str:
+    """Return " at `LINE`", with the line of the learner's function that raised the error, or "" if it is not known."""
+    name = getattr(function, "__name__", "")
+    lines = [frame.line for frame in traceback.extract_tb(error.__traceback__) if frame.name == name]
+    return f" at `{lines[-1]}`" if lines and lines[-1] else ""
+
+
+def _changed_arguments(function: Callable, before: tuple, after: tuple) -> str:
+    """Return which arguments the function changed in place, or ""."""
+
+    def equal(a, b):
+        return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+    names = [f"number {i + 1}" for i in range(len(before))]
+    with contextlib.suppress(ValueError, TypeError):  # a built-in function may have no signature
+        parameters = inspect.signature(function).parameters.values()
+        own = [f"`{p.name}`" for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        names[: len(own)] = own[: len(names)]
+    changed = [name for name, a, b in zip(names, before, after, strict=True) if not equal(a, b)]
+    if not changed:
+        return ""
+    what = f"its argument {changed[0]}" if len(changed) == 1 else f"its arguments {' and '.join(changed)}"
+    return f"it changed {what} in place, and the caller still needs the old values: work on a copy (`.clone()`)"
+
+
+def _nothing_returned(function: Callable, value: Any) -> str:
+    """Return what is missing if the function returned None or an exception, or ""."""
+    error = value if isinstance(value, type) else type(value)
+    if issubclass(error, BaseException):
+        return f"it returned {error.__name__} instead of raising it: write `raise {error.__name__}`, or your answer"
+    if value is not None:
+        return ""
+    if "NotImplementedError" in getattr(getattr(function, "__code__", None), "co_names", ()):
+        return "it returned None: `NotImplementedError` does nothing without `raise`. Write your answer in its place"
+    return "it returned None: is a `return` missing?"
