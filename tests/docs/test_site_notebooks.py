@@ -1,0 +1,66 @@
+"""How the site reads notebooks: without a kernel and local paths, with alternative texts and interactive figures."""
+
+import importlib.util
+import json
+
+import pytest
+
+from circpeft import results
+from circpeft.course.pieces.base import INTERACTIVE
+
+
+@pytest.fixture(scope="module")
+def site_notebooks():
+    pytest.importorskip("sphinx", reason="make site installs what the site needs")
+    path = results.ROOT / "docs" / "site" / "site_notebooks.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+FIGURE = {"data": [{"y": [1, 2]}], "layout": {"title": {"text": "</script>"}}}
+
+
+def test_a_figure_keeps_its_picture_its_description_and_its_data(site_notebooks):
+    data = {site_notebooks.PLOTLY: FIGURE, "image/png": "iVBO\nRw==", "text/plain": 'Figure: "a" < b'}
+    shown = site_notebooks.static_form(data)
+    assert list(shown) == ["text/html"]
+    text = shown["text/html"]
+    assert text.count('"Figure: &quot;a&quot; &lt; b"') == 2 and "data:image/png;base64,iVBORw==" in text
+    content = text.split('<script type="application/json">')[1].split("</script>")[0]
+    assert json.loads(content) == FIGURE
+
+
+def test_an_animation_keeps_its_moving_picture(site_notebooks):
+    picture = '<img alt="moves" src="data:image/gif;base64,R0lG">'
+    shown = site_notebooks.static_form({site_notebooks.PLOTLY: FIGURE, "text/html": picture, "text/plain": "moves"})
+    assert picture in shown["text/html"]
+
+
+def test_controls_that_need_python_become_a_sentence_and_pieces_stay(site_notebooks):
+    data = {site_notebooks.WIDGET: {"model_id": "x"}, "text/plain": "VBox(children=(IntSlider(),))"}
+    assert site_notebooks.static_form(data) == {"text/plain": site_notebooks.CONTROLS}
+    piece = {**data, "text/plain": "Kernel lab: a", "text/html": "<img alt='a'>", INTERACTIVE: ["<div>", "</div>"]}
+    assert site_notebooks.static_form(piece) == {"text/html": "<div></div>"}
+
+
+def test_a_page_has_the_line_of_its_execution_and_nothing_that_the_runner_added(site_notebooks):
+    def cell(source, **metadata):
+        return {"cell_type": "code", "source": source, "metadata": metadata, "outputs": []}
+
+    cells = [
+        cell("title"),
+        cell("profile = 'smoke'\noutput_dir = '/home/me'", tags=["injected-parameters"]),
+        cell("hidden", jupyter={"source_hidden": True}),
+    ]
+    papermill = {"parameters": {"profile": "smoke"}, "end_time": "2026-11-30T01:49:17.555458+00:00"}
+    notebook = {"cells": cells, "metadata": {"papermill": papermill, "widgets": {"state": {}}}}
+    page = site_notebooks.as_page(notebook)
+    assert [c["source"] for c in page["cells"]] == [
+        "title",
+        "*Executed with the profile* `smoke` *on 30 November 2026.*",
+        "hidden",
+    ]
+    assert page["cells"][2]["metadata"]["tags"] == ["hide-input"] and "widgets" not in page["metadata"]
+    assert "without outputs" in site_notebooks.described({})
