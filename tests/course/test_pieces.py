@@ -5,9 +5,11 @@ import json
 import re
 import tomllib
 
+import nbformat
 import pytest
 
 from circpeft.course import pieces
+from circpeft.course.notebook_page import write_page
 from circpeft.course.parameters import repository
 from circpeft.course.pieces import bundle, palette
 from circpeft.course.pieces.base import INTERACTIVE
@@ -33,6 +35,15 @@ def test_a_piece_has_a_form_for_each_kind_of_page(made, name):
     json.dumps([piece.data, piece.state])
     # The script comes from the package, and loads nothing else.
     assert not re.search(r"https?://(?!www\.w3\.org)", data[INTERACTIVE])
+
+
+def test_an_exported_page_shows_the_picture_and_no_script(made, tmp_path):
+    data, metadata = made["Switches"]._repr_mimebundle_()
+    output = nbformat.v4.new_output("execute_result", data, metadata=metadata, execution_count=1)
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("pieces.Switches()", outputs=[output])])
+    nbformat.write(notebook, tmp_path / "piece.ipynb")
+    page = write_page(tmp_path / "piece.ipynb", tmp_path / "piece.html").read_text(encoding="utf-8")
+    assert data["text/html"].split(" width")[0] in page and "<script" not in page
 
 
 def test_the_static_form_follows_what_the_learner_sets():

@@ -32,24 +32,24 @@ function timesRoot({ re, im }, rootRe, rootIm) {
   };
 }
 
+const raised = (n) => [...String(n)].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]).join("");
+
 /** Return a polynomial as text, the highest power first. */
 export function polynomialText(coefficients) {
-  const powers = [...String(coefficients.length - 1)].length;
-  const raised = (n) => [...String(n)].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]).join("");
   const terms = coefficients.flatMap((value, n) => {
     if (Math.abs(value) < 1e-9) return [];
     const size = short(Math.abs(value));
     const x = n === 0 ? "" : n === 1 ? "x" : `x${raised(n)}`;
     return [[value < 0, size === "1" && n > 0 ? x : `${size}${n ? " " : ""}${x}`]];
   });
-  return powers && terms.reverse().map(([negative, text], i) => (i ? (negative ? " − " : " + ") : negative ? "−" : "") + text).join("");
+  return terms.reverse().map(([negative, text], i) => (i ? (negative ? " − " : " + ") : negative ? "−" : "") + text).join("");
 }
 
 /** Draw the roots of x^d - 1; those that f shares are full. */
 function circle(node, d, found, colors) {
   const [x0, y0, radius] = [117, 130, 84];
   const parts = [
-    svg("text", { x: x0, y: 16, "text-anchor": "middle", "font-size": 13 }, `roots of x${d === 12 ? "¹²" : ""} − 1; full: shared with f`),
+    svg("text", { x: x0, y: 16, "text-anchor": "middle", "font-size": 13 }, "roots of xᵈ − 1; full: shared with f"),
     svg("circle", { cx: x0, cy: y0, r: radius, fill: "none", stroke: colors.grid, "stroke-width": 1.5 }),
   ];
   found.spectrum.forEach((size, k) => {
@@ -66,10 +66,10 @@ export function render({ model, el }) {
   const { kernel } = model.get("data");
   const d = kernel.length;
   const piece = frame(model, el, "Spectrum eraser");
-  const spectrum = picture(330, 234, "absolute values of the kernel's spectrum");
+  const spectrum = picture(250, 234, "absolute values of the kernel's spectrum");
   const roots = picture(234, 250, "the roots of x to the power d, minus 1, on the unit circle");
-  const kernelChart = picture(330, 234, "the kernel that is left");
-  const matrix = picture(212, 234, "the circulant matrix of the kernel that is left");
+  const kernelChart = picture(250, 234, "the kernel that is left");
+  const matrix = picture(202, 234, "the circulant matrix of the kernel that is left");
   const flip = (k) => {
     const pair = [k, (d - k) % d];
     const { erased } = piece.state;
@@ -95,7 +95,7 @@ export function render({ model, el }) {
   spectrum.style.cursor = "pointer";
   spectrum.addEventListener("click", (event) => {
     const area = spectrum.getBoundingClientRect();
-    const k = Math.floor((((event.clientX - area.left) / area.width) * 330 - 40) / (280 / d));
+    const k = Math.floor((((event.clientX - area.left) / area.width) * 250 - 40) / (204 / d));
     if (k >= 0 && k < d) flip(k);
   });
   const highest = Math.max(...magnitudes(dft(kernel))) * 1.1;
@@ -103,14 +103,14 @@ export function render({ model, el }) {
 
   return piece.start(({ erased }, colors) => {
     const found = eraserNumbers(kernel, erased);
-    const area = { left: 40, top: 24, width: 280, height: 168, xRange: [-0.5, d - 0.5], colors };
+    const area = { left: 40, top: 24, width: 204, height: 168, xRange: [-0.5, d - 0.5], colors };
     const chart = axes({ ...area, yRange: [0, highest], title: "absolute spectrum", xTitle: "frequency k", xTicks: [...Array(d).keys()] });
     spectrum.replaceChildren(chart.group, stems(found.spectrum, chart, colors.lines[2]));
     const left = axes({ ...area, yRange: [-limit, limit], title: "kernel that is left", xTitle: "entry" });
     kernelChart.replaceChildren(left.group, stems(found.kernel, left, colors.lines[0]));
-    matrix.replaceChildren(heatmap(circulant(found.kernel), { left: 5, size: 200, title: `matrix, rank ${found.rank}`, colors, limit }));
+    matrix.replaceChildren(heatmap(circulant(found.kernel), { left: 1, size: 200, title: `matrix, rank ${found.rank}`, colors, limit }));
     circle(roots, d, found, colors);
     switches.forEach((node, k) => node.setAttribute("aria-pressed", String(erased.includes(k))));
-    piece.say(`Rank ${found.rank} = ${d} − ${d - found.rank}. gcd(f, x${d === 12 ? "¹²" : "ᵈ"} − 1) = ${polynomialText(found.gcd)}, of degree ${d - found.rank}.`);
+    piece.say(`Rank ${found.rank} = ${d} − ${d - found.rank}. gcd(f, x${raised(d)} − 1) = ${polynomialText(found.gcd)}, of degree ${d - found.rank}.`);
   });
 }

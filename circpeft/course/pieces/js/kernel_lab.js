@@ -14,7 +14,7 @@ export function kernelNumbers(kernel, signal, layout) {
 function signalPicture(node, signal, result, colors) {
   const largest = Math.max(1, ...signal.concat(result).map(Math.abs)) * 1.05;
   const d = signal.length;
-  const box = { left: 40, top: 24, width: 548, height: 128 };
+  const box = { left: 40, top: 24, width: 780, height: 128 };
   const { group, x, y } = axes({ ...box, xRange: [0, d - 1], yRange: [-largest, largest], title: "signal, and matrix times signal", colors });
   const line = (values, color, dash) => path(values.map((value, k) => [x(k), y(value)]), color, { "stroke-dasharray": dash });
   group.append(line(signal, colors.muted, "5 4"), line(result, colors.lines[1], "none"));
@@ -27,7 +27,7 @@ export function render({ model, el }) {
   const editor = vectorEditor({ label: "kernel: draw here", height: 234, change: (kernel) => piece.change({ kernel }) });
   const matrix = picture(212, 234, "the circulant matrix of the kernel");
   const spectrum = picture(300, 234, "absolute values of the kernel's spectrum");
-  const signal = picture(600, 190, "the signal, dashed, and the matrix times the signal");
+  const signal = picture(838, 190, "the signal, dashed, and the matrix times the signal");
   const layout = choice({
     label: "layout: the kernel is the",
     options: [["column", "first column"], ["row", "first row"]],
