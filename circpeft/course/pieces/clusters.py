@@ -46,10 +46,10 @@ class Clusters(Piece):
         found = cluster_run.train(**self.state, epochs=SHOWN)
         panels = row([f"the plane after {SHOWN} epochs: {self.state['middle']}", "training accuracy, %"], 800, 380)
         classes = len(CLASS_COLORS)
-        scale = [[(k + side) / classes, CLASS_COLORS[k]] for k in range(classes) for side in (0, 1)]
+        scale = [[(k + side) / classes, _pale(CLASS_COLORS[k])] for k in range(classes) for side in (0, 1)]
         axis = cluster_run.plane_axis().tolist()
         plane = {"z": found["regions"], "x": axis, "y": axis, "zmin": -0.5, "zmax": classes - 0.5}
-        panels.add_heatmap(**plane, colorscale=scale, opacity=0.45, showscale=False, row=1, col=1)
+        panels.add_heatmap(**plane, colorscale=scale, showscale=False, row=1, col=1)
         for k, color in enumerate(CLASS_COLORS):
             own = found["points"][cluster_run.PER_CLASS * k : cluster_run.PER_CLASS * (k + 1)]
             x, y = zip(*own, strict=True)
@@ -58,3 +58,9 @@ class Clusters(Piece):
         panels.add_scatter(y=percent, mode="lines", line={"color": CLASS_COLORS[0]}, row=1, col=2)
         panels.update_yaxes(range=[0, 103], col=2)
         return panels.update_xaxes(title="epoch", col=2)
+
+
+def _pale(color: str) -> str:
+    """Return a colour '#rrggbb' mixed with white, as the browser draws the regions."""
+    mixed = (round(0.42 * int(color[i : i + 2], 16) + 0.58 * 255) for i in (1, 3, 5))
+    return "#" + "".join(f"{value:02x}" for value in mixed)

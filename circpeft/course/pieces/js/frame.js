@@ -16,8 +16,9 @@ export function frame(model, el, title) {
   const status = element("p", { className: "piece-status" });
   status.setAttribute("role", "status");
   // The text that Python wrote for the start; the line of text follows the controls.
-  const summary = element("p", { textContent: model.get("alt"), hidden: true, id: `${el.id || title}-alt` });
-  root.setAttribute("aria-describedby", summary.id);
+  const id = `piece-alt-${Math.random().toString(36).slice(2)}`; // the same piece may be shown twice on a page
+  const summary = element("p", { textContent: model.get("alt"), hidden: true, id });
+  root.setAttribute("aria-describedby", id);
   root.append(controls, pictures, status, summary);
   el.append(root);
 
