@@ -29,8 +29,8 @@ def read(name: str, folder: Path = FOLDER) -> dict | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
-def show(name: str, mentions: str = "", folder: Path = FOLDER) -> dict | None:
-    """Show the figure of a part of the evidence and the sentences that its record supports, and return the record.
+def show(name: str, mentions: str = "", folder: Path = FOLDER) -> None:
+    """Show the figure of a part of the evidence and the sentences that its record supports.
 
     Args:
         name: name of the record: "block_size", "num_factors", "scarce_data", "fits", "feature_order",
@@ -43,11 +43,10 @@ def show(name: str, mentions: str = "", folder: Path = FOLDER) -> dict | None:
     record = read(name, folder)
     if record is None:
         print(f"No record. The runs are made by: python benchmarks/evidence.py --only {PARTS[name]}")
-        return None
+        return
     if record["figure"]:
         plots.show(go.Figure(record["figure"]))
     found = [text for text in record["conclusions"] if mentions.lower() in text.lower()]
     points = "".join(f"<li>{html.escape(text)}</li>" for text in found)
     source = f"benchmarks/results/evidence/{name}.json, {len(record['rows'])} rows"
     display(HTML(f"<p><b>{html.escape(record['question'])}</b></p><ul>{points}</ul><p>From {source}.</p>"))
-    return record
