@@ -72,7 +72,18 @@ _SUBMODULES = (
     "results",
 )
 # These need the train or course extra. `dir` leaves them out, because `help` imports everything that it lists.
-_SUBMODULES_OF_EXTRAS = ("course", "models", "mt_bench", "plots", "rates", "report", "sweeps", "tasks", "training")
+_SUBMODULES_OF_EXTRAS = (
+    "course",
+    "export",
+    "models",
+    "mt_bench",
+    "plots",
+    "rates",
+    "report",
+    "sweeps",
+    "tasks",
+    "training",
+)
 
 
 def _import(submodule: str) -> Any:

@@ -21,6 +21,7 @@ NOT_TRAINING = (
     "cli",
     "costs",
     "course",
+    "export",
     "fits",
     "learning_rates",
     "mt_bench",

@@ -13,7 +13,8 @@ import sys
 from collections.abc import Sequence
 from textwrap import fill
 
-from circpeft.cli import doctor, exec_command, lab, notebooks, rates, report, sweep, train
+from circpeft import __version__
+from circpeft.cli import doctor, exec_command, extras, lab, list_command, merge, notebooks, rates, report, sweep, train
 from circpeft.cli.settings import hint, marked
 from circpeft.course.parameters import RequestError
 from circpeft.suggest import nearest
@@ -30,6 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=f"`circpeft COMMAND --help` shows the options of a command.\n\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"circpeft {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add_command(name: str, summary: str, examples: str, details: str = "") -> argparse.ArgumentParser:
@@ -41,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
 
-    for module in (doctor, notebooks, rates, train, sweep, report, exec_command, lab):
+    for module in (doctor, notebooks, list_command, rates, train, sweep, report, merge, exec_command, lab):
         module.add(add_command)
     parser.commands = subparsers.choices
     return parser
@@ -73,6 +75,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return options.execute(options)
     except RequestError as error:
         print(f"circpeft {options.command}: error: {error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if (text := extras.advice(error)) is None:
+            raise
+        print(f"circpeft {options.command}: error: {text}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

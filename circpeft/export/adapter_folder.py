@@ -1,0 +1,133 @@
+"""A folder with a saved adapter: what it was trained on, and loading it onto its base model."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import transformers
+from peft import PeftModel
+from safetensors import safe_open
+
+from .. import models
+from ..suggest import nearest
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+# PEFT's task types, and the class of transformers that loads the base model of each.
+CLASSES = {
+    "CAUSAL_LM": "AutoModelForCausalLM",
+    "SEQ_2_SEQ_LM": "AutoModelForSeq2SeqLM",
+    "SEQ_CLS": "AutoModelForSequenceClassification",
+    "TOKEN_CLS": "AutoModelForTokenClassification",
+    "QUESTION_ANS": "AutoModelForQuestionAnswering",
+    "FEATURE_EXTRACTION": "AutoModel",
+}
+# Last layers of classifiers, whose number of rows is the number of classes.
+HEADS = ("classifier.weight", "score.weight", "classifier.out_proj.weight")
+
+
+@dataclass(frozen=True)
+class AdapterFolder:
+    """A saved adapter of any method of PEFT.
+
+    Attributes:
+        path: the folder.
+        config: the content of its adapter_config.json.
+        base: name, hub id or folder of the base model, as `models.resolve` takes it.
+    """
+
+    path: Path
+    config: dict[str, Any]
+    base: str
+
+    @classmethod
+    def open(cls, folder: str | Path, base: str = "") -> AdapterFolder:
+        """Read a folder's config.
+
+        Args:
+            folder: a folder that ``save_pretrained`` of PEFT wrote.
+            base: name, hub id or folder of the base model; "" takes the one that the config names.
+
+        Raises: FileNotFoundError for a folder without a config or weights, with the adapters below it; ValueError for a
+        config that is not a JSON object, or that names no base model if ``base`` is "".
+        """
+        path = Path(folder)
+        for name in (CONFIG, WEIGHTS):
+            if not (path / name).is_file():
+                below = sorted(str(found.parent) for found in path.glob(f"**/{CONFIG}")) if path.is_dir() else []
+                advice = f"; {nearest(folder, below)}" if below else ""
+                raise FileNotFoundError(f"{str(folder)!r} is not a saved adapter: it has no {name}{advice}")
+        try:
+            config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path / CONFIG} is not JSON: {error}") from error
+        if not isinstance(config, dict):
+            raise ValueError(f"{path / CONFIG} is a JSON {type(config).__name__}, expected an object")
+        base = base or config.get("base_model_name_or_path") or ""
+        if not isinstance(base, str) or not base:
+            raise ValueError(f"{path / CONFIG} names no base model; name it (base)")
+        return cls(path, config, base)
+
+    @property
+    def model_class(self) -> Any:
+        """The class of transformers that loads the base model.
+
+        Raises: ValueError if the config has neither a task type nor a class of transformers.
+        """
+        if (task := self.config.get("task_type")) in CLASSES:
+            return getattr(transformers, CLASSES[task])
+        mapping = self.config.get("auto_mapping") or {}
+        library, name = mapping.get("parent_library", ""), mapping.get("base_model_class", "")
+        if library.split(".")[0] == "transformers":  # any other module would run code that the adapter chooses
+            found = getattr(importlib.import_module(library), name, None)
+            if isinstance(found, type) and issubclass(found, transformers.PreTrainedModel):
+                return found
+        raise ValueError(
+            f"{self.path / CONFIG} has the task type {task!r} and the class {name!r} of {library!r}, so the class of "
+            f"the base model is not known; expected one of {', '.join(CLASSES)}, or a class of transformers"
+        )
+
+    @property
+    def classes(self) -> int | None:
+        """Number of rows of the saved classifier; None if the adapter has none."""
+        with safe_open(self.path / WEIGHTS, framework="pt") as file:
+            sizes = [file.get_slice(key).get_shape()[0] for key in file.keys() if key.endswith(HEADS)]
+        return sizes[0] if sizes else None
+
+    def load_base(self, dtype: Any = "auto") -> transformers.PreTrainedModel:
+        """Load the base model, with as many classes as the saved classifier has.
+
+        Args:
+            dtype: of its weights; "auto" keeps that of its files.
+
+        Raises: what `models.resolve` and `models.hub_errors` raise for a model that is not there; ValueError for one of
+        another kind.
+        """
+        head = {} if self.classes is None else {"num_labels": self.classes, "ignore_mismatched_sizes": True}
+        folder = models.resolve(self.base)
+        with models.hub_errors(self.base):
+            config = transformers.AutoConfig.from_pretrained(folder)
+            fitting = getattr(self.model_class, "_model_mapping", {type(config): None})
+            if type(config) not in fitting:
+                loader = self.model_class.__name__
+                raise ValueError(
+                    f"base model {self.base!r} ({config.model_type}) is not one that {loader} loads, as this adapter "
+                    f"needs; name the model that it was trained on"
+                )
+            return self.model_class.from_pretrained(folder, dtype=dtype, **head)
+
+    def load(self, dtype: Any = "auto") -> PeftModel:
+        """Load the base model with the adapter beside its weights, ready to predict."""
+        return PeftModel.from_pretrained(self.load_base(dtype), self.path).eval()
+
+    def preprocessor(self) -> Any:
+        """Return the tokenizer or image processor: the adapter's own, or else the base model's; None without one."""
+        for place in (self.path, models.resolve(self.base)):
+            try:
+                return transformers.AutoProcessor.from_pretrained(place)
+            except (OSError, ValueError):  # what transformers raises for a folder without such files
+                continue
+        return None
