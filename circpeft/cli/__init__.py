@@ -11,15 +11,20 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from textwrap import fill
 
-from circpeft import __version__
 from circpeft.cli import doctor, exec_command, extras, lab, list_command, merge, notebooks, rates, report, sweep, train
 from circpeft.cli.settings import hint, marked
 from circpeft.course.parameters import RequestError
 from circpeft.suggest import nearest
 
 EXIT_CODES = "exit codes: 0 success, 1 a notebook, run or check failed, 2 wrong usage, 130 interrupted"
+
+
+def version() -> str:
+    """Return the version of the package."""
+    return import_module("circpeft").__version__
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -31,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=f"`circpeft COMMAND --help` shows the options of a command.\n\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"circpeft {__version__}")
+    parser.add_argument("--version", action="version", version=f"circpeft {version()}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add_command(name: str, summary: str, examples: str, details: str = "") -> argparse.ArgumentParser:
