@@ -56,23 +56,35 @@ def line(name: str) -> str:
 def update(folder: str | Path) -> list[str]:
     """Record the times of a finished course run and rewrite the run-time line of every notebook.
 
+    A run of only some notebooks replaces their times. The record keeps its other times, and says under "later" when
+    and at which commit these were measured.
+
     Returns: the names of the notebooks.
 
-    Raises: ValueError for a run in which a notebook failed or is missing.
+    Raises: ValueError for a run in which a notebook failed, or a run of some notebooks on another device than the
+    record's.
     """
     run = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))
     if run["status"] != "finished":
         raise ValueError(f"the run in {folder} is {run['status']}; use a run in which every notebook finished")
-    entries = run["notebooks"]
-    times = read()
-    times[run["profile"]] = {
-        **{key: entries[-1][key] for key in ("device", "versions", "commit")},
-        "finished": run["finished"],
-        "seconds": {entry["name"]: entry["seconds"] for entry in entries},
-    }
+    entries, times = run["notebooks"], read()
+    measured = {key: entries[-1][key] for key in ("device", "versions", "commit")} | {"finished": run["finished"]}
+    seconds = {entry["name"]: entry["seconds"] for entry in entries}
+    notebooks = sorted((repository() / "notebooks").glob("*.ipynb"))
+    before = times.get(run["profile"])
+    if before is None or seconds.keys() >= {path.stem for path in notebooks}:
+        times[run["profile"]] = {**measured, "seconds": seconds}
+    elif before["device"] != measured["device"]:
+        raise ValueError(
+            f"the run in {folder} is on {measured['device']}, and the other times are on {before['device']}; "
+            "run the whole course, or the same notebooks on that device"
+        )
+    else:
+        before["seconds"] = dict(sorted((before["seconds"] | seconds).items()))
+        dated = {name: {key: measured[key] for key in ("commit", "finished")} for name in seconds}
+        before["later"] = before.get("later", {}) | dated
     order = [name for name in ("smoke", "cpu", "paper") if name in times]
     files.write_atomically(record_path(), json.dumps({name: times[name] for name in order}, indent=1) + "\n")
-    notebooks = sorted((repository() / "notebooks").glob("*.ipynb"))
     for path in notebooks:
         notebook = nbformat.read(path, as_version=4)
         title = notebook.cells[0]

@@ -1,5 +1,7 @@
 """The run-time lines in the notebooks agree with the record of measured times."""
 
+import json
+
 import nbformat
 import pytest
 
@@ -25,3 +27,44 @@ def test_times_of_an_unfinished_run_are_refused(tmp_path):
     (tmp_path / "run.json").write_text('{"status": "failed", "notebooks": []}')
     with pytest.raises(ValueError, match="failed"):
         times.update(tmp_path)
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """Return a function that writes a run of some of two notebooks, 00_a and 01_b, and records its times."""
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "benchmarks" / "results").mkdir(parents=True)
+    for name in ("00_a", "01_b"):
+        title = nbformat.v4.new_markdown_cell(f"# {name}\n\n{times.MARKER}")
+        nbformat.write(nbformat.v4.new_notebook(cells=[title]), tmp_path / "notebooks" / f"{name}.ipynb")
+    monkeypatch.setattr(times, "repository", lambda: tmp_path)
+
+    def record(seconds, commit, device="CPU, 2 threads"):
+        entries = [
+            {"name": name, "seconds": value, "device": device, "versions": {}, "commit": commit}
+            for name, value in seconds.items()
+        ]
+        run = {"status": "finished", "profile": "smoke", "finished": f"date of {commit}", "notebooks": entries}
+        (tmp_path / "run.json").write_text(json.dumps(run))
+        times.update(tmp_path)
+        titles = [nbformat.read(tmp_path / "notebooks" / f"{n}.ipynb", 4).cells[0].source for n in ("00_a", "01_b")]
+        return times.read()["smoke"], titles
+
+    return record
+
+
+def test_a_run_of_some_notebooks_replaces_only_their_times(course):
+    first, _ = course({"00_a": 5.0, "01_b": 7.0}, "old")
+    assert first["seconds"] == {"00_a": 5.0, "01_b": 7.0} and "later" not in first
+    second, titles = course({"01_b": 9.0}, "new")
+    assert second["seconds"] == {"00_a": 5.0, "01_b": 9.0} and second["commit"] == "old"
+    assert second["later"] == {"01_b": {"commit": "new", "finished": "date of new"}}
+    assert "smoke 5 s" in titles[0] and "smoke 9 s" in titles[1]
+    whole, _ = course({"00_a": 6.0, "01_b": 8.0}, "newest")
+    assert whole["commit"] == "newest" and "later" not in whole
+
+
+def test_times_of_another_device_are_not_mixed_in(course):
+    course({"00_a": 5.0, "01_b": 7.0}, "old")
+    with pytest.raises(ValueError, match="is on CPU, 1 threads, and the other times are on CPU, 2 threads"):
+        course({"01_b": 9.0}, "new", device="CPU, 1 threads")
