@@ -43,11 +43,13 @@ def heading(item: Exercise) -> str:
     >>> print(heading(EXERCISES["08.1"]))
     ### Exercise 08.1: Counting C3A's trainable parameters
     <BLANKLINE>
-    Difficulty ★☆☆, about 5 minutes.
+    Difficulty ★☆☆, importance ●●○, about 5 minutes.
     """
     stars = "★" * item.difficulty + "☆" * (3 - item.difficulty)
+    dots = "●" * item.importance + "○" * (3 - item.importance)
     allowed = f" Allowed: {item.allowed}" if item.allowed else ""
-    return f"### Exercise {item.id}: {item.title}\n\nDifficulty {stars}, about {item.minutes} minutes.{allowed}"
+    effort = f"Difficulty {stars}, importance {dots}, about {item.minutes} minutes."
+    return f"### Exercise {item.id}: {item.title}\n\n{effort}{allowed}"
 
 
 def solution_cell(item: Exercise) -> str:

@@ -65,3 +65,6 @@ def test_questions_of_the_course_are_complete(id):
         assert question.answer in question.choices and all(len(letter) == 1 for letter in question.choices)
     else:
         assert predictions.response(question, question.answer).startswith("[OK]")
+    for value, text in question.wrong.items():
+        said = predictions.response(question, value)
+        assert said.startswith("[NOT YET]") and said.endswith(text)
