@@ -115,14 +115,19 @@ def _tensor(value: Any) -> Any:
 
 
 def _number(value: Any) -> str:
-    """Return a number with at most two decimals; a complex one as "1 + 2i"."""
+    """Return a number with two decimals or two digits, whichever shows more; a complex one as "1 + 2i"."""
     if isinstance(value, complex):
-        real, imaginary = round(value.real, 2) + 0.0, round(value.imag, 2) + 0.0
-        if not imaginary:
-            return f"{real:g}"
-        sign = "−" if imaginary < 0 else "+"
-        return f"{real:g} {sign} {abs(imaginary):g}i" if real else f"{imaginary:g}i"
-    return f"{round(value, 2) + 0.0:g}" if isinstance(value, float) else str(value)
+        real, size = _number(value.real), _number(abs(value.imag))
+        imaginary = "i" if size == "1" else f"{size}i"
+        if imaginary == "0i":
+            return real
+        sign = "−" if value.imag < 0 else "+"
+        return f"{real} {sign} {imaginary}" if real != "0" else f"{sign.removeprefix('+')}{imaginary}"
+    if not isinstance(value, float):
+        return str(value)
+    if abs(value) < 1e-9:  # what rounding leaves of a zero
+        return "0"
+    return f"{value:.2g}" if abs(value) < 0.1 else f"{round(value, 2):g}"
 
 
 def _text(value: Any) -> str:

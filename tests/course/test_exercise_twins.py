@@ -119,7 +119,7 @@ def test_a_simple_change_is_named_if_it_corrects_all_inputs(answer, words, capsy
 @pytest.mark.parametrize(
     ("id", "answer"),
     [
-        ("02.1", lambda w, x: row(w) @ x / len(w)),  # another factor for each size
+        ("02.2", lambda w, x: row(w) @ x / len(w)),  # another factor for each size
         ("06.1", lambda u, v, x: x @ torch.outer(u, v).T / len(x)),
         ("06.1", lambda u, v, x: u.expand(len(x), -1)),  # proportional only where there is one point
     ],

@@ -68,17 +68,17 @@ def test_an_exercise_not_attempted_prints_one_line(id, capsys, pictures):
 
 
 def test_after_a_rejection_the_name_is_the_learners_function_and_the_reference_has_another(capsys, pictures):
-    @exercise("02.1")
+    @exercise("02.2")
     def mine(w, x):
         return column(w) @ x
 
     w, x = random(7), random(7, seed=1)
     assert torch.equal(mine(w, x), column(w) @ x)
-    assert torch.allclose(right_answer("02.1")(w, x), row(w) @ x)
+    assert torch.allclose(right_answer("02.2")(w, x), row(w) @ x)
     said = capsys.readouterr().out
-    assert said.startswith("[NOT YET] Exercise 02.1 (C3A's forward pass for one block), input (7,), (7,): ")
-    assert EXERCISES["02.1"].hint not in said, "a hint is given on request"
-    assert 'Hint: circpeft.course.hint("02.1"). Code: circpeft.course.solution("02.1").' in said
+    assert said.startswith("[NOT YET] Exercise 02.2 (C3A's forward pass for one block), input (7,), (7,): ")
+    assert EXERCISES["02.2"].hint not in said, "a hint is given on request"
+    assert 'Hint: circpeft.course.hint("02.2"). Code: circpeft.course.solution("02.2").' in said
     assert "the cells below use the reference answer" in said.lower() and len(pictures) == 1
 
 
@@ -86,24 +86,24 @@ def test_a_right_answer_is_forgotten_when_a_wrong_one_replaces_it():
     def right(w, x):
         return row(w) @ x
 
-    exercise("02.1")(right)
-    assert right_answer("02.1") is right
-    exercise("02.1")(lambda w, x: w)
-    assert right_answer("02.1") is EXERCISES["02.1"].reference
+    exercise("02.2")(right)
+    assert right_answer("02.2") is right
+    exercise("02.2")(lambda w, x: w)
+    assert right_answer("02.2") is EXERCISES["02.2"].reference
 
 
 def test_hints_and_solutions_are_printed_on_request(capsys):
-    hint("02.1")
-    assert capsys.readouterr().out == EXERCISES["02.1"].hint + "\n"
+    hint("02.2")
+    assert capsys.readouterr().out == EXERCISES["02.2"].hint + "\n"
     solution("07.1")
     assert capsys.readouterr().out == inspect.getsource(EXERCISES["07.1"].solution)
 
 
 def test_the_papers_gradient_is_shown_beside_the_true_one(capsys, pictures):
-    exercise("02.2")(lambda w, g: row(w) @ g)  # as the C3A paper prints it, without the transpose
+    exercise("02.4")(lambda w, g: row(w) @ g)  # as the C3A paper prints it, without the transpose
     assert "(7,), (7,)" in capsys.readouterr().out
     expected, yours, difference = (trace.z for trace in pictures[0].data)
-    w, g = EXERCISES["02.2"].inputs(torch.Generator().manual_seed(0))[0]
+    w, g = EXERCISES["02.4"].inputs(torch.Generator().manual_seed(0))[0]
     assert torch.allclose(torch.tensor(expected[0]).double(), row(w).T @ g, atol=1e-6)
     assert torch.allclose(torch.tensor(yours - expected), torch.tensor(difference), atol=1e-6)
     assert abs(difference).max() > 0.1
@@ -113,10 +113,10 @@ def test_gradients_of_the_references_are_those_of_autograd():
     w, x, g = random(7), random(7, seed=1), random(7, seed=2)
     w.requires_grad_(), x.requires_grad_()
     dw, dx = torch.autograd.grad(row(w) @ x, (w, x), g)
-    assert torch.allclose(EXERCISES["02.2"].reference(w.detach(), g), dx)
-    assert torch.allclose(EXERCISES["02.3"].reference(g, x.detach()), dw)
+    assert torch.allclose(EXERCISES["02.4"].reference(w.detach(), g), dx)
+    assert torch.allclose(EXERCISES["02.6"].reference(g, x.detach()), dw)
     truth = torch.autograd.grad(column(w) @ x, (w, x), g)
-    answer = EXERCISES["02.5"].reference(w.detach(), x.detach(), g)
+    answer = EXERCISES["02.14"].reference(w.detach(), x.detach(), g)
     assert all(torch.allclose(one, right) for one, right in zip(answer, truth, strict=True))
     inputs = [random(6, seed=s).requires_grad_() for s in range(4)]
     g = random(6, seed=4)
@@ -126,14 +126,14 @@ def test_gradients_of_the_references_are_those_of_autograd():
 
 
 def test_ranks_cover_full_deficient_and_scaled_kernels():
-    inputs = EXERCISES["01.3"].inputs(torch.Generator().manual_seed(0))
-    assert [EXERCISES["01.3"].reference(c) for (c,) in inputs] == [2, 5, 1, 1, 0, 4, 5, 7, 4, 5, 12, 3]
+    inputs = EXERCISES["01.9"].inputs(torch.Generator().manual_seed(0))
+    assert [EXERCISES["01.9"].reference(c) for (c,) in inputs] == [2, 5, 1, 1, 0, 4, 5, 7, 4, 5, 12, 3]
 
 
 @pytest.mark.parametrize("threshold", [1e-15, 1e-10, 1e-6])
 def test_a_threshold_for_the_rank_must_be_relative(threshold, capsys):
-    exercise("01.3")(lambda c: int((torch.fft.fft(c).abs() > threshold).sum()))
-    exercise("01.3")(lambda c: int((torch.fft.fft(c).abs() > 1e-10 * torch.fft.fft(c).abs().max()).sum()))
+    exercise("01.9")(lambda c: int((torch.fft.fft(c).abs() > threshold).sum()))
+    exercise("01.9")(lambda c: int((torch.fft.fft(c).abs() > 1e-10 * torch.fft.fft(c).abs().max()).sum()))
     absolute, relative = capsys.readouterr().out.strip().split("[OK]")
     assert "[NOT YET]" in absolute and "right on all 12 inputs" in relative
 
@@ -155,7 +155,7 @@ def test_a_threshold_for_the_rank_must_be_relative(threshold, capsys):
     ],
 )
 def test_the_mistake_is_described(answer, words, capsys):
-    assert exercise("02.1")(answer) is answer
+    assert exercise("02.2")(answer) is answer
     assert words in capsys.readouterr().out
 
 
@@ -166,9 +166,9 @@ def test_the_mistake_is_described(answer, words, capsys):
         ("03.2", lambda *a: gradients(*a)[:2], "2 values, expected a tuple of 4"),
         ("03.3", lambda d_in, d_out, b: 22.0, "22.0 (float), expected an int"),
         ("03.3", lambda d_in, d_out, b: True, "True (bool), expected an int"),
-        ("02.7", lambda d, b: 0.5 * math.sqrt(b / d), "yours is 0.5 times as large"),
-        ("02.7", lambda d, b: torch.ones(3), "(Tensor), expected a number"),
-        ("02.7", lambda d, b: math.nan, "returned nan (not a number), expected 1"),
+        ("02.16", lambda d, b: 0.5 * math.sqrt(b / d), "yours is 0.5 times as large"),
+        ("02.16", lambda d, b: torch.ones(3), "(Tensor), expected a number"),
+        ("02.16", lambda d, b: math.nan, "returned nan (not a number), expected 1"),
         ("08.1", lambda layers, b: 5, "returned 5, expected 3456; they differ by 3451"),
     ],
 )

@@ -1,125 +1,119 @@
-"""The exercises of notebook 02, on C3A's product, gradients and scale."""
+"""The exercises and questions of notebook 02, on C3A's product, gradients and scale."""
 
-import torch
+from ..exercise_type import Question
+from .nb02_blocks import BLOCKS, block_forward
+from .nb02_checks import CHECKS
+from .nb02_gradients import GRADIENTS
+from .nb02_steps import STEPS
 
-from ..exercise_inputs import block_inputs, vectors
-from ..exercise_type import Exercise, Question
-from .matrices import blocks, column, row
+__all__ = ["EXERCISES", "QUESTIONS", "block_forward"]
 
+EXERCISES = (*GRADIENTS, *CHECKS, *BLOCKS, *STEPS)
 
-def block_forward(w: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """Return y = C x, where block (i, j) of C is the circulant with first row w[i, j].
-
-    Shapes: w (m, n, b), x (n*b,), y (m*b,).
-    """
-    return blocks(w) @ x
-
-
-def column_gradients(w: torch.Tensor, x: torch.Tensor, g: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return (dw, dx) of y = C(w) x = C(x) w for g = dL/dy, where w is the first column of C(w). All are (b,)."""
-    return column(x).T @ g, column(w).T @ g
-
-
-def equal_signs_norm(s: float, rate: float, d_in: int, d_out: int, b: int) -> float:
-    """Return the spectral norm of s C(w), where every entry of the kernels of length b is ``rate``."""
-    kernels = torch.full((d_out // b, d_in // b, b), rate, dtype=torch.float64)
-    return float(torch.linalg.matrix_norm(s * blocks(kernels), 2))
-
-
-def aligned_scale(d: int, b: int) -> float:
-    """Return s with s (d^2 / b) sqrt(b) = d sqrt(d): as far along the gradient as one kernel with s = 1."""
-    one_kernel, many = d * d**0.5, d**2 / b * b**0.5
-    return one_kernel / many
-
-
-def lora_scale_rate(paper_rate: float, d_in: int, d_out: int, b: int) -> float:
-    """Return the rate for the scale 1 / sqrt(k) that moves C3A's ΔW as fast as ``paper_rate`` for 1 / d_in.
-
-    k is the number of blocks along the shorter side, min(d_in, d_out) / b.
-    """
-    return paper_rate * (1 / d_in) / (b / min(d_in, d_out)) ** 0.5
-
-
-EXERCISES = (
-    Exercise(
-        "02.1",
-        "C3A's forward pass for one block",
-        1,
-        5,
-        "If the kernel is the first row, y[i] = sum over k of w[k] x[(i + k) mod b]. This is a correlation, "
-        "so one of the two spectra has to be conjugated.",
-        lambda w, x: row(w) @ x,
-        vectors(2),
+QUESTIONS = (
+    Question(
+        "02.q1",
+        "The closest circulant of a random 64 × 64 matrix M: which share of the sum of squares of M does it keep?",
+        "c",
+        "Circulants are a space of 64 dimensions among the 4,096 of all matrices, and a random matrix has the same "
+        "share in every dimension.",
+        choices={"a": "about half", "b": "about 1/8", "c": "about 1/64", "d": "about 1/4096"},
+        wrong={
+            "a": "A mean over 64 random entries is small: their signs cancel.",
+            "b": "The mean of 64 random entries is about 1/8 of their size. Its square is what counts here.",
+            "d": "That is the share of a single dimension. Circulants have 64 free numbers.",
+        },
     ),
-    Exercise(
-        "02.2",
-        "The gradient for the input",
-        2,
-        10,
-        "Because y = C x, the gradient is dx = C^T g. The transpose of a circulant with first row w is the circulant "
-        "with first column w. The forward pass conjugates one spectrum. Is that still needed here?",
-        lambda w, g: row(w).T @ g,
-        vectors(2),
+    Question(
+        "02.q2",
+        "Now the features of the random matrix come in another order, drawn at random. Which share does its closest "
+        "circulant keep?",
+        "b",
+        "In a random matrix no order is special, so each keeps 1/64 in the mean. A trained matrix is not random: there "
+        "it has to be measured.",
+        choices={"a": "a smaller one", "b": "about the same", "c": "a larger one"},
+        wrong={
+            "a": "The first order was not chosen to suit circulants either.",
+            "c": "Nothing in a random order suits circulants better.",
+        },
     ),
-    Exercise(
-        "02.3",
-        "The gradient for the kernel",
-        2,
-        15,
-        "Because y[i] = sum over k of w[k] x[(i + k) mod b], dw[k] = sum over i of g[i] x[(i + k) mod b]. "
-        "This is the forward pass with another vector in place of the kernel.",
-        lambda g, x: row(g) @ x,
-        vectors(2),
+    Question(
+        "02.q3",
+        "The paper's gradient C(w) g lacks a transpose. How long is it, compared with the true one, C(w)ᵀ g?",
+        "b",
+        "At each frequency the two differ by a conjugate, which changes the phase but not the absolute value.",
+        choices={"a": "shorter", "b": "equally long", "c": "longer", "d": "it depends on g"},
+        wrong={
+            "a": "Compare the absolute values of the two at one frequency.",
+            "c": "Compare the absolute values of the two at one frequency.",
+            "d": "For a general matrix it would. For a circulant, compare the two at one frequency.",
+        },
     ),
-    Exercise(
-        "02.4",
-        "The forward pass for many blocks",
-        3,
-        15,
-        "Split x into n pieces of length b and transform them. Multiply them by the spectra of w, of shape "
-        "(m, n, b//2 + 1), sum over n in the frequency domain, and transform the m results back.",
-        block_forward,
-        block_inputs,
+    Question(
+        "02.q4",
+        "And its direction? What is the cosine of the printed and the true gradient, for a random kernel with d = 768?",
+        "c",
+        "Every frequency is turned by a random angle, so on average nothing of the direction is left.",
+        choices={"a": "near 1", "b": "near 0.7", "c": "near 0", "d": "near -1"},
+        wrong={
+            "a": "That would be a harmless mistake. The phase of every frequency is wrong.",
+            "b": "That would be half the frequencies right. Only one or two of 768 are.",
+            "d": "That would be the opposite direction. The angles are random, not 180 degrees.",
+        },
     ),
-    Exercise(
-        "02.5",
-        "Both gradients in the other layout",
-        3,
-        15,
-        "Write y[i] = sum over j of w[(i - j) mod b] x[j]. Which outputs depend on w[k], and which on x[j]? Both "
-        "gradients are correlations with g. Which spectrum is conjugated in each?",
-        column_gradients,
-        vectors(3),
+    Question(
+        "02.q5",
+        "A test suite runs gradcheck on C3A with some block sizes. With which of them can it not see that the "
+        "transpose is missing?",
+        "a",
+        "A circulant of size 1 or 2 is symmetric, so it is its own transpose.",
+        choices={"a": "1 and 2", "b": "all powers of 2", "c": "odd ones", "d": "there are none"},
+        wrong={
+            "b": "For b = 4, the kernel (0, 1, 0, 0) shifts right. Its transpose shifts left.",
+            "c": "For b = 3, the kernel (0, 1, 0) shifts right. Its transpose shifts left.",
+            "d": "Write down the circulant of (p, q). What is its transpose?",
+        },
     ),
-    Exercise(
-        "02.6",
-        "A step with equal signs",
-        2,
-        10,
-        "If all entries of the kernels are equal, so are those of the matrix. What is its rank, and what is the "
-        "largest singular value of a d_out by d_in matrix of ones?",
-        equal_signs_norm,
-        lambda g: [(1.0, 0.1, 4, 4, 4), (0.5, 0.2, 12, 12, 4), (0.25, 1e-3, 6, 12, 3), (1 / 8, 0.3, 8, 2, 2)],
+    Question(
+        "02.q6",
+        "A network with four adapted layers learns a small change with the printed ∂L/∂x and the right ∂L/∂w. What "
+        "will its loss curve look like?",
+        "b",
+        "Most of the gradient goes through the frozen weights, and this part is right.",
+        choices={"a": "it rises", "b": "much like the right one", "c": "it stays flat"},
+        wrong={
+            "a": "The kernels' own gradients are right, and the layers see most of ∂L/∂x through the frozen weights.",
+            "c": "The last layer, at least, has the right gradient. So the loss has to fall.",
+        },
     ),
-    Exercise(
-        "02.7",
-        "The scale for equal progress along the gradient",
-        2,
-        10,
-        "A square layer has d^2 / b kernel entries. The gradient of each is a sum of b random products, of a size "
-        "proportional to sqrt(b). Multiply both and s, and compare with b = d and s = 1.",
-        aligned_scale,
-        lambda g: [(64, 64), (64, 16), (768, 48), (96, 1), (384, 64)],
+    Question(
+        "02.q7",
+        "A layer has d = 768 inputs and outputs, and a text says b = 128. By which factor do the numbers of parameters "
+        "differ if b is the number of blocks, or the size of a block?",
+        128 * 128 / 768,
+        "As a number of blocks: b d = 98,304. As a size: d² / b = 4,608.",
+        wrong={
+            1: "The two agree only for b² = d.",
+            6: "6 is the number of blocks along a side if b is the size. Compare b d with d² / b.",
+        },
+        tolerance=0.5,
     ),
-    Exercise(
-        "02.8",
-        "Converting a learning rate",
-        1,
-        5,
-        "One step of Adam moves the entries of the change by s times the rate. Which s belongs to each scale?",
-        lora_scale_rate,
-        lambda g: [(0.3, 384, 384, 384), (0.15, 384, 384, 64), (0.6, 64, 192, 32), (1.5, 192, 64, 16)],
+    Question(
+        "02.q8",
+        "LoRA is often trained at a rate near 0.001. Would C3A learn at such a rate with the paper's scale, "
+        "ΔW = C(w) / d_in?",
+        "c",
+        "Adam makes up for the small gradient, but not for the small step of ΔW.",
+        choices={
+            "a": "yes: Adam adapts to the size of the gradient",
+            "b": "yes, but only for square layers",
+            "c": "hardly: ΔW moves d_in times less than w",
+            "d": "no: it diverges",
+        },
+        wrong={
+            "a": "Adam adapts the step of w. But ΔW is w divided by d_in.",
+            "b": "The division by d_in is there for square layers, too.",
+            "d": "A step that is too small does not diverge.",
+        },
     ),
 )
-
-QUESTIONS: tuple[Question, ...] = ()

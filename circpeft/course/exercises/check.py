@@ -74,6 +74,9 @@ def _show_heatmaps(exercise: Exercise, got: Any, want: Any, name: str) -> None:
         return
     if got.layout != want.layout or got.device != want.device:
         return
+    if want.is_complex():  # two rows: real parts and imaginary parts
+        want, got = (torch.stack([v.real, v.imag]) for v in (want.detach(), got.detach().to(want.dtype)))
+        name = f"{name}, real and imaginary part".removeprefix(", ")
     yours, label = got.detach(), "yours"
     if yours.is_complex():
         yours, label = yours.real, "yours (real part)"

@@ -1,0 +1,221 @@
+"""The later exercises of notebook 01: real transforms, inverses, and ranks."""
+
+import torch
+from torch.fft import fft, ifft, irfft, rfft
+
+from ..exercise_inputs import SIZES, random, rank_inputs, vectors
+from ..exercise_type import Exercise, Twin
+from .matrices import column, row
+
+PRODUCT = ("circpeft.circulant", "circpeft.block_circulant", "circpeft.block_circular_matmul")
+
+
+def whole_spectrum(c: torch.Tensor) -> torch.Tensor:
+    half, d = rfft(c), len(c)
+    return torch.cat([half, half[1 : (d + 1) // 2].conj().flip(0)])
+
+
+def convolution(c: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    return irfft(rfft(c) * rfft(x), n=len(c))
+
+
+def inverse_kernel(c: torch.Tensor) -> torch.Tensor:
+    return irfft(1 / rfft(c), n=len(c))
+
+
+def invertible(g: torch.Generator) -> list[tuple]:
+    """Return kernels whose spectra stay away from zero."""
+    kernels = [(random(g, b) / (2 * b),) for b in SIZES]
+    for (c,) in kernels:
+        c[1] += 2
+    return kernels
+
+
+def rank_of_circulant(c: torch.Tensor) -> int:
+    """Return the rank of the circulant with first column c (b,), from its singular values."""
+    return int(torch.linalg.matrix_rank(column(c)))
+
+
+def rank(c: torch.Tensor) -> int:
+    size = fft(c).abs()
+    return int((size > 1e-10 * size.max()).sum())  # all zero: nothing is greater than 0
+
+
+def low_pass(c: torch.Tensor, keep: int) -> torch.Tensor:
+    s = rfft(c)
+    s[keep + 1 :] = 0
+    return irfft(s, n=len(c))
+
+
+def low_pass_by_mask(c: torch.Tensor, keep: int) -> torch.Tensor:
+    """Return the real kernel with the frequencies k where k or b - k is at most ``keep``."""
+    k = torch.arange(len(c))
+    return ifft(fft(c) * (torch.minimum(k, len(c) - k) <= keep)).real
+
+
+SPECTRA = (
+    Exercise(
+        "01.6",
+        "The whole spectrum from its half",
+        2,
+        10,
+        "For a real vector, entry d - k is the conjugate of entry k. Which entries are missing, in which order? "
+        "Entry 0, and entry d/2 of an even d, must not be repeated.",
+        lambda c: fft(c),
+        vectors(1),
+        twins=(
+            Twin(
+                "conjugate missing",
+                "The second half is the mirror image of the first, but with the opposite imaginary part.",
+                lambda c: torch.cat([rfft(c), rfft(c)[1 : (len(c) + 1) // 2].flip(0)]),
+            ),
+            Twin(
+                "order not reversed",
+                "The conjugates come in the wrong order. Entry d - 1 mirrors entry 1, so it is the last one.",
+                lambda c: torch.cat([rfft(c), rfft(c)[1 : (len(c) + 1) // 2].conj()]),
+            ),
+            Twin(
+                "one off",
+                "The mirrored part begins with entry 0, which is its own mirror image. Begin with entry 1.",
+                lambda c: torch.cat([rfft(c), rfft(c)[: (len(c) - 1) // 2].conj().flip(0)]),
+            ),
+        ),
+        importance=1,
+        allowed="`rfft`, `conj`, `flip`, `torch.cat` and indexing.",
+        forbidden=(*PRODUCT, "torch.fft.fft", "torch.fft.ifft"),
+        solution=whole_spectrum,
+    ),
+    Exercise(
+        "01.7",
+        "Circular convolution by FFT",
+        1,
+        5,
+        "The FFT turns circular convolution into an entrywise product. Pass n=b to torch.fft.irfft: odd b needs it.",
+        lambda c, x: column(c) @ x,
+        vectors(2),
+        twins=(
+            Twin(
+                "length missing",
+                "irfft assumes an even length. Pass n=len(c), or an odd length loses an entry.",
+                lambda c, x: irfft(rfft(c) * rfft(x)),
+            ),
+            Twin(
+                "layout exchanged",
+                "This is the correlation, the product in the row layout: one spectrum is conjugated. Convolution has "
+                "no conjugate.",
+                lambda c, x: row(c) @ x,
+            ),
+            Twin(
+                "no transform",
+                "This multiplies the vectors entry by entry. Only their spectra are multiplied in this way.",
+                lambda c, x: c * x,
+            ),
+            Twin(
+                "scale",
+                "This is b times too small. irfft already divides by b.",
+                lambda c, x: column(c) @ x / len(c),
+            ),
+        ),
+        importance=3,
+        allowed="`rfft`, `irfft` and products entry by entry; no matrix.",
+        forbidden=PRODUCT,
+        solution=convolution,
+    ),
+    Exercise(
+        "01.8",
+        "The kernel of the inverse",
+        2,
+        10,
+        "In the diagonal form, C is a transform, a diagonal matrix, and a transform back. What is the inverse of such "
+        "a product, and what is the inverse of a diagonal matrix?",
+        lambda c: torch.linalg.inv(column(c))[:, 0].clone(),
+        invertible,
+        twins=(
+            Twin(
+                "no transform",
+                "This divides 1 by every entry of the kernel. Divide 1 by every entry of its spectrum instead.",
+                lambda c: 1 / c,
+            ),
+            Twin(
+                "transpose",
+                "This is the kernel of the transpose. It is the inverse only if every frequency has absolute value 1.",
+                lambda c: irfft(rfft(c).conj(), n=len(c)),
+            ),
+            Twin(
+                "layout exchanged",
+                "This is the first row of the inverse. The kernel in the column layout is its first column.",
+                lambda c: inverse_kernel(c).flip(0).roll(1),
+            ),
+        ),
+        allowed="`rfft`, `irfft` and operations entry by entry; no matrix.",
+        forbidden=(*PRODUCT, "torch.linalg"),
+        solution=inverse_kernel,
+    ),
+    Exercise(
+        "01.9",
+        "The rank of a circulant from its spectrum",
+        2,
+        10,
+        "The eigenvalues are the FFT of c. Count those whose absolute value exceeds a threshold relative to the "
+        "largest. The zero vector has rank 0. torch.fft.fft returns all b frequencies, torch.fft.rfft only about half.",
+        rank_of_circulant,
+        rank_inputs,
+        twins=(
+            Twin(
+                "half the spectrum",
+                "rfft leaves out the second half. All but one or two of its entries stand for two frequencies.",
+                lambda c: int((rfft(c).abs() > 1e-10 * rfft(c).abs().max()).sum()),
+            ),
+            Twin(
+                "absolute threshold",
+                "A very small kernel can have full rank. Compare each frequency with the largest one.",
+                lambda c: int((fft(c).abs() > 1e-9).sum()),
+            ),
+            Twin(
+                "entries counted",
+                "This counts the non-zero entries of the kernel, not those of its spectrum.",
+                lambda c: int(torch.count_nonzero(c)),
+            ),
+            Twin("size returned", "This is the size of the matrix. Some frequencies of the kernel are zero.", len),
+        ),
+        importance=3,
+        allowed="`fft` and comparisons; no matrix.",
+        forbidden=(*PRODUCT, "torch.linalg"),
+        solution=rank,
+    ),
+    Exercise(
+        "01.10",
+        "A kernel of chosen rank",
+        2,
+        10,
+        "Set the entries of the half spectrum after entry `keep` to zero, and transform back.",
+        low_pass_by_mask,
+        lambda g: [(random(g, b), keep) for b, keep in ((7, 2), (5, 1), (8, 2), (12, 3), (9, 1))],
+        twins=(
+            Twin(
+                "one off",
+                "One frequency too few is left. Entry `keep` itself should stay.",
+                lambda c, keep: low_pass_by_mask(c, keep - 1),
+            ),
+            Twin(
+                "mirror image missing",
+                "Of the whole spectrum, both k and d - k have to stay. Otherwise the kernel is complex, and its real "
+                "part has these frequencies at half their size.",
+                lambda c, keep: ifft(fft(c) * (torch.arange(len(c)) <= keep)).real,
+            ),
+            Twin(
+                "entries cut",
+                "This sets entries of the kernel to zero. Set entries of its spectrum to zero.",
+                lambda c, keep: c * (torch.arange(len(c)) <= keep),
+            ),
+            Twin(
+                "the others kept",
+                "These are the frequencies that should go: this kernel and the right one add up to c.",
+                lambda c, keep: c - low_pass_by_mask(c, keep),
+            ),
+        ),
+        allowed="`rfft`, `irfft` and indexing.",
+        forbidden=PRODUCT,
+        solution=low_pass,
+    ),
+)

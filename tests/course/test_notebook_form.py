@@ -1,0 +1,67 @@
+"""The form of the notebooks that derive: short cells, formulas in order and listed with links, solutions that pass."""
+
+import ast
+import inspect
+import re
+import textwrap
+
+import nbformat
+import pytest
+
+from circpeft.course.exercise_sets import EXERCISES
+from circpeft.course.parameters import repository
+
+FOLDER = repository() / "notebooks"
+DERIVING = ["00_start", "01_circulant_matrices", "02_c3a"]
+SOLUTION = re.compile(r"<details><summary>Solution</summary>.*?```python\n(.*?)\n```", re.DOTALL)
+
+
+def cells(name, kind):
+    return [
+        cell.source for cell in nbformat.read(FOLDER / f"{name}.ipynb", as_version=4).cells if cell.cell_type == kind
+    ]
+
+
+@pytest.mark.parametrize("name", DERIVING)
+def test_code_cells_are_short(name):
+    lengths = {source.splitlines()[0]: len(source.splitlines()) for source in cells(name, "code")}
+    assert {first: length for first, length in lengths.items() if length > 25} == {}
+
+
+@pytest.mark.parametrize("name", DERIVING[1:])
+def test_formulas_are_numbered_in_order_and_listed_with_links_that_exist(name):
+    text = "\n".join(cells(name, "markdown"))
+    numbers = [int(number) for number in re.findall(rf"\\tag{{{int(name[:2])}\.(\d+)}}", text)]
+    assert numbers == list(range(1, len(numbers) + 1)) and len(numbers) >= 12
+    table = text.split("## Formulas")[1].split("\n## ")[0]
+    listed = set()
+    for row in table.splitlines()[4:]:
+        found = [int(number) for number in re.findall(rf"\({int(name[:2])}\.(\d+)\)", row.split("|")[1])] if row else []
+        listed |= set(range(found[0], found[-1] + 1)) if " to " in row[:20] else set(found)
+    assert listed == set(numbers)
+    for link in re.findall(r"\]\((\.\./[^)]+)\)", text):
+        assert (FOLDER / link).exists(), link
+
+
+def test_every_printed_solution_is_the_one_that_is_tested():
+    printed = {}
+    for name in DERIVING:
+        for source in cells(name, "markdown"):
+            heading = re.match(r"### Exercise (\d\d\.\d+):", source)
+            if heading:
+                printed[heading[1]] = SOLUTION.search(source)[1]
+    assert len(printed) >= 7 + 11
+    for id, code in printed.items():
+        source = inspect.getsource(EXERCISES[id].solution)
+        first = ast.parse(textwrap.dedent(source)).body[0].body[0].lineno
+        assert code == textwrap.dedent("\n".join(source.splitlines()[first - 1 :])), id
+
+
+@pytest.mark.parametrize("name", DERIVING[1:])
+def test_an_exercise_is_followed_by_its_examples_and_its_cell(name):
+    notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4).cells
+    for i, cell in enumerate(notebook):
+        heading = re.match(r"### Exercise (\d\d\.\d+):", cell.source)
+        if heading:
+            assert notebook[i + 1].source.startswith(f'examples("{heading[1]}"'), heading[1]
+            assert notebook[i + 2].source.startswith(f'@exercise("{heading[1]}")'), heading[1]
