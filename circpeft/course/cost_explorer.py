@@ -16,10 +16,12 @@ RANKS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 TOKENS = tuple(2**k for k in range(15))  # per step
 COMPARED = ("lora", "vera", "fourierft", "boft", "lamda", "c3a", "cdvft")
 PANELS = (
-    ("trainable parameters", "FLOPs per step, forward and backward"),
+    ("trainable parameters", "FLOPs per step"),
     ("trainable parameters", "bytes saved for the backward pass"),
-    ("tokens per step", "FLOPs per step, forward and backward"),
+    ("tokens per step", "FLOPs per step"),
 )
+PLACES = ((1, 1), (1, 2), (2, 1))  # row and column of each panel; the legend takes the fourth place
+WIDTH, HEIGHT = 780, 720  # JupyterLab with its file browser leaves about 800 pixels in a window of 1,300
 Point = tuple[float, float]
 
 
@@ -127,13 +129,13 @@ def traces(d_in: int, d_out: int, tokens: int, r: int, b: int, methods: tuple[st
         crossing_points = [p for one, two in combinations(line, 2) for p in crossings(line[one], line[two])]
         x, y = zip(*crossing_points, strict=True) if crossing_points else ((), ())
         cross_style = {"mode": "markers", "marker": {"symbol": "x", "color": "black", "size": 6}}
-        name = "two methods cost the same"
+        name = "equal costs"
         result.append({"name": name, "column": column, "x": x, "y": y, **cross_style, "showlegend": column == 1})
     return result
 
 
 def _title(d_in: int, d_out: int, tokens: int) -> str:
-    return f"{d_in} -> {d_out} features, {tokens} tokens per step"
+    return f"{d_in} → {d_out} features, {tokens} tokens per step, forward and backward"
 
 
 def figure(d_in: int, d_out: int, tokens: int, r: int, b: int, methods: tuple[str, ...] = COMPARED) -> go.Figure:
@@ -143,14 +145,17 @@ def figure(d_in: int, d_out: int, tokens: int, r: int, b: int, methods: tuple[st
     panel, have rank ``r`` and block size ``b``, or the nearest values that the layer allows. Crosses mark where two
     lines meet.
     """
-    panels = make_subplots(rows=1, cols=3, horizontal_spacing=0.08)
+    layout = [[{}, {}], [{}, None]]
+    panels = make_subplots(rows=2, cols=2, specs=layout, horizontal_spacing=0.14, vertical_spacing=0.16)
     for trace in traces(d_in, d_out, tokens, r, b, methods):
-        panels.add_scatter(row=1, col=trace.pop("column"), **trace)
-    for column, (x_title, y_title) in enumerate(PANELS, 1):
-        panels.update_xaxes(type="log", title=x_title, row=1, col=column)
-        panels.update_yaxes(type="log", title=y_title, row=1, col=column)
-    panels.update_layout(template=TEMPLATE, height=430, width=1150, margin={"t": 40, "b": 50, "l": 60, "r": 10})
-    panels.update_layout(title=_title(d_in, d_out, tokens), legend={"font": {"size": 10}})
+        row, column = PLACES[trace.pop("column") - 1]
+        panels.add_scatter(row=row, col=column, **trace)
+    for (row, column), (x_title, y_title) in zip(PLACES, PANELS, strict=True):
+        panels.update_xaxes(type="log", title=x_title, row=row, col=column)
+        panels.update_yaxes(type="log", title=y_title, row=row, col=column)
+    panels.update_layout(template=TEMPLATE, height=HEIGHT, width=WIDTH, margin={"t": 48, "b": 50, "l": 70, "r": 10})
+    panels.update_layout(legend={"x": 0.6, "y": 0.38, "yanchor": "top", "font": {"size": 11}})
+    panels.update_layout(title=_title(d_in, d_out, tokens))
     return panels
 
 

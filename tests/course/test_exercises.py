@@ -10,8 +10,8 @@ from torch.fft import irfft, rfft
 
 import circpeft
 from circpeft.course.exercise_sets import EXERCISES
+from circpeft.course.exercise_sets.cdvft_product import cdvft_forward
 from circpeft.course.exercise_sets.matrices import column, row
-from circpeft.course.exercise_sets.nb03 import cdvft_forward
 from circpeft.course.exercises import exercise, hint, right_answer, solution
 
 
@@ -28,7 +28,7 @@ def random(*shape, seed=0):
 
 
 def gradients(a1, c, a3, x, g):
-    """Return the right answer to exercise 03.2."""
+    """Return the right answer to exercise 03.6."""
     b = len(c)
     dv = rfft(a3 * g)
     du = irfft(rfft(c).conj() * dv, n=b)
@@ -121,7 +121,7 @@ def test_gradients_of_the_references_are_those_of_autograd():
     inputs = [random(6, seed=s).requires_grad_() for s in range(4)]
     g = random(6, seed=4)
     truth = torch.autograd.grad(cdvft_forward(*inputs), inputs, g)
-    answer = EXERCISES["03.2"].reference(*(value.detach() for value in inputs), g)
+    answer = EXERCISES["03.6"].reference(*(value.detach() for value in inputs), g)
     assert all(torch.allclose(one, right) for one, right in zip(answer, truth, strict=True))
 
 
@@ -162,10 +162,10 @@ def test_the_mistake_is_described(answer, words, capsys):
 @pytest.mark.parametrize(
     ("id", "answer", "words"),
     [
-        ("03.2", lambda a1, c, a3, x, g: x, "one Tensor, expected a tuple of 4"),
-        ("03.2", lambda *a: gradients(*a)[:2], "2 values, expected a tuple of 4"),
-        ("03.3", lambda d_in, d_out, b: 22.0, "22.0 (float), expected an int"),
-        ("03.3", lambda d_in, d_out, b: True, "True (bool), expected an int"),
+        ("03.6", lambda a1, c, a3, x, g: x, "one Tensor, expected a tuple of 4"),
+        ("03.6", lambda *a: gradients(*a)[:2], "2 values, expected a tuple of 4"),
+        ("03.9", lambda d_in, d_out, b: 22.0, "22.0 (float), expected an int"),
+        ("03.9", lambda d_in, d_out, b: True, "True (bool), expected an int"),
         ("02.16", lambda d, b: 0.5 * math.sqrt(b / d), "yours is 0.5 times as large"),
         ("02.16", lambda d, b: torch.ones(3), "(Tensor), expected a number"),
         ("02.16", lambda d, b: math.nan, "returned nan (not a number), expected 1"),
@@ -182,7 +182,7 @@ def test_of_several_values_only_the_wrong_one_is_drawn(capsys, pictures):
         da1, dc, da3, dx = gradients(*arguments)
         return da1, dc.flip(0), da3, dx
 
-    exercise("03.2")(answer)
+    exercise("03.6")(answer)
     assert "value 2 of 4" in capsys.readouterr().out and "value 2 of 4" in pictures[0].layout.title.text
 
 

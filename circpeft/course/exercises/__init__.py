@@ -40,11 +40,11 @@ def exercise(exercise_id: str) -> Callable[[Callable], Callable]:
     Raises:
         ValueError: if there is no such exercise; the message names the nearest id.
 
-    >>> @exercise("03.3")
+    >>> @exercise("03.9")
     ... def parameters(d_in, d_out, b):
     ...     raise NotImplementedError
-    Exercise 03.3 not attempted; the cells below use the reference answer.
-    >>> right_answer("03.3")(10, 7, 4)
+    Exercise 03.9 not attempted; the cells below use the reference answer.
+    >>> right_answer("03.9")(10, 7, 4)
     41
     """
     chosen = find(exercise_id)

@@ -1,0 +1,53 @@
+"""The pictures and tables of notebooks 05 and 06 fit a window of 1,300 pixels, and add up to the costs."""
+
+import pandas as pd
+import pytest
+import torch
+
+from circpeft import costs, papers
+from circpeft.course import adapted_layers, audit_table, cost_explorer, decision_regions, flop_parts
+
+ROOM = 800  # pixels that JupyterLab leaves for an output in a window of 1,300, with its file browser open
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [("lora", {"r": 8}), ("c3a", {"block_size": 768}), ("c3a", {"block_size": 128}), ("cdvft", {"block_size": 256})],
+)
+@pytest.mark.parametrize("d_out", [768, 1536])
+def test_the_parts_add_up_to_the_cost(method, options, d_out):
+    total = costs.flops(method, 768, d_out, tokens=10, direction="forward", **options)
+    assert sum(flop_parts.parts(method, 768, d_out, 10, **options).values()) == pytest.approx(total, abs=1)
+
+
+def test_another_method_has_no_parts_and_no_layer():
+    with pytest.raises(ValueError, match="no parts for 'vera'"):
+        flop_parts.parts("vera", 8, 8, 1)
+    with pytest.raises(ValueError, match=r"unknown method 'c3b'.*'c3a'"):
+        adapted_layers.adapted_layer("c3b")
+
+
+def test_no_figure_is_wider_than_the_room_beside_the_file_browser():
+    planes = {name: torch.zeros(4, 4) for name in "abc"}
+    figures = [
+        cost_explorer.figure(768, 768, 1024, 8, 128),
+        decision_regions.regions(planes, torch.linspace(-1, 1, 4), torch.zeros(3, 2)),
+        flop_parts.figure({"LoRA": ("lora", {"r": 8})}, 768, 768, 256),
+    ]
+    assert all(figure.layout.width <= ROOM for figure in figures)
+
+
+def test_the_audit_table_is_as_wide_as_its_page_and_its_menus_filter_it():
+    audit = pd.DataFrame(papers.audit())
+    html = audit_table.audit_table(audit.head(3)).to_html()
+    assert "width: 100%" in html and "overflow-wrap: break-word" in html
+    assert sum(audit_table.WIDTHS.values()) < 90  # the rest is for the notes
+    expected = audit[(audit.paper == "cdvft") & (audit.verdict == "misprint")]
+    assert audit_table.filtered(audit, paper="cdvft", verdict="misprint", table="all").equals(expected)
+
+
+def test_the_explorer_moves_its_lines_with_its_sliders():
+    explorer = cost_explorer.explorer()
+    before = tuple(explorer.children[1].data[0].y)
+    explorer.controls["tokens"].value = 16
+    assert tuple(explorer.children[1].data[0].y) != before
