@@ -93,7 +93,6 @@ QUESTIONS = (
         "1.41e9 / 2.72e6 is 518. The text says 51.81: the digits are right, the factor of ten is not.",
         wrong={
             51.81: "So says the paper's section 1. Divide 1.41e9 by 2.72e6 yourself.",
-            51.84: "You are off by ten: 1.41G is 1410M.",
             5184: "You are off by ten: 1.41G is 1410M.",
         },
         tolerance=2.0,
