@@ -2,21 +2,33 @@
 
 import importlib.util
 import json
+import re
 
 import pytest
 
+import circpeft
 from circpeft import results
 from circpeft.course.pieces.base import INTERACTIVE
 
 
 @pytest.fixture(scope="module")
-def site_notebooks():
+def load_site():
+    """Load a module of docs/site by its name."""
     pytest.importorskip("sphinx", reason="make site installs what the site needs")
-    path = results.ROOT / "docs" / "site" / "site_notebooks.py"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+
+    def load(name: str):
+        path = results.ROOT / "docs" / "site" / f"{name}.py"
+        spec = importlib.util.spec_from_file_location(f"site_{name}", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+@pytest.fixture(scope="module")
+def site_notebooks(load_site):
+    return load_site("site_notebooks")
 
 
 FIGURE = {"data": [{"y": [1, 2]}], "layout": {"title": {"text": "</script>"}}}
@@ -64,3 +76,22 @@ def test_a_page_has_the_line_of_its_execution_and_nothing_that_the_runner_added(
     ]
     assert page["cells"][2]["metadata"]["tags"] == ["hide-input"] and "widgets" not in page["metadata"]
     assert "without outputs" in site_notebooks.described({})
+
+
+def test_a_folder_without_executed_notebooks_is_refused_with_what_to_give(tmp_path, load_site):
+    build = load_site("build")
+    with pytest.raises(SystemExit, match="No folder .*missing. Give a folder that circpeft course wrote"):
+        build.executed(tmp_path / "missing")
+    with pytest.raises(SystemExit, match="No notebook of the course in"):
+        build.executed(tmp_path)
+    (tmp_path / "00_start.ipynb").write_text("{}")
+    assert build.executed(tmp_path) == tmp_path.resolve()
+
+
+def test_every_public_name_is_in_the_api_reference():
+    pages = "".join(path.read_text() for path in (results.ROOT / "docs" / "site" / "api").glob("*.rst"))
+    documented = set(re.findall(r"automodule:: circpeft\.(\w+)", pages))
+    assert {*circpeft._SUBMODULES, *circpeft._SUBMODULES_OF_EXTRAS} <= documented
+    listed = {name for line in re.findall(r":members: (.*)", pages) for name in line.split(", ")}
+    for module in ("adapters", "hf_peft", "ops"):  # only what the page of the package does not have
+        assert set(getattr(circpeft, module).__all__) - set(circpeft.__all__) <= listed, module
