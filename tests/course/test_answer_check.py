@@ -62,7 +62,7 @@ def asleep(w, x):
 def test_an_endless_answer_is_stopped(answer, capsys, short):
     start = time.monotonic()
     assert "is there a loop that never ends?" in rejected(answer, capsys)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 20
 
 
 @pytest.mark.parametrize("answer", [endless, endless_and_deaf])
@@ -75,8 +75,8 @@ def test_an_endless_answer_is_stopped_on_another_thread(answer, capsys, short):
 
 
 def test_a_function_that_ends_in_time_is_not_interrupted_afterwards():
-    assert call_within(0.05, lambda: 3) == 3
-    time.sleep(0.1)
+    assert call_within(0.3, lambda: 3) == 3
+    time.sleep(0.4)
     with pytest.raises(OutOfTime):
         call_within(0.05, time.sleep, 5)
     time.sleep(0.25)
@@ -222,7 +222,7 @@ def test_a_kernel_survives_what_an_answer_may_do():
     """On the main thread of a Jupyter kernel, where a notebook's cells run."""
     cells = [
         "from circpeft.course import exercise, right_answer\nfrom circpeft.course.exercises import calls\n"
-        "import circpeft\ncirc = circpeft.plots.show = lambda figure: None\ncalls.SECONDS = 0.5",
+        "import circpeft\ncircpeft.plots.show = lambda figure: None\ncalls.SECONDS = 2",
         "@exercise('08.1')\ndef mine(layers, b):\n    while True:\n        pass",
         "@exercise('08.1')\ndef mine(layers, b):\n    import sys\n    sys.exit()",
         "@exercise('08.1')\ndef mine(layers, b):\n    raise KeyboardInterrupt",
