@@ -3,6 +3,7 @@
 Two settings are compared seed by seed: runs of the same seed have the same order of the rows and the same new head.
 """
 
+from collections.abc import Iterable
 from itertools import pairwise
 
 from evidence_stats import Estimate, by_seed, changed, compared, expected_by_chance, minus, paired
@@ -12,6 +13,7 @@ LETTERS = {"c3a": ("C3A", "b"), "cdvft": ("CDVFT", "p")}
 NAMES = {"full": "full fine-tuning", "lora": "LoRA", "c3a": "C3A", "cdvft": "CDVFT"}
 WRONG = ("c3a", "c3a-peft")
 PRICE = "The price of PEFT's input gradient"
+CHANCE = {"entailment": 0.5, "digits": 0.2}  # the score of guessing; the digits 5 to 9 are five classes
 
 
 def conclusions(record: dict) -> list[str]:
@@ -139,12 +141,43 @@ def wrong_gradient(rows: list[dict]) -> list[str]:
                 f"{expected_by_chance(differences.values()):.1f} settings would differ."
             )
         )
+        if low := _at_chance(rows, task, settings):
+            found.append(
+                first_upper(
+                    f"{TASKS[task]}: in {low} of these settings both gradients score within 0.05 of guessing, so they "
+                    f"cannot differ by much there."
+                )
+            )
         width = max(size for _, size, _ in settings)
         depths = sorted({depth for depth, size, factor in settings if size == width and factor == 1.0})
-        if len(depths) > 1:
-            deep, flat = prices[depths[-1], width, 1.0], prices[depths[0], width, 1.0]
-            ends = f"depth {depths[-1]}", f"depth {depths[0]}"
-            found.append(first_upper(f"{TASKS[task]}: {changed(PRICE, *ends, paired(deep, flat))}"))
+        factors = sorted({factor for depth, size, factor in settings if (depth, size) == (depths[-1], width)})
+        sizes = sorted({size for depth, size, factor in settings if (depth, factor) == (depths[-1], 1.0)})
+        ends = {
+            "layer": [(depth, width, 1.0) for depth in (depths[-1], depths[0])],
+            "rate": [(depths[-1], width, factor) for factor in (factors[-1], factors[0])],
+            "size": [(depths[-1], size, 1.0) for size in (sizes[-1], sizes[0])],
+        }
+        for what, (most, least) in ends.items():
+            if most != least:
+                change = changed(PRICE, _named(what, most), _named(what, least), paired(prices[most], prices[least]))
+                found.append(first_upper(f"{TASKS[task]}: {change}"))
+    return found
+
+
+def _named(what: str, setting: tuple[int, int, float]) -> str:
+    depth, size, factor = setting
+    if what == "layer":
+        return f"{depth} adapted layer{'s' if depth > 1 else ''}"
+    return f"{factor:g} times the rate" if what == "rate" else f"b = {size}"
+
+
+def _at_chance(rows: list[dict], task: str, settings: Iterable[tuple[int, int, float]]) -> int:
+    """Return the number of settings in which both gradients score within 0.05 of guessing."""
+    found = 0
+    for depth, size, factor in settings:
+        where = {"task": task, "depth": depth, "block_size": size, "factor": factor}
+        scores = [score for method in WRONG for score in by_seed(rows, method=method, **where).values()]
+        found += all(score < CHANCE[task] + 0.05 for score in scores)
     return found
 
 

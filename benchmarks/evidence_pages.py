@@ -1,5 +1,7 @@
 """Tables and pictures of the training parts of benchmarks/evidence.py."""
 
+from itertools import pairwise
+
 import evidence_claims as claims
 import plotly.graph_objects as go
 from evidence_stats import by_seed, estimate, number_text, paired
@@ -117,7 +119,11 @@ def curves(rows: list[dict], x: str, series: tuple[str, ...], **labels: str) -> 
         means = [estimate(by_seed(rows, **where, **{x: place}).values()) for place in places]
         name = ", ".join(TASKS.get(part) or claims.NAMES.get(part) or str(part) for part in key)
         found[name] = (places, [value.mean for value in means], [value.error or 0.0 for value in means])
-    return plots.lines(found, y_title="test score", **labels)
+    drawn = plots.lines(found, y_title="test score", **labels)
+    ticks = sorted({place for places, *_ in found.values() for place in places})
+    close = {b for a, b in pairwise(ticks) if b < 1.2 * a}  # their labels would touch on a logarithmic axis
+    drawn.update_xaxes(tickvals=ticks, ticktext=["" if tick in close else f"{tick:,}" for tick in ticks])
+    return drawn
 
 
 def price_bars(rows: list[dict]) -> go.Figure:
@@ -126,7 +132,9 @@ def price_bars(rows: list[dict]) -> go.Figure:
     for task, depth, size, factor in dict.fromkeys((r["task"], r["depth"], r["block_size"], r["factor"]) for r in rows):
         value = estimate(claims.price(rows, task=task, depth=depth, block_size=size, factor=factor).values())
         if value:
-            name = f"{depth} layers, b = {size}" + ("" if factor == 1.0 else f", rate x {factor:g}")
+            name = f"{depth} layer{'s' if depth > 1 else ''}, b = {size}" + (
+                "" if factor == 1.0 else f", rate x {factor:g}"
+            )
             heights.setdefault(TASKS[task], {})[name] = value.mean
             errors.setdefault(TASKS[task], {})[name] = value.error or 0.0
     title = "C3A: test score with the right input gradient, minus that with PEFT's"
@@ -160,6 +168,6 @@ NOTES = {
     "epoch with the best validation score; in brackets, its standard error over the seeds.",
     "scarce_data": "Digits, small-vit. Mean test score after the last epoch; in brackets, its standard error over the "
     "seeds. All seeds have the same training rows.",
-    "wrong_gradient": "Layers: the adapted ones, counted from the last. Mean test score; in brackets, the standard "
-    "error over the seeds. The difference is taken seed by seed.",
+    "wrong_gradient": "Layers: the adapted layers of the transformer, counted from the last; each has six linear "
+    "layers. Mean test score; in brackets, the standard error over the seeds. The difference is taken seed by seed.",
 }

@@ -127,18 +127,19 @@ def test_the_lead_with_few_rows_is_compared_with_that_with_all(claims):
 
 
 def wrong_rows(prices):
-    """Rows of the wrong gradient: ``{depth: price of seeds 0, 1, ...}``."""
+    """Rows of the wrong gradient: ``{depth: price of seeds 0, 1, ...}``, or depth, block size and factor as the key."""
+    settings = {key if isinstance(key, tuple) else (key, 128, 1.0): values for key, values in prices.items()}
     return [
         {
             "task": "digits",
             "method": method,
             "depth": depth,
-            "block_size": 128,
-            "factor": 1.0,
+            "block_size": size,
+            "factor": factor,
             "seed": seed,
             "test_score": 0.9 - (price if method == "c3a-peft" else 0.0),
         }
-        for depth, values in prices.items()
+        for (depth, size, factor), values in settings.items()
         for seed, price in enumerate(values)
         for method in ("c3a", "c3a-peft")
     ]
@@ -149,9 +150,22 @@ def test_the_price_of_the_wrong_gradient_and_its_growth(claims):
     assert costs.startswith(
         "Digits: in 1 of 2 settings C3A scores distinguishably higher with the right gradient, in 0"
     )
-    assert "0.210 larger at depth 4 than at depth 1" in grows
+    assert "0.210 larger at 4 adapted layers than at 1 adapted layer" in grows
     same, flat = claims.wrong_gradient(wrong_rows({1: (0.0, 0.01, -0.01), 4: (0.01, -0.01, 0.0)}))
-    assert "in 0 of 2 settings" in same and "not distinguishable from that at depth 1" in flat
+    assert "in 0 of 2 settings" in same and "not distinguishable from that at 1 adapted layer" in flat
+
+
+def test_the_price_is_compared_over_rates_and_block_sizes(claims):
+    prices = {(4, 128, 1.0): (0.1, 0.1, 0.1), (4, 128, 3.0): (0.5, 0.5, 0.5), (4, 8, 1.0): (0.0, 0.0, 0.0)}
+    _, rate, size = claims.wrong_gradient(wrong_rows(prices))
+    assert "0.400 larger at 3 times the rate than at 1 times the rate" in rate
+    assert "0.100 larger at b = 128 than at b = 8" in size
+
+
+def test_settings_at_the_score_of_guessing_are_counted(claims):
+    rows = [{**row, "test_score": 0.21} for row in wrong_rows({1: (0.0, 0.0)})]
+    assert "in 1 of these settings both gradients score within 0.05 of guessing" in claims.wrong_gradient(rows)[1]
+    assert len(claims.wrong_gradient(wrong_rows({1: (0.0, 0.0)}))) == 1
 
 
 def test_a_gradient_without_its_counterpart_has_no_price(claims):
