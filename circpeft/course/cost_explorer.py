@@ -21,7 +21,7 @@ PANELS = (
     ("tokens per step", "FLOPs per step"),
 )
 PLACES = ((1, 1), (1, 2), (2, 1))  # row and column of each panel; the legend takes the fourth place
-WIDTH, HEIGHT = 780, 720  # JupyterLab with its file browser leaves about 800 pixels in a window of 1,300
+WIDTH, HEIGHT = 780, 720  # JupyterLab with its file browser leaves 868 pixels in a window of 1,300
 Point = tuple[float, float]
 
 

@@ -112,7 +112,7 @@ def bars(values, spread=None, title="", x_title="", y_title="", log_y=False, y_r
     axes["xaxis"].update(type="category", showgrid=False)
     if y_range is not None:
         axes["yaxis"]["range"] = list(np.log10(y_range)) if log_y else list(y_range)
-    width = min(1100, max(560, 160 + 34 * len(categories) * len(values)))
+    width = min(860, max(560, 160 + 34 * len(categories) * len(values)))  # what JupyterLab has beside its file browser
     figure = go.Figure(layout=_layout(title, width, 400, barmode="group", bargap=0.25, bargroupgap=0.06, **axes))
     figure.layout.showlegend = len(values) > 1
     figure.layout.margin.r = _legend_margin(values)
