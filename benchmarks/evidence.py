@@ -22,6 +22,7 @@ the markers "evidence-NAME". The record also has the sentences and the figure, w
 """
 
 import argparse
+import base64
 import importlib
 import json
 import math
@@ -29,7 +30,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import numpy as np
 from evidence_options import Options
 from page_parts import Part as PagePart
 
@@ -139,10 +142,23 @@ def part_text(part: Part, record: dict | None) -> str:
     return f"{part.code.page_text(record)}\n{sentences}\n{source}"
 
 
+def plain(value: Any) -> Any:
+    """Return a part of a plotly figure with lists of numbers instead of plotly's binary arrays of one dimension.
+
+    >>> plain({"y": {"dtype": "i1", "bdata": "AQI="}, "x": ["a"]})
+    {'y': [1, 2], 'x': ['a']}
+    """
+    if isinstance(value, dict):
+        if set(value) == {"dtype", "bdata"}:
+            return np.frombuffer(base64.b64decode(value["bdata"]), dtype=value["dtype"]).tolist()
+        return {name: plain(part) for name, part in value.items()}
+    return [plain(part) for part in value] if isinstance(value, list) else value
+
+
 def publish(part: Part, record: dict) -> None:
     """Write a part's record, with its question, sentences and figure, its picture, and its text in the page."""
     picture = part.code.figure(record)
-    drawn = json.loads(picture.to_json()) if picture is not None else None
+    drawn = plain(json.loads(picture.to_json())) if picture is not None else None
     shown = {"question": part.question, "conclusions": part.code.conclusions(record), "figure": drawn}
     files.write_atomically(part.record_path, json.dumps({**record, **shown}, indent=1) + "\n")
     if picture is not None:

@@ -49,3 +49,11 @@ def test_without_a_record_the_command_is_named(tmp_path, shown, capsys):
 def test_an_unknown_part_gets_the_nearest_name():
     with pytest.raises(ValueError, match="'block_sizes'.*'block_size'"):
         evidence.read("block_sizes")
+
+
+@pytest.mark.parametrize("name", evidence.PARTS)
+def test_every_record_in_the_repository_can_be_shown(name, capsys):
+    """With the real figures: a record's figure is drawn as a picture, too."""
+    evidence.show(name)
+    printed = capsys.readouterr().out
+    assert ("benchmarks/evidence.py --only" in printed) is (evidence.read(name) is None)

@@ -117,7 +117,9 @@ def test_target_layers_are_listed_only_for_methods_that_adapt_them():
 MAY_NAME_METHODS = {
     "benchmarking.py": "the cases that a benchmark compares, some of PEFT's by other names",
     "costs/": "a formula for each method",
+    "course/adapted_layers.py": "the configs of the methods that a notebook compares",
     "course/cost_explorer.py": "the range of each method's hyperparameter, and the methods that are drawn",
+    "course/flop_parts.py": "the parts of each method's forward pass",
     "learning_rates.py": "a formula for each method",
     "method_specs.py": "the specs",
     "papers/": "the methods of the printed tables",

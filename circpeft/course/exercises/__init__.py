@@ -22,7 +22,7 @@ def find(exercise_id: str) -> Exercise:
         ValueError: if there is no such exercise; the message names the nearest id.
 
     >>> find("02.1").difficulty
-    1
+    2
     """
     if exercise_id in EXERCISES:
         return EXERCISES[exercise_id]
