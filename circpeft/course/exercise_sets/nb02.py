@@ -67,7 +67,7 @@ QUESTIONS = (
         "transpose is missing?",
         "a",
         "A circulant of size 1 or 2 is symmetric, so it is its own transpose.",
-        choices={"a": "1 and 2", "b": "all powers of 2", "c": "odd ones", "d": "there are none"},
+        choices={"a": "1 and 2", "b": "all powers of 2", "c": "odd ones", "d": "not one"},
         wrong={
             "b": "For b = 4, the kernel (0, 1, 0, 0) shifts right. Its transpose shifts left.",
             "c": "For b = 3, the kernel (0, 1, 0) shifts right. Its transpose shifts left.",

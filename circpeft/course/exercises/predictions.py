@@ -52,7 +52,7 @@ def response(question: Question, answer: Any) -> str:
 
 
 def _letter(question: Question, answer: Any) -> str | None:
-    """Return the letter of the chosen answer, or None if it is none of the choices."""
+    """Return the letter of the chosen answer, or None for any other answer."""
     letter = answer.strip().lower() if isinstance(answer, str) else None
     return letter if letter in question.choices else None
 
