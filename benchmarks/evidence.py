@@ -3,6 +3,7 @@ r"""Measure when and why the methods work: one command, which continues where it
     .venv/bin/python benchmarks/evidence.py                        # everything
     .venv/bin/python benchmarks/evidence.py --only a,c --minutes 60
     .venv/bin/python benchmarks/evidence.py --only g --data FOLDER # SmolLM2 on FOLDER/viggo, FOLDER/gsm8k, FOLDER/sql
+    .venv/bin/python benchmarks/evidence.py --keep                 # only what the records do not have yet
     .venv/bin/python benchmarks/evidence.py --estimate             # only print the runs and the time
     .venv/bin/python benchmarks/evidence.py --smoke                # see that it works: a few tiny runs, nothing written
     .venv/bin/python benchmarks/evidence.py --pages                # write the page from the records
@@ -130,6 +131,12 @@ def read_record(path: Path) -> dict | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
+def names_on_record(parts: list[Part]) -> frozenset[str]:
+    """Return the names of the runs that the records of these parts have, from whatever machine and version."""
+    records = [read_record(part.record_path) or {} for part in parts]
+    return frozenset(row["run"] for record in records for row in record.get("rows", []) if "run" in row)
+
+
 def part_text(part: Part, record: dict | None) -> str:
     """Return what the page says of a part: its tables, its conclusions and its picture, or that it has not been run."""
     if not record or not record.get("rows"):
@@ -175,6 +182,7 @@ def parsed(argv: list[str] | None) -> tuple[argparse.Namespace, list[Part], Opti
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds of the training runs")
     parser.add_argument("--workers", type=int, default=2, help="processes at the same time, which share the cores")
     parser.add_argument("--data", type=Path, help="folder with the data folders of part g: viggo, gsm8k, sql")
+    parser.add_argument("--keep", action="store_true", help="make only the runs that the records do not have yet")
     parser.add_argument("--to", type=Path, help="output folder of the runs")
     parser.add_argument("--estimate", action="store_true", help="print the number of runs and the time, and end")
     parser.add_argument("--pages", action="store_true", help="write page and pictures from the records, and end")
@@ -186,7 +194,9 @@ def parsed(argv: list[str] | None) -> tuple[argparse.Namespace, list[Part], Opti
     if arguments.data is not None and not arguments.data.is_dir():
         parser.error(f"--data {arguments.data} is not a folder")
     folder = arguments.to or results.default_folder("evidence-smoke" if arguments.smoke else "evidence")
-    options = Options(folder, arguments.smoke, arguments.seeds, arguments.workers, arguments.minutes, arguments.data)
+    limits = arguments.seeds, arguments.workers, arguments.minutes
+    kept = names_on_record(parts) if arguments.keep else frozenset()
+    options = Options(folder, arguments.smoke, *limits, arguments.data, kept)
     return arguments, parts, options
 
 

@@ -19,6 +19,7 @@ class Options:
         workers: number of processes at the same time, which share the cores.
         minutes: time limit of the whole command.
         data: folder with the data folders of the part on real text, or None.
+        kept: names of runs that the parts' records have already, and that are not made again.
         started: when the command started, by `time.monotonic`.
     """
 
@@ -28,6 +29,7 @@ class Options:
     workers: int = 2
     minutes: float = math.inf
     data: Path | None = None
+    kept: frozenset[str] = frozenset()
     started: float = field(default_factory=time.monotonic)
 
     @property

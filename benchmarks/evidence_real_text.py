@@ -34,13 +34,13 @@ COMMON = {"model": "smollm2", "precision": "bf16", "max_train": TRAINING_ROWS, "
 SETTINGS = {
     "viggo": {"epochs": 2, "max_eval": 200, "max_new_tokens": 96},
     "gsm8k": {"epochs": 1, "max_eval": 100, "max_new_tokens": 200},
-    "sql": {"epochs": 2, "max_eval": 200, "max_new_tokens": 96},
+    "sql": {"epochs": 1, "max_eval": 200, "max_new_tokens": 96},
 }
 # AdamW keeps 16 bytes for each of the 134.5 million weights, in float32, so full fine-tuning has smaller batches.
 WHOLE = {"batch_size": 2, "gradient_accumulation": 2, "gradient_checkpointing": True}
 ADAPTERS = {"base_dtype": "bfloat16"}
 SMOKE = {"max_train": 8, "max_eval": 2, "epochs": 1, "max_new_tokens": 8}
-MINUTES = {"viggo": 22.0, "gsm8k": 24.0, "sql": 22.0}  # of a run on two cores
+MINUTES = {"viggo": 22.0, "gsm8k": 24.0, "sql": 16.0}  # of a run on two cores
 
 
 def folders(options: Options) -> dict[str, Path]:
@@ -77,6 +77,16 @@ def _cell(options: Options, task: str, folder: Path, label: str, seed: int) -> C
     return Cell(recipe, {"task": task, "method": label})
 
 
+def name_of(cell: Cell) -> str:
+    """Return the name of a run on record: that of its recipe without the data folder, which differs by machine."""
+    return replace(cell.recipe, data_dir="").name
+
+
+def without_kept(cells: list[Cell], options: Options) -> list[Cell]:
+    """Return the runs that the record does not keep (``--keep``)."""
+    return [cell for cell in cells if name_of(cell) not in options.kept]
+
+
 def installed() -> bool:
     """Return whether SmolLM2 is installed. If not, a line on stderr names the command that installs it."""
     try:
@@ -90,7 +100,7 @@ def installed() -> bool:
 def counts(name: str, options: Options) -> tuple[int, int, float]:
     """Return the number of runs, how many are missing, and the estimated minutes for those on two cores."""
     plan = planned(options)
-    missing = evidence_training.to_do(plan)
+    missing = evidence_training.to_do(without_kept(plan, options))
     return len(plan), len(missing), sum(MINUTES[cell.recipe.task] for cell in missing)
 
 
@@ -100,17 +110,19 @@ def run(name: str, options: Options, earlier: dict | None = None) -> dict:
     Rows of an earlier record stay for runs that are not in the plan: another machine may lack a data folder.
     """
     plan = planned(options)
+    new = without_kept(plan, options)
     alone = replace(options, workers=1)
-    seconds = {cell.recipe.name: 60 * MINUTES[cell.recipe.task] for cell in plan}
+    seconds = {cell.recipe.name: 60 * MINUTES[cell.recipe.task] for cell in new}
     try:
-        if plan:
-            evidence_training.train(name, plan, alone, seconds)
+        if new:
+            evidence_training.train(name, new, alone, seconds)
     except evidence_training.OutOfTime as stop:
         print(stop, file=sys.stderr, flush=True)
-    done = {cell.recipe.name for cell in plan} - {cell.recipe.name for cell in evidence_training.to_do(plan)}
+    done = {cell.recipe.name for cell in new} - {cell.recipe.name for cell in evidence_training.to_do(new)}
     rows = {row["run"]: row for row in (earlier or {}).get("rows", [])}
-    rows |= {cell.recipe.name: row_of(cell) for cell in plan if cell.recipe.name in done}
-    return {"part": name, "planned": len(rows.keys() | seconds.keys()), "rows": list(rows.values())}
+    rows |= {name_of(cell): row_of(cell) for cell in new if cell.recipe.name in done}
+    in_plan = {name_of(cell) for cell in plan}
+    return {"part": name, "planned": len(rows.keys() | in_plan), "rows": list(rows.values())}
 
 
 def row_of(cell: Cell) -> dict:
@@ -125,4 +137,4 @@ def row_of(cell: Cell) -> dict:
     kept = {name: record[name] for name in ("peak_bytes", "tokens_per_second", "chat_template", "computation")}
     texts = task.instruction(test[0]).strip(), references[0], result.start_predictions[0], result.predictions[0]
     example = dict(zip(("question", "reference", "before", "after"), texts, strict=True))
-    return {**evidence_training.row_of(cell.place, recipe.name, record), **kept, "right": right, "example": example}
+    return {**evidence_training.row_of(cell.place, name_of(cell), record), **kept, "right": right, "example": example}

@@ -69,10 +69,12 @@ def unique(cells: Iterable[evidence_cells.Cell]) -> list[evidence_cells.Cell]:
     return list(first.values())
 
 
-def to_do(cells: list[evidence_cells.Cell]) -> list[evidence_cells.Cell]:
-    """Return the cells without a record of the present code."""
+def to_do(cells: list[evidence_cells.Cell], kept: frozenset[str] = frozenset()) -> list[evidence_cells.Cell]:
+    """Return the cells without a record of the present code, except the runs named in ``kept``."""
     missing = []
     for cell in cells:
+        if cell.recipe.name in kept:
+            continue
         path = results.path_of(cell.recipe.name, cell.recipe.output_dir)
         try:
             known = path.exists() and results.read(path).code == results.code_version()
@@ -86,7 +88,7 @@ def to_do(cells: list[evidence_cells.Cell]) -> list[evidence_cells.Cell]:
 def counts(part: str, options: Options) -> tuple[int, int, float]:
     """Return the number of runs of a part, how many of them are missing, and the estimated minutes for those."""
     cells = unique(evidence_cells.planned(part, options.folder, options.seeds, options.smoke))
-    missing, speeds = to_do(cells), recorded_speeds()
+    missing, speeds = to_do(cells, options.kept), recorded_speeds()
     return len(cells), len(missing), sum(seconds_of(cell, speeds) for cell in missing) / options.workers / 60
 
 
@@ -157,8 +159,9 @@ def run(part: str, options: Options, earlier: dict | None = None) -> dict:
         earlier: the part's record so far. Its rows stay if they belong to the plan and are not made again.
     """
     cells = evidence_cells.planned(part, options.folder, options.seeds, options.smoke)
+    new = [cell for cell in unique(cells) if cell.recipe.name not in options.kept]
     try:
-        train(part, unique(cells), options)
+        train(part, new, options)
     except OutOfTime as stop:
         print(stop, file=sys.stderr, flush=True)
     return record_of(part, cells, rows_of(cells), earlier)

@@ -144,6 +144,23 @@ def test_a_repeated_command_runs_only_what_is_missing_and_keeps_the_order(plan, 
     assert record["planned"] == 18 and record["devices"] == ["CPU, 1 threads"]
 
 
+def test_runs_that_a_record_has_are_kept_and_not_made_again(evidence, plan, training, tmp_path, monkeypatch):
+    cells = plan.planned("num_factors", tmp_path, 1)
+    write_record(cells[0].recipe)
+    record = training.record_of("num_factors", cells, training.rows_of(cells), None)
+    monkeypatch.setattr(evidence, "RECORDS", tmp_path)
+    (tmp_path / "num_factors.json").write_text(json.dumps(record))
+    kept = evidence.names_on_record(evidence.chosen_parts("b,c"))
+    assert kept == {cells[0].recipe.name}
+    elsewhere = training.Options(folder=tmp_path / "elsewhere", seeds=1, kept=kept)
+    trained = []
+    monkeypatch.setattr(training, "train", lambda part, new, options: trained.extend(new))
+    after = training.run("num_factors", elsewhere, record)
+    assert [cell.recipe.name for cell in trained] == [cell.recipe.name for cell in cells[1:]]
+    assert after["rows"] == record["rows"]
+    assert training.counts("num_factors", elsewhere)[:2] == (len(cells), len(cells) - 1)
+
+
 def test_an_earlier_record_keeps_its_rows_unless_the_plan_or_the_run_is_new(plan, training, tmp_path):
     cells = plan.planned("num_factors", tmp_path, 1)
     for cell in cells[:2]:

@@ -66,6 +66,19 @@ def test_without_data_the_option_is_named_and_earlier_rows_stay(benchmark, tmp_p
     assert record == earlier and "--data" in capsys.readouterr().err
 
 
+def test_runs_on_record_are_kept_and_not_made_again(benchmark, data, monkeypatch):
+    monkeypatch.setattr(benchmark, "installed", lambda: True)
+    monkeypatch.setattr(benchmark.torch.cuda, "is_available", lambda: False)
+    options = benchmark.Options(folder=data, data=data)
+    names = [benchmark.name_of(cell) for cell in benchmark.planned(options)]
+    earlier = {"rows": [{**row("lora", [1, 0]), "run": name} for name in names[1:]]}
+    trained = []
+    monkeypatch.setattr(benchmark.evidence_training, "train", lambda part, new, *_: trained.extend(new))
+    record = benchmark.run("real_text", benchmark.replace(options, kept=frozenset(names[1:])), earlier)
+    assert [benchmark.name_of(cell) for cell in trained] == names[:1]
+    assert record == {"part": "real_text", "planned": len(names), "rows": earlier["rows"]}
+
+
 def test_a_folder_without_a_known_task_is_refused(benchmark, tmp_path):
     with pytest.raises(ValueError, match="has no folder named viggo, gsm8k, sql"):
         benchmark.planned(benchmark.Options(folder=tmp_path, data=tmp_path))
