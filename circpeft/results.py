@@ -11,13 +11,13 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from . import computation
+from . import computation, places
 from .files import write_atomically
 from .fingerprint import fingerprint
 from .method_specs import reads_targets
 
 SCHEMA = 3
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = places.shipped()
 # Fields that records of this schema may lack, because they were added later.
 LATER = {"computation", "unadapted", "kernel_ranks", "chat_template", "weight_changes"}
 PACKAGES = ("circpeft", "torch", "transformers", "peft", "datasets", "accelerate", "numpy")
@@ -152,8 +152,8 @@ class Failure:
 
 
 def default_folder(name: str) -> Path:
-    """Return the default output folder of a notebook or sweep: ``runs/<name>`` beside the package."""
-    return ROOT / "runs" / name
+    """Return the default output folder of a notebook or sweep: ``runs/<name>`` where `places.outputs` says."""
+    return places.outputs() / name
 
 
 @cache

@@ -14,7 +14,7 @@ import nbformat
 import pytest
 
 from circpeft import recipes, training
-from circpeft.course.parameters import repository
+from circpeft.places import clone
 
 CHROMIUM = shutil.which("chromium")
 TIMEOUT_MS = 180_000  # for anything to appear
@@ -97,7 +97,7 @@ def run_all(page, address: str, wanted: str) -> float:
 
 def test_the_first_animation_appears_within_a_minute(lab, page, tmp_path):
     folder, address = lab
-    shutil.copy(repository() / "notebooks" / "00_start.ipynb", folder)
+    shutil.copy(clone() / "notebooks" / "00_start.ipynb", folder)
     animation = '.jp-OutputArea-output img[src^="data:image/gif"]'
     seconds = run_all(page, address("00_start.ipynb"), animation)
     assert page.locator(animation).first.evaluate("image => image.naturalWidth") > 200

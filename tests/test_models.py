@@ -66,7 +66,8 @@ def test_an_embedded_model_that_is_not_installed_says_how_to_get_it(monkeypatch)
 def test_a_shipped_model_is_read_from_the_repository_and_checked(monkeypatch, tmp_path, folder, name):
     monkeypatch.setattr(models, "DATA", tmp_path)
     with pytest.raises(
-        FileNotFoundError, match=f"'{name}' is not at .*{models.SHIPPED[name]}.* is part of the repository; clone it"
+        FileNotFoundError,
+        match=f"'{name}' is not at .*{models.SHIPPED[name]}.* is part of circpeft; install circpeft again",
     ):
         models.resolve(name)
     folder.rename(tmp_path / models.SHIPPED[name])

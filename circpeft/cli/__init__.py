@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"circpeft {options.command}: error: {error}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
-        if (text := extras.advice(error)) is None:
+        if (text := extras.advice(error, options)) is None:
             raise
         print(f"circpeft {options.command}: error: {text}", file=sys.stderr)
         return 2

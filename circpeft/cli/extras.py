@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 import re
+from collections import Counter
 from importlib import metadata
 
 # Modules whose distribution has another name.
 DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 REQUIREMENT = re.compile(r"(?P<name>[\w.-]+).*?;\s*extra\s*==\s*['\"](?P<extra>[\w-]+)['\"]")
+# Commands that need all packages of an extra, and not only the first one that they miss.
+NEEDED = {"course": "course", "run": "course", "lab": "course"}
 
 
 def extra_of(module: str, requirements: list[str] | None = None) -> str | None:
     """Return the extra of circpeft that installs a module, or None if it is not one of an extra.
 
-    Of several extras, the first one in pyproject.toml is returned: it is the smallest.
+    Of several extras, the one with the fewest packages is returned.
 
     Args:
         module: the module that could not be imported, such as "sklearn.metrics".
@@ -31,18 +35,25 @@ def extra_of(module: str, requirements: list[str] | None = None) -> str | None:
             return None
     top = module.partition(".")[0]
     wanted = _normalized(DISTRIBUTIONS.get(top, top))
-    found = (REQUIREMENT.match(requirement) for requirement in requirements)
-    return next((match["extra"] for match in found if match and _normalized(match["name"]) == wanted), None)
+    found = [match for match in map(REQUIREMENT.match, requirements) if match]
+    sizes = Counter(match["extra"] for match in found)
+    extras = {match["extra"] for match in found if _normalized(match["name"]) == wanted}
+    return min(extras, key=lambda extra: (sizes[extra], extra), default=None)
 
 
-def advice(error: ModuleNotFoundError) -> str | None:
+def advice(error: ModuleNotFoundError, options: argparse.Namespace) -> str | None:
     """Return what is missing and how to install it, or None if no extra installs it.
 
-    >>> advice(ModuleNotFoundError("No module named 'tqdm'", name="tqdm"))
+    >>> advice(ModuleNotFoundError("No module named 'tqdm'", name="tqdm"), argparse.Namespace(command="train"))
     "the package 'tqdm' is missing; install it with: pip install 'circpeft[train]'"
+    >>> advice(ModuleNotFoundError("No module named 'tqdm'", name="tqdm"), argparse.Namespace(command="lab"))
+    "the package 'tqdm' is missing; install it with: pip install 'circpeft[course]'"
     """
     extra = extra_of(error.name) if error.name else None
-    return extra and f"the package {error.name!r} is missing; install it with: pip install 'circpeft[{extra}]'"
+    if extra is None:
+        return None
+    extra = "cluster" if getattr(options, "ray", "") else NEEDED.get(options.command, extra)
+    return f"the package {error.name!r} is missing; install it with: pip install 'circpeft[{extra}]'"
 
 
 def _normalized(name: str) -> str:

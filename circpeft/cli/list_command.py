@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 
+from circpeft import places
 from circpeft.course.parameters import RequestError, read_notebook, select
 from circpeft.suggest import nearest
 
@@ -87,8 +88,11 @@ def models() -> list[dict]:
         module = models.INSTALLED[name][0] if name in models.INSTALLED else None
         module = models.WHEELS[name].package if name in models.WHEELS else module
         there = module is None or find_spec(module) is not None
-        command = "make smollm2" if name in models.WHEELS else "make setup"
-        rows.append({"name": name, "state": "installed" if there else f"not installed; run `{command}`"})
+        make = "make smollm2" if name in models.WHEELS else "make setup"
+        state = "installed"
+        if not there:
+            state = f"not installed; run `{make if places.clone() else models.install_command(name)}`"
+        rows.append({"name": name, "state": state})
     return rows
 
 

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
-from circpeft.cli.settings import PROFILE_HELP, unmarked
+from circpeft.cli.settings import FOLDER_HELP, PROFILE_HELP, unmarked
+from circpeft.course import folder
 from circpeft.course.parameters import RequestError, check_profile, select
 
 if TYPE_CHECKING:
@@ -30,12 +31,13 @@ def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
         action="store_true",
         help="resume the newest unfinished run with the same profile, notebooks and parameters",
     )
+    course.add_argument("--folder", metavar="FOLDER", help=FOLDER_HELP)
 
     run = add_command(
         "run", "Run one notebook with the given parameters.", "circpeft run 08 -p profile smoke -p seeds 3"
     )
     run.add_argument("notebooks", nargs=1, metavar="NOTEBOOK", help="number, name or path of a notebook")
-    run.set_defaults(profile=None, resume=False)
+    run.set_defaults(profile=None, resume=False, folder=None)
 
     for parser in (course, run):
         parser.add_argument(
@@ -74,15 +76,20 @@ def execute(options: argparse.Namespace) -> int:
         raise RequestError(f"parameter {min(repeated)!r} is given twice")
     if options.profile is not None:
         check_profile(options.profile)
-    select(options.notebooks)
+    paths, output_dir = select(options.notebooks), options.output_dir
     from circpeft.course.runner import run_course  # after the checks: it loads papermill
 
     with redirect_stdout(sys.stderr if options.json else sys.stdout):  # run_course prints a line per notebook
+        if options.command == "course":
+            root, done = folder.prepare(options.folder)
+            print(*done, sep="\n", end="\n" if done else "")
+            paths = select(options.notebooks, root / "notebooks")
+            output_dir = output_dir or root / "runs"
         run = run_course(
             options.profile,
-            options.notebooks,
+            paths,
             dict(options.parameter),
-            output_dir=options.output_dir,
+            output_dir=output_dir,
             resume=options.resume,
             cell_timeout=options.cell_timeout,
             progress=not options.quiet,

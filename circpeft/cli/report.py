@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from circpeft.course.parameters import RequestError, repository
+from circpeft import places
+from circpeft.course.parameters import RequestError
 from circpeft.files import expanded
 from circpeft.suggest import nearest
 
@@ -55,7 +56,7 @@ def execute(options: argparse.Namespace) -> int:
 
     Raises: RequestError for an unknown folder, table, format or filter value.
     """
-    folder = Path(expanded(options.folder)) if options.folder else repository() / "runs"
+    folder = Path(expanded(options.folder)) if options.folder else places.outputs()
     if not folder.is_dir():
         raise RequestError(f"there is no folder {str(folder)!r}; give one that contains results/ at any depth")
     output = Path(expanded(options.output)) if options.output else None

@@ -13,6 +13,7 @@ from circpeft.recipes import SETTING_TYPES, SETTINGS, TABLES, hyperparameter
 from circpeft.suggest import nearest
 
 PROFILE_HELP = "; ".join(f"{name}: {meaning}" for name, meaning in PROFILES.items()) + " (default: cpu)"
+FOLDER_HELP = "copy the course into FOLDER and use it there (default: circpeft-course; in a clone, the clone itself)"
 RUN_EXIT_CODES = "exit codes: 0 every run has a record, 1 a run failed, 2 wrong usage, 130 interrupted"
 
 PAIRED = ("-p", "--parameter", "--set")  # options with a name and a value

@@ -155,7 +155,7 @@ class Chat:
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         """Return the widgets, and the table for viewers that cannot show widgets."""
-        static = f"<p>In JupyterLab (make lab), this is a form that asks the model a question.</p>{self.to_html()}"
+        static = f"<p>In JupyterLab (circpeft lab), this is a form that asks the model a question.</p>{self.to_html()}"
         return {**self.box._repr_mimebundle_(), "text/html": static, "text/plain": "Form: ask the model a question"}
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from transformers import AutoConfig
 
-from circpeft import methods, models, plots, recipes, results, tasks, training
+from circpeft import methods, models, places, plots, recipes, results, tasks, training
 from circpeft.course import model_settings
 from circpeft.method_specs import get_spec, reads_targets
 from circpeft.recipes import Recipe
@@ -178,7 +178,7 @@ def on_record(task: str):
 
     The runs are in ``benchmarks/results/TASK.json``. They have more epochs and seeds than the notebook's defaults.
     """
-    path = results.ROOT / "benchmarks" / "results" / f"{task}.json"
+    path = places.shipped() / "benchmarks" / "results" / f"{task}.json"
     runs = pd.DataFrame(json.loads(path.read_text(encoding="utf-8")) if path.exists() else [])
     if runs.empty:
         return runs

@@ -13,12 +13,13 @@ import torch
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from circpeft import models
-
-from .parameters import repository
+from circpeft import places
 
 GIB = 1 << 30
-SETUP = "run `make setup` in the clone and use its .venv/bin/python"
+if places.clone():
+    SETUP = "run `make setup` in the clone and use its .venv/bin/python"
+else:
+    SETUP = "run: pip install 'circpeft[course]'"
 LAB_EXTENSIONS = {"anywidget": "plotly widgets", "jupyterlab-plotly": "plotly figures"}
 
 
@@ -79,11 +80,13 @@ def _python() -> Check:
 
 def _packages(distribution: str, extras: tuple[str, ...] = ("", "train", "course")) -> Iterator[Check]:
     """Yield a check for each requirement of the package and of its extras, from the package's metadata."""
+    seen = set()
     for line in importlib.metadata.requires(distribution) or []:
         requirement = Requirement(line)
         applies = requirement.marker is None or any(requirement.marker.evaluate({"extra": extra}) for extra in extras)
-        if requirement.name == distribution or not applies:
+        if requirement.name == distribution or not applies or requirement.name in seen:
             continue
+        seen.add(requirement.name)  # an extra that contains another one repeats its requirements
         wanted = f", needs {requirement.specifier}" if requirement.specifier else ""
         try:
             version = importlib.metadata.version(requirement.name)
@@ -104,15 +107,23 @@ def _device() -> Check:
 
 
 def _data(folder: Path | None = None) -> Check:
-    folder = repository() / "data" / "entailment" if folder is None else folder
+    folder = places.shipped() / "data" / "entailment" if folder is None else folder
     missing = [split for split in ("train", "validation", "test") if not (folder / f"{split}.jsonl").is_file()]
     if missing:
         names = ", ".join(f"{split}.jsonl" for split in missing)
-        return Check("FAIL", f"the entailment data lack {names} in {folder}", "restore them: `git checkout -- data`")
+        return Check(
+            "FAIL",
+            f"the entailment data lack {names} in {folder}",
+            "install circpeft again; in a clone: `git checkout -- data`",
+        )
     return Check("OK", f"the entailment data are in {folder}")
 
 
 def _model() -> Check:
+    if find_spec("datasets") is None:
+        return Check("FAIL", "the embedded models need the package datasets", SETUP)
+    from circpeft import models
+
     try:
         return Check("OK", f"the MiniLM model is in {models.resolve('minilm')}")
     except FileNotFoundError as error:
@@ -120,8 +131,9 @@ def _model() -> Check:
 
 
 def _disk(need: float = 2 * GIB) -> Check:
-    free = shutil.disk_usage(repository()).free
-    title = f"{free / GIB:.1f} GiB of disk space free at {repository()}"
+    folder = places.outputs().parent
+    free = shutil.disk_usage(folder).free
+    title = f"{free / GIB:.1f} GiB of disk space free at {folder}"
     if free >= need:
         return Check("OK", title)
     return Check("WARN", title, f"the course needs {need / GIB:.0f} GiB; delete old folders in runs/")
@@ -153,7 +165,7 @@ def _kernel() -> Check:
     is_plain_name = program in ("python", "python3", "python{}.{}".format(*sys.version_info[:2]))
     if is_plain_name or os.path.abspath(program) == os.path.abspath(sys.executable):
         return Check("OK", "the kernel python3 runs this Python")
-    advice = "start JupyterLab with `make lab`, or remove that kernel with `jupyter kernelspec remove python3`"
+    advice = "start JupyterLab with `circpeft lab`, or remove that kernel with `jupyter kernelspec remove python3`"
     return Check("WARN", f"the kernel python3 runs another Python: {program}", advice)
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import plotly.graph_objects as go
 from IPython.display import HTML, display
 
-from circpeft import plots, results
+from circpeft import places, plots
 from circpeft.suggest import nearest
 
-FOLDER = results.ROOT / "benchmarks" / "results" / "evidence"
+FOLDER = places.shipped() / "benchmarks" / "results" / "evidence"
 # Letters of the parts on the command line of benchmarks/evidence.py, by name of the record.
 PARTS = {"block_size": "a", "num_factors": "b", "scarce_data": "c", "fits": "d", "feature_order": "e"}
 PARTS |= {"wrong_gradient": "f", "real_text": "g"}

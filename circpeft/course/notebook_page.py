@@ -64,7 +64,7 @@ def write_page(notebook: Path, target: Path) -> Path:
             data.pop("application/javascript", None)
             widget = data.pop("application/vnd.jupyter.widget-view+json", None)
             if widget and WIDGET_TEXT.match(data.get("text/plain", "")):
-                data["text/plain"] = "Interactive controls: open this notebook in JupyterLab (make lab) to use them."
+                data["text/plain"] = "Interactive controls: open this notebook in JupyterLab (circpeft lab)."
     exporter = HTMLExporter(raw_template=TEMPLATE)
     exporter.register_filter("formulas", formulas)
     to_html = markdown_mistune.MarkdownWithMath(renderer=MathRenderer(escape=False)).render

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from circpeft import places
 from circpeft.course import type_hints
 from circpeft.course.type_hints import Kind, kinds_of
 from circpeft.files import expanded, read_text
@@ -45,11 +46,6 @@ class Parameter:
     source: str
 
 
-def repository() -> Path:
-    """Return the folder that contains the package, `notebooks/` and `runs/`, whatever the working directory."""
-    return Path(__file__).resolve().parents[2]
-
-
 def check_profile(profile: object) -> str:
     """Return the profile if it is a key of `PROFILES`.
 
@@ -66,18 +62,17 @@ def select(names: Iterable[str | Path] | None = None, directory: Path | None = N
     Args:
         names: numbers ("08" or "8"), file names without suffix ("08_language_understanding") or paths; None or an empty
             list selects the whole course in order.
-        directory: the folder of the course's notebooks.
+        directory: the folder of the course's notebooks; by default that of `places.course_folder`, or else the
+            notebooks that the package ships.
 
     Raises: RequestError for a name without a notebook, two notebooks with the same name, or a folder without notebooks.
     """
-    directory = repository() / "notebooks" if directory is None else Path(directory)
+    root = places.course_folder() or places.shipped()
+    directory = root / "notebooks" if directory is None else Path(directory)
     course = {path.stem: path for path in sorted(directory.glob("[0-9][0-9]_*.ipynb"))}
     if not names:
         if not course:
-            raise RequestError(
-                f"{directory} has no notebook such as 00_start.ipynb; install circpeft from a clone of the repository "
-                "(`make setup`)"
-            )
+            raise RequestError(f"{directory} has no notebook such as 00_start.ipynb; install circpeft again")
         return list(course.values())
     chosen: dict[str, Path] = {}
     for name in map(str, names):

@@ -19,7 +19,7 @@ from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 from tqdm import tqdm
 
-from circpeft import files, results
+from circpeft import files, places, results
 
 from . import index, notebook_page
 from .doctor import device
@@ -30,7 +30,6 @@ from .parameters import (
     declared,
     declared_profile,
     read_notebook,
-    repository,
     select,
 )
 
@@ -89,7 +88,7 @@ def run_course(
         profile: smoke, cpu or paper; None keeps each notebook's own default.
         notebooks: numbers, names or paths; None runs the whole course.
         parameters: values of the notebooks' parameters; each goes to the notebooks that declare the parameter.
-        output_dir: folder in which the run's folder is created; by default `runs/` of the repository.
+        output_dir: folder in which the run's folder is created; by default that of `places.outputs`.
         resume: resume the newest unfinished run with the same profile, notebooks and parameters.
         cell_timeout: the longest time in seconds that one cell may take.
         progress: show a progress bar if the output is a terminal.
@@ -110,7 +109,7 @@ def run_course(
     values = check(paths, given)
     for path in paths:  # a dry run of papermill, so that a value it cannot inject raises now
         papermill.execute_notebook(read_notebook(path), None, values[path], prepare_only=True, **KERNEL)
-    root = repository() / "runs" if output_dir is None else Path(files.expanded(output_dir)).resolve()
+    root = places.outputs() if output_dir is None else Path(files.expanded(output_dir)).resolve()
     request = {
         "profile": profile or given.get("profile") or declared_profile(paths[0]),
         "parameters": {name: value for each in values.values() for name, value in each.items()},
@@ -163,7 +162,12 @@ def _open_run(root: Path, request: dict, resume: bool):
             f"nothing to resume in {root}: it has no unfinished run with profile {request['profile']!r}, these "
             f"{len(request['sources'])} notebooks and parameters {request['parameters']}"
         )
-    folder = make_folder(root, request["profile"])
+    try:
+        folder = make_folder(root, request["profile"])
+    except OSError as error:
+        raise RequestError(
+            f"cannot write into {str(root)!r}: {error.strerror or error}; choose another folder with --output-dir"
+        ) from error
     for name in ("results", "html"):
         (folder / name).mkdir()
     with files.locked(folder / ".lock"):

@@ -7,15 +7,14 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 
-from .. import files
-from .parameters import repository
+from .. import files, places
 
 MARKER = "<!-- runtime -->"
 
 
 def record_path() -> Path:
     """Return the path of the record that holds the measured times."""
-    return repository() / "benchmarks" / "results" / "course_times.json"
+    return places.shipped() / "benchmarks" / "results" / "course_times.json"
 
 
 def read() -> dict:
@@ -61,16 +60,18 @@ def update(folder: str | Path) -> list[str]:
 
     Returns: the names of the notebooks.
 
-    Raises: ValueError for a run in which a notebook failed, or a run of some notebooks on another device than the
-    record's.
+    Raises: ValueError for a run in which a notebook failed, a run of some notebooks on another device than the
+    record's, and outside a clone.
     """
+    if places.clone() is None:
+        raise ValueError("the times are written into the notebooks of a clone; run this in a clone of the repository")
     run = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))
     if run["status"] != "finished":
         raise ValueError(f"the run in {folder} is {run['status']}; use a run in which every notebook finished")
     entries, times = run["notebooks"], read()
     measured = {key: entries[-1][key] for key in ("device", "versions", "commit")} | {"finished": run["finished"]}
     seconds = {entry["name"]: entry["seconds"] for entry in entries}
-    notebooks = sorted((repository() / "notebooks").glob("*.ipynb"))
+    notebooks = sorted((places.shipped() / "notebooks").glob("*.ipynb"))
     before = times.get(run["profile"])
     if before is None or seconds.keys() >= {path.stem for path in notebooks}:
         times[run["profile"]] = {**measured, "seconds": seconds}

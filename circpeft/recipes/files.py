@@ -62,7 +62,7 @@ def plan_file(
     Args:
         path: the file.
         profile, seeds, data: used instead of the file's own, if given.
-        output_dir: where records go; "" is ``runs/<file>-<profile>`` beside the package.
+        output_dir: where records go; "" is ``runs/<file>-<profile>``, see `places.outputs`.
         overrides: added to the file's own, and used instead of them where both have a name.
         settings: fields of `Recipe`, used instead of the file's own.
 

@@ -64,7 +64,7 @@ def plan_table(
             printed number in the profile ``paper``, and 1 in the others.
         data: a folder with a data folder for each task (``data/rte``, ...). The columns are then those that it has.
         rows, columns: names of printed rows and columns to run; () takes all.
-        output_dir: where records go; "" is ``runs/<name>-<profile>`` beside the package.
+        output_dir: where records go; "" is ``runs/<name>-<profile>``, see `places.outputs`.
         statistic: "mean" or "median" over the seeds; "" is the table's own.
         overrides: hyperparameters and settings of single rows, see `recipes.overrides`. Several values are a grid.
         settings: other fields of `Recipe` for every run, such as ``model`` or ``epochs``.

@@ -11,7 +11,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from .. import results
+from .. import places, results
 from ..files import expanded
 from ..results import SCHEMA, Failure, Result
 from ..suggest import nearest
@@ -37,13 +37,13 @@ def scan(folder: str | Path | None = None) -> Found:
     """Read all runs, failures and sweeps under a folder, and list the files that cannot be used.
 
     Args:
-        folder: an output folder, or a folder above several. None reads ``runs`` beside the package, which may be
-            missing.
+        folder: an output folder, or a folder above several. None reads the default folder of outputs,
+            which may be missing.
 
     Raises:
         FileNotFoundError: the named folder does not exist; the message names the nearest one beside it.
     """
-    root = results.ROOT / "runs" if folder is None else Path(expanded(folder))
+    root = places.outputs() if folder is None else Path(expanded(folder))
     if folder is not None and not root.is_dir():
         siblings = sorted(p.name for p in root.parent.iterdir() if p.is_dir()) if root.parent.is_dir() else []
         raise FileNotFoundError(f"{str(root)!r} is not a folder; {nearest(root.name, siblings)}")

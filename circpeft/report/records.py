@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .. import places
 from ..papers.printed import TABLES
-from ..results import ROOT, Failure, Result
+from ..results import Failure, Result
 from ..suggest import nearest
 
 # Without Table 1 of C3A: it holds formulas, which a run cannot measure.
@@ -129,5 +130,5 @@ class Found:
 
 
 def empty(folder: str | Path | None = None) -> Found:
-    """Return a `Found` without any runs, for a folder or for ``runs`` in the repository."""
-    return Found(Path(folder) if folder else ROOT / "runs")
+    """Return a `Found` without any runs, for a folder or for the default folder of outputs."""
+    return Found(Path(folder) if folder else places.outputs())

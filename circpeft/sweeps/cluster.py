@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from .. import results
+from .. import places, results
 from ..recipes import Recipe
 from .local import ATTEMPTS, POLL_SECONDS
 from .record import SweepError
@@ -106,7 +106,7 @@ def _connect(ray: Any, address: str) -> None:
         _check_answer(address)
     # Workers import this very package, whether it is installed or not.
     variables = {name: value for name, value in os.environ.items() if name.startswith(COMPUTATION_VARIABLES)}
-    paths = os.pathsep.join(filter(None, [str(results.ROOT), os.environ.get("PYTHONPATH", "")]))
+    paths = os.pathsep.join(filter(None, [str(places.PACKAGE.parent), os.environ.get("PYTHONPATH", "")]))
     options = {
         "runtime_env": {"env_vars": {**variables, "PYTHONPATH": paths}},
         "log_to_driver": False,

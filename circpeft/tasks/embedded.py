@@ -4,11 +4,12 @@ from pathlib import Path
 
 from datasets import DatasetDict
 
+from .. import places
 from ..data_folders import read_folder
 from . import digits
 from .text import Task
 
-DATA = Path(__file__).resolve().parents[2] / "data"
+DATA = places.shipped() / "data"
 DATA_FOLDERS = ("entailment", "word_problems")  # the tasks with files in it
 
 TASKS = {
@@ -21,13 +22,13 @@ TASKS = {
 def folder(name: str) -> Path:
     """Return the folder of an embedded task's data.
 
-    Raises: FileNotFoundError if circpeft was installed without its data folder (from a wheel).
+    Raises: FileNotFoundError if the data is not there.
     """
     path = DATA / name
     if not path.is_dir():
         raise FileNotFoundError(
-            f"the embedded data of {name!r} is not at {path}: it comes only with a clone of the repository; clone it "
-            f"and install with pip install -e, or give data_dir"
+            f"the embedded data of {name!r} is not at {path}: it is part of circpeft; install circpeft again, or give "
+            f"data_dir"
         )
     return path
 

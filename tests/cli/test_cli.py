@@ -9,9 +9,9 @@ import papermill
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from circpeft import cli
-from circpeft.course import doctor, parameters, runner
-from circpeft.course.parameters import declared, repository
+from circpeft import cli, places
+from circpeft.course import doctor, runner
+from circpeft.course.parameters import declared
 
 
 def notebook(path, source):
@@ -44,7 +44,7 @@ def test_run_passes_parameters_to_the_notebook(tmp_path, capsys):
 
 def test_papermill_reads_every_parameter_of_the_course():
     """papermill's own list of parameters omits one if its default contains a second equals sign."""
-    for path in sorted((repository() / "notebooks").glob("*.ipynb")):
+    for path in sorted((places.clone() / "notebooks").glob("*.ipynb")):
         assert list(papermill.inspect_notebook(str(path))) == list(declared(path)), path.name
 
 
@@ -88,7 +88,7 @@ def test_wrong_arguments_are_exit_code_2(capsys, arguments, message):
 def test_an_unknown_notebook_or_profile_is_exit_code_2(tmp_path, monkeypatch, capsys):
     (tmp_path / "notebooks").mkdir()
     notebook(tmp_path / "notebooks" / "00_start.ipynb", "1")
-    monkeypatch.setattr(parameters, "repository", lambda: tmp_path)
+    monkeypatch.setattr(places, "clone", lambda: tmp_path)
     assert cli.main(["run", "00_stort"]) == 2
     assert "did you mean '00_start'?" in capsys.readouterr().err
     assert cli.main(["course", "--profile", "smok"]) == 2
@@ -122,7 +122,7 @@ def test_every_command_has_help_with_an_example(capsys):
 def test_lab_starts_jupyterlab_on_the_first_notebook(monkeypatch, tmp_path, capsys):
     called = []
     monkeypatch.setattr(cli.lab.os, "execv", lambda program, arguments: called.append((program, arguments)))
-    monkeypatch.setattr(cli.lab, "repository", lambda: tmp_path)
+    monkeypatch.setattr(places, "clone", lambda: tmp_path)
     assert cli.main(["lab"]) == 2 and called == []
     assert "00_start.ipynb is missing" in capsys.readouterr().err
     (tmp_path / "notebooks").mkdir()

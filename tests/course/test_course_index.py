@@ -176,9 +176,7 @@ def test_links_between_notebooks_become_links_between_pages(folder):
 def test_static_outputs_replace_those_that_need_a_script(folder):
     page = (folder / "html" / "01_a & b.html").read_text()
     assert PNG in page and "slider words" in page
-    assert (
-        "Interactive controls: open this notebook in JupyterLab (make lab) to use them." in page and "VBox(" not in page
-    )
+    assert "Interactive controls: open this notebook in JupyterLab (circpeft lab)." in page and "VBox(" not in page
     assert "<script" not in page
 
 

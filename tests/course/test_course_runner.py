@@ -14,7 +14,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from circpeft.course import parameters, runner
+from circpeft.course import runner
 from circpeft.course.parameters import RequestError, check, convert, declared, select
 from circpeft.course.runner import make_folder, run_course
 from circpeft.files import locked
@@ -236,8 +236,3 @@ def test_resume_runs_only_failed_and_changed_notebooks(tmp_path):
     again = run_course("smoke", **chosen, resume=True)
     assert again.folder == run.folder and not again.unfinished
     assert log.read_text() == "acbC"
-
-
-def test_the_repository_is_found_from_any_working_directory(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    assert (parameters.repository() / "circpeft" / "course" / "runner.py").is_file()

@@ -5,10 +5,10 @@ import json
 import nbformat
 import pytest
 
+from circpeft import places
 from circpeft.course import times
-from circpeft.course.parameters import repository
 
-NOTEBOOKS = sorted((repository() / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted((places.clone() / "notebooks").glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -37,7 +37,7 @@ def course(tmp_path, monkeypatch):
     for name in ("00_a", "01_b"):
         title = nbformat.v4.new_markdown_cell(f"# {name}\n\n{times.MARKER}")
         nbformat.write(nbformat.v4.new_notebook(cells=[title]), tmp_path / "notebooks" / f"{name}.ipynb")
-    monkeypatch.setattr(times, "repository", lambda: tmp_path)
+    monkeypatch.setattr(places, "clone", lambda: tmp_path)
 
     def record(seconds, commit, device="CPU, 2 threads"):
         entries = [

@@ -6,9 +6,9 @@ import re
 import nbformat
 import pytest
 
-from circpeft.course.parameters import repository
+from circpeft.places import clone
 
-NOTEBOOKS = sorted((repository() / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted((clone() / "notebooks").glob("*.ipynb"))
 
 
 def decorated(node):

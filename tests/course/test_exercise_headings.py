@@ -5,7 +5,7 @@ import re
 import nbformat
 
 from circpeft.course.exercise_sets import EXERCISES
-from circpeft.course.parameters import repository
+from circpeft.places import clone
 
 # Importance and allowed operations are optional:
 # "Difficulty ★★☆, importance ●●○, about 10 minutes. Allowed: `rfft` and `irfft`."
@@ -17,7 +17,7 @@ HEADING = re.compile(
 
 
 def notebooks():
-    for path in sorted((repository() / "notebooks").glob("*.ipynb")):
+    for path in sorted((clone() / "notebooks").glob("*.ipynb")):
         yield path, nbformat.read(path, as_version=4).cells
 
 

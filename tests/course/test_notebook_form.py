@@ -9,9 +9,9 @@ import nbformat
 import pytest
 
 from circpeft.course.exercise_sets import EXERCISES
-from circpeft.course.parameters import repository
+from circpeft.places import clone
 
-FOLDER = repository() / "notebooks"
+FOLDER = clone() / "notebooks"
 DERIVING = ["00_start", "01_circulant_matrices", "02_c3a"]
 SOLUTION = re.compile(r"<details><summary>Solution</summary>.*?```python\n(.*?)\n```", re.DOTALL)
 

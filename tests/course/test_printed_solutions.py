@@ -9,8 +9,8 @@ import pytest
 
 from circpeft.course.exercise_sets import EXERCISES
 from circpeft.course.exercises import exercise, right_answer
-from circpeft.course.parameters import repository
 from circpeft.course.solutions_notebook import solutions_notebook, write_solutions
+from circpeft.places import clone
 
 SOLUTION = re.compile(r"<summary>Solution</summary>\n(.*?)</details>", re.DOTALL)
 CODE = re.compile(r"```python\n(.*?)```", re.DOTALL)
@@ -27,7 +27,7 @@ def exercise_of(node):
 def printed():
     """Return the printed solutions by exercise: the learner's function with its body, and the notebook's imports."""
     found = {}
-    for path in sorted((repository() / "notebooks").glob("*.ipynb")):
+    for path in sorted((clone() / "notebooks").glob("*.ipynb")):
         bodies, imports = {}, []
         text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type != "code")
         for id, section in re.findall(r"^### Exercise (\d\d\.\d+)(.*?)(?=^### |\Z)", text, re.DOTALL | re.MULTILINE):

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from circpeft import files, report, results
+from circpeft import files, places, report, results
 
 
 def test_finds_records_failures_and_sweeps_anywhere_below(folder):
@@ -124,7 +124,7 @@ def test_a_missing_folder_raises(tmp_path):
 
 
 def test_the_default_folder_may_be_missing(tmp_path, monkeypatch):
-    monkeypatch.setattr(results, "ROOT", tmp_path)
+    monkeypatch.setattr(places, "outputs", lambda: tmp_path / "runs")
     assert report.scan() == report.Found(tmp_path / "runs")
 
 

@@ -238,9 +238,9 @@ def test_a_folder_without_the_group_column_is_read(data_folder):
     assert found["train"].column_names == ["question", "answer"]
 
 
-def test_without_a_clone_the_embedded_data_says_where_it_is(tmp_path, monkeypatch):
+def test_absent_embedded_data_says_where_it_belongs(tmp_path, monkeypatch):
     monkeypatch.setattr(embedded, "DATA", tmp_path)
-    with pytest.raises(FileNotFoundError, match="'word_problems' is not at .*clone it .* or give data_dir"):
+    with pytest.raises(FileNotFoundError, match="'word_problems' is not at .*install circpeft again, or give data_dir"):
         tasks.load("word_problems")
 
 
