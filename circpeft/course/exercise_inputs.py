@@ -23,8 +23,11 @@ def rank_inputs(g: torch.Generator) -> list[tuple]:
     waves = 2 * torch.pi * torch.arange(7, dtype=torch.float64) / 7
     zero_sum, ones = random(g, 6), torch.ones(5).double()
     alternating = torch.tensor([1.0, -1.0] * 4).double()
-    # Ranks 2 (one conjugate pair), 5 of 6 (zero mean), 1, 1 (only the highest frequency), 0, 4 (two pairs), and 5.
+    odd = torch.tensor([0.0, 1.0, 0.0, -1.0]).double()
+    # Ranks 2 (one conjugate pair), 5 of 6 (zero mean), 1, 1 (only the highest frequency), 0, 2 and 6 (imaginary
+    # frequencies), 4 (two pairs), and 5.
     special = [torch.cos(2 * waves), zero_sum - zero_sum.mean(), ones, alternating, 0 * ones]
+    special += [odd, torch.sin(waves) + torch.sin(2 * waves) + torch.sin(3 * waves)]
     scaled = [1e9 * (torch.cos(waves) + torch.cos(3 * waves)), 1e-13 * random(g, 5)]
     return [(c,) for c in special + scaled] + [(random(g, b),) for b in SIZES]
 

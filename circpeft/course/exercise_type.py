@@ -34,14 +34,14 @@ class Exercise:
         minutes: estimated time for a learner who has just read the section.
         hint: the first step towards the answer.
         reference: the reference answer; the notebook uses it until the learner's answer is right.
-        inputs: function from a seeded torch.Generator to a list of argument tuples (tensors are float64). The first
-            input with a wrong answer is shown. So the first of all should be large enough to see a pattern, such as
-            vectors of length 7. Twins are told apart by inputs of several shapes.
+        inputs: function from a seeded torch.Generator to a list of argument tuples (tensors are float64, and int64 if
+            they hold labels or token IDs). The first input with a wrong answer is shown. So the first of all should be
+            large enough to see a pattern, such as vectors of length 7. Inputs of several shapes tell twins apart.
         tolerance: largest absolute error of an answer that passes. If the largest absolute expected value is above 1,
             the limit is multiplied by it.
         twins: the wrong answers that the checker tells by name.
         importance: 1 (may be skipped), 2, or 3 (later sections build on it).
-        allowed: what may be used, in one sentence; the same as in the notebook. Empty: anything.
+        allowed: what may be used, as the notebook has it after "Allowed:". Empty: anything.
         forbidden: dotted names of functions, methods, classes or modules that an answer may not call, such as
             "torch.roll", "torch.Tensor.roll", "torch.fft", "circpeft". The operator @ is "torch.Tensor.matmul",
             an index is "torch.Tensor.__getitem__".

@@ -115,7 +115,7 @@ def audit() -> list[Row]:
     - "match": the settings in the text give the printed value; where the text is silent, those in ``formula`` do.
     - "contradicts_text": other settings than the text's give it, or the tables contradict the text.
     - "misprint": nothing in the paper gives it.
-    - "not_derivable": the note says what is missing.
+    - "not_derivable": the paper leaves out what the note names.
     - "measured": a score or a memory, to be compared with runs.
 
     >>> next((r.printed, r.stated, r.computed, r.verdict) for r in audit() if r.column == "MT-Bench Param.")

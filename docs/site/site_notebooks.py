@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 from datetime import datetime
 from pathlib import Path
 
@@ -17,6 +18,8 @@ MARK = 'class="drawn"'  # what a page with a figure contains
 WITHOUT_OUTPUTS = (
     "*This page was built without outputs. To see them, run* `make site` *or open the notebook:* `make lab`."
 )
+# A name of the package in the text of a notebook. With this role it is a link, if the API reference has it.
+NAME = re.compile(r"(?<!`)`(circpeft(?:\.\w+)+)`(?!`)")
 CONTROLS = "Interactive controls: open this notebook in JupyterLab (make lab) to use them."
 
 
@@ -63,6 +66,8 @@ def as_page(notebook: dict) -> dict:
     notebook["metadata"].pop("widgets", None)
     cells = [c for c in notebook["cells"] if not ADDED_BY_PAPERMILL & {*c["metadata"].get("tags", [])}]
     for cell in cells:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = NAME.sub(r"{py:obj}`\1`", joined(cell["source"]))
         if cell["metadata"].get("jupyter", {}).get("source_hidden"):
             cell["metadata"].setdefault("tags", []).append("hide-input")
         for output in cell.get("outputs", []):

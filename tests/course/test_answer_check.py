@@ -12,7 +12,7 @@ from nbclient import NotebookClient
 
 import circpeft
 from circpeft.course.exercise_sets.matrices import row
-from circpeft.course.exercise_type import Exercise
+from circpeft.course.exercise_type import Exercise, Twin
 from circpeft.course.exercises import calls
 from circpeft.course.exercises.check import check
 from circpeft.course.exercises.forbidden_calls import forbid
@@ -171,8 +171,8 @@ partial = functools.partial(torch.fft.rfft)
     ],
 )
 def test_a_forbidden_function_is_refused_under_any_name(forbidden, answer, name, capsys):
-    said = rejected(answer, capsys, forbidden=(forbidden,), allowed="Only sums are allowed.")
-    assert f"it calls {name}" in said and ", which this exercise does not allow. Only sums are allowed." in said
+    said = rejected(answer, capsys, forbidden=(forbidden,), allowed="sums of entries.")
+    assert f"it calls {name}" in said and ", which this exercise does not allow. Allowed: sums of entries.\n" in said
 
 
 def test_a_forbidden_call_cannot_be_hidden_in_a_try(capsys):
@@ -210,7 +210,27 @@ def square(w, x):
     ],
 )
 def test_a_matrix_is_refused_where_the_exercise_asks_to_do_without(answer, capsys):
-    assert "it builds a matrix (a tensor of shape (7, 7))" in rejected(answer, capsys, no_matrix=square)
+    said = rejected(answer, capsys, no_matrix=square, allowed="sums of entries.")
+    assert (
+        "it builds a matrix (a tensor of shape (7, 7)), and the exercise asks to do without. Allowed: sums of" in said
+    )
+
+
+def test_of_an_answer_with_a_matrix_one_learns_whether_its_values_are_right(capsys):
+    twin = Twin("exchanged", "Rows and columns.", lambda w, x: row(w).T @ x)
+    right = rejected(lambda w, x: row(w) @ x, capsys, no_matrix=square, twins=(twin,))
+    wrong = rejected(lambda w, x: row(w).T @ x, capsys, no_matrix=square, twins=(twin,))
+    assert "the values are right, but it builds a matrix" in right and "largest difference" not in right
+    assert "largest difference" in wrong and 'These are the values of "exchanged"' in wrong
+    assert "Also, it builds a matrix (a tensor of shape (7, 7))" in wrong
+
+
+def test_an_answer_that_calls_a_function_which_is_not_written_yet_counts_as_attempted(capsys):
+    def first_step(w):
+        raise NotImplementedError
+
+    said = rejected(lambda w, x: first_step(w) * x, capsys)
+    assert "it calls `first_step`, which raises NotImplementedError: write that one first" in said
 
 
 def test_a_forbidden_name_that_does_not_exist_is_an_error():

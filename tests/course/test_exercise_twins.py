@@ -104,7 +104,7 @@ def test_a_right_answer_is_never_named(capsys):
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (lambda w, x: (row(w) @ x).roll(1), "Rolled by -1, each is the right answer"),
+        (lambda w, x: (row(w) @ x).roll(1), "Rolled by -1, each result is the right answer"),
         (lambda w, x: (row(w) @ x).flip(0).roll(1), "index reversed"),
         (lambda w, x: row(w) @ x / 2, "Each is 0.5 times the right answer"),
     ],

@@ -28,7 +28,7 @@ def test_a_piece_has_a_form_for_each_kind_of_page(made, name):
     assert {"text/plain", "text/html", INTERACTIVE, "application/vnd.jupyter.widget-view+json"} <= set(data)
     picture = re.fullmatch(r'<img alt="([^"]+)" width="(\d+)" src="data:image/png;base64,([^"]+)">', data["text/html"])
     assert base64.b64decode(picture[3]).startswith(b"\x89PNG") and 400 < int(picture[2]) <= 1000
-    assert len(picture[1]) > 60, "the alternative text says what the picture shows"
+    assert len(picture[1]) > 60, "the picture needs an alternative text that describes it"
     assert "<script" not in data["text/html"] and picture[0] in data[INTERACTIVE]
     json.dumps([piece.data, piece.state])
     # The script comes from the package, and loads nothing else.

@@ -78,6 +78,15 @@ def test_a_page_has_the_line_of_its_execution_and_nothing_that_the_runner_added(
     assert "without outputs" in site_notebooks.described({})
 
 
+def test_a_name_of_the_package_in_the_text_becomes_a_reference_to_the_api(site_notebooks):
+    source = ["see `circpeft.ops.formulas.matmul`,\n", "`circpeft run 06` and ``circpeft.ops``"]
+    page = site_notebooks.as_page(
+        {"cells": [{"cell_type": "markdown", "source": source, "metadata": {}}], "metadata": {}}
+    )
+    expected = "see {py:obj}`circpeft.ops.formulas.matmul`,\n`circpeft run 06` and ``circpeft.ops``"
+    assert page["cells"][0]["source"] == expected
+
+
 def test_a_folder_without_executed_notebooks_is_refused_with_what_to_give(tmp_path, load_site):
     build = load_site("build")
     with pytest.raises(SystemExit, match="No folder .*missing. Give a folder that circpeft course wrote"):

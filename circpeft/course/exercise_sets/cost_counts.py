@@ -124,7 +124,15 @@ C3A = Exercise(
     "Per token: n transforms of the input and m inverse ones. Per step: m n transforms of kernels. At each of "
     "b//2 + 1 frequencies a complex m x n matrix multiplies each token; a complex product added to a sum has 8.",
     c3a_flops,
-    lambda g: [(1, 1, 1, 4), (2, 2, 3, 4), (16, 6, 6, 128), (256, 1, 1, 768), (1000, 2, 8, 64), (7, 3, 1, 5)],
+    lambda g: [
+        (1, 1, 1, 4),
+        (2, 2, 3, 4),
+        (16, 6, 6, 128),
+        (256, 1, 1, 768),
+        (1000, 2, 8, 64),
+        (7, 3, 1, 5),
+        (3, 2, 2, 9),
+    ],
     allowed="arithmetic and `math.log2`.",
     forbidden=("circpeft",),
     solution=c3a_operations,
@@ -143,6 +151,11 @@ C3A = Exercise(
             "all b frequencies",
             "You multiply at b frequencies. The spectrum of real numbers is determined by b//2 + 1 of them.",
             lambda tokens, m, n, b: c3a_flops(tokens, m, n, b) + 8 * tokens * m * n * (b - b // 2 - 1),
+        ),
+        Twin(
+            "half an odd length",
+            "You have b/2 + 1 frequencies, also for odd b. There are b//2 + 1 of them: round b/2 down.",
+            lambda tokens, m, n, b: c3a_flops(tokens, m, n, b) + 8 * tokens * m * n * (b / 2 - b // 2),
         ),
         Twin(
             "a complex product counted as one",

@@ -27,6 +27,11 @@ def row(w: torch.Tensor) -> torch.Tensor:
     return w[(i[None, :] - i[:, None]) % len(w)]
 
 
+def square(first: torch.Tensor, *others: torch.Tensor) -> list[tuple[int, int]]:
+    """Return the shape of the circulant of a vector (b,), as the list that `Exercise.no_matrix` asks for."""
+    return [(len(first), len(first))]
+
+
 def blocks(w: torch.Tensor) -> torch.Tensor:
     """Return the matrix (m*b, n*b) whose block (i, j) is the circulant with first row w[i, j], for w (m, n, b).
 

@@ -5,7 +5,7 @@ from torch.fft import fft, ifft
 
 from ..exercise_inputs import vectors
 from ..exercise_type import Exercise, Twin
-from .matrices import column, row
+from .matrices import column, row, square
 
 MATRIX = ("circpeft.circulant", "circpeft.block_circulant", "circpeft.block_circular_matmul")
 
@@ -63,6 +63,11 @@ MATRICES = (
                 "wrap missing",
                 "What falls off the bottom is lost. In a circulant it comes back at the top: take the index mod b.",
                 lambda c: torch.tril(column(c)),
+            ),
+            Twin(
+                "shifted up",
+                "Each column is the one before it, shifted up: entry (i, j) is c[(i + j) mod b]. Shift down instead.",
+                lambda c: torch.stack([c.roll(-k) for k in range(len(c))], dim=1),
             ),
         ),
         importance=3,
@@ -124,10 +129,21 @@ MATRICES = (
                 "What falls off the bottom is lost here. P moves the last entry to the top.",
                 sum_without_wrapping,
             ),
+            Twin(
+                "first term missing",
+                "The term with k = 0 is missing. P^0 leaves x where it is, and c[0] multiplies it.",
+                lambda c, x: column(c) @ x - c[0] * x,
+            ),
+            Twin(
+                "kernel shifted up",
+                "This is the sum of the x[k] times c shifted up by k. The columns of C are c shifted down.",
+                lambda c, x: row(x) @ c,
+            ),
         ),
         importance=3,
         allowed="`roll`, and sums and multiples of vectors; no matrix and no FFT.",
         forbidden=(*MATRIX, "torch.fft"),
+        no_matrix=square,
         solution=sum_of_shifts,
     ),
     Exercise(

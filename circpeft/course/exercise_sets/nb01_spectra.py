@@ -5,7 +5,7 @@ from torch.fft import fft, ifft, irfft, rfft
 
 from ..exercise_inputs import SIZES, random, rank_inputs, vectors
 from ..exercise_type import Exercise, Twin
-from .matrices import column, row
+from .matrices import column, row, square
 
 PRODUCT = ("circpeft.circulant", "circpeft.block_circulant", "circpeft.block_circular_matmul")
 
@@ -79,6 +79,17 @@ SPECTRA = (
                 "The mirrored part begins with entry 0, which is its own mirror image. Begin with entry 1.",
                 lambda c: torch.cat([rfft(c), rfft(c)[: (len(c) - 1) // 2].conj().flip(0)]),
             ),
+            Twin(
+                "entry d/2 repeated",
+                "This is right for odd lengths. For an even d, entry d/2 is its own mirror image: do not repeat it.",
+                lambda c: torch.cat([rfft(c), rfft(c).conj().flip(0)])[: len(c)],
+            ),
+            Twin(
+                "even lengths only",
+                "This is right for even lengths. An odd d has no entry d/2, so the last entry that rfft returns has a "
+                "mirror image, too.",
+                lambda c: torch.cat([rfft(c), rfft(c)[1:-1].conj().flip(0)]),
+            ),
         ),
         importance=1,
         allowed="`rfft`, `conj`, `flip`, `torch.cat` and indexing.",
@@ -115,10 +126,22 @@ SPECTRA = (
                 "This is b times too small. irfft already divides by b.",
                 lambda c, x: column(c) @ x / len(c),
             ),
+            Twin(
+                "values swapped",
+                "This is the product in the row layout of x with c: the spectrum of x is conjugated. Convolution has "
+                "no conjugate.",
+                lambda c, x: row(x) @ c,
+            ),
+            Twin(
+                "no transform back",
+                "This is fft(fft(c) * fft(x)). The last of the three has to be the inverse transform.",
+                lambda c, x: fft(fft(c) * fft(x)).real,
+            ),
         ),
         importance=3,
         allowed="`rfft`, `irfft` and products entry by entry; no matrix.",
         forbidden=PRODUCT,
+        no_matrix=square,
         solution=convolution,
     ),
     Exercise(
@@ -149,6 +172,7 @@ SPECTRA = (
         ),
         allowed="`rfft`, `irfft` and operations entry by entry; no matrix.",
         forbidden=(*PRODUCT, "torch.linalg"),
+        no_matrix=square,
         solution=inverse_kernel,
     ),
     Exercise(
@@ -177,10 +201,17 @@ SPECTRA = (
                 lambda c: int(torch.count_nonzero(c)),
             ),
             Twin("size returned", "This is the size of the matrix. Some frequencies of the kernel are zero.", len),
+            Twin(
+                "real parts only",
+                "This counts the frequencies whose real part is not zero. One of them may be purely imaginary: compare "
+                "absolute values.",
+                lambda c: int((fft(c).real.abs() > 1e-10 * fft(c).abs().max()).sum()),
+            ),
         ),
         importance=3,
         allowed="`fft` and comparisons; no matrix.",
         forbidden=(*PRODUCT, "torch.linalg"),
+        no_matrix=square,
         solution=rank,
     ),
     Exercise(

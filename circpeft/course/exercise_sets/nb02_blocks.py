@@ -5,7 +5,7 @@ from torch.fft import irfft, rfft
 
 from ..exercise_inputs import block_inputs, random, vectors
 from ..exercise_type import Exercise, Twin
-from .matrices import blocks, column, row
+from .matrices import blocks, column, row, square
 from .nb02_gradients import AUTOGRAD, PRODUCT
 
 
@@ -33,6 +33,12 @@ def block_dx(w: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
 def reversed_kernels(w: torch.Tensor) -> torch.Tensor:
     """Return the kernels of the transposed blocks."""
     return w.flip(-1).roll(1, -1)
+
+
+def large(w: torch.Tensor, *others: torch.Tensor) -> list[tuple[int, int]]:
+    """Return the shape of the block-circulant matrix of kernels w (m, n, b)."""
+    m, n, b = w.shape
+    return [(m * b, n * b)]
 
 
 def gradient_inputs(g: torch.Generator) -> list[tuple]:
@@ -82,6 +88,7 @@ BLOCKS = (
         importance=3,
         allowed="`rfft`, `irfft`, `reshape`, `sum` and products entry by entry; no matrix.",
         forbidden=PRODUCT,
+        no_matrix=large,
         solution=blocks_by_transforms,
     ),
     Exercise(
@@ -90,7 +97,7 @@ BLOCKS = (
         3,
         15,
         "Input piece j goes into all blocks of column j. So sum over the rows i of the grid. Each block passes its "
-        "gradient back with its own transpose. Which of the two changes removes the conjugate?",
+        "gradient back with its own transpose. What does transposing a block do to the conjugate of its spectrum?",
         lambda w, g: blocks(w).T @ g,
         gradient_inputs,
         twins=(
@@ -112,6 +119,7 @@ BLOCKS = (
         ),
         allowed="`rfft`, `irfft`, `reshape`, `sum` and products entry by entry; no matrix and no autograd.",
         forbidden=(*PRODUCT, *AUTOGRAD),
+        no_matrix=large,
         solution=block_dx,
     ),
     Exercise(
@@ -147,6 +155,7 @@ BLOCKS = (
         ),
         allowed="`rfft`, `irfft`, `conj` and products entry by entry; no matrix and no autograd.",
         forbidden=(*PRODUCT, *AUTOGRAD),
+        no_matrix=square,
         solution=column_gradients_by_transforms,
     ),
 )

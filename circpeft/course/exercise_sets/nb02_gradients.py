@@ -5,7 +5,7 @@ from torch.fft import irfft, rfft
 
 from ..exercise_inputs import SIZES, random, vectors
 from ..exercise_type import Exercise, Twin
-from .matrices import column, row
+from .matrices import column, row, square
 
 PRODUCT = (
     "circpeft.circulant",
@@ -132,6 +132,7 @@ GRADIENTS = (
         importance=3,
         allowed="`rfft`, `irfft`, `conj` and products entry by entry; no matrix.",
         forbidden=PRODUCT,
+        no_matrix=square,
         solution=forward,
     ),
     Exercise(
@@ -155,6 +156,7 @@ GRADIENTS = (
         importance=3,
         allowed="sums over indices; no matrix, no FFT and no autograd.",
         forbidden=(*PRODUCT, *AUTOGRAD, "torch.fft"),
+        no_matrix=square,
         solution=dx_by_indices,
     ),
     Exercise(
@@ -183,6 +185,7 @@ GRADIENTS = (
         importance=3,
         allowed="`rfft`, `irfft`, `conj` and products entry by entry; no matrix and no autograd.",
         forbidden=(*PRODUCT, *AUTOGRAD),
+        no_matrix=square,
         solution=dx_by_transforms,
     ),
     Exercise(
@@ -245,6 +248,7 @@ GRADIENTS = (
         importance=3,
         allowed="`rfft`, `irfft`, `conj` and products entry by entry; no matrix and no autograd.",
         forbidden=(*PRODUCT, *AUTOGRAD),
+        no_matrix=square,
         solution=dw_by_transforms,
     ),
 )

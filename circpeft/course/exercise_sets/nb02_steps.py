@@ -76,6 +76,7 @@ STEPS = (
         ),
         allowed="arithmetic and `math.sqrt`; no matrix.",
         forbidden=("torch.linalg", "circpeft.circulant", "circpeft.block_circulant"),
+        no_matrix=lambda s, rate, d_in, d_out, b: [(d_out, d_in)],
         solution=norm_of_ones,
     ),
     Exercise(

@@ -9,22 +9,30 @@ from ..exercise_type import Exercise, Question, Twin
 from .rank_one import RANK_ONE
 
 
-def summed_loss(logits: torch.Tensor, labels: tuple[int, ...]) -> torch.Tensor:
-    """Return the sum over networks of the mean cross entropy over points, for logits (networks, points, classes)."""
-    one_hot = torch.eye(logits.shape[-1], dtype=logits.dtype)[list(labels)]
+def summed_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the sum over networks of the mean cross entropy over points.
+
+    Shapes: logits (networks, points, classes), labels (points,).
+    """
+    one_hot = torch.eye(logits.shape[-1], dtype=logits.dtype)[labels]
     return -(logits.log_softmax(-1) * one_hot).sum(-1).mean(-1).sum()
 
 
-def one_loss(logits: torch.Tensor, labels: tuple[int, ...]) -> torch.Tensor:
+def one_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     networks = len(logits)
-    targets = torch.tensor(labels).repeat(networks)
-    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets) * networks
+    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.repeat(networks)) * networks
+
+
+def interleaved_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return `one_loss` with the labels of all networks in the order of the points."""
+    networks = len(logits)
+    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.repeat_interleave(networks)) * networks
 
 
 def _loss_inputs(g: torch.Generator) -> list[tuple]:
     labels = ((0, 1, 1), (0, 2, 1, 2), (3, 0, 1, 2, 3, 3), (0, 1))
     shapes = ((2, 3, 2), (3, 4, 3), (2, 6, 4), (5, 2, 2))
-    return [(random(g, *shape), label) for shape, label in zip(shapes, labels, strict=True)]
+    return [(random(g, *shape), torch.tensor(label)) for shape, label in zip(shapes, labels, strict=True)]
 
 
 def paired_difference(first: torch.Tensor, second: torch.Tensor) -> tuple[float, float]:
@@ -75,6 +83,12 @@ _OTHERS = (
                 "softmax twice",
                 "You gave cross_entropy probabilities. It takes logits and applies the softmax itself.",
                 lambda logits, labels: summed_loss(logits.softmax(-1), labels),
+            ),
+            Twin(
+                "labels in another order",
+                "You repeated each label before the next one. The flattened logits have all points of the first "
+                "network first: repeat the whole row of labels.",
+                interleaved_loss,
             ),
         ),
     ),

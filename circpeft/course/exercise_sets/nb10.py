@@ -17,7 +17,7 @@ def labels_by_copy(ids, prompt):
     return labels
 
 
-def masked(ids: torch.Tensor, mask: torch.Tensor, value: float = -100.0) -> torch.Tensor:
+def masked(ids: torch.Tensor, mask: torch.Tensor, value: int = -100) -> torch.Tensor:
     """Return the token IDs with another value where the mask is true."""
     return torch.where(mask, value, ids)
 
@@ -46,7 +46,7 @@ TWINS = (
     Twin(
         "zero instead of -100",
         "The prompt is masked with 0, which is a token like any other. The loss ignores only -100.",
-        lambda ids, prompt: masked(ids, torch.arange(len(ids)) < prompt, 0.0),
+        lambda ids, prompt: masked(ids, torch.arange(len(ids)) < prompt, 0),
     ),
 )
 
@@ -58,7 +58,9 @@ EXERCISES = (
         5,
         "Copy ids and overwrite the start of the copy. Leave ids itself unchanged.",
         answer_labels,
-        lambda g: [(random(g, size).mul(100).round(), prompt) for size, prompt in ((8, 5), (3, 1), (5, 0), (4, 4))],
+        lambda g: [
+            (1 + random(g, size).mul(100).abs().long(), prompt) for size, prompt in ((8, 5), (3, 1), (5, 0), (4, 4))
+        ],
         twins=TWINS,
         solution=labels_by_copy,
     ),

@@ -5,13 +5,13 @@ import copy
 import inspect
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from ..exercise_type import Exercise
-from .forbidden_calls import Forbidden, forbid
+from .forbidden_calls import Forbidden, MatrixBuilt, forbid
 from .time_limit import OutOfTime, call_within
 
 SECONDS = 5.0  # the time that one call may take; the inputs of the exercises need milliseconds
@@ -26,23 +26,40 @@ class Outcome:
         problem: why not, as the end of a sentence; "" if the value can be compared.
         attempted: False if the function only says that it is not written yet (`raise NotImplementedError`).
         last: True if further calls would meet the same problem, and take as long.
+        matrix: which matrix the function built although its exercise asks to do without, as the end of a sentence, or
+            "". The value is then that of a second call, which may build it: it shows whether the values are right.
     """
 
     value: Any = None
     problem: str = ""
     attempted: bool = True
     last: bool = False
+    matrix: str = ""
 
 
 def call(exercise: Exercise, function: Callable, arguments: tuple) -> Outcome:
     """Call a learner's function on a copy of the arguments, for at most `SECONDS`, and return the outcome."""
+    matrices = tuple(exercise.no_matrix(*arguments)) if exercise.no_matrix else ()
+    try:
+        return _outcome(exercise, function, arguments, matrices)
+    except MatrixBuilt as refused:
+        return replace(_outcome(exercise, function, arguments, ()), matrix=f"{refused}")
+
+
+def _outcome(exercise: Exercise, function: Callable, arguments: tuple, matrices: tuple) -> Outcome:
+    """Return the outcome of one call.
+
+    Raises:
+        MatrixBuilt: if the function builds a matrix of one of the shapes in `matrices`.
+    """
     given = copy.deepcopy(arguments)
-    matrices = exercise.no_matrix(*arguments) if exercise.no_matrix else ()
     try:
         with forbid(exercise.forbidden, matrices):
             value = call_within(SECONDS, function, *given)
+    except MatrixBuilt:
+        raise
     except Forbidden as refused:
-        return Outcome(problem=" ".join(filter(None, [f"{refused}.", exercise.allowed])), last=True)
+        return Outcome(problem=f"{refused}{allowed(exercise)}", last=True)
     except OutOfTime:
         reason = f"it ran for more than {SECONDS:.0f} seconds and was stopped: is there a loop that never ends?"
         return Outcome(problem=reason, last=True)
@@ -51,10 +68,18 @@ def call(exercise: Exercise, function: Callable, arguments: tuple) -> Outcome:
         return Outcome(problem=f"{reason}: return the answer instead", last=True)
     except Exception as error:  # any error of the learner's code is reported, and the notebook continues
         if isinstance(error, NotImplementedError) and not error.args:
+            other = _other_function(error, function)
+            if other:
+                return Outcome(problem=f"it calls `{other}`, which raises NotImplementedError: write that one first")
             return Outcome(attempted=False, problem="it raised NotImplementedError, but for other inputs it did not")
         message = f"{error}".split("\n")[0][:200]  # torch adds hundreds of lines to some
         return Outcome(problem=f"it raised {type(error).__name__}{_raising_line(error, function)}: {message}")
     return Outcome(value, _changed_arguments(function, arguments, given) or _nothing_returned(function, value))
+
+
+def allowed(exercise: Exercise) -> str:
+    """Return ". Allowed: ..." with what an answer may use, or "" if the exercise does not name it."""
+    return f". Allowed: {exercise.allowed.rstrip('.')}." if exercise.allowed else ""
 
 
 def _raising_line(error: BaseException, function: Callable) -> str:
@@ -62,6 +87,13 @@ def _raising_line(error: BaseException, function: Callable) -> str:
     name = getattr(function, "__name__", "")
     lines = [frame.line for frame in traceback.extract_tb(error.__traceback__) if frame.name == name]
     return f" at `{lines[-1]}`" if lines and lines[-1] else ""
+
+
+def _other_function(error: BaseException, function: Callable) -> str:
+    """Return the name of the function that raised the error if it is not the learner's, or ""."""
+    own = getattr(function, "__code__", None)
+    raised = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
+    return raised.co_name if own is not None and raised is not own else ""
 
 
 def _changed_arguments(function: Callable, before: tuple, after: tuple) -> str:

@@ -41,7 +41,7 @@ def diagnose(exercise: Exercise, cases: list[Case]) -> str:
     if matching:
         listed = " Or: ".join(f'"{twin.name}". {twin.message}' for twin in matching)
         return f"These are the values of {len(matching)} known mistakes. {listed}"
-    return _simple_change(comparable)
+    return _simple_change(comparable, "conjugate one spectrum more or fewer" if "fft" in exercise.allowed else "")
 
 
 def _wrote(twin: Twin, cases: list[Case]) -> bool:
@@ -59,8 +59,13 @@ def _wrote(twin: Twin, cases: list[Case]) -> bool:
     return len(explained) >= 2
 
 
-def _simple_change(cases: list[Case]) -> str:
-    """Return which transpose, reversal, shift or factor makes all values right, or ""."""
+def _simple_change(cases: list[Case], reversal: str = "") -> str:
+    """Return which transpose, reversal, shift or factor makes all values right, or "".
+
+    Args:
+        cases: the inputs whose values can be compared.
+        reversal: what corrects a reversed index in this exercise; "": the sign of an index.
+    """
     pairs = [(case.outcome.value, case.want) for case in cases]
     if not all(_comparable(got, want) for got, want in pairs):
         return ""
@@ -74,12 +79,11 @@ def _simple_change(cases: list[Case]) -> str:
         return "Each is the transpose of the right answer: swap rows and columns."
     if all(want.dim() == 1 for _, want in pairs):
         if corrects(lambda got: got.flip(0).roll(1)):
-            return (
-                "Each is the right answer with its index reversed, k -> -k mod b: conjugate one spectrum more or fewer."
-            )
+            advice = reversal or "check the signs of the indices"
+            return f"Each is the right answer with its index reversed, k -> -k mod b: {advice}."
         shift = next((s for s in (1, -1, 2, -2) if corrects(lambda got, s=s: got.roll(s))), None)
         if shift:
-            return f"Rolled by {shift}, each is the right answer: check where the index starts."
+            return f"Rolled by {shift}, each result is the right answer: check where the index starts."
     factor = _common_factor(pairs)
     return (
         f"Each is {factor:.4g} times the right answer: a factor is missing, or there is one too many." if factor else ""

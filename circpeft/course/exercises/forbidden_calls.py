@@ -24,6 +24,10 @@ class Forbidden(BaseException):
     """The answer did what its exercise forbids. Not an Exception: `except Exception` in it must not catch this."""
 
 
+class MatrixBuilt(Forbidden):
+    """The answer built a matrix that its exercise asks to do without."""
+
+
 def _functions(name: str) -> dict[str, Any]:
     """Return the function with a dotted name, or the public functions of a class or module, by their dotted names.
 
@@ -95,7 +99,9 @@ class _Matrices(TorchDispatchMode):
         for leaf in tree_leaves(result):
             if isinstance(leaf, torch.Tensor) and tuple(leaf.shape[-2:]) in self.shapes:
                 shape = tuple(leaf.shape)
-                raise Forbidden(f"it builds a matrix (a tensor of shape {shape}), and the exercise asks to do without")
+                raise MatrixBuilt(
+                    f"it builds a matrix (a tensor of shape {shape}), and the exercise asks to do without"
+                )
         return result
 
 
@@ -108,7 +114,7 @@ def forbid(names: tuple[str, ...], matrices: Iterable[tuple[int, int]] = ()) -> 
         matrices: shapes (rows, columns) that no result of an operation may have, also transposed or as a batch.
 
     Raises:
-        Forbidden: in the block, at such a call; the message names it.
+        Forbidden: in the block, at such a call; the message names it. For a matrix it is a MatrixBuilt.
         ValueError: if there is no function, class or module of a name.
 
     >>> with forbid(("torch.fft",)):
