@@ -93,7 +93,10 @@ GRID_EXERCISES = (
         10,
         "The block sizes that fit divide both d_in and d_out. Fewer parameters need a larger b.",
         size_for_budget,
-        lambda g: [(56, 84, 400), (42, 56, 400), (36, 48, 200), (48, 48, 300), (768, 3072, 20_000), (7, 7, 10)],
+        lambda g: (
+            [(56, 84, 400), (42, 56, 400), (36, 48, 200), (48, 48, 300), (768, 3072, 20_000), (7, 7, 10)]
+            + [(48, 48, 288), (36, 48, 288), (48, 48, 380), (56, 84, 330)]
+        ),
         twins=(
             Twin(
                 "divides the weight, not both sides",
@@ -118,6 +121,18 @@ GRID_EXERCISES = (
                     [b for b in common_divisors(d_in, d_out) if d_in * d_out // b > budget], default=1
                 ),
             ),
+            Twin(
+                "nearest to the budget",
+                "Your b comes nearest to the budget, and sometimes exceeds it. The budget is an upper limit.",
+                lambda d_in, d_out, budget: min(
+                    common_divisors(d_in, d_out), key=lambda b: abs(d_in * d_out // b - budget)
+                ),
+            ),
+            Twin(
+                "budget not used up",
+                "Your b never has exactly as many parameters as the budget. That is allowed, too: at most `budget`.",
+                lambda d_in, d_out, budget: size_for_budget(d_in, d_out, budget - 1),
+            ),
         ),
         importance=3,
         solution=size_for_budget_solution,
@@ -136,6 +151,11 @@ GRID_EXERCISES = (
                 "the letter kept",
                 "You read the first version's b as a size: d * d / b parameters. There it is a number of blocks.",
                 lambda d, count: (count, d * d // count),
+            ),
+            Twin(
+                "the later formula with the first version's letter",
+                "Your block size is right. Your second number is d * d / count, but in d * d / b the b is that size.",
+                lambda d, count: (d // count, d * d // count),
             ),
             Twin(
                 "kernels counted, not their entries",

@@ -133,6 +133,11 @@ SPECTRUM_EXERCISES = (
                 lambda w: spectral_values_solution(w).flip(0),
             ),
             Twin(
+                "not sorted",
+                "Your values are right, but in the order of the frequencies. Sort them, the largest one first.",
+                lambda w: torch.linalg.svdvals(torch.fft.fft(w).permute(2, 0, 1)).flatten(),
+            ),
+            Twin(
                 "each block by itself",
                 "You return the singular values of the single blocks. Blocks mix: at each frequency they form one m by "
                 "n matrix, and its singular values count.",

@@ -175,6 +175,16 @@ CIRCULANT = Exercise(
             "Both vectors are right, but in the other order: the gradient for c comes first, then that for y.",
             lambda c, y, g: back_through_circulant(c, y, g)[::-1],
         ),
+        Twin(
+            "gradient for c with its index reversed",
+            "Your gradient for y is right. In that for c you conjugated the spectrum of g: conjugate that of y.",
+            lambda c, y, g: (correlate(g, y), back_through_circulant(c, y, g)[1]),
+        ),
+        Twin(
+            "conjugate missing in the gradient for c",
+            "Your gradient for y is right. That for c is a convolution: conjugate the spectrum of y.",
+            lambda c, y, g: (convolve(y, g), back_through_circulant(c, y, g)[1]),
+        ),
     ),
 )
 
@@ -213,6 +223,20 @@ CHAIN = Exercise(
             "order reversed",
             "The four gradients are right, but in the reverse order: return (da1, dc, da3, dx).",
             lambda *arguments: back_through_all(*arguments)[::-1],
+        ),
+        Twin(
+            "x in place of a1 * x",
+            "Your gradient for c is that of C x. The circulant's input is a1 * x.",
+            lambda a1, c, a3, x, g: (
+                back_through_all(a1, c, a3, x, g)[0],
+                correlate(x, a3 * g),
+                *back_through_all(a1, c, a3, x, g)[2:],
+            ),
+        ),
+        Twin(
+            "gradient not passed through A1",
+            "Your gradient for x is the one that arrives at a1 * x. Multiply it by a1.",
+            lambda a1, c, a3, x, g: (*back_through_all(a1, c, a3, x, g)[:3], correlate(c, a3 * g)),
         ),
     ),
 )

@@ -210,6 +210,16 @@ PARAMETERS = Exercise(
             "One of the two diagonals is missing: there is one before the circulant and one after it.",
             lambda d_in, d_out, b: d_out + _up(d_in, b) * _up(d_out, b) * b,
         ),
+        Twin(
+            "kernels only",
+            "You counted the circulant factor. Each of the two diagonals has numbers of its own.",
+            lambda d_in, d_out, b: _up(d_in, b) * _up(d_out, b) * b,
+        ),
+        Twin(
+            "blocks instead of kernels",
+            "You counted the blocks. Each of them has a kernel of b numbers.",
+            lambda d_in, d_out, b: d_in + d_out + _up(d_in, b) * _up(d_out, b),
+        ),
     ),
 )
 

@@ -109,6 +109,16 @@ LORA = Exercise(
             lambda tokens, d_in, d_out, r: 2 * tokens * r * (d_in + d_out),
         ),
         Twin(
+            "scale or sum forgotten",
+            "Both products are right. Then every output needs two operations, one for the scale and one for the sum.",
+            lambda tokens, d_in, d_out, r: 2 * tokens * r * (d_in + d_out) + tokens * d_out,
+        ),
+        Twin(
+            "products without their additions",
+            "You counted the multiplications of both products and not their additions. There are as many of both.",
+            lambda tokens, d_in, d_out, r: tokens * r * (d_in + d_out) + 2 * tokens * d_out,
+        ),
+        Twin(
             "B A built first",
             "You multiplied each token by the matrix B A. LoRA applies A, then B, and never builds B A.",
             lambda tokens, d_in, d_out, r: 2 * tokens * d_in * d_out + 2 * tokens * d_out,
@@ -151,6 +161,16 @@ C3A = Exercise(
             "all b frequencies",
             "You multiply at b frequencies. The spectrum of real numbers is determined by b//2 + 1 of them.",
             lambda tokens, m, n, b: c3a_flops(tokens, m, n, b) + 8 * tokens * m * n * (b - b // 2 - 1),
+        ),
+        Twin(
+            "sum of the products forgotten",
+            "You counted 6 operations for a complex product. Adding it to a sum takes 2 more.",
+            lambda tokens, m, n, b: c3a_flops(tokens, m, n, b) - 2 * tokens * m * n * (b // 2 + 1),
+        ),
+        Twin(
+            "kernels forgotten",
+            "You left out the transforms of the m n kernels. They come once per step.",
+            lambda tokens, m, n, b: c3a_flops(tokens, m, n, b) - m * n * transform_flops(b),
         ),
         Twin(
             "half an odd length",

@@ -84,6 +84,11 @@ BLOCKS = (
                 "The first piece of x belongs to the first column of blocks. Here the last one meets it.",
                 lambda w, x: blocks(w.flip(1)) @ x,
             ),
+            Twin(
+                "conjugate on the input",
+                "The spectra of x are conjugated, so each output block has its index reversed. Conjugate those of w.",
+                lambda w, x: reversed_kernels((blocks(w) @ x).reshape(len(w), -1)).flatten(),
+            ),
         ),
         importance=3,
         allowed="`rfft`, `irfft`, `reshape`, `sum` and products entry by entry; no matrix.",
@@ -115,6 +120,11 @@ BLOCKS = (
                 "pieces in reverse order",
                 "The first piece of g belongs to the first row of blocks. Here the last one meets it.",
                 lambda w, g: blocks(w.flip(0)).T @ g,
+            ),
+            Twin(
+                "conjugate on the gradient",
+                "The spectra of g are conjugated. In the transpose of a row-layout block, neither spectrum is.",
+                lambda w, g: irfft((rfft(w) * rfft(g.reshape(len(w), 1, -1)).conj()).sum(0), n=w.shape[2]).flatten(),
             ),
         ),
         allowed="`rfft`, `irfft`, `reshape`, `sum` and products entry by entry; no matrix and no autograd.",
@@ -151,6 +161,18 @@ BLOCKS = (
                 "wrong spectrum conjugated",
                 "Both results have their index reversed: it is not the spectrum of g that is conjugated.",
                 lambda w, x, g: (row(g) @ x, row(g) @ w),
+            ),
+            Twin(
+                "gradient for w of the row layout",
+                "The gradient for x is right. That for w is the formula of the row layout: conjugate the spectrum of "
+                "x, not that of g.",
+                lambda w, x, g: (row(g) @ x, column(w).T @ g),
+            ),
+            Twin(
+                "gradient for x of the row layout",
+                "The gradient for w is right. That for x is the formula of the row layout: here the spectrum of w is "
+                "conjugated.",
+                lambda w, x, g: (column(x).T @ g, row(w).T @ g),
             ),
         ),
         allowed="`rfft`, `irfft`, `conj` and products entry by entry; no matrix and no autograd.",

@@ -77,7 +77,8 @@ CHECKS = (
             ),
             Twin(
                 "scale",
-                "This is twice the gradient. The two points are 2h apart.",
+                "This is twice the gradient. The two points are 2h apart, so divide by 2h. If you do, the factor 1/2 "
+                "of the loss is missing.",
                 lambda w, x, h: 2 * loss_gradient(w, x, h),
             ),
             Twin(
@@ -143,6 +144,13 @@ CHECKS = (
                 "weights missing",
                 "All frequencies count the same here. A frequency counts by the squares |w_hat|^2 |g_hat|^2.",
                 lambda w, g: float(torch.cos(2 * fft(w).angle()).mean()),
+            ),
+            Twin(
+                "weights not squared",
+                "The weights are |w_hat| |g_hat| here. Both vectors contain them: inner products have their squares.",
+                lambda w, g: float(
+                    ((fft(w) * fft(g)).abs() * torch.cos(2 * fft(w).angle())).sum() / (fft(w) * fft(g)).abs().sum()
+                ),
             ),
             Twin(
                 "half the spectrum",

@@ -96,6 +96,12 @@ GRADIENTS = (
                 "This copies the first row of M and ignores the others. Every entry of a diagonal counts.",
                 lambda M: M[0].clone(),
             ),
+            Twin(
+                "wrap missing",
+                "These are the means of the diagonals up to the edge of M. They go on at the other edge: take all b "
+                "entries M[i, (i + k) mod b].",
+                lambda M: torch.stack([M.diagonal(k).mean() for k in range(len(M))]),
+            ),
         ),
         allowed="indexing, sums and means; a loop over the diagonals is fine.",
         forbidden=("circpeft.fits",),

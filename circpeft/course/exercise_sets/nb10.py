@@ -31,7 +31,7 @@ TWINS = (
     Twin(
         "one off, too few",
         "The last token of the prompt still counts in the loss.",
-        lambda ids, prompt: masked(ids, torch.arange(len(ids)) < prompt - 1),
+        lambda ids, prompt: labels_by_copy(ids, prompt - 1),
     ),
     Twin(
         "answer masked",

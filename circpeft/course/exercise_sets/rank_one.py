@@ -144,8 +144,8 @@ RANK_ONE = (
         twins=(
             Twin(
                 "no bias",
-                "You returned s v_j. Without the bias, the largest v_j wins for every s > 0, and the smallest for every "
-                "s < 0: the term -v_j²/2 is missing.",
+                "You returned s v_j. Without the bias, the largest v_j wins for every s > 0, and the smallest for "
+                "every s < 0: the term -v_j²/2 is missing.",
                 lambda s, v: s[:, None] * v,
             ),
             Twin(
