@@ -84,7 +84,7 @@ def test_after_a_rejection_the_name_is_the_learners_function_and_the_reference_h
 
 def test_a_right_answer_is_forgotten_when_a_wrong_one_replaces_it():
     def right(w, x):
-        return row(w) @ x
+        return irfft(rfft(w).conj() * rfft(x), n=len(x))
 
     exercise("02.2")(right)
     assert right_answer("02.2") is right
@@ -127,7 +127,7 @@ def test_gradients_of_the_references_are_those_of_autograd():
 
 def test_ranks_cover_full_deficient_and_scaled_kernels():
     inputs = EXERCISES["01.9"].inputs(torch.Generator().manual_seed(0))
-    assert [EXERCISES["01.9"].reference(c) for (c,) in inputs] == [2, 5, 1, 1, 0, 4, 5, 7, 4, 5, 12, 3]
+    assert [EXERCISES["01.9"].reference(c) for (c,) in inputs] == [2, 5, 1, 1, 0, 2, 6, 4, 5, 7, 4, 5, 12, 3]
 
 
 @pytest.mark.parametrize("threshold", [1e-15, 1e-10, 1e-6])
@@ -135,7 +135,7 @@ def test_a_threshold_for_the_rank_must_be_relative(threshold, capsys):
     exercise("01.9")(lambda c: int((torch.fft.fft(c).abs() > threshold).sum()))
     exercise("01.9")(lambda c: int((torch.fft.fft(c).abs() > 1e-10 * torch.fft.fft(c).abs().max()).sum()))
     absolute, relative = capsys.readouterr().out.strip().split("[OK]")
-    assert "[NOT YET]" in absolute and "right on all 12 inputs" in relative
+    assert "[NOT YET]" in absolute and "right on all 14 inputs" in relative
 
 
 @pytest.mark.parametrize(
