@@ -10,6 +10,7 @@ from nbconvert.filters import markdown_mistune
 from circpeft.files import write_atomically
 
 from .mathml import formula, formulas
+from .parameters import repository
 
 # The text form of widgets: ipywidgets write it for readers who cannot show them.
 WIDGET_TEXT = re.compile(r"[HV]Box\(children=")
@@ -31,6 +32,18 @@ mtd[columnalign=left] { text-align: left; padding-left: 0; }
 """
 
 
+def address(url: str) -> str:
+    """Return where a link of a notebook leads from its page: to the page beside it, or to a file of the repository.
+
+    >>> address("02_c3a.ipynb#idea")
+    '02_c3a.html#idea'
+    """
+    if url.startswith("../"):  # the page is in a run's folder, which may be anywhere
+        path, mark, anchor = url.partition("#")
+        return (repository() / "notebooks" / path).resolve().as_uri() + mark + anchor
+    return re.sub(r"^([^/:#]+)\.ipynb(?=#|$)", r"\1.html", url)  # pages are side by side, as the notebooks are
+
+
 class MathRenderer(markdown_mistune.IPythonRenderer):
     """Renders Markdown with formulas as MathML. Jupyter's own renderer leaves LaTeX that needs a script."""
 
@@ -44,8 +57,7 @@ class MathRenderer(markdown_mistune.IPythonRenderer):
         return formula(f"\\begin{{{name}}}{body}\\end{{{name}}}", block=True)
 
     def link(self, text: str, url: str, title: str | None = None) -> str:
-        page = re.sub(r"^([^/:#]+)\.ipynb(?=#|$)", r"\1.html", url)  # pages are side by side, as the notebooks are
-        return super().link(text, page, title)
+        return super().link(text, address(url), title)
 
     def block_html(self, html: str) -> str:
         return formulas(super().block_html(html))

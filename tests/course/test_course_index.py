@@ -10,6 +10,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from circpeft.course import index, mathml, notebook_page
+from circpeft.course.parameters import repository
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 TEXT = r"""# The product $C(w)x$
@@ -171,6 +172,11 @@ def test_a_formula_that_cannot_be_converted_shows_its_source(latex):
 def test_links_between_notebooks_become_links_between_pages(folder):
     page = (folder / "html" / "01_a & b.html").read_text()
     assert 'href="02_c3a.html#idea"' in page and 'href="https://example.org/x.ipynb"' in page
+
+
+def test_a_link_to_a_page_of_the_repository_leads_there_from_any_folder():
+    target = notebook_page.address("../docs/errata.md#mistakes")
+    assert target == (repository() / "docs" / "errata.md").as_uri() + "#mistakes"
 
 
 def test_static_outputs_replace_those_that_need_a_script(folder):
