@@ -46,7 +46,8 @@ def shown(case: object) -> str:
 
 def test_the_pages_have_commands():
     used = {words[0] for _, words in COMMANDS}
-    assert used == {"run", "course", "sweep", "report", "train", "exec", "rates", "merge"} and len(COMMANDS) >= 20
+    named = {"run", "course", "lab", "sweep", "report", "train", "exec", "rates", "merge"}
+    assert used == named and len(COMMANDS) >= 20
     assert any("torchrun" in words for _, words in LINES)
 
 
