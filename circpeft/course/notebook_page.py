@@ -7,10 +7,10 @@ import nbformat
 from nbconvert import HTMLExporter
 from nbconvert.filters import markdown_mistune
 
+from circpeft import places
 from circpeft.files import write_atomically
 
 from .mathml import formula, formulas
-from .parameters import repository
 
 # The text form of widgets: ipywidgets write it for readers who cannot show them.
 WIDGET_TEXT = re.compile(r"[HV]Box\(children=")
@@ -39,8 +39,9 @@ def address(url: str) -> str:
     '02_c3a.html#idea'
     """
     if url.startswith("../"):  # the page is in a run's folder, which may be anywhere
-        path, mark, anchor = url.partition("#")
-        return (repository() / "notebooks" / path).resolve().as_uri() + mark + anchor
+        path, mark, anchor = url.removeprefix("../").partition("#")
+        root = places.PACKAGE.parent if path.startswith("circpeft/") else places.shipped()
+        return (root / path).as_uri() + mark + anchor
     return re.sub(r"^([^/:#]+)\.ipynb(?=#|$)", r"\1.html", url)  # pages are side by side, as the notebooks are
 
 

@@ -10,7 +10,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from circpeft.course import index, mathml, notebook_page
-from circpeft.course.parameters import repository
+from circpeft.places import clone
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 TEXT = r"""# The product $C(w)x$
@@ -176,7 +176,7 @@ def test_links_between_notebooks_become_links_between_pages(folder):
 
 def test_a_link_to_a_page_of_the_repository_leads_there_from_any_folder():
     target = notebook_page.address("../docs/errata.md#mistakes")
-    assert target == (repository() / "docs" / "errata.md").as_uri() + "#mistakes"
+    assert target == (clone() / "docs" / "errata.md").as_uri() + "#mistakes"
 
 
 def test_static_outputs_replace_those_that_need_a_script(folder):
