@@ -1,6 +1,6 @@
 r"""Collect the records of sweeps of every method over your own data sets, and write their tables.
 
-    .venv/bin/circpeft sweep benchmarks/methods/pairs.toml --data FOLDER --workers 2
+    .venv/bin/circpeft sweep benchmarks/methods/pairs.toml --data-dir FOLDER --workers 2
     .venv/bin/python benchmarks/methods.py runs/pairs-cpu
 
 FOLDER holds one folder per task, with the task's columns (`sentences.toml` and `pictures.toml` work like `pairs.toml`).

@@ -12,7 +12,19 @@ FILES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 # The layers, lowest first. Each may import itself and those before it.
-LAYERS = ["ops", "adapters", "hf_peft", "methods", "training", "export", "rates", "sweeps", "course", "cli"]
+LAYERS = [
+    "ops",
+    "adapters",
+    "hf_peft",
+    "methods",
+    "training",
+    "export",
+    "prediction",
+    "rates",
+    "sweeps",
+    "course",
+    "cli",
+]
 # Single modules that belong to a layer.
 LAYER_OF = {
     "resume": "training",

@@ -39,7 +39,7 @@ def test_every_requirement_is_pinned_within_its_range(requirement):
 
 
 def test_the_pins_are_what_runs_here():
-    later = [PROJECT["optional-dependencies"][name] for name in ("quantized", "gguf", "site", "release")]
+    later = [PROJECT["optional-dependencies"][name] for name in ("quantized", "gguf", "completion", "site", "release")]
     # In a folder that only the second call of make test has on its path, or installed by a later step.
     not_always = {Requirement(line).name for lines in later for line in lines}
     for requirement in requirements():

@@ -14,7 +14,22 @@ from collections.abc import Sequence
 from importlib import import_module
 from textwrap import fill
 
-from circpeft.cli import doctor, exec_command, extras, lab, list_command, merge, notebooks, rates, report, sweep, train
+from circpeft.cli import (
+    completion,
+    doctor,
+    exec_command,
+    export,
+    extras,
+    lab,
+    list_command,
+    merge,
+    notebooks,
+    predict,
+    rates,
+    report,
+    sweep,
+    train,
+)
 from circpeft.cli.settings import hint, marked
 from circpeft.course.parameters import RequestError
 from circpeft.suggest import nearest
@@ -48,7 +63,21 @@ def build_parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
 
-    for module in (doctor, notebooks, list_command, rates, train, sweep, report, merge, exec_command, lab):
+    for module in (
+        doctor,
+        notebooks,
+        list_command,
+        rates,
+        train,
+        sweep,
+        report,
+        predict,
+        merge,
+        export,
+        exec_command,
+        completion,
+        lab,
+    ):
         module.add(add_command)
     parser.commands = subparsers.choices
     return parser

@@ -28,16 +28,21 @@ def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
         "List the names that the other commands take.",
         "circpeft list tasks\n  circpeft list models --json",
     )
-    parser.add_argument("kind", metavar="KIND", help=", ".join(KINDS))
+    parser.add_argument(
+        "kind", metavar="KIND", nargs="?", default="", help=f"{', '.join(KINDS)} (default: the kinds themselves)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON, one object per line")
     parser.set_defaults(execute=execute)
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Print the names of a kind, each with what it stands for.
+    """Print the names of a kind, each with what it stands for; without a kind, print the kinds.
 
     Raises: RequestError for an unknown kind.
     """
+    if not options.kind:
+        print(json.dumps(list(KINDS)) if options.json else "\n".join(KINDS))
+        return 0
     if options.kind not in KINDS:
         raise RequestError(f"unknown kind {options.kind!r}; {nearest(options.kind, KINDS)}")
     rows = ROWS[options.kind]()

@@ -48,7 +48,7 @@ def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
             action="append",
             default=[],
             metavar=("NAME", "VALUE"),
-            help="set a parameter from the notebook's first code cell; repeatable",
+            help="set a parameter from the notebook's first code cell, also as NAME=VALUE; repeatable",
         )
         parser.add_argument(
             "--output-dir", metavar="FOLDER", help="folder in which to create the run's folder (default: runs/)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -16,26 +17,35 @@ PROFILE_HELP = "; ".join(f"{name}: {meaning}" for name, meaning in PROFILES.item
 FOLDER_HELP = "copy the course into FOLDER and use it there (default: circpeft-course; in a clone, the clone itself)"
 RUN_EXIT_CODES = "exit codes: 0 every run has a record, 1 a run failed, 2 wrong usage, 130 interrupted"
 
-PAIRED = ("-p", "--parameter", "--set")  # options with a name and a value
+# Options with a name and a value, and the place of the name after each.
+PAIRED = {"-p": 1, "--parameter": 1, "--set": 1, "--override": 2, "--grid": 2}
+ASSIGNED = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)  # NAME=VALUE
 # Hyperparameters of methods, not settings of a run.
 HYPERPARAMETERS = ("alpha", "block_size", "dropout", "init_weights", "layout", "num_factors", "r")
 MARK = "\0"  # argparse takes a value such as -1e-3 for an option, unless something is in front of it
 
 
 def marked(arguments: Sequence[str], options: Iterable[str]) -> list[str]:
-    """Return the arguments with `MARK` before the values of `PAIRED` options that begin with a minus.
+    """Return the arguments with names and values of `PAIRED` options in two words, and `MARK` before negative values.
 
-    A value that is an option of the command is left as it is: the value itself is missing.
+    After such an option, NAME=VALUE means NAME VALUE. A value that is an option of the command is left as it is: the
+    value itself is missing.
 
     >>> marked(["-p", "shift", "-1e-3", "--quiet"], ["-p", "--quiet"])
     ['-p', 'shift', '\\x00-1e-3', '--quiet']
+    >>> marked(["--set", "epochs=1", "--override", "LoRA r=8", "alpha=-2"], ["--set", "--override"])
+    ['--set', 'epochs', '1', '--override', 'LoRA r=8', 'alpha', '\\x00-2']
     """
     result = list(arguments)
-    for place, argument in enumerate(arguments):
-        if argument in PAIRED and argument in options and place + 2 < len(result):
-            value = result[place + 2]
-            if value.startswith("-") and value not in options:
-                result[place + 2] = MARK + value
+    place = 0
+    while place < len(result):
+        option = result[place]
+        name = place + PAIRED[option] if option in PAIRED and option in options else len(result)
+        if name < len(result) and (both := ASSIGNED.fullmatch(result[name])):
+            result[name : name + 1] = both.groups()
+        if name + 1 < len(result) and result[name + 1].startswith("-") and result[name + 1] not in options:
+            result[name + 1] = MARK + result[name + 1]
+        place += 1
     return result
 
 
@@ -60,7 +70,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar=("NAME", "VALUE"),
-        help=f"change a setting of the profile; repeatable. Settings: {', '.join(SETTINGS)}",
+        help=f"change a setting of the profile, also as NAME=VALUE; repeatable. Settings: {', '.join(SETTINGS)}",
     )
     parser.add_argument(
         "--output-dir", default="", metavar="FOLDER", help="folder for the records (default: a folder in runs/)"
@@ -75,6 +85,7 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--override",
         nargs=3,
+        type=unmarked,
         action="append",
         default=[],
         metavar=("ROW", "NAME", "VALUE"),
@@ -83,6 +94,7 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--grid",
         nargs=3,
+        type=unmarked,
         action="append",
         default=[],
         metavar=("ROW", "NAME", "VALUES"),

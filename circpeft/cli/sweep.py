@@ -44,7 +44,9 @@ def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
         "--column", action="append", default=[], metavar="TEXT", help="run only this column, as printed; repeatable"
     )
     parser.add_argument(
-        "--data",
+        "--data-dir",
+        "--data",  # its earlier name
+        dest="data_dir",
         default="",
         metavar="FOLDER",
         help="folder with one data folder per task (default: the embedded data, or the hub)",
@@ -128,7 +130,12 @@ def _plan(options: argparse.Namespace, settings: dict[str, Any]) -> Plan:
     """Return the plan of a printed table or of a TOML file."""
     from circpeft import recipes
 
-    common = {"data": options.data, "output_dir": options.output_dir, "overrides": read_overrides(options), **settings}
+    common = {
+        "data": options.data_dir,
+        "output_dir": options.output_dir,
+        "overrides": read_overrides(options),
+        **settings,
+    }
     try:
         if options.seeds is not None:
             recipes.seeds_of(options.seeds)

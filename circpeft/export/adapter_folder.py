@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import transformers
-from peft import PeftModel
+from peft import PeftModel, get_peft_model_state_dict
 from safetensors import safe_open
 
 from .. import models
@@ -72,6 +73,14 @@ class AdapterFolder:
         return cls(path, config, base)
 
     @property
+    def base_folder(self) -> str:
+        """What ``from_pretrained`` takes for the base model: a local folder, or a hub id.
+
+        Raises: what `models.resolve` raises.
+        """
+        return models.resolve(self.base)
+
+    @property
     def model_class(self) -> Any:
         """The class of transformers that loads the base model.
 
@@ -107,7 +116,7 @@ class AdapterFolder:
         another kind.
         """
         head = {} if self.classes is None else {"num_labels": self.classes, "ignore_mismatched_sizes": True}
-        folder = models.resolve(self.base)
+        folder = self.base_folder
         with models.hub_errors(self.base):
             config = transformers.AutoConfig.from_pretrained(folder)
             fitting = getattr(self.model_class, "_model_mapping", {type(config): None})
@@ -120,12 +129,41 @@ class AdapterFolder:
             return self.model_class.from_pretrained(folder, dtype=dtype, **head)
 
     def load(self, dtype: Any = "auto") -> PeftModel:
-        """Load the base model with the adapter beside its weights, ready to predict."""
-        return PeftModel.from_pretrained(self.load_base(dtype), self.path).eval()
+        """Load the base model with the adapter beside its weights, ready to predict.
+
+        Raises: what `load_base` raises; ValueError for an adapter that does not fit the base model.
+        """
+        base = self.load_base(dtype)
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings(
+                    "error", message="Found missing adapter keys"
+                )  # layers would stay at their start
+                model = PeftModel.from_pretrained(base, self.path).eval()
+        except (ValueError, RuntimeError, UserWarning) as error:  # torch raises RuntimeError for other shapes
+            reason = " ".join(str(error).split())
+            raise ValueError(f"adapter {str(self.path)!r} does not fit base model {self.base!r}: {reason}") from error
+        self._check_complete(model)
+        return model
+
+    def _check_complete(self, model: PeftModel) -> None:
+        """Raise ValueError if the file has more parameters of the adapter than the model: PEFT would ignore them."""
+        prefix = getattr(model.base_model, "prefix", None)
+        if not prefix:  # prompts have no layers
+            return
+        with safe_open(self.path / WEIGHTS, framework="pt") as file:
+            saved = sum(prefix in key for key in file.keys())
+        state = get_peft_model_state_dict(model, save_embedding_layers=False)
+        loaded = sum(prefix in key for key in state)
+        if saved > loaded:
+            raise ValueError(
+                f"adapter {str(self.path)!r} does not fit base model {self.base!r}: it has {saved} tensors for its "
+                f"layers, and this model takes {loaded}; name the model that it was trained on"
+            )
 
     def preprocessor(self) -> Any:
         """Return the tokenizer or image processor: the adapter's own, or else the base model's; None without one."""
-        for place in (self.path, models.resolve(self.base)):
+        for place in (self.path, self.base_folder):
             try:
                 return transformers.AutoProcessor.from_pretrained(place)
             except (OSError, ValueError):  # what transformers raises for a folder without such files

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +12,9 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 
 from ..hf_peft import merge
 from ..hf_peft.base_weights import float_weight
+from ..suggest import nearest
 from .adapter_folder import AdapterFolder
+from .new_folder import check_new, new_folder
 
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -53,15 +52,30 @@ def merge_folder(adapter: str | Path, out: str | Path, base: str = "", dtype: st
             hold all of a small ``ΔW``: ``kept`` is :math:`\langle R(W + ΔW) - W, ΔW \rangle / \lVert ΔW \rVert^2`, with
             the rounding R.
 
-    Raises: ValueError for another dtype; FileExistsError if ``out`` has files; what `AdapterFolder.open`,
-    `AdapterFolder.load` and `merge` raise.
+    Raises: ValueError for another dtype; what `new_folder`, `AdapterFolder.open`, `AdapterFolder.load` and `merge`
+    raise.
     """
-    target = Path(out)
-    if target.is_file() or (target.is_dir() and any(target.iterdir())):
-        raise FileExistsError(f"{str(out)!r} exists and is not an empty folder; choose another")
-    if dtype and dtype not in DTYPES:
-        raise ValueError(f"unknown dtype {dtype!r}; expected {', '.join(DTYPES)}")
+    target = check_new(out)
     opened = AdapterFolder.open(adapter, base)
+    plain, shares = merged(opened, dtype)
+    with new_folder(target, model_bytes(plain)) as folder:
+        save(plain, opened, folder)
+    worst = min(shares, key=shares.get, default="")
+    stored = str(plain.dtype).removeprefix("torch.")
+    return Merged(target, stored, len(shares), shares.get(worst, 1.0), worst)
+
+
+def merged(opened: AdapterFolder, dtype: str = "") -> tuple[torch.nn.Module, dict[str, float]]:
+    """Return the merged model of an adapter, and the share of ``ΔW`` that each layer keeps.
+
+    Args:
+        opened: the adapter.
+        dtype: as in `merge_folder`.
+
+    Raises: ValueError for another dtype; what `AdapterFolder.load` and `merge` raise.
+    """
+    if dtype and dtype not in DTYPES:
+        raise ValueError(f"unknown dtype {dtype!r}; {nearest(dtype, DTYPES)}")
     model = opened.load()
     stored = getattr(torch, dtype) if dtype else model.get_base_model().dtype
     shares = kept_shares(model, stored)
@@ -70,9 +84,23 @@ def merge_folder(adapter: str | Path, out: str | Path, base: str = "", dtype: st
         plain = merge(model, safe_merge=True, dtype=torch.float32 if dtype else None)
     if dtype:
         plain.to(stored)
-    _write(plain, opened, target)
-    worst = min(shares, key=shares.get, default="")
-    return Merged(target, str(stored).removeprefix("torch."), len(shares), shares.get(worst, 1.0), worst)
+    return plain, shares
+
+
+def model_bytes(model: torch.nn.Module) -> int:
+    """Return the size of a model's parameters in bytes. Tied parameters count once.
+
+    >>> model_bytes(torch.nn.Linear(3, 2))
+    32
+    """
+    return sum(parameter.nbytes for parameter in model.parameters())
+
+
+def save(plain: torch.nn.Module, opened: AdapterFolder, folder: Path) -> None:
+    """Write a merged model into a folder, with the tokenizer or image processor of the adapter or its base model."""
+    plain.save_pretrained(folder)
+    if (preprocessor := opened.preprocessor()) is not None:
+        preprocessor.save_pretrained(folder)
 
 
 @torch.no_grad()
@@ -87,25 +115,3 @@ def kept_shares(model: PeftModel, dtype: torch.dtype) -> dict[str, float]:
             norm = float(delta.square().sum())
             shares[name] = float((change * delta).sum()) / norm if norm else 1.0
     return shares
-
-
-def _write(plain: torch.nn.Module, opened: AdapterFolder, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
-    try:
-        plain.save_pretrained(temporary)
-        if (preprocessor := opened.preprocessor()) is not None:
-            preprocessor.save_pretrained(temporary)
-        os.chmod(temporary, 0o777 & ~_umask())  # mkdtemp makes it readable for its owner only
-        if target.is_dir():
-            target.rmdir()
-        os.rename(temporary, target)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

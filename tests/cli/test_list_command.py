@@ -32,6 +32,10 @@ def test_every_name_has_a_line(kind, capsys):
         assert [row["name"] for row in rows] == NAMES[kind]
 
 
+def test_without_a_kind_the_kinds_are_listed(capsys):
+    assert main(["list"]) == 0 and capsys.readouterr().out.splitlines() == list(list_command.KINDS)
+
+
 def test_an_unknown_kind_gets_the_nearest(capsys):
     assert main(["list", "task"]) == 2
     assert "unknown kind 'task'; did you mean 'tasks'?" in capsys.readouterr().err

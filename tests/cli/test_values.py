@@ -57,6 +57,19 @@ def test_a_value_reaches_the_notebook(given, name, text, value):
     assert given("-p", name, text, "--parameter", "profile", "cpu") == {name: value, "profile": "cpu"}
 
 
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        (["shift=-1e-3"], {"shift": -1e-3}),
+        (["name=a=b"], {"name": "a=b"}),
+        (["name", "a=b"], {"name": "a=b"}),
+        (["name="], {"name": ""}),
+    ],
+)
+def test_a_name_and_its_value_may_be_one_word(given, words, value):
+    assert given("-p", *words, "-p", "profile=cpu") == {**value, "profile": "cpu"}
+
+
 def test_an_option_is_not_taken_for_a_missing_value(given, capsys):
     with pytest.raises(SystemExit) as stop:
         given("-p", "name", "--quiet")

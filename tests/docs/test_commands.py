@@ -46,8 +46,16 @@ def shown(case: object) -> str:
 
 def test_the_pages_have_commands():
     used = {words[0] for _, words in COMMANDS}
+<<<<<<< HEAD
     named = {"run", "course", "lab", "sweep", "report", "train", "exec", "rates", "merge"}
     assert used == named and len(COMMANDS) >= 20
+=======
+    assert (
+        used
+        == {"run", "course", "sweep", "report", "train", "exec", "rates", "merge", "export", "predict", "completion"}
+        and len(COMMANDS) >= 20
+    )
+>>>>>>> fe1f7ad (circpeft export, predict and completion; NAME=VALUE; --data-dir of sweep; a page on serving)
     assert any("torchrun" in words for _, words in LINES)
 
 

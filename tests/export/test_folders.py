@@ -1,0 +1,68 @@
+"""Wrong folders, forms and base models are named in one line, before anything is written."""
+
+import errno
+import os
+
+import pytest
+from safetensors import SafetensorError
+
+from circpeft.cli import main
+from circpeft.export import new_folder
+
+from .conftest import llama
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "no form given; add --to with one of: lora, peft-c3a, onnx, gguf"),
+        (["--to", "onxn"], "unknown form 'onxn'; did you mean 'onnx'?"),
+        (["--to", "gguf", "--dtype", "bfloat"], "did you mean 'bfloat16'"),
+        (["--to", "gguf", "--converter", "/nowhere/c.py"], "no converter '/nowhere/c.py'"),
+        (["--to", "onnx", "--tolerance", "2"], "tolerance must be a difference between 0 and 1"),
+    ],
+)
+def test_wrong_options_are_refused_in_one_line(arguments, message, base, saved, tmp_path, capsys):
+    adapter = saved("c3a", base)
+    assert main(["export", adapter.folder, str(tmp_path / "out"), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", [["merge"], ["export", "--to", "lora"], ["export", "--to", "gguf"]])
+@pytest.mark.parametrize("sizes", [{"num_hidden_layers": 1}, {"hidden_size": 64}])
+@pytest.mark.parametrize("method", ["c3a", "lora"])
+def test_an_adapter_of_another_base_model_is_refused(
+    method, sizes, command, base, saved, tmp_path, capsys, monkeypatch
+):
+    adapter = saved(method, base)
+    monkeypatch.setitem(llama.__globals__["SIZES"], *next(iter(sizes.items())))
+    other = llama(tmp_path / "other")
+    assert main([command[0], adapter.folder, str(tmp_path / "out"), "--base", str(other), *command[1:]]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and not (tmp_path / "out").exists()
+    assert "is a LoRA already" in error or f"does not fit base model {str(other)!r}" in error
+
+
+def test_a_read_only_folder_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(new_folder.os, "access", lambda path, mode: False)  # root may write everywhere
+    with pytest.raises(PermissionError, match="is read-only; choose another place"):
+        new_folder.check_new(tmp_path / "a" / "b")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError, match="'.*file' is not a folder"):
+        new_folder.check_new(tmp_path / "file" / "out")
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), SafetensorError(f"I/O error: {os.strerror(errno.ENOSPC)}")],
+)
+def test_a_full_disk_leaves_nothing_behind(raised, tmp_path):
+    with pytest.raises(OSError, match=r"no room for '.*out': 1 MiB are needed, and .* MiB are free"):
+        with new_folder.new_folder(tmp_path / "out", needed=2**20) as folder:
+            (folder / "part").write_text("half")
+            raise raised
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(OSError, match="no room"), new_folder.new_folder(tmp_path / "out", needed=2**60):
+        pass
+    assert list(tmp_path.iterdir()) == []
