@@ -48,7 +48,7 @@ def execute(options: argparse.Namespace) -> int:
     try:
         done = merge_folder(expanded(options.adapter), expanded(options.out), options.base, options.dtype)
     except (OSError, ValueError) as error:
-        raise RequestError(str(error)) from error
+        raise RequestError(" ".join(str(error).split())) from error
     if options.json:
         row = {"folder": str(done.folder), "dtype": done.dtype, "layers": done.layers}
         print(json.dumps({**row, "kept": done.kept, "worst_layer": done.worst}))

@@ -9,6 +9,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers.utils.logging import disable_progress_bar
 
 from circpeft import C3AConfig, CDVFTConfig, models
 
@@ -31,6 +32,12 @@ def llama(folder: Path, dtype: torch.dtype = torch.float32, **options) -> Path:
     for path in tokenizer.glob("tokenizer*"):
         shutil.copy(path, folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def no_progress_bar() -> None:
+    """Keep stderr for the messages that the tests read."""
+    disable_progress_bar()
 
 
 @pytest.fixture
