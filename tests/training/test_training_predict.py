@@ -37,6 +37,7 @@ def test_the_predictions_of_a_text_run_come_again(recipe, data_dir, tmp_path, ca
 def test_the_answers_of_a_language_model_come_again(instruction, questions_dir, tmp_path, capsys):
     made = instruction("c3a", epochs=1)
     record = training.run(made)
+    capsys.readouterr()
     assert main(["predict", made.output_dir, "--file", f"{questions_dir}/test.jsonl", "--quiet"]) == 0
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["prediction"] for row in found] == record.predictions
