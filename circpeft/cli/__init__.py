@@ -80,6 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
     ):
         module.add(add_command)
     parser.commands = subparsers.choices
+    parser.commands["completion"].set_defaults(parser=parser)  # its script is about all of them
     return parser
 
 

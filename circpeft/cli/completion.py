@@ -39,11 +39,8 @@ def execute(options: argparse.Namespace) -> int:
         raise RequestError(f"unknown shell {options.shell!r}; {nearest(options.shell, SHELLS)}")
     import shtab
 
-    from circpeft.cli import build_parser
-
-    parser = build_parser()
-    add_names(parser.commands, known_names(), shtab.FILE, shtab.DIRECTORY)
-    print(shtab.complete(parser, options.shell))
+    add_names(options.parser.commands, known_names(), shtab.FILE, shtab.DIRECTORY)
+    print(shtab.complete(options.parser, options.shell))
     return 0
 
 

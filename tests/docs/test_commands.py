@@ -51,8 +51,7 @@ def test_the_pages_have_commands():
     assert used == named and len(COMMANDS) >= 20
 =======
     assert (
-        used
-        == {"run", "course", "sweep", "report", "train", "exec", "rates", "merge", "export", "predict", "completion"}
+        used == {"run", "course", "sweep", "report", "train", "exec", "rates", "merge", "export", "predict"}
         and len(COMMANDS) >= 20
     )
 >>>>>>> fe1f7ad (circpeft export, predict and completion; NAME=VALUE; --data-dir of sweep; a page on serving)
