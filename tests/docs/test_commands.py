@@ -46,15 +46,8 @@ def shown(case: object) -> str:
 
 def test_the_pages_have_commands():
     used = {words[0] for _, words in COMMANDS}
-<<<<<<< HEAD
-    named = {"run", "course", "lab", "sweep", "report", "train", "exec", "rates", "merge"}
+    named = {"run", "course", "lab", "sweep", "report", "train", "predict", "exec", "rates", "merge", "export"}
     assert used == named and len(COMMANDS) >= 20
-=======
-    assert (
-        used == {"run", "course", "sweep", "report", "train", "exec", "rates", "merge", "export", "predict"}
-        and len(COMMANDS) >= 20
-    )
->>>>>>> fe1f7ad (circpeft export, predict and completion; NAME=VALUE; --data-dir of sweep; a page on serving)
     assert any("torchrun" in words for _, words in LINES)
 
 
