@@ -52,7 +52,7 @@ def test_bash_completes(words, found, script):
     assert {word.strip() for word in done.stdout.split()} == found
 
 
-def test_every_name_belongs_to_an_option(monkeypatch):
+def test_every_name_belongs_to_an_option():
     """An option that is renamed would silently lose its names."""
     parsers = build_parser().commands
     for command, option in completion.known_names():
