@@ -9,6 +9,7 @@ import papermill
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
+import circpeft
 from circpeft import cli, places
 from circpeft.course import doctor, runner
 from circpeft.course.parameters import declared
@@ -139,3 +140,14 @@ def test_lab_runs_the_installed_jupyterlab():
     done = subprocess.run([sys.executable, "-m", "circpeft.cli", "lab", "--version"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()[0].isdigit()
+
+
+def test_the_report_of_doctor_as_json_begins_with_the_version_and_the_system(monkeypatch, capsys):
+    found = [doctor.Check("OK", "fine"), doctor.Check("WARN", "so so", "do this")]
+    monkeypatch.setattr(doctor, "checks", lambda hub: found)
+    assert cli.main(["doctor", "--json"]) == 0
+    system, *rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert system["title"].startswith(f"circpeft {circpeft.__version__} on ") and system["status"] == "INFO"
+    assert rows[1] == {"status": "WARN", "title": "so so", "advice": "do this"}
+    found.append(doctor.Check("FAIL", "broken", "fix it"))
+    assert cli.main(["doctor", "--json"]) == 1
