@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from typing import Any
@@ -14,13 +14,13 @@ from peft.tuners.tuners_utils import (
     BaseTunerLayer,
     _maybe_include_all_linear_layers,
 )
-from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
 from torch import nn
 
 from . import weighted_sum
 from .adapter_names import check_adapter_names, check_new_name, check_saved_apart
 from .base_weights import linear_shape
 from .configs import CirculantConfig
+from .default_targets import DEFAULT_TARGETS
 from .expert_layers import C3AExperts, CDVFTExperts
 from .expert_targets import experts_left_out, warn_of_experts
 from .expert_tuner import ExpertTuner
@@ -39,7 +39,7 @@ from .unmatched_names import check_found, check_targets
 class CirculantModel(ExpertTuner, PlainKeys, BaseTuner):
     """The common part of the two tuners. Subclasses set their prefix and layer class."""
 
-    target_module_mapping = TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
+    target_module_mapping = DEFAULT_TARGETS
 
     def inject_adapter(self, model: nn.Module, adapter_name: str, *args: Any, **kwargs: Any) -> None:
         try:
@@ -61,7 +61,8 @@ class CirculantModel(ExpertTuner, PlainKeys, BaseTuner):
                 f"target_modules is None, and {type(self.model).__name__} has no default; list names of its layers, or "
                 f'use "all-linear"'
             )
-        return super()._prepare_adapter_config(peft_config, model_config)
+        prepared: CirculantConfig = super()._prepare_adapter_config(peft_config, model_config)
+        return prepared
 
     def _prepare_model(self, peft_config: CirculantConfig, model: nn.Module) -> None:
         # PEFT calls this for every adapter, after it has filled in the default targets. All checks are here, so that an
@@ -91,11 +92,14 @@ class CirculantModel(ExpertTuner, PlainKeys, BaseTuner):
 
     def _with_layer_names(self, config: CirculantConfig, model: nn.Module) -> CirculantConfig:
         """Return a copy of the config with layer names instead of "all-linear", without layers that are not called."""
-        named, uncalled = _maybe_include_all_linear_layers(copy(config), model), uncalled_layers(model)
+        named: CirculantConfig = _maybe_include_all_linear_layers(copy(config), model)
+        uncalled = uncalled_layers(model)
         if config.target_modules != named.target_modules:
-            candidates = sorted(named.target_modules & uncalled.keys())
+            listed = set(named.target_modules or ())
+            candidates = sorted(listed & uncalled.keys())
             left_out = [name for name in candidates if is_target(named, name)]
-            named.target_modules = {plain_name(name) for name in named.target_modules - uncalled.keys()}
+            kept: Any = {plain_name(name) for name in listed - uncalled.keys()}  # the config takes any collection
+            named.target_modules = kept
             if left_out:
                 warnings.warn(
                     f"all-linear leaves out {len(left_out)} layers, {', '.join(left_out[:4])}"
@@ -138,7 +142,9 @@ class CirculantModel(ExpertTuner, PlainKeys, BaseTuner):
         return adapted
 
     @contextmanager
-    def _enable_peft_forward_hooks(self, *args: Any, adapter_names: list[str] | None = None, **kwargs: Any):
+    def _enable_peft_forward_hooks(
+        self, *args: Any, adapter_names: list[str] | None = None, **kwargs: Any
+    ) -> Iterator[None]:
         if adapter_names is None:
             yield
         else:
@@ -220,7 +226,7 @@ class CirculantModel(ExpertTuner, PlainKeys, BaseTuner):
         if merge:
             check_mergeable(self.model, adapter_names, safe_merge)
         unload_layers(self.model, merge, safe_merge, adapter_names)
-        model = super()._unload_and_optionally_merge(merge, progressbar, safe_merge, adapter_names)
+        model: nn.Module = super()._unload_and_optionally_merge(merge, progressbar, safe_merge, adapter_names)
         clear_marks(model)
         untie_configs(model)
         return model
