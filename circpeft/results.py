@@ -19,7 +19,7 @@ from .method_specs import reads_targets
 SCHEMA = 3
 ROOT = places.shipped()
 # Fields that records of this schema may lack, because they were added later.
-LATER = {"computation", "unadapted", "kernel_ranks", "chat_template", "weight_changes"}
+LATER = {"computation", "unadapted", "kernel_ranks", "chat_template", "weight_changes", "other_scores"}
 PACKAGES = ("circpeft", "torch", "transformers", "peft", "datasets", "accelerate", "numpy")
 
 
@@ -75,6 +75,8 @@ class Result:
             number of elements over all layers. Empty for methods without targets.
         chat_template: whether the prompts are in the model's chat template. None for tasks without prompts, and in
             records of earlier versions.
+        other_scores: test scores of the same answers by other rules, such as "math_verify" for MATH. Empty for tasks
+            without one, without that package, and in records of earlier versions.
         state: how the run ended: "finished". A run that failed has a `Failure`.
         schema: version of this list of fields.
     """
@@ -115,6 +117,7 @@ class Result:
     kernel_ranks: dict[str, dict] = field(default_factory=dict)
     chat_template: bool | None = None
     weight_changes: str = ""
+    other_scores: dict[str, float] = field(default_factory=dict)
     state: str = "finished"
     schema: int = SCHEMA
 

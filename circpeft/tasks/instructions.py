@@ -6,6 +6,7 @@ that the project generates.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from ..data_folders import TaskOptions, read_with_unused
 from ..data_folders.split_names import SPLITS
 from .columns import check_column, check_texts, rename_columns, with_composed
 from .folder_names import folder_names, names_of_others
-from .scoring import answers, comparisons, formulas
+from .scoring import answers, comparisons, formulas, values
 from .splits import first_rows
 
 REFERENCE_CHARACTERS = 120  # of the end of a reference, in an error
@@ -48,6 +49,7 @@ class InstructionTask:
         template: the prompt's template, with ``{instruction}`` in it.
         group: a column by which the score is also broken down, if the data has it.
         publisher_names: columns with other names in the publisher's files, as pairs of that name and the task's name.
+        by_value: compare answers with math-verify, too, for `other_scores`.
     """
 
     name: str
@@ -63,6 +65,7 @@ class InstructionTask:
     template: str = PROMPT
     group: str | None = None
     publisher_names: tuple[tuple[str, str], ...] = ()
+    by_value: bool = False
 
     kind = "instructions"
     labels = ()
@@ -102,6 +105,23 @@ class InstructionTask:
         right = [self.same(reference, answer) for reference, answer in zip(references, written, strict=True)]
         return sum(right) / len(right)
 
+    def other_scores(self, references: Sequence[str], written: Sequence[str]) -> dict[str, float]:
+        """Return the shares of right answers by other rules: "math_verify" for MATH, which compares values.
+
+        Warn if math-verify is not installed, and return nothing then.
+        """
+        if not self.by_value or not written:
+            return {}
+        if not values.is_installed():
+            warnings.warn(
+                f"task {self.name!r}: math-verify is not installed, so answers are compared only by their spelling; "
+                f"the extra circpeft[math] adds a score by their value",
+                stacklevel=2,
+            )
+            return {}
+        right = [values.same_value(reference, answer) for reference, answer in zip(references, written, strict=True)]
+        return {"math_verify": sum(right) / len(right)}
+
     def read_folder(self, folder: str | Path) -> DatasetDict:
         """Read the splits in a local folder, see `read_with_unused`."""
         return self.read_with_unused(folder)[0]
@@ -140,7 +160,7 @@ class InstructionTask:
         names = [name for name in SPLITS if name in data]
         data = self._with_optional(DatasetDict({name: data[name] for name in names}))
         # A group that only some splits have is left out, so that all splits have the same columns.
-        optional = [c for c in (self.optional, self.group) if all(c in data[name].column_names for name in names)]
+        optional = [c for c in (self.optional, self.group) if c and all(c in data[name].column_names for name in names)]
         return DatasetDict({name: self._columns(name, data[name], optional) for name in names})
 
     def _with_optional(self, data: DatasetDict) -> DatasetDict:
@@ -240,6 +260,7 @@ TASKS = {
             formulas.has_formula,
             FORMULA,
             max_new_tokens=512,
+            by_value=True,
         ),
         InstructionTask(
             "viggo",

@@ -92,6 +92,7 @@ def _result(prepared: Prepared, trained: Trained) -> Result:
         epochs=epochs,
         losses=[{"epoch": e["epoch"], "loss": e["loss"]} for e in trained.trainer.state.log_history if "loss" in e],
         groups=_group_scores(task, prepared.rows.data["test"], predictions),
+        other_scores=_other_scores(task, prepared.rows.data["test"], predictions),
         spectra=spectra,
         kernel_ranks=kernel_ranks(trained.trainer.model),
         predictions=predictions[: kind.predictions_kept],
@@ -137,6 +138,11 @@ def _group_scores(task: Any, test: Dataset, predictions: list) -> dict[str, floa
     return {
         name: task.score([labels[i] for i in rows], [predictions[i] for i in rows]) for name, rows in members.items()
     }
+
+
+def _other_scores(task: Any, test: Dataset, predictions: list) -> dict[str, float]:
+    """Return the test scores by other rules than the task's; empty for tasks without generated answers."""
+    return task.other_scores(list(test[task.answer_column]), predictions) if task.kind == "instructions" else {}
 
 
 def device_name() -> str:

@@ -8,11 +8,17 @@ def same_number(reference: str, answer: str) -> bool:
     return (number := answers.number(answer)) is not None and number == answers.number(reference)
 
 
-def same_mathematics(reference: str, answer: str) -> bool:
-    """Return whether both contain the same formula, whatever its spelling."""
+def formulas_in(reference: str, answer: str) -> tuple[str, str | None]:
+    """Return the formulas to compare; None for an answer without one."""
     expected, written = formulas.boxed(reference), formulas.boxed(answer)
     if expected is None:  # the reference is the formula itself
-        expected, written = reference, answer if written is None else written
+        return reference, answer if written is None else written
+    return expected, written
+
+
+def same_mathematics(reference: str, answer: str) -> bool:
+    """Return whether both contain the same formula, whatever its spelling."""
+    expected, written = formulas_in(reference, answer)
     return written is not None and formulas.mathematics(written) == formulas.mathematics(expected)
 
 

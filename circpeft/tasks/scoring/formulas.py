@@ -54,7 +54,8 @@ def boxed(text: str) -> str | None:
     *_, answer = ANSWER_IS.split(text)
     if answer == text:
         return None
-    answer = DELIMITERS.sub("", SENTENCE.match(answer)[0])
+    sentence = SENTENCE.match(answer)
+    answer = DELIMITERS.sub("", sentence[0] if sentence else answer)
     return re.sub(r"\*\*(?!\w)", "", answer).strip(' \t\n*_`"“”').rstrip(".").strip() or None
 
 
