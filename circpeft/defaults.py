@@ -1,11 +1,13 @@
 """Profiles: the settings of a recipe for each kind of task, from a quick check to the papers' models and data."""
 
+from typing import Any
+
 # CDVFT adapts query and value (sections 4.1, 4.2), and C3A's printed counts follow from them. MiniLM learns the
 # embedded task if all linear layers are adapted.
 # The model's dropout of 0.1 is off: on an earlier version of the pairs (one seed), C3A was at 0.50 after an epoch with
 # it, and at 0.75 without. Smaller batches are noisier: C3A with b = d ended at 0.86 to 0.91 on validation with batches
 # of 8 (seed 1), at 0.87 to 0.97 with 16, and at 0.96 to 0.98 with 32 (three seeds).
-_MINILM = {"model": "minilm", "target_modules": "query,key,value,dense", "base_dropout": 0.0}
+_MINILM: dict[str, Any] = {"model": "minilm", "target_modules": "query,key,value,dense", "base_dropout": 0.0}
 # transformers 4 and 5 have different names for the layers of ViT.
 _SMALL_VIT = {"model": "small-vit", "target_modules": "all-linear", "base_dropout": 0.0}
 _VIT = {"model": "google/vit-base-patch16-224-in21k", "target_modules": r".*\.(query|value|q_proj|v_proj)"}
@@ -13,7 +15,7 @@ _VIT = {"model": "google/vit-base-patch16-224-in21k", "target_modules": r".*\.(q
 _SMALL_LLAMA = {"model": "small-llama", "target_modules": "all-linear", "base_dropout": None, "max_length": 512}
 _ALL = {"max_train": 0, "max_eval": 0}
 _FEW = {"max_train": 32, "max_eval": 32}
-PROFILES = {
+PROFILES: dict[str, dict[str, dict[str, Any]]] = {
     "text": {
         "smoke": {**_MINILM, **_FEW, "epochs": 1, "batch_size": 16},
         "cpu": {**_MINILM, **_ALL, "epochs": 2, "batch_size": 32},

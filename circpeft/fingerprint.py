@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 PACKAGE = Path(__file__).parent
 START = "circpeft.training"
@@ -103,11 +104,13 @@ def _read(tree: ast.AST) -> tuple[str, list[ast.AST]]:
 def _write(value: object, parts: list[str], references: list[ast.AST]) -> None:
     if isinstance(value, ast.AST):
         kind = type(value)
-        if kind is ast.Raise or kind is ast.Call:
+        if isinstance(value, (ast.Raise, ast.Call)):
             _strip_text(value)
-        elif kind is ast.Import or kind is ast.ImportFrom or (kind is ast.Constant and type(value.value) is str):
+        elif isinstance(value, (ast.Import, ast.ImportFrom)) or (
+            isinstance(value, ast.Constant) and type(value.value) is str
+        ):
             references.append(value)
-        elif kind is ast.JoinedStr:
+        elif isinstance(value, ast.JoinedStr):
             value.values = _joined(value.values)
         parts.append(f"{kind.__name__}(")
         for field in _fields(kind):
@@ -129,7 +132,7 @@ def _write(value: object, parts: list[str], references: list[ast.AST]) -> None:
 
 
 @cache
-def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
+def _fields(kind: Any) -> tuple[str, ...]:
     return tuple(field for field in kind._fields if field not in SPELLING)
 
 
@@ -167,10 +170,10 @@ def _joined(pieces: list[ast.expr]) -> list[ast.expr]:
     """Return the pieces of an f-string with adjacent literals as one: versions of Python cut them differently."""
     joined: list[ast.expr] = []
     for piece in pieces:
-        literal = isinstance(piece, ast.Constant)
-        if literal and joined and isinstance(joined[-1], ast.Constant):
-            joined[-1] = ast.Constant(joined[-1].value + piece.value)
-        elif not literal or piece.value:
+        last = joined[-1] if joined else None
+        if isinstance(piece, ast.Constant) and isinstance(last, ast.Constant):
+            joined[-1] = ast.Constant(str(last.value) + str(piece.value))
+        elif not isinstance(piece, ast.Constant) or piece.value:
             joined.append(piece)
     return joined
 
@@ -201,7 +204,7 @@ def _referenced(nodes: list[ast.AST], package: str) -> Iterator[str]:
             module = ".".join([*parents, *([node.module] if node.module else [])])
             yield module
             yield from (f"{module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Constant):
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield from _in_string(node.value, package)
 
 

@@ -151,7 +151,8 @@ def diagonal_circulant_fit(
     points = _start_points(matrix, starts, random_starts, seed)
     if not points:
         raise ValueError("a fit needs a start, got starts=() and random_starts=0")
-    best, shares = None, {}
+    best: tuple[float, Tensor, Tensor, Tensor] | None = None
+    shares: dict[str, list[float]] = {}
     for name, (a1, a3) in points.items():
         shares[name] = []
         for _ in range(sweeps):
@@ -161,7 +162,9 @@ def diagonal_circulant_fit(
                 break
         if best is None or reached > best[0]:
             best = reached, a1, kernel * size, a3
-    return DiagonalCirculantFit(*best[1:], shares)
+    assert best is not None  # there is a start
+    _, diagonal_in, kernel, diagonal_out = best
+    return DiagonalCirculantFit(diagonal_in, kernel, diagonal_out, shares)
 
 
 def _start_points(

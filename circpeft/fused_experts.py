@@ -69,7 +69,8 @@ def is_transposed(module: Any, parameter: str) -> bool | None:
         return declared
     if type(module).__name__ in ORIENTATION:
         return ORIENTATION[type(module).__name__]
-    up, down = getattr(module, "gate_up_proj", None), getattr(module, "down_proj", None)
+    up: Any = getattr(module, "gate_up_proj", None)
+    down: Any = getattr(module, "down_proj", None)
     if parameter in ("gate_up_proj", "down_proj") and getattr(up, "ndim", 0) == 3 and getattr(down, "ndim", 0) == 3:
         (_, rows, columns), (_, down_rows, down_columns) = up.shape, down.shape
         if columns == down_rows and rows == 2 * down_columns:

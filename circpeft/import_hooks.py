@@ -49,7 +49,8 @@ def _import_follower_after(spec: ModuleSpec) -> None:
     loader that cannot be changed is put into another. One of the old kind, without ``exec_module``, stays as it is: the
     follower is then imported when it is first used.
     """
-    execute = getattr(spec.loader, "exec_module", None)
+    loader: Any = spec.loader
+    execute = getattr(loader, "exec_module", None)
     if execute is None or getattr(execute, "imports_followers", False):
         return
 
@@ -58,11 +59,12 @@ def _import_follower_after(spec: ModuleSpec) -> None:
         if module.__name__ in FOLLOWERS:  # a zip file and pytest have one loader for many modules
             _import_follower(FOLLOWERS[module.__name__])
 
-    exec_module.imports_followers = True  # a shared loader is met again by every search for a library
+    exec_module.__dict__["imports_followers"] = True  # a shared loader is met again by every search for a library
     try:
-        spec.loader.exec_module = exec_module
+        loader.exec_module = exec_module
     except (AttributeError, TypeError):  # a class with slots, or a class of C
-        spec.loader = _ChangedLoader(spec.loader, exec_module)
+        changed: Any = _ChangedLoader(loader, exec_module)
+        spec.loader = changed
 
 
 class _ChangedLoader:

@@ -54,6 +54,10 @@ class CDVFT(nn.Module):
     True
     """
 
+    diagonal_0: nn.Parameter
+    diagonal_1: nn.Parameter
+    kernel_0: nn.Parameter
+
     def __init__(
         self,
         d_in: int,
@@ -127,14 +131,15 @@ class CDVFT(nn.Module):
             return y if base is None else base + y
         for j, (kernel, diagonal) in enumerate(zip(self.kernels, further, strict=True)):
             last = j == len(further) - 1
-            diagonals = (first, diagonal) if j == 0 else (None, diagonal)
-            y = diagonal_circulant_matmul(y, kernel, *diagonals, base if last else None, self.alpha if last else 1.0)
+            scale = self.alpha if last else 1.0
+            y = diagonal_circulant_matmul(y, kernel, None if j else first, diagonal, base if last else None, scale)
         return y
 
     def adapted_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Return ``x @ (weight + ΔW).T + bias``, the output of the adapted linear layer, without dropout."""
         if self.num_factors != 3:
-            return self(x, linear(x, weight, bias))
+            y: Tensor = self(x, linear(x, weight, bias))
+            return y
         first, last = self.diagonal_0, self.diagonal_1
         return adapted_linear(x, weight, bias, self.kernel_0, self.alpha, "column", first, last, "auto")
 
@@ -146,12 +151,13 @@ class CDVFT(nn.Module):
         if len(further) == 1 and not is_recorded(*self.parameters()):
             diagonals = first, further[0]
             return delta_weight(self.kernels[0], "column", self.alpha, *diagonals, self.d_out, self.d_in)
-        delta = None
+        delta: Tensor | None = None
         for kernel, diagonal in zip(self.kernels, further, strict=True):
             width = self.d_in if delta is None else self.d_out
             factor = block_circulant(kernel, layout="column")[: self.d_out, :width]
             # The first product is with a diagonal matrix, so that scaling the columns is enough.
             delta = diagonal[:, None] * (factor * first if delta is None else factor @ delta)
+        assert delta is not None  # there is a circulant factor
         return self.alpha * delta
 
     @torch.no_grad()
@@ -175,7 +181,8 @@ class CDVFT(nn.Module):
             )
         summed_name = differing[0] if differing else next(reversed(factors[0]))
         scales = [weight * adapter.alpha / self.alpha for adapter, weight in zip(adapters, weights, strict=True)]
-        summed = sum(scale * f[summed_name] for scale, f in zip(scales, factors, strict=True))
+        summed, *others = [scale * f[summed_name] for scale, f in zip(scales, factors, strict=True)]
+        summed = sum(others, summed)
         for name, parameter in self.named_parameters():
             parameter.copy_(summed if name == summed_name else factors[0][name])
 

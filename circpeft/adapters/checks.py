@@ -23,9 +23,10 @@ def check_init_weights(init_weights: bool | str, starts: Sequence[str], default_
     >>> check_init_weights(False, ("zero", "gaussian"), "gaussian")
     'gaussian'
     """
-    start = init_weights
     if isinstance(init_weights, bool):
         start = "zero" if init_weights else default_random
+    else:
+        start = init_weights
     if start not in starts:
         raise ValueError(f"unknown init_weights {init_weights!r}; {nearest(start, starts)}")
     return start

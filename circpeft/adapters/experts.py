@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from copy import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from .c3a import C3A
+from .cdvft import CDVFT
 
 
 class ExpertAdapters(nn.Module):
@@ -36,7 +40,7 @@ class ExpertAdapters(nn.Module):
     """
 
     def __init__(
-        self, adapters: dict[str, nn.Module], num_experts: dict[str, int], init_weights: bool | str = True
+        self, adapters: dict[str, C3A | CDVFT], num_experts: dict[str, int], init_weights: bool | str = True
     ) -> None:
         super().__init__()
         self.num_experts = dict(num_experts)
@@ -66,7 +70,7 @@ class ExpertAdapters(nn.Module):
         """Return the block size of a weight's adapters."""
         return self.settings[weight].block_size
 
-    def expert(self, weight: str, e: int) -> nn.Module:
+    def expert(self, weight: str, e: int) -> C3A | CDVFT:
         """Return the adapter of one expert. Its parameters are views of those of this module."""
         settings = self.settings[weight]
         one = copy(settings)
@@ -92,7 +96,9 @@ class ExpertAdapters(nn.Module):
         Raises: what the method's own ``set_weighted_sum`` raises, with the weight and the expert.
         """
         for weight, e in self.experts():
-            parts = [(a.expert(weight, e), w) for a, w in zip(adapters, weights, strict=True) if weight in a.weights]
+            parts: list[tuple[Any, float]] = [
+                (a.expert(weight, e), w) for a, w in zip(adapters, weights, strict=True) if weight in a.weights
+            ]
             try:
                 self.expert(weight, e).set_weighted_sum([one for one, _ in parts], [w for _, w in parts])
             except ValueError as error:

@@ -8,7 +8,7 @@ wrapped diagonal. These adapters are for experiments that compare the order of t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +17,18 @@ from torch.nn.functional import linear
 from .c3a import C3A
 from .cdvft import CDVFT
 
+if TYPE_CHECKING:
 
-class PermutedFeatures:
+    class _Inner(nn.Module):
+        """What the other base of the classes below has."""
+
+        def delta_weight(self) -> Tensor: ...
+
+else:
+    _Inner = object
+
+
+class PermutedFeatures(_Inner):
     """The part that `PermutedC3A` and `PermutedCDVFT` share; `permute_features` makes them.
 
     Formula: ``ΔW = P_out^T ΔW' P_in``, with the adapter's own ``ΔW'``. That is
@@ -30,7 +40,7 @@ class PermutedFeatures:
 
     def forward(self, x: Tensor, base: Tensor | None = None) -> Tensor:
         """Return ``Δh = x @ ΔW.T`` in the dtype of ``x``, or with a base output ``base + Δh`` in the base's dtype."""
-        y = super().forward(x.index_select(-1, self.input_order))
+        y: Tensor = super().forward(x.index_select(-1, self.input_order))
         y = y.index_select(-1, self.output_order.argsort())
         return y if base is None else base + y.to(base.dtype)
 
@@ -40,7 +50,8 @@ class PermutedFeatures:
 
     def adapted_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Return ``x @ (weight + ΔW).T + bias``, the output of the adapted linear layer, without dropout."""
-        return self(x, linear(x, weight, bias))
+        y: Tensor = self(x, linear(x, weight, bias))
+        return y
 
     def set_weighted_sum(self, adapters: Sequence[Any], weights: Sequence[float]) -> None:
         """Refuse: the orders of two adapters differ in general, and the sum then has no such form.
@@ -58,10 +69,10 @@ class PermutedCDVFT(PermutedFeatures, CDVFT):
     """CDVFT with permuted features."""
 
 
-_PERMUTED: dict[type, type] = {C3A: PermutedC3A, CDVFT: PermutedCDVFT}
+_PERMUTED: dict[type, Any] = {C3A: PermutedC3A, CDVFT: PermutedCDVFT}
 
 
-def permute_features(adapter: nn.Module, input_order: Tensor, output_order: Tensor) -> nn.Module:
+def permute_features(adapter: Any, input_order: Tensor, output_order: Tensor) -> PermutedC3A | PermutedCDVFT:
     """Have an adapter apply its structure to permuted features, and return it. It is changed in place.
 
     The names of its parameters stay. The two orders are not part of its ``state_dict``.
@@ -88,4 +99,5 @@ def permute_features(adapter: nn.Module, input_order: Tensor, output_order: Tens
     device = next(adapter.parameters()).device
     adapter.register_buffer("input_order", input_order.to(device), persistent=False)
     adapter.register_buffer("output_order", output_order.to(device), persistent=False)
-    return adapter
+    permuted: PermutedC3A | PermutedCDVFT = adapter
+    return permuted

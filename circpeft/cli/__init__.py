@@ -42,9 +42,15 @@ def version() -> str:
     return import_module("circpeft").__version__
 
 
-def build_parser() -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """The parser of the command. `commands` are the parsers of the commands by name."""
+
+    commands: dict[str, argparse.ArgumentParser]
+
+
+def build_parser() -> Parser:
     """Return the parser. Its `commands` are the parsers of the commands by name."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="circpeft",
         description="Fine-tune large models with circulant matrices (C3A and CDVFT): follow the\n"
         "course, train, compare methods, and show the results.",
@@ -52,7 +58,8 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"circpeft {version()}")
-    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    kind = argparse.ArgumentParser
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=kind)
 
     def add_command(name: str, summary: str, examples: str, details: str = "") -> argparse.ArgumentParser:
         return subparsers.add_parser(

@@ -122,7 +122,7 @@ def backends() -> list[dict]:
     import torch
 
     from circpeft.ops import available_backends
-    from circpeft.ops.dispatch import BACKENDS
+    from circpeft.ops.backends import BACKENDS
 
     devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
     usable = {device: available_backends(device) for device in devices}

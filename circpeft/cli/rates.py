@@ -73,7 +73,7 @@ def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: 0)")
     add_settings(parser)
-    parser.epilog = parser.epilog.replace(RUN_EXIT_CODES, EXIT_CODES)
+    parser.epilog = str(parser.epilog).replace(RUN_EXIT_CODES, EXIT_CODES)
     parser.set_defaults(execute=execute, table="")
 
 

@@ -47,7 +47,7 @@ def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
     parser.add_argument("--json", action="store_true", help="same as --format json")
     for name in FILTERS:
         parser.add_argument(f"--{name}", action="append", metavar="NAME", help=f"show only this {name}; repeatable")
-    parser.epilog += "\n\nexit codes: 0 success, 1 a file could not be read, 2 wrong usage"
+    parser.epilog = f"{parser.epilog}\n\nexit codes: 0 success, 1 a file could not be read, 2 wrong usage"
     parser.set_defaults(execute=execute)
 
 

@@ -56,7 +56,7 @@ def unmarked(argument: str) -> str:
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Add the options that `train`, `sweep` and `rates` share."""
-    parser.epilog += f"\n\n{RUN_EXIT_CODES}"
+    parser.epilog = f"{parser.epilog}\n\n{RUN_EXIT_CODES}"
     parser.add_argument(
         "--profile",
         default="",

@@ -180,10 +180,10 @@ def _print_result(recipe: Recipe, result: Result, as_json: bool) -> None:
         scores = {name: getattr(result, name) for name in SHOWN}
         print(json.dumps({**scores, "record": record, "weights": weights}))
         return
-    scores = f"test {result.metric} {result.test_score:.3f}"
+    text = f"test {result.metric} {result.test_score:.3f}"
     if result.score is not None:
-        scores = f"validation {result.metric} {result.score:.3f}, test {result.test_score:.3f}"
-    print(f"{recipe.label} on {recipe.task}, seed {recipe.seed}: {scores}, {result.seconds:.0f} s")
+        text = f"validation {result.metric} {result.score:.3f}, test {result.test_score:.3f}"
+    print(f"{recipe.label} on {recipe.task}, seed {recipe.seed}: {text}, {result.seconds:.0f} s")
     print(f"record: {record}")
     if weights:
         print(f"{folder.parent.name.removesuffix('s')}: {weights}")

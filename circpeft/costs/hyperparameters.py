@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from ..ops.backends import BACKENDS, unknown_backend
 from ..ops.block_size import dividing_block_size, padding_block_size
 from ..ops.scale import c3a_alpha, cdvft_alpha
 from ..suggest import nearest
 
-# The resolved hyperparameters of a method, as `resolve` returns them.
-H = dict[str, Any]
+
+class H(TypedDict, total=False):
+    """The resolved hyperparameters of a method, as `resolve` returns them. Each method has some of them."""
+
+    alpha: float
+    backend: str
+    bias: bool
+    block_size: int
+    feedforward: bool
+    frozen: bool
+    n_butterfly_factor: int
+    n_frequency: int
+    num_factors: int
+    r: int
+
 
 # Defaults are PEFT's for the methods it has, this package's for C3A and CDVFT, and the paper's rank for LaMDA.
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -49,9 +62,9 @@ def check_choice(what: str, value: Any, choices: tuple[str, ...]) -> None:
 
 
 def _count(method: str, name: str, value: Any, largest: int | None = None, of: str = "") -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < 1:
         raise ValueError(f"{method}: {name} must be a positive integer, got {value!r}")
-    if largest is not None and value > largest:
+    if largest is not None and int(value) > largest:
         raise ValueError(f"{method}: {name}={value} exceeds {of} = {largest}; largest: {largest}")
     return int(value)
 
@@ -90,7 +103,7 @@ def resolve(method: str, d_in: int, d_out: int, given: dict[str, Any]) -> H:
             raise ValueError(f"{method}: {name} and {synonym} are two names of {full_name}; give one of them")
         values[full_name] = value
     _check(method, d_in, d_out, values)
-    return values
+    return cast(H, values)
 
 
 def _check(method: str, d_in: int, d_out: int, values: dict[str, Any]) -> None:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from torch import nn
 from transformers import PretrainedConfig
 
 from . import exact, memory, paper
-from .hyperparameters import DEFAULTS, check_choice, check_sizes, resolve
+from .hyperparameters import DEFAULTS, H, check_choice, check_sizes, resolve
 from .models import Layer, layers, skeleton
 
-Model = str | Path | PretrainedConfig | nn.Module
+Model: TypeAlias = str | Path | PretrainedConfig | nn.Module
 COUNTINGS, DIRECTIONS, QUANTITIES = ("exact", "paper"), ("forward", "backward", "both"), ("parameters", "flops")
 # Names of layers that have the same input within one parent module.
 SAME_INPUT = (("query", "key", "value"), ("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"), ("q", "k", "v"))
@@ -35,7 +35,8 @@ def total_over(
     check_choice("quantity", quantity, QUANTITIES)
     check_choice("counting", counting, COUNTINGS)
     check_choice("method", method, tuple(DEFAULTS))
-    total = 0
+    count: Callable[[int, int, H], float]
+    total: float = 0
     for layer in target_layers:
         h = resolve(method, layer.d_in, layer.d_out, hyperparameters)
         if quantity == "parameters":
@@ -76,9 +77,7 @@ def model_parameters(
     return round(total_over("parameters", target_layers, method, counting, **hyperparameters))
 
 
-def _resolved(
-    target_layers: list[Layer], method: str, hyperparameters: dict[str, Any]
-) -> Iterator[tuple[int, int, dict]]:
+def _resolved(target_layers: list[Layer], method: str, hyperparameters: dict[str, Any]) -> Iterator[tuple[int, int, H]]:
     """Yield ``(d_in, d_out, h)`` of each layer, with resolved hyperparameters."""
     for layer in target_layers:
         yield layer.d_in, layer.d_out, resolve(method, layer.d_in, layer.d_out, hyperparameters)

@@ -67,9 +67,10 @@ def _build(model: str | Path | PretrainedConfig) -> nn.Module:
     config = _config(model)
     with torch.device("meta"):  # shapes without memory
         try:
-            return AutoModel.from_config(config, add_pooling_layer=False)
+            built: nn.Module = AutoModel.from_config(config, add_pooling_layer=False)
         except TypeError:  # models without a pooler do not have the argument
-            return AutoModel.from_config(config)
+            built = AutoModel.from_config(config)
+    return built
 
 
 _build_by_name = lru_cache(maxsize=8)(_build)

@@ -87,7 +87,8 @@ def _flops_cdvft(d_in: int, d_out: int, h: H) -> float:
     For a square layer with one block this is ``(15 log d + 4) d``. The kernels' transforms are counted for every token.
     Each further pair of factors adds a square circulant and a diagonal.
     """
-    p, total = h["block_size"], d_in + d_out
+    p = h["block_size"]
+    total: float = d_in + d_out
     for width in [d_in, *[d_out] * (h["num_factors"] // 2 - 1)][: h["num_factors"] // 2]:
         q1, q2 = d_out / p, width / p
         total += 5 * p * log2(p) * (q1 * q2 + q1 + q2) + q1 * q2 * p + d_out

@@ -38,14 +38,15 @@ def side_by_side(task: InstructionTask, rows: Dataset, run: Result, count: int =
 
     Raises: ValueError for a task that does not compare answers: its records have none.
     """
-    if task.same is None:
+    same = task.same
+    if same is None:
         raise ValueError(f"the records of task {task.name!r} have no answers, because it only measures the loss")
     rows = rows.select(range(min(count, len(rows), len(run.start_predictions), len(run.predictions))))
     references = list(rows[task.answer_column])
 
     def marked(answers: list[str]) -> list[str]:
         pairs = zip(references, answers, strict=False)  # the record has more answers
-        return [f"{MARKS[task.same(reference, answer)]}\n{answer}" for reference, answer in pairs]
+        return [f"{MARKS[same(reference, answer)]}\n{answer}" for reference, answer in pairs]
 
     table = pd.DataFrame(
         {

@@ -95,8 +95,8 @@ def _drop_unsupported(planned: list[Recipe]) -> list[Recipe]:
                 refused[recipe.method] = error
     if len(refused) == len({recipe.method for recipe in planned}):
         return planned  # the cause is not a method; the check of all recipes raises the error
-    for method, error in refused.items():
-        print(f"{method} is left out: {error}")
+    for method, reason in refused.items():
+        print(f"{method} is left out: {reason}")
     return [recipe for recipe in planned if recipe.method not in refused]
 
 

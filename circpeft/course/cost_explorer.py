@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from itertools import combinations
+from typing import Any
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -49,7 +50,7 @@ def settings(method: str, d_in: int, d_out: int) -> list[dict[str, int]]:
     return [{}]
 
 
-def step_flops(method: str, d_in: int, d_out: int, tokens: int, **options: int) -> float:
+def step_flops(method: str, d_in: int, d_out: int, tokens: int, **options: Any) -> float:
     """Return the exact FLOPs that a method adds to a training step with this many tokens, forward and backward."""
     return costs.flops(method, d_in, d_out, tokens=tokens, direction="both", **options)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -22,7 +23,7 @@ def tiny_runs(folder: str | Path) -> None:
     """Run a small sweep with the profile smoke into a folder, for readers who have no runs yet."""
     from .. import recipes, sweeps
 
-    few = {"max_train": 16, "max_eval": 16}
+    few: dict[str, Any] = {"max_train": 16, "max_eval": 16}
     plan = recipes.plan_table("cdvft-1", "smoke", 2, rows=["LoRA", "CDVFT p=768"], output_dir=folder, **few)
     sweeps.run_sweep(plan)
 

@@ -131,8 +131,8 @@ def best_fit(target: Tensor, k: int, starts: int, generator: torch.Generator | N
 
     best = math.inf
     for _ in range(starts):
-        start = random_factors(k, n, dtype=target.dtype, generator=generator)
-        start = (torch.view_as_real(start) if is_complex else start).flatten().numpy()
+        factors = random_factors(k, n, dtype=target.dtype, generator=generator)
+        start = (torch.view_as_real(factors) if is_complex else factors).flatten().numpy()
         # Method "lm" needs at least as many equations as unknowns.
         method = "lm" if start.size <= target.numel() * (2 if is_complex else 1) else "trf"
         solution = least_squares(residual, start, jacobian, method=method, max_nfev=200)

@@ -137,7 +137,7 @@ def summarise(records: list[dict]) -> list[dict]:
         settings = {name: value for name, value in record.get("settings", {}).items() if name != "seed"}
         key = [record["task"], record["metric"], record["method"], record.get("label"), settings]
         groups.setdefault(json.dumps(key, sort_keys=True), []).append(record)
-    rows = []
+    rows: list[dict] = []
     for group in groups.values():
         row = {name: group[0][name] for name in ("task", "metric", "method")} | {"seeds": len(group)}
         row |= {name: [record[name] for record in group if record.get(name) is not None] for name in NUMBER_COLUMNS}
@@ -172,7 +172,8 @@ def _picture(rows: list[dict]) -> bytes:
     """Return a PNG of the mean scores by task and method; whiskers are half of the range over the seeds."""
     from circpeft import plots  # slow to import (plotly and matplotlib), and needed only if there are results
 
-    means, spread = {}, {}
+    means: dict[str, dict[str, float]] = {}
+    spread: dict[str, dict[str, float]] = {}
     for row in rows:
         means.setdefault(row["name"], {})[row["task"]] = statistics.fmean(row["score"])
         spread.setdefault(row["name"], {})[row["task"]] = (max(row["score"]) - min(row["score"])) / 2

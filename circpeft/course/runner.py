@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import papermill
@@ -231,7 +232,7 @@ def _render(folder: Path, path: Path, entry: dict) -> None:
 
 def _describe(error: Exception, executed: Path) -> dict:
     """Return the error of a failed notebook and its cell, with the cell's number in the notebook of the course."""
-    description = {"cell": None, "source": "", "ename": type(error).__name__, "evalue": str(error)}
+    description: dict[str, Any] = {"cell": None, "source": "", "ename": type(error).__name__, "evalue": str(error)}
     if isinstance(error, papermill.PapermillExecutionError):
         description |= {"ename": error.ename, "evalue": error.evalue}
     cells = nbformat.read(executed, as_version=4).cells if executed.is_file() else []

@@ -54,9 +54,10 @@ def heading(item: Exercise) -> str:
 
 def solution_cell(item: Exercise) -> str:
     """Return the code of a solution under its decorator, after the imports that it needs."""
-    source = inspect.getsource(item.solution).strip()
+    solution: Any = item.solution
+    source = inspect.getsource(solution).strip()
     lines = [f'@exercise("{item.id}")\n{source}']
-    imports = sorted(_import(name, value, item.solution) for name, value in _globals_used(item.solution, source))
+    imports = sorted(_import(name, value, solution) for name, value in _globals_used(solution, source))
     return "\n\n\n".join(["\n".join(imports), *lines]) if imports else lines[0]
 
 

@@ -27,7 +27,7 @@ class Kind:
         choices: for a Literal, its values.
     """
 
-    type: type | None
+    type: Any
     parts: tuple["Kind", ...] = ()
     choices: tuple = ()
 
@@ -39,7 +39,7 @@ class Kind:
         return f"{name}[{'str, ' if self.type is dict else ''}{inner}]" if inner else name
 
 
-def kinds_of(hint: ast.expr | str) -> tuple[Kind, ...]:
+def kinds_of(hint: Any) -> tuple[Kind, ...]:
     """Return the types in a hint; () for an unknown hint, which accepts every value.
 
     >>> [str(kind) for kind in kinds_of("Optional[list[int]]")]

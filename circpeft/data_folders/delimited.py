@@ -9,11 +9,11 @@ import io
 import re
 from collections.abc import Iterator
 from itertools import chain
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from datasets import Dataset, Features, Value
 
-DIALECTS = {"csv": {"strict": True}, "tsv": {"delimiter": "\t", "quoting": csv.QUOTE_NONE}}
+DIALECTS: dict[str, dict[str, Any]] = {"csv": {"strict": True}, "tsv": {"delimiter": "\t", "quoting": csv.QUOTE_NONE}}
 # Only a writer of csv produces this: quotes around a text, and the quotation marks in it doubled.
 CSV_QUOTED = re.compile(r'"(?:[^"]|"")*""(?:[^"]|"")*"')
 BLANK_BEFORE_QUOTE = re.compile(r'\s+"')

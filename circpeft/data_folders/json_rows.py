@@ -21,6 +21,11 @@ LARGEST_EXACT = 2**53  # larger integers are not all representable as floating-p
 SURROGATE = re.compile("[\ud800-\udfff]")  # half of a character beyond the first 65,536; JSON can hold one by itself
 
 
+def _after_blanks(text: str, position: int) -> int:
+    match = BLANK.match(text, position)
+    return match.end() if match else position
+
+
 def read(file: BinaryIO, place: str) -> Dataset:
     """Read the rows of a file of JSON objects: one list of them, or one after another, as jsonl has one on each line.
 
@@ -122,7 +127,7 @@ def _values(text: str, place: str) -> Iterator[Any]:
         return None if name == "NaN" else float(name)
 
     decoder = json.JSONDecoder(object_pairs_hook=with_unique_names, parse_constant=constant)
-    position = BLANK.match(text).end()
+    position = _after_blanks(text, 0)
     while position < len(text):
         try:
             value, position = decoder.raw_decode(text, position)
@@ -134,7 +139,7 @@ def _values(text: str, place: str) -> Iterator[Any]:
                 raise
             raise ValueError(f"cannot read {place!r} as json: {error}") from error
         yield value
-        position = BLANK.match(text, position).end()
+        position = _after_blanks(text, position)
 
 
 def _check(name: str, values: list, places: list[str]) -> None:

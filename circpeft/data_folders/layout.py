@@ -43,17 +43,23 @@ class Layout(Protocol):
         expected: the layout in a few words, for the error of a folder that has none.
     """
 
-    kinds: tuple[str, ...]
-    expected: str
+    @property
+    def kinds(self) -> tuple[str, ...]: ...
+
+    @property
+    def expected(self) -> str: ...
 
     def matches(self, inventory: Inventory, options: TaskOptions) -> bool:
         """Return whether the folder has this layout."""
+        ...
 
     def read(self, inventory: Inventory, options: TaskOptions) -> DatasetDict:
         """Read the splits of a folder that matches.
 
         Raises: ValueError for data that cannot be read, or that would be ignored silently.
         """
+        ...
 
     def hint(self, inventory: Inventory, options: TaskOptions) -> str:
         """Return what to change so that the folder has this layout: a sentence, or "" where nothing is known."""
+        ...

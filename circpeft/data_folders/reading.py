@@ -40,10 +40,10 @@ def read_with_unused(folder: str | Path, options: TaskOptions | None = None) -> 
     if layout is None:
         subfolders = [inner for inner in data_folder.folders if not split_named(inner.name)]
         matching = {inner: match for inner in subfolders if (match := _layout_of(inner, options))}
-        home = choose_subfolder(data_folder, [*matching], options)
-        if home is None:
+        chosen = choose_subfolder(data_folder, [*matching], options)
+        if chosen is None:
             raise FileNotFoundError(_nothing_found(data_folder, options))
-        layout = matching[home]
+        home, layout = chosen, matching[chosen]
     data, unused = layout.read(home, options), home.unused
     if options.kind == "images":
         unused += home.files_beside_images()

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow
 import pyarrow.parquet
@@ -81,6 +81,7 @@ def _parsed(path: Path, form: str, texts: tuple[str, ...], headerless: tuple[str
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     """Open a table, unpacked. One with the byte-order mark of UTF-16, as Windows writes it, is given as UTF-8."""
+    file: Any
     with gzip.open(path) if stem_and_ending(path)[1].endswith(".gz") else path.open("rb") as file:
         if file.peek(2)[:2] in UTF16_MARKS:
             yield _from_utf16(file.read(), path)

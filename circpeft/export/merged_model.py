@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -60,7 +61,7 @@ def merge_folder(adapter: str | Path, out: str | Path, base: str = "", dtype: st
     plain, shares = merged(opened, dtype)
     with new_folder(target, model_bytes(plain)) as folder:
         save(plain, opened, folder)
-    worst = min(shares, key=shares.get, default="")
+    worst = min(shares, key=shares.__getitem__, default="")
     stored = str(plain.dtype).removeprefix("torch.")
     return Merged(target, stored, len(shares), shares.get(worst, 1.0), worst)
 
@@ -96,7 +97,7 @@ def model_bytes(model: torch.nn.Module) -> int:
     return sum(parameter.nbytes for parameter in model.parameters())
 
 
-def save(plain: torch.nn.Module, opened: AdapterFolder, folder: Path) -> None:
+def save(plain: Any, opened: AdapterFolder, folder: Path) -> None:
     """Write a merged model into a folder, with the tokenizer or image processor of the adapter or its base model."""
     plain.save_pretrained(folder)
     if (preprocessor := opened.preprocessor()) is not None:
@@ -107,6 +108,7 @@ def save(plain: torch.nn.Module, opened: AdapterFolder, folder: Path) -> None:
 def kept_shares(model: PeftModel, dtype: torch.dtype) -> dict[str, float]:
     """Return, by layer, the share of ``ΔW`` that is left after the merged weight is rounded to a dtype."""
     shares = {}
+    layer: Any
     for name, layer in model.named_modules():
         if isinstance(layer, BaseTunerLayer) and hasattr(layer, "get_delta_weight"):
             weight = float_weight(layer.get_base_layer()).float()

@@ -50,7 +50,8 @@ def inject(model: nn.Module, config: CirculantConfig, adapter_name: str = "defau
     config.__dict__.pop("_saved_adapter", None)
     with warnings.catch_warnings():  # the caller wants a second adapter
         warnings.filterwarnings("ignore", message="Already found a `peft_config`")
-        return inject_adapter_in_model(config, model, adapter_name)
+        adapted: nn.Module = inject_adapter_in_model(config, model, adapter_name)
+    return adapted
 
 
 def merge(model: nn.Module, safe_merge: bool = False, dtype: torch.dtype | None = None) -> nn.Module:

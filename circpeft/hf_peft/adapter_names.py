@@ -47,7 +47,7 @@ def check_saved_apart(
 
     Raises: ValueError that names the adapter, and what PEFT would take it for.
     """
-    new = next(reversed(configs))
+    *_, new = configs
     for name in configs:
         for saved in configs[new].modules_to_save or ():
             if name.endswith(saved):
@@ -55,14 +55,15 @@ def check_saved_apart(
                     f"an adapter cannot have the name {name!r} beside modules_to_save={saved!r}: PEFT would take the "
                     f"adapter for that module; choose another adapter_name"
                 )
-    keys = {name: [] for name in configs}
+    keys: dict[str, list[str]] = {name: [] for name in configs}
     keys[new] = [f"{layer}{marker}{part}" for layer, a in adapted.items() for part, _ in a.named_parameters()]
     saved = tuple(f".{name}" for name in configs[new].modules_to_save or ())
     for layer, module in model.named_modules():
         if f".{layer}".endswith(saved):
             keys[new].append(f"{layer}.weight")
         if isinstance(module, CirculantLayer):
-            of_layer, place = module.adapters, module.adapter_layer_names[0]
+            of_layer: Mapping[str, nn.Module] = module.adapters
+            place = module.adapter_layer_names[0]
         elif isinstance(module, ModulesToSaveWrapper):
             of_layer, place = module.modules_to_save, "modules_to_save"
         else:

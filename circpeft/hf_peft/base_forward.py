@@ -8,6 +8,7 @@ its weight.
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import nn
@@ -27,8 +28,11 @@ WEIGHT_HOOKS = {
 # The largest relative error of the output that rounding explains: fake quantisation to 8 bits makes a larger one.
 ROUNDING = {torch.float16: 0.03, torch.bfloat16: 0.03}
 
+# A linear layer of torch or of another library. Its attributes depend on the library, so it has no common type.
+Layer = Any
 
-def computed_weight(layer: nn.Module) -> str | None:
+
+def computed_weight(layer: Layer) -> str | None:
     """Return what computes a layer's weight from other tensors, and how to undo it; None for a plain parameter."""
     if parametrize.is_parametrized(layer, "weight"):
         kinds = ", ".join(type(kind).__name__ for kind in layer.parametrizations["weight"])
@@ -86,7 +90,7 @@ def _replaced_forward(layer: nn.Module) -> bool:
 
 
 @torch.no_grad()
-def _gap(layer: nn.Module, library_class: type[nn.Module], in_place: bool) -> tuple[float, float]:
+def _gap(layer: Layer, library_class: type[nn.Module], in_place: bool) -> tuple[float, float]:
     """Return the relative difference of the layer's output from that of its library class, and what rounding explains.
 
     Both get the same random input and weight. A replaced forward refers to the layer itself, so the layer is called
@@ -120,7 +124,7 @@ def _gap(layer: nn.Module, library_class: type[nn.Module], in_place: bool) -> tu
             probe.train(training)
 
 
-def _copy(layer: nn.Module) -> nn.Module:
+def _copy(layer: Layer) -> Layer:
     """Copy a layer in float32 or better, without accelerate's hooks, which would load the old weight."""
     hook = layer.__dict__.get("_hf_hook")
     other = copy.deepcopy(layer, {} if hook is None else {id(hook): hook})

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from .base_forward import computed_weight
+from .base_forward import Layer, computed_weight
 
 # Other dtypes (float8, integers) have scales elsewhere. To add to them without the scales would silently be wrong.
 PLAIN_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -24,7 +24,7 @@ TORCHAO_SCHEMES = {
 }
 
 
-def _kind(layer: nn.Module) -> str:
+def _kind(layer: Layer) -> str:
     """Return "8bit" or "4bit" (bitsandbytes), "torchao", "plain", or "" for an unsupported layer."""
     for cls in type(layer).__mro__:
         if cls.__module__.split(".")[0] == "bitsandbytes" and cls.__name__ in ("Linear8bitLt", "Linear4bit"):
@@ -40,7 +40,7 @@ def _kind(layer: nn.Module) -> str:
     return "plain" if is_torch_tensor and weight.dtype in PLAIN_DTYPES else ""
 
 
-def linear_shape(layer: nn.Module, name: str) -> tuple[int, int]:
+def linear_shape(layer: Layer, name: str) -> tuple[int, int]:
     """Return ``(d_in, d_out)`` of a supported base layer: nn.Linear (also quantised) or transformers' Conv1D.
 
     Raises: TypeError for any other layer, with the layer's name, its type and the type of its weight, and for a layer
@@ -65,17 +65,17 @@ def linear_shape(layer: nn.Module, name: str) -> tuple[int, int]:
     )
 
 
-def is_quantized(layer: nn.Module) -> bool:
+def is_quantized(layer: Layer) -> bool:
     """Tell whether a layer is a linear layer of bitsandbytes or torchao. `float_layer` makes it a plain one."""
     return _kind(layer) in ("8bit", "4bit", "torchao")
 
 
-def _four_bit_state(layer: nn.Module) -> Any:
+def _four_bit_state(layer: Layer) -> Any:
     # Sharded training loses the state of the weight. The layer keeps a second reference.
     return getattr(layer.weight, "quant_state", None) or layer.quant_state
 
 
-def _four_bit(layer: nn.Module) -> tuple[Tensor, Any]:
+def _four_bit(layer: Layer) -> tuple[Tensor, Any]:
     """Return the codes and the quantisation state of a 4-bit layer, in the usual order of bitsandbytes."""
     codes, state = layer.weight.detach(), _four_bit_state(layer)
     if getattr(state, "packing_format_for_cpu", False):
@@ -90,7 +90,7 @@ def _four_bit(layer: nn.Module) -> tuple[Tensor, Any]:
 
 
 @torch.no_grad()
-def float_weight(layer: nn.Module) -> Tensor:
+def float_weight(layer: Layer) -> Tensor:
     """Return the weight as a plain floating-point tensor in the layer's own shape. A plain layer's data is not copied.
 
     Raises: TypeError for an unsupported layer; ValueError for a quantised weight that cannot be dequantised.
@@ -99,6 +99,7 @@ def float_weight(layer: nn.Module) -> Tensor:
     if not kind:
         raise TypeError(f"a {type(layer).__name__} has no weight that can be read as floating-point numbers")
     weight = layer.weight
+    numbers: Tensor
     if kind == "8bit" and weight.dtype == torch.int8:
         from bitsandbytes.functional import int8_vectorwise_dequant
 
@@ -106,11 +107,13 @@ def float_weight(layer: nn.Module) -> Tensor:
         scales = weight.SCB if weight.SCB is not None else layer.state.SCB
         if scales is None:
             raise ValueError("an 8-bit layer of bitsandbytes has lost the scales of its weight; load the model again")
-        return int8_vectorwise_dequant(weight.detach(), scales.to(weight.device))
+        numbers = int8_vectorwise_dequant(weight.detach(), scales.to(weight.device))
+        return numbers
     if kind == "4bit" and _four_bit_state(layer) is not None:
         from bitsandbytes.functional import dequantize_4bit
 
-        return dequantize_4bit(*_four_bit(layer))
+        numbers = dequantize_4bit(*_four_bit(layer))
+        return numbers
     if kind == "torchao":
         if type(weight).dequantize is Tensor.dequantize:
             raise ValueError(f"a layer quantised by torchao to {type(weight).__name__} cannot be dequantised")
@@ -119,12 +122,13 @@ def float_weight(layer: nn.Module) -> Tensor:
                 f"a layer quantised by torchao to {type(weight).__name__} scales its input before its weight, "
                 f"so the weight without that scale is not the layer's"
             )
-        return weight.dequantize().detach()
-    return weight.detach()
+        weight = weight.dequantize()
+    numbers = weight.detach()
+    return numbers
 
 
 @torch.no_grad()
-def stored_weight(layer: nn.Module, weight: Tensor, name: str) -> nn.Parameter:
+def stored_weight(layer: Layer, weight: Tensor, name: str) -> nn.Parameter:
     """Return a new parameter with ``weight`` in the layer's storage format and on its device. The layer is unchanged.
 
     For a quantised layer, the weight is quantised with the same settings, which rounds it.
@@ -141,23 +145,25 @@ def stored_weight(layer: nn.Module, weight: Tensor, name: str) -> nn.Parameter:
 
         options = {"requires_grad": old.requires_grad, "has_fp16_weights": old.has_fp16_weights}
         if old.dtype != torch.int8:  # not quantised yet, or only in the forward pass
-            return Int8Params(weight.to(old.dtype), **options)
+            unchanged: nn.Parameter = Int8Params(weight.to(old.dtype), **options)
+            return unchanged
         codes, scales, _ = int8_vectorwise_quant(weight.to(torch.float16))
-        return Int8Params(codes, CB=codes, SCB=scales, **options)
+        quantised: nn.Parameter = Int8Params(codes, CB=codes, SCB=scales, **options)
+        return quantised
     if kind == "4bit":
         return _in_4_bit_format(layer, weight)
     if kind == "torchao":
-        quantised = _in_torchao_format(old, weight.to(old.dtype))
-        if quantised is None:
+        repeated = _in_torchao_format(old, weight.to(old.dtype))
+        if repeated is None:
             raise ValueError(
                 f"layer {name!r} is quantised by torchao ({type(old).__name__}), which cannot take a merged weight; "
                 f"circpeft.merge(model, dtype=torch.bfloat16) merges into plain float layers instead"
             )
-        return nn.Parameter(quantised, requires_grad=old.requires_grad)
+        return nn.Parameter(repeated, requires_grad=old.requires_grad)
     return nn.Parameter(weight.to(old.dtype), requires_grad=old.requires_grad)
 
 
-def _in_4_bit_format(layer: nn.Module, weight: Tensor) -> nn.Parameter:
+def _in_4_bit_format(layer: Layer, weight: Tensor) -> nn.Parameter:
     from bitsandbytes.functional import quantize_4bit
     from bitsandbytes.nn import Params4bit
 
@@ -165,13 +171,14 @@ def _in_4_bit_format(layer: nn.Module, weight: Tensor) -> nn.Parameter:
     if _four_bit_state(layer) is None:  # not quantised yet
         kept = ("blocksize", "compress_statistics", "quant_type", "quant_storage", "module")
         options = {key: getattr(old, key) for key in kept}
-        return Params4bit(weight.to(old.dtype), requires_grad=old.requires_grad, **options)
+        unchanged: nn.Parameter = Params4bit(weight.to(old.dtype), requires_grad=old.requires_grad, **options)
+        return unchanged
     # The state has the settings of the codes. The parameter loses its settings when a sharded one is gathered.
     codes, state = _four_bit(layer)
     settings = {"blocksize": state.blocksize, "quant_type": state.quant_type, "quant_storage": codes.dtype}
     new, new_state = quantize_4bit(weight, compress_statistics=state.nested, **settings)
     new_state.dtype = state.dtype  # the dtype of the dequantised weight; the sum is in float32
-    return Params4bit(
+    quantised: nn.Parameter = Params4bit(
         new,
         requires_grad=old.requires_grad,
         quant_state=new_state,
@@ -179,9 +186,10 @@ def _in_4_bit_format(layer: nn.Module, weight: Tensor) -> nn.Parameter:
         bnb_quantized=True,
         **settings,
     )
+    return quantised
 
 
-def _in_torchao_format(old: Tensor, weight: Tensor) -> Tensor | None:
+def _in_torchao_format(old: Any, weight: Tensor) -> Tensor | None:
     """Quantise ``weight`` by the scheme of ``old``. Return None if the tensor does not keep its whole scheme."""
     scheme, scale = TORCHAO_SCHEMES.get(type(old).__name__), getattr(old, "act_pre_scale", None)
     zero_point = getattr(old, "zero_point", None)
@@ -199,11 +207,12 @@ def _in_torchao_format(old: Tensor, weight: Tensor) -> Tensor | None:
     options = {key: getattr(old, key) for key in scheme if hasattr(old, key)}
     if type(old).__name__ == "Float8Tensor":
         options["float8_dtype"] = old.qdata.dtype
-    return type(old).from_hp(weight, granularity=granularity, **options)
+    quantised: Tensor = type(old).from_hp(weight, granularity=granularity, **options)
+    return quantised
 
 
 @torch.no_grad()
-def set_weight(layer: nn.Module, parameter: nn.Parameter) -> None:
+def set_weight(layer: Layer, parameter: Any) -> None:
     """Replace the layer's weight by a parameter from `stored_weight`, or by an earlier weight of the layer.
 
     The parameter is moved to the device of the present weight. An earlier weight restores the earlier outputs bit for
@@ -226,7 +235,7 @@ def set_weight(layer: nn.Module, parameter: nn.Parameter) -> None:
 
 
 @torch.no_grad()
-def float_layer(layer: nn.Module, dtype: torch.dtype) -> nn.Module:
+def float_layer(layer: Layer, dtype: torch.dtype) -> nn.Module:
     """Return a new plain layer in ``dtype`` with the layer's weight and bias: Conv1D for a Conv1D, else nn.Linear.
 
     Raises: what `float_weight` raises.
@@ -234,7 +243,7 @@ def float_layer(layer: nn.Module, dtype: torch.dtype) -> nn.Module:
     weight = float_weight(layer)
     with torch.device("meta"):  # takes no memory and draws no random numbers
         if isinstance(layer, Conv1D):
-            plain = Conv1D(weight.shape[1], weight.shape[0])
+            plain: nn.Module = Conv1D(weight.shape[1], weight.shape[0])
         else:
             plain = nn.Linear(weight.shape[1], weight.shape[0], bias=layer.bias is not None)
     plain.weight = nn.Parameter(weight.to(dtype, copy=True), layer.weight.requires_grad)
@@ -243,7 +252,7 @@ def float_layer(layer: nn.Module, dtype: torch.dtype) -> nn.Module:
     return plain.train(layer.training)
 
 
-def keep_trainable(layer: nn.Module, name: str) -> None:
+def keep_trainable(layer: Layer, name: str) -> None:
     """Prepare a base layer for training through it. Warn if its input gets no gradient."""
     if _kind(layer) == "4bit":
         # On a CPU with AVX512-BF16, an evaluation repacks the codes for inference, and later training fails.

@@ -117,7 +117,7 @@ def text(field: str, value: Any) -> str:
     """Return a string; raise ValueError for anything else."""
     if not isinstance(value, str):
         raise ValueError(f"{field} must be a string, got {value!r}")
-    return plain(value)
+    return str(plain(value))
 
 
 def path_text(field: str, value: Any) -> str | None:
@@ -139,10 +139,10 @@ def names(field: str, value: Any) -> list[str] | None:
 def name_set_or_regex(field: str, value: Any) -> set[str] | str | None:
     """Return names as a set, one regex as a string, or None."""
     if isinstance(value, str):
-        value = plain(value)
-        if value.lower() != INCLUDE_LINEAR_LAYERS_SHORTHAND:
-            _check_regex(field, value)
-        return value
+        regex: str = plain(value)
+        if regex.lower() != INCLUDE_LINEAR_LAYERS_SHORTHAND:
+            _check_regex(field, regex)
+        return regex
     listed = names(field, value)
     return None if listed is None else set(listed)
 
@@ -152,7 +152,7 @@ def name_list_or_name(field: str, value: Any) -> list[str] | str | None:
     listed = names(field, value)
     for name in listed or ():
         _check_regex(field, name)
-    return listed[0] if isinstance(value, str) else listed
+    return listed[0] if listed and isinstance(value, str) else listed
 
 
 def indices(field: str, value: Any) -> list[int] | int | None:
@@ -168,10 +168,10 @@ def indices(field: str, value: Any) -> list[int] | int | None:
     return sorted(listed) if isinstance(value, (set, frozenset)) else listed
 
 
-def pattern(convert: Callable[[str, Any], Any]) -> Callable[[str, Any], dict]:
+def pattern(convert: Callable[[str, Any], Any]) -> Callable[[str, Any], dict[str, Any]]:
     """Return the conversion of a dict of layer names (each the end of a name, or a regex) with values of one kind."""
 
-    def convert_all(field: str, value: Any) -> dict:
+    def convert_all(field: str, value: Any) -> dict[str, Any]:
         if value is None:
             return {}
         if not isinstance(value, Mapping):
@@ -195,7 +195,7 @@ def _items(field: str, value: Any, what: str) -> Iterable[Any]:
 def _name(field: str, value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError(f"{field} must hold names (strings), got {value!r}")
-    return plain(value)
+    return str(plain(value))
 
 
 def _check_regex(field: str, value: str) -> None:

@@ -14,7 +14,6 @@ from peft import PeftConfig
 from peft.tuners.tuners_utils import BaseTuner
 from peft.utils.constants import CONFIG_NAME
 from peft.utils.other import get_pattern_key
-from torch import nn
 
 from ..adapters import C3A, CDVFT
 from ..files import write_atomically
@@ -59,9 +58,9 @@ class CirculantConfig(PeftConfig):
     """
 
     block_size: int | str = "auto"
-    block_size_pattern: dict = field(default_factory=dict)
+    block_size_pattern: dict[str, Any] = field(default_factory=dict)
     alpha: float | str = "lora"
-    alpha_pattern: dict = field(default_factory=dict)
+    alpha_pattern: dict[str, Any] = field(default_factory=dict)
     dropout: float = 0.0
     init_weights: bool | str = True
     target_modules: list[str] | str | None = None
@@ -81,7 +80,8 @@ class CirculantConfig(PeftConfig):
         # dataclasses name an unknown field, but not the nearest known one. PEFT looks for these words of the error.
         for name in sorted(kwargs.keys() - set(cls.known_fields())):
             raise TypeError(f"{cls.__name__}.__init__() got an unexpected keyword argument {name!r}; {cls._hint(name)}")
-        return super().__new__(cls)
+        made: Self = super().__new__(cls)
+        return made
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -185,7 +185,7 @@ class CirculantConfig(PeftConfig):
             _of_pattern(self.alpha_pattern, name, self.alpha),
         )
 
-    def build(self, name: str, d_in: int, d_out: int) -> nn.Module:
+    def build(self, name: str, d_in: int, d_out: int) -> C3A | CDVFT:
         """Build the adapter for a layer with this full name and shape.
 
         Raises: ValueError that names the layer, if the block size does not suit it.
@@ -196,14 +196,14 @@ class CirculantConfig(PeftConfig):
         except ValueError as error:
             raise ValueError(f"layer {name!r} (d_in={d_in}, d_out={d_out}): {error}") from error
 
-    def _build(self, d_in: int, d_out: int, block_size: int | str, alpha: float | str) -> nn.Module:
+    def _build(self, d_in: int, d_out: int, block_size: int | str, alpha: float | str) -> C3A | CDVFT:
         raise NotImplementedError("use C3AConfig or CDVFTConfig")
 
     def _common(self) -> dict[str, Any]:
         return {"dropout": self.dropout, "init_weights": self.init_weights}
 
 
-def _of_pattern(pattern: dict, name: str, default: Any) -> Any:
+def _of_pattern(pattern: dict[str, Any], name: str, default: Any) -> Any:
     for form in (plain_name(name), name):
         if (key := get_pattern_key(pattern.keys(), form)) in pattern:
             return pattern[key]
@@ -229,7 +229,7 @@ class C3AConfig(CirculantConfig):
         check_layout(self.layout)
         super().__post_init__()
 
-    def _build(self, d_in: int, d_out: int, block_size: int | str, alpha: float | str) -> nn.Module:
+    def _build(self, d_in: int, d_out: int, block_size: int | str, alpha: float | str) -> C3A:
         return C3A(d_in, d_out, block_size, alpha=alpha, layout=self.layout, **self._common())
 
 
@@ -250,5 +250,5 @@ class CDVFTConfig(CirculantConfig):
 
     method = "CDVFT"
 
-    def _build(self, d_in: int, d_out: int, block_size: int | str, alpha: float | str) -> nn.Module:
+    def _build(self, d_in: int, d_out: int, block_size: int | str, alpha: float | str) -> CDVFT:
         return CDVFT(d_in, d_out, block_size, num_factors=self.num_factors, alpha=alpha, **self._common())

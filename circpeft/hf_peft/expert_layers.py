@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
-from typing import Any
+from functools import partial, reduce
+from typing import Any, TypeVar
 
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
@@ -19,6 +19,9 @@ from .expert_weight import ExpertWeight
 from .layer import BASE, C3ALinear, CDVFTLinear, CirculantLayer
 from .merged_layer import warn_of_rounding
 from .offload import execution_device, onloaded
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+untraced: Callable[[Method], Method] = torch.compiler.disable  # torch's decorator, with the type that it has
 
 
 def build_adapters(config: CirculantConfig, name: str, shapes: dict[str, ExpertShape]) -> ExpertAdapters:
@@ -53,7 +56,8 @@ class ExpertsLayer(CirculantLayer):
     @property
     def base_dtype(self) -> torch.dtype:
         """The dtype of the base weights."""
-        return next(self.get_base_layer().parameters(recurse=False)).dtype
+        dtype: torch.dtype = next(self.get_base_layer().parameters(recurse=False)).dtype
+        return dtype
 
     def add_adapter(self, adapter_name: str, config: CirculantConfig, weights: Sequence[str] = ()) -> None:
         """Build the adapters of the named weights from a config, on the device of the base weights."""
@@ -65,7 +69,9 @@ class ExpertsLayer(CirculantLayer):
         self._move_adapter_to_device_of_base_layer(adapter_name)
         self.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
 
-    def _move_adapter_to_device_of_base_layer(self, adapter_name: str, device: torch.device | None = None) -> None:
+    def _move_adapter_to_device_of_base_layer(
+        self, adapter_name: str, device: torch.device | str | int | None = None
+    ) -> None:
         adapters = self.adapters[adapter_name] if adapter_name in self.adapters else None
         if adapters is not None and not any(p.is_meta for p in adapters.parameters()):
             base = self.get_base_layer()
@@ -85,9 +91,9 @@ class ExpertsLayer(CirculantLayer):
         weights = self.adapters[adapter].weights
         if weight is None and len(weights) == 1:
             weight = weights[0]
-        if weight not in weights:
+        if weight is None or weight not in weights:
             raise ValueError(f"adapter {adapter!r} has no weight {weight!r}; name one of: {', '.join(weights)}")
-        delta = self.adapters[adapter].delta_weight(weight)
+        delta: Tensor = self.adapters[adapter].delta_weight(weight)
         return delta.transpose(1, 2) if self.shapes[weight].transposed else delta
 
     def supports_lora_conversion(self, adapter_name: str = "default") -> bool:
@@ -101,7 +107,8 @@ class ExpertsLayer(CirculantLayer):
 
     def _merge(self, names: list[str], safe_merge: bool) -> None:
         # Everything is computed before the first weight is replaced.
-        base, merged = self.get_base_layer(), {}
+        base = self.get_base_layer()
+        merged: dict[str, Tensor] = {}
         for weight in dict.fromkeys(w for name in names for w in self.adapters[name].weights):
             adapters = [self.adapters[name] for name in names if weight in self.adapters[name].weights]
             merged[weight] = self._merged(weight, adapters)
@@ -123,7 +130,7 @@ class ExpertsLayer(CirculantLayer):
         dtype = torch.promote_types(base.dtype, torch.float32)
         result, kept, norm = torch.empty_like(base), 0.0, 0.0
         for e in range(len(base)):
-            delta = sum(a.expert(weight, e).delta_weight().to(dtype) for a in adapters)
+            delta = reduce(torch.add, (a.expert(weight, e).delta_weight().to(dtype) for a in adapters))
             delta, old = delta.T if transposed else delta, base[e].to(dtype)
             result[e] = old + delta
             kept += float(((result[e].to(dtype) - old) * delta).sum())
@@ -151,7 +158,7 @@ class ExpertsLayer(CirculantLayer):
         """Return what the experts compute with the active adapters, or with the one that the whole batch names."""
         if self.disable_adapters and self.merged:
             self.unmerge()
-        names = self.active_adapters
+        names: list[str] = self.active_adapters
         if adapter_names is not None and not self.disable_adapters:
             check_one_adapter(self, adapter_names)
             if self.merged:
@@ -163,8 +170,8 @@ class ExpertsLayer(CirculantLayer):
         return self._call(adapters, args, kwargs)
 
     # A compiler would have to trace loops whose length depends on the data, and attributes that change during a call.
-    @torch.compiler.disable
-    def _call(self, adapters: Sequence[ExpertAdapters], args: tuple, kwargs: dict) -> Any:
+    @untraced
+    def _call(self, adapters: Sequence[ExpertAdapters], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         base = self.get_base_layer()
         inner = base.__dict__.get("_old_forward")
         if inner is None:

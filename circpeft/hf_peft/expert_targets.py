@@ -122,9 +122,10 @@ def _own_parameters(layer: BaseTunerLayer) -> list[nn.Parameter]:
 
 def describe_left_out(model: nn.Module, left_out: dict[str, int]) -> str:
     """Describe experts' weights that are left out: their names, their share, and how to adapt them."""
-    flat = {target_names([name])[0] for name, p in expert_parameters(model).items() if p.dim() != 3}
+    two_dimensional = {target_names([name])[0] for name, p in expert_parameters(model).items() if p.dim() != 3}
     ends = target_names(left_out)
-    fused, flat = [end for end in ends if end not in flat], [end for end in ends if end in flat]
+    fused = [end for end in ends if end not in two_dimensional]
+    flat = [end for end in ends if end in two_dimensional]
     adapters = sum(p.numel() for m in model.modules() if isinstance(m, BaseTunerLayer) for p in _own_parameters(m))
     share = sum(left_out.values()) / (sum(p.numel() for p in model.parameters()) - adapters)
     text = f"the experts' weights ({', '.join([*fused, *flat])}), {share:.1%} of the model, stay frozen"

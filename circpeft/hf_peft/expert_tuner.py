@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
@@ -10,6 +11,7 @@ from peft.utils.integrations import init_empty_weights
 from peft.utils.other import _get_submodules
 from torch import nn
 
+from ..adapters.experts import ExpertAdapters
 from .configs import CirculantConfig
 from .expert_layers import ExpertsLayer, build_adapters
 from .expert_targets import expert_shape, targeted_parameters
@@ -20,8 +22,12 @@ class ExpertTuner:
 
     # The adapted experts. A subclass of the adapted layer, so that PEFT treats both alike.
     experts_layer_cls: type[ExpertsLayer]
+    # Attributes and methods of PEFT's tuners.
+    active_adapters: list[str]
+    targeted_parameter_names: list[str]
+    _replace_module: Any
 
-    def _check_experts(self, config: CirculantConfig, model: nn.Module) -> dict[str, nn.Module]:
+    def _check_experts(self, config: CirculantConfig, model: nn.Module) -> dict[str, ExpertAdapters]:
         """Return the modules whose fused experts a config adapts, each with its adapters on the meta device.
 
         Raises: what `targeted_parameters`, `expert_shape` or an adapter raises if a parameter cannot be adapted.

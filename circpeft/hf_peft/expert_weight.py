@@ -95,7 +95,7 @@ class ExpertWeight:
 
     def _add_by_row(self, x: Tensor, y: Tensor) -> Tensor:
         """Do the same for rows that each have an expert of their own."""
-        if self._chosen is None:
+        if not isinstance(self._chosen, Tensor):
             return self._add_in_order([1] * len(x), x, y)
         order = torch.argsort(self._chosen, stable=True)
         counts = torch.bincount(self._chosen, minlength=len(self._read())).tolist()
@@ -162,18 +162,21 @@ class ExpertWeight:
         return getattr(self._dense(), name)
 
     def __rmatmul__(self, x: Tensor) -> Tensor:
-        return torch.matmul(x, self)
+        weight: Any = self  # __torch_function__ makes it an operand
+        return torch.matmul(x, weight)
 
     # The products.
 
     @classmethod
-    def __torch_function__(cls, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+    def __torch_function__(
+        cls, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         kwargs = kwargs or {}
         result = _product(func, args, kwargs)
         return func(*_dense(args), **_dense(kwargs)) if result is None else result
 
 
-def _product(func: Callable, args: tuple, kwargs: dict) -> Tensor | None:
+def _product(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor | None:
     """Return a product with a stand-in, or None if it is not one of those that need no dense sum."""
     if len(args) < 2 or isinstance(args[0], ExpertWeight) == isinstance(args[1], ExpertWeight):
         return None

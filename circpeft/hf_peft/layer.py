@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from typing import Any
 
 import torch
@@ -57,14 +57,16 @@ class CirculantLayer(nn.Module, MergedLayer, ScaledLayer, BaseTunerLayer):
         self._merged_alphas: dict[str, float] = {}
 
     @property
-    def adapters(self) -> nn.ModuleDict:
-        """The adapters of this layer by name."""
-        return getattr(self, self.adapter_layer_names[0])
+    def adapters(self) -> MutableMapping[str, Any]:
+        """The adapters of this layer by name, an `nn.ModuleDict`."""
+        found: MutableMapping[str, Any] = getattr(self, self.adapter_layer_names[0])
+        return found
 
     @property
     def base_dtype(self) -> torch.dtype:
         """The dtype of the base weight."""
-        return self.get_base_layer().weight.dtype
+        dtype: torch.dtype = self.get_base_layer().weight.dtype
+        return dtype
 
     def add_adapter(self, adapter_name: str, config: CirculantConfig) -> None:
         """Build this layer's adapter from a config, on the device where the base layer runs."""
@@ -73,7 +75,9 @@ class CirculantLayer(nn.Module, MergedLayer, ScaledLayer, BaseTunerLayer):
         self._move_adapter_to_device_of_base_layer(adapter_name)
         self.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
 
-    def _move_adapter_to_device_of_base_layer(self, adapter_name: str, device: torch.device | None = None) -> None:
+    def _move_adapter_to_device_of_base_layer(
+        self, adapter_name: str, device: torch.device | str | int | None = None
+    ) -> None:
         # PEFT's version also changes the dtype to that of the base weight. Kernels stay in float32.
         adapter = self.adapters[adapter_name] if adapter_name in self.adapters else None
         if adapter is not None and not any(p.is_meta for p in adapter.parameters()):
@@ -89,7 +93,7 @@ class CirculantLayer(nn.Module, MergedLayer, ScaledLayer, BaseTunerLayer):
         if adapter not in self.adapters:
             raise ValueError(f"adapter {adapter!r} not found; this layer has: {', '.join(self.adapters) or 'none'}")
         with onloaded(*self.adapters[adapter].modules()):
-            delta = self.adapters[adapter].delta_weight()
+            delta: Tensor = self.adapters[adapter].delta_weight()
         return delta.T if isinstance(self.get_base_layer(), Conv1D) else delta
 
     def supports_lora_conversion(self, adapter_name: str = "default") -> bool:
@@ -100,31 +104,33 @@ class CirculantLayer(nn.Module, MergedLayer, ScaledLayer, BaseTunerLayer):
         """Return the base layer's output plus the active adapters' outputs, or per sample that of the named adapter."""
         if self._disable_adapters and self.merged_adapters:
             self.unmerge()
-        base = self._modules["base_layer"]  # not by attribute, which torch looks up slowly
-        adapters = () if self._disable_adapters or self.merged_adapters else self._active()
+        base: Any = self._modules["base_layer"]  # not by attribute, which torch looks up slowly
+        adapters = [] if self._disable_adapters or self.merged_adapters else self._active()
         if len(adapters) == 1 and adapter_names is None and not args and not kwargs:
             if self._joins(x, base, adapters[0]):
                 return adapters[0].adapted_forward(x, base.weight, base.bias)
         if adapter_names is not None and not self._disable_adapters:
             return self._mixed(x, adapter_names, *args, **kwargs)
-        result = base(x, *args, **kwargs)
+        result: Tensor = base(x, *args, **kwargs)
         for adapter in adapters:
             # A hook on an adapter must see the output of that adapter only.
             result = result + adapter(x).to(result.dtype) if _is_watched(adapter) else adapter(x, result)
         return result
 
-    def _active(self) -> list[nn.Module]:
+    def _active(self) -> list[C3A | CDVFT]:
         """Return the active adapters that this layer has. They are looked up anew in each call."""
-        adapters = self._modules[self.adapter_layer_names[0]]._modules
+        named: Any = self._modules[self.adapter_layer_names[0]]
+        adapters = named._modules
         return [adapters[name] for name in self.active_adapters if name in adapters]
 
     @staticmethod
-    def _joins(x: Tensor, base: nn.Module, adapter: nn.Module) -> bool:
+    def _joins(x: Tensor, base: nn.Module, adapter: C3A | CDVFT) -> bool:
         """Return whether the only active adapter may compute the base layer's output too: nobody would notice."""
         if type(base) is not nn.Linear or type(adapter) not in (C3A, CDVFT) or type(x) is not Tensor:
             return False
         weight = base.weight
-        if type(weight) not in (nn.Parameter, Tensor) or adapter.training and adapter._modules["dropout"].p:
+        modules: dict[str, Any] = adapter._modules
+        if type(weight) not in (nn.Parameter, Tensor) or adapter.training and modules["dropout"].p:
             return False
         return x.dtype is weight.dtype and not (_is_watched(base) or _is_watched(adapter) or _has_any_global_hook())
 
@@ -138,7 +144,8 @@ class CirculantLayer(nn.Module, MergedLayer, ScaledLayer, BaseTunerLayer):
                 f"Length of `adapter_names` should be the same as the number of inputs, but got {len(adapter_names)} "
                 f"and {len(x)} respectively (layer {self.name!r})"
             )
-        base, rows_of = self.base_layer, {}
+        base: Any = self.base_layer
+        rows_of: dict[str, list[int]] = {}
         for i, name in enumerate(adapter_names):
             rows_of.setdefault(name if name in self.adapters else BASE, []).append(i)
         named = {name: self.adapters[name] for name in rows_of if name != BASE}
@@ -151,7 +158,7 @@ class CirculantLayer(nn.Module, MergedLayer, ScaledLayer, BaseTunerLayer):
             ]
             order = torch.tensor([i for rows in rows_of.values() for i in rows], device=x.device)
             return torch.cat(outputs)[order.argsort()]
-        result = base(x, *args, **kwargs)
+        result: Tensor = base(x, *args, **kwargs)
         for name, adapter in named.items():
             rows = torch.tensor(rows_of[name], device=x.device)
             result = result.index_add(0, rows, adapter(x[rows]).to(result.dtype))

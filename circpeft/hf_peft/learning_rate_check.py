@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
@@ -71,22 +72,25 @@ class LearningRateCheck(TrainerCallback, ExportableState):
     def __init__(self, usual_rate: float | None = None, at_start: bool = True) -> None:
         self.usual_rate, self.at_start = usual_rate, at_start
         self.trend, self.judged = LossTrend(), False
-        self._usual, self._rate, self._text, self._adam = usual_rate, None, "", False
+        self._usual, self._text, self._adam = usual_rate, "", False
+        self._rate: float | None = None
         self._losses: list[Tensor] = []
-        self._not_finite, self._warm, self._hook = 0, False, None
+        self._not_finite, self._warm = 0, False
+        self._hook: RemovableHandle | None = None
 
-    def state(self) -> dict:
+    def state(self) -> dict[str, Any]:
         """Return what a checkpoint has to keep. The losses of the first steps are gone after a resume otherwise."""
         arguments = {"usual_rate": self.usual_rate, "at_start": self.at_start}
         return {"args": arguments, "attributes": {"kept": {"trend": self.trend.state(), "judged": self.judged}}}
 
     @property
-    def kept(self) -> dict:
+    def kept(self) -> dict[str, Any]:
         """The part of `state` that changes."""
-        return self.state()["attributes"]["kept"]
+        kept: dict[str, Any] = self.state()["attributes"]["kept"]
+        return kept
 
     @kept.setter
-    def kept(self, kept: dict) -> None:
+    def kept(self, kept: dict[str, Any]) -> None:
         self.trend, self.judged = LossTrend(**kept["trend"]), kept["judged"]
 
     def on_train_begin(
@@ -94,7 +98,7 @@ class LearningRateCheck(TrainerCallback, ExportableState):
         args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
-        model: nn.Module | None = None,
+        model: Any = None,
         optimizer: Any = None,
         **kwargs: Any,
     ) -> None:
@@ -133,7 +137,7 @@ class LearningRateCheck(TrainerCallback, ExportableState):
         args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
-        model: nn.Module | None = None,
+        model: Any = None,
         optimizer: Any = None,
         **kwargs: Any,
     ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from statistics import fmean, stdev
+from typing import Any
 
 STEPS, WINDOW = 100, 20
 RISE = 1.5  # a loss that has grown by this factor is far above its start
@@ -62,6 +63,6 @@ class LossTrend:
         """
         return f"from {fmean(self.first):.4g} to {fmean(self.last):.4g}"
 
-    def state(self) -> dict:
+    def state(self) -> dict[str, Any]:
         """Return the arguments that give this state again, as plain values."""
         return {"first": self.first, "last": self.last, "counted": self.counted}

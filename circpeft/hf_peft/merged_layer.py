@@ -12,6 +12,7 @@ from torch import nn
 
 from .base_forward import merge_obstacle
 from .base_weights import float_weight, is_quantized, set_weight, stored_weight
+from .layer_part import LayerPart
 from .offload import onloaded
 from .stacked_merge import checksum, without_change
 
@@ -29,11 +30,9 @@ def warn_of_rounding(kept: float, dtype: torch.dtype, place: str) -> None:
         )
 
 
-class MergedLayer:
+class MergedLayer(LayerPart):
     """The part of an adapted layer that merges: ``W + sum of the merged ΔW`` takes the place of the base weight."""
 
-    adapters: nn.ModuleDict
-    merged_adapters: list[str]
     _weight_before_merge: list[nn.Parameter]
     _merged_checksum: int | None
     _merged_alphas: dict[str, float]

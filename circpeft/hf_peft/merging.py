@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from peft import PeftModel
 from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
@@ -67,13 +68,15 @@ def unload_layers(
         if isinstance(child, ModulesToSaveWrapper):
             names = _copies(child, child.active_adapters if adapter_names is None else adapter_names)
             if not merge or not names:
-                return child.original_module
+                original: nn.Module = child.original_module
+                return original
             if names != child.active_adapters:  # PEFT takes the active one
                 trains = any(p.requires_grad for p in child.modules_to_save[names[0]].parameters())
                 child.set_adapter(names, inference_mode=not trains)
         if isinstance(child, AuxiliaryTrainingWrapper):
             options = {"merge": merge, "safe_merge": safe_merge, "adapter_names": adapter_names}
-            return child.unload_and_optionally_merge_module(**options)
+            unloaded: nn.Module = child.unload_and_optionally_merge_module(**options)
+            return unloaded
         if not isinstance(child, BaseTunerLayer) or not hasattr(child, "base_layer"):
             return None
         return _merged_base(child, safe_merge, adapter_names) if merge else child.get_base_layer()
@@ -87,7 +90,8 @@ def _merged_base(layer: BaseTunerLayer, safe_merge: bool, adapter_names: list[st
         stack.append(stack[-1].base_layer)
     for inner in reversed(stack):  # from the inside, because some methods multiply the weight
         inner.merge(safe_merge=safe_merge, adapter_names=adapter_names)
-    return stack[-1].base_layer
+    base: nn.Module = stack[-1].base_layer
+    return base
 
 
 def unwrap_peft_models(model: nn.Module, safe_merge: bool) -> nn.Module:
@@ -143,6 +147,7 @@ def untie_configs(model: nn.Module) -> None:
         config = config_of(module)
         if not getattr(config, "tie_word_embeddings", False) or not hasattr(module, "get_output_embeddings"):
             continue
-        output, inputs = module.get_output_embeddings(), module.get_input_embeddings()
+        model_with_embeddings: Any = module
+        output, inputs = model_with_embeddings.get_output_embeddings(), model_with_embeddings.get_input_embeddings()
         if output is not None and getattr(output, "weight", None) is not getattr(inputs, "weight", None):
             config.tie_word_embeddings = False

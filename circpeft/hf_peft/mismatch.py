@@ -23,7 +23,7 @@ def other_method(keys: Collection[str], prefix: str) -> str | None:
     # The longest prefix comes first, because one may begin with another.
     for other, kind in sorted(known, key=lambda item: len(item[0]), reverse=True):
         if any(f".{other}" in key for key in keys):
-            return getattr(kind, "value", kind)
+            return str(getattr(kind, "value", kind))
     return None
 
 
@@ -35,13 +35,12 @@ def _sizes(shapes: Shapes) -> tuple[int, int, int | None, int] | None:
     kernels = sorted(name for name in shapes if name.startswith("kernel"))
     if any(len(shapes[name]) != 3 for name in kernels):
         return None
-    b = shapes[kernels[0]][-1] if kernels else None
     if "diagonal_0" in shapes:
-        d_in = shapes["diagonal_0"][0]
+        d_in, b = shapes["diagonal_0"][0], shapes[kernels[0]][-1] if kernels else None
         return d_in, shapes.get("diagonal_1", shapes["diagonal_0"])[0], b, len(kernels)
     if not kernels:
         return None
-    m, n, _ = shapes[kernels[0]]
+    m, n, b = shapes[kernels[0]]
     return n * b, m * b, b, len(kernels)
 
 

@@ -35,12 +35,14 @@ def check_batch(model: nn.Module, adapter_names: Sequence[str]) -> None:
             check_one_adapter(layer, adapter_names)
 
 
-def _pass_on(module: nn.Module, args: tuple, kwargs: dict, adapter_names: list[str]) -> tuple[tuple, dict]:
+def _pass_on(
+    module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], adapter_names: list[str]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return args, {**kwargs, "adapter_names": adapter_names}
 
 
 @contextmanager
-def mixed_batch(model: nn.Module, adapter_names: Sequence[str], copies: int = 1) -> Iterator[None]:
+def mixed_batch(model: Any, adapter_names: Sequence[str], copies: int = 1) -> Iterator[None]:
     """Make every adapted layer of a model use, for each sample, the adapter that is named for it.
 
     Args: ``copies``: rows that generation makes of every sample (beams or returned sequences). An encoder sees each

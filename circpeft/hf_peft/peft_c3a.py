@@ -132,7 +132,7 @@ def save_peft_c3a(model: nn.Module, path: str | Path, adapter_name: str = "defau
     Raises: ValueError if the model has no C3A adapter with this name, or has it on a layer that is not an nn.Linear,
     which PEFT's C3A does not support. Nothing is written then.
     """
-    base = model.base_model.model if isinstance(model, PeftModel) else model
+    base: Any = model.base_model.model if isinstance(model, PeftModel) else model
     layers = {
         name: layer
         for name, layer in base.named_modules(remove_duplicate=False)
@@ -145,7 +145,8 @@ def save_peft_c3a(model: nn.Module, path: str | Path, adapter_name: str = "defau
         if not isinstance(layer.get_base_layer(), nn.Linear):
             kind = type(layer.get_base_layer()).__name__
             raise ValueError(f"layer {name!r} is a {kind}, and PEFT's C3A supports only nn.Linear")
-    ours = model.peft_config[adapter_name]
+    peft_model: Any = model
+    ours = peft_model.peft_config[adapter_name]
     state = {}
     for key, tensor in get_peft_model_state_dict(model, adapter_name=adapter_name).items():
         name = key.removeprefix(KEY_PREFIX)

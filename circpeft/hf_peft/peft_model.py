@@ -65,7 +65,7 @@ def renamed_state(model: PeftModel, adapter_name: str, state: dict[str, Tensor])
         return {KEY_PREFIX + (keys.find(key := k.removeprefix(KEY_PREFIX)) or key): v for k, v in state.items()}
 
 
-def _checked_from_pretrained(load: Callable) -> Callable:
+def _checked_from_pretrained(load: Callable[..., Any]) -> Callable[..., Any]:
     signature = inspect.signature(load)
 
     @wraps(load)
@@ -77,12 +77,13 @@ def _checked_from_pretrained(load: Callable) -> Callable:
         if isinstance(config, CirculantConfig) and config._saved_adapter is None:  # made for this file by hand
             config.check_saved_adapter(given["model_id"], **given.get("kwargs", {}))
         with peft_loads(mapping):
-            return load(*args, **kwargs)
+            loaded: PeftModel = load(*args, **kwargs)
+        return loaded
 
     return from_pretrained
 
 
-def _checked_load_adapter(load: Callable) -> Callable:
+def _checked_load_adapter(load: Callable[..., Any]) -> Callable[..., Any]:
     signature = inspect.signature(load)
 
     @wraps(load)
@@ -100,7 +101,7 @@ def _checked_load_adapter(load: Callable) -> Callable:
                 check_reload(model.base_model, saved, name, given["model_id"])
             found: list[ModelKeys] = []
 
-            def rename(match: re.Match) -> str:
+            def rename(match: re.Match[str]) -> str:
                 if not found:  # only now the model has the adapter
                     found.append(keys_of(model, name))
                 return found[0].find(match[0]) or match[0]
@@ -111,7 +112,7 @@ def _checked_load_adapter(load: Callable) -> Callable:
     return load_adapter
 
 
-def _atomic_save_pretrained(save: Callable) -> Callable:
+def _atomic_save_pretrained(save: Callable[..., Any]) -> Callable[..., Any]:
     signature = inspect.signature(save)
 
     @wraps(save)
@@ -120,7 +121,8 @@ def _atomic_save_pretrained(save: Callable) -> Callable:
         given = bound.arguments
         model, folder = given["self"], Path(given["save_directory"])
         if not _is_ours(model) or folder.is_file() or not given.get("is_main_process", True):
-            return save(*args, **kwargs)
+            save(*args, **kwargs)
+            return
         for name in given.get("selected_adapters") or model.peft_config:
             check_adapter_names(name, model.peft_config)
             model.peft_config[name].check()
@@ -148,7 +150,7 @@ def _move_files(source: Path, target: Path) -> None:
             place.with_name(other).unlink(missing_ok=True)
 
 
-def _with_checked_name(method: Callable) -> Callable:
+def _with_checked_name(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def checked(self: PeftModel, adapter_name: str, *args: Any, **kwargs: Any) -> Any:
         if _is_ours(self):

@@ -5,6 +5,8 @@ adapter is saved. To replace PEFT's own C3A would change other people's models. 
 no other method's parameter prefix contains.
 """
 
+from typing import Any
+
 import peft
 from packaging.version import Version
 from peft.utils import PeftType, register_peft_method
@@ -29,7 +31,7 @@ def peft_type(name: str) -> PeftType:
     return PeftType(name)
 
 
-def register(config_cls: type, model_cls: type) -> None:
+def register(config_cls: Any, model_cls: type) -> None:
     """Register a config and its tuner under the config's ``method`` name."""
     name = peft_type(config_cls.method).value.lower()
     register_peft_method(name=name, config_cls=config_cls, model_cls=model_cls)

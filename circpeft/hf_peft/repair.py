@@ -64,7 +64,7 @@ def _product_backward(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor]:
 def _forward(self: PeftC3ALinear, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     if self.disable_adapters and self.merged:
         self.unmerge()
-    result = self.base_layer(x, *args, **kwargs)
+    result: Tensor = self.base_layer(x, *args, **kwargs)
     if not self.disable_adapters and not self.merged:
         rows = x.to(torch.float32)
         for name in self.active_adapters:

@@ -75,13 +75,15 @@ def check_same_settings(
             _refuse(adapter_name, folder, "target_parameters", sorted(parts), sorted(saved_parts), f" in {layer!r}")
         for part in parts:
             for field, attribute in ATTRIBUTES.items():
-                values = [getattr(a, attribute, None) for a in (parts[part], saved_parts[part])]
-                if values[0] != values[1]:
-                    _refuse(adapter_name, folder, field, *values, f" in layer {f'{layer}.{part}'.rstrip('.')!r}")
+                value, saved_value = (getattr(a, attribute, None) for a in (parts[part], saved_parts[part]))
+                if value != saved_value:
+                    _refuse(
+                        adapter_name, folder, field, value, saved_value, f" in layer {f'{layer}.{part}'.rstrip('.')!r}"
+                    )
     for field in ("modules_to_save", "bias", "dropout"):
-        values = [_value(config, field) for config in (own, saved)]
-        if values[0] != values[1]:
-            _refuse(adapter_name, folder, field, *values)
+        value, saved_value = (_value(config, field) for config in (own, saved))
+        if value != saved_value:
+            _refuse(adapter_name, folder, field, value, saved_value)
 
 
 def _parts(adapter: nn.Module) -> Mapping[str, nn.Module]:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from peft.utils import SAFETENSORS_WEIGHTS_NAME, WEIGHTS_NAME, load_peft_weights
@@ -66,7 +66,8 @@ class SavedAdapter:
             raise ValueError(f"{self.file} holds parameters of {method}, but its config names another method")
         marker = f".{prefix}adapters."
         shapes = dict(others) | {key: shape for keys, shape in expected for key in keys}
-        keys, found = ModelKeys(model, shapes), {}
+        keys = ModelKeys(model, shapes)
+        found: dict[str, str] = {}
         for saved, shape in self.shapes.items():
             # PEFT 0.18 also writes the model's other adapters. Their keys have a name and a dot after the prefix.
             if "." in saved.partition(marker)[2]:
@@ -92,7 +93,7 @@ class SavedAdapter:
                 )
                 raise ValueError(f"{self.file} lacks {KEY_PREFIX + names[0]!r}: {near}")
 
-    def _refuse(self, saved: str, what: str, reason: str) -> None:
+    def _refuse(self, saved: str, what: str, reason: str) -> NoReturn:
         raise ValueError(f"{self.file} holds {saved!r}, {what}: {reason}")
 
     def _refuse_shape(self, saved: str, own: str, found: dict[str, str], shapes: Shapes, marker: str) -> None:

@@ -92,7 +92,7 @@ def _by_patterns(mapping: Mapping[Any, str]) -> Renaming:
 
 def _renamings(model: nn.Module) -> list[Renaming]:
     """Return what transformers renames in checkpoints of earlier versions of this model."""
-    base = model
+    base: Any = model
     while is_wrapper(base):
         base = next(iter(base._modules.values()))
     # Up to version 4, a class has a mapping of patterns. PEFT applies it only in PeftModel.from_pretrained.

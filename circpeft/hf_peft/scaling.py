@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import MutableMapping
 from numbers import Real
+from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
+
+from .layer_part import LayerPart
 
 
 def _checked(scale: float) -> float:
@@ -16,7 +20,7 @@ def _checked(scale: float) -> float:
     return float(scale)
 
 
-class ScaledLayer:
+class ScaledLayer(LayerPart):
     """The part of an adapted layer that scales ``ΔW`` of single adapters.
 
     The scale is a factor of the adapter's ``alpha``, so it counts wherever ``ΔW`` does: in the output, a mixed batch, a
@@ -24,12 +28,11 @@ class ScaledLayer:
     that is already merged keeps the scale with which it was merged.
     """
 
-    adapters: nn.ModuleDict
     # PEFT deletes an adapter's entries of these dicts with the adapter.
     other_param_names = ("initial_alphas",)
 
     @property
-    def r(self) -> nn.ModuleDict:
+    def r(self) -> MutableMapping[str, Any]:
         """The adapters by name. LoRA's layers keep their ranks here; diffusers counts them to name a new adapter."""
         return self.adapters
 

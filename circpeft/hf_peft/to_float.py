@@ -42,7 +42,7 @@ def _convert(model: nn.Module, dtype: torch.dtype) -> None:
     for parent, name, child in quantised:
         setattr(parent, name, plain[child])
     layers = [layer for layer in model.modules() if isinstance(layer, CirculantLayer)]
-    adapter_parameters = {id(p) for layer in layers for p in layer.adapters.parameters()}
+    adapter_parameters = {id(p) for layer in layers for a in layer.adapters.values() for p in a.parameters()}
     for tensor in [*model.parameters(), *model.buffers()]:
         if tensor.is_floating_point() and id(tensor) not in adapter_parameters:
             tensor.data = tensor.data.to(dtype)

@@ -35,7 +35,8 @@ def uncalled_layers(model: nn.Module) -> dict[str, str]:
     >>> uncalled_layers(nn.Sequential(nn.MultiheadAttention(4, 2)))
     {'0.out_proj': 'nn.MultiheadAttention'}
     """
-    uncalled, kinds = {}, {}
+    uncalled: dict[str, str] = {}
+    kinds: dict[str, str] = {}
     for name, layer in model.named_modules():
         parent, _, last = name.rpartition(".")
         kind = kinds[name] = getattr(config_of(layer), "model_type", "") or kinds.get(parent, "")

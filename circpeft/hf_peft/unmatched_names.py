@@ -43,8 +43,8 @@ def check_targets(config: CirculantConfig, model: nn.Module) -> None:
     # PEFT accepts any end of a name, also without a dot before it.
     heads = set(HEADS.get(config.task_type, ()))
     wanted = [name for name in config.modules_to_save or () if name not in heads]
-    missing = [name for name in wanted if not any(known.endswith(name) for known in names)]
-    texts = [f"modules_to_save={name!r} matches no module; {_nearest_module(name, names)}" for name in missing]
+    unsaved = [name for name in wanted if not any(known.endswith(name) for known in names)]
+    texts = [f"modules_to_save={name!r} matches no module; {_nearest_module(name, names)}" for name in unsaved]
     _report(texts, config.modules_to_save or ())
 
 
@@ -74,7 +74,7 @@ def check_found(config: CirculantConfig, model: nn.Module, adapted: Collection[s
         _report(texts, keys)
 
 
-def _report(texts: Sequence[str], of: Collection[str]) -> None:
+def _report(texts: Sequence[str], of: Collection[object]) -> None:
     if texts and len(texts) >= len(of):
         raise ValueError("; ".join(texts))
     for text in texts:
@@ -97,7 +97,7 @@ def _any_target(config: CirculantConfig, model: nn.Module, **changed: None) -> b
     return any(is_target(other, name) for name, _ in layers_of(model))
 
 
-def _check_excluded(excluded: set[str] | str, names: Sequence[str]) -> None:
+def _check_excluded(excluded: Collection[str], names: Sequence[str]) -> None:
     def matches(name: str) -> bool:
         if isinstance(excluded, str):
             return any(re.fullmatch(name, known) for known in names)
@@ -114,7 +114,8 @@ def _check_indices(config: CirculantConfig, names: Sequence[str]) -> None:
     anywhere = copy(config)
     anywhere.layers_to_transform = anywhere.layers_pattern = None
     # A full name is a target whatever its index.
-    candidates = [name for name in names if name not in config.target_modules and is_target(anywhere, name)]
+    targets = config.target_modules or ()
+    candidates = [name for name in names if name not in targets and is_target(anywhere, name)]
     if not candidates:
         return  # another check names the reason
     patterns = config.layers_pattern
@@ -128,8 +129,8 @@ def _check_indices(config: CirculantConfig, names: Sequence[str]) -> None:
     expressions = [find(pattern) for pattern in patterns] or [r".*?\.[^.]*\.(\d+)\."]
     matches = (re.match(expression, name) for name in candidates for expression in expressions)
     indices = sorted({int(match.group(1)) for match in matches if match})
-    wanted = config.layers_to_transform
-    wanted = [wanted] if isinstance(wanted, int) else wanted
+    chosen = config.layers_to_transform
+    wanted = [chosen] if isinstance(chosen, int) else chosen or []
     if not indices:
         raise ValueError(
             f"layers_to_transform={wanted!r} finds no index in the names of the target layers, such as "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from copy import copy
+from typing import Any
 
 import torch
 from peft.tuners.tuners_utils import BaseTuner
@@ -45,7 +46,8 @@ def _summed_config(
 ) -> CirculantConfig:
     config = copy(configs[0])
     config.base_model_name_or_path = config.base_model_name_or_path  # forgets the saved adapter
-    config.target_modules = targets if isinstance(targets, str) else set(targets)
+    names: Any = targets if isinstance(targets, str) else set(targets)  # the config takes any collection
+    config.target_modules = names
     config.target_parameters = [plain_name(name) for name in parameters] or None
     config.exclude_modules = config.layers_to_transform = config.layers_pattern = None
     config.modules_to_save = next((c.modules_to_save for c in configs if c.modules_to_save), None)
@@ -63,8 +65,8 @@ def _alpha_of_sum(configs: list[CirculantConfig]) -> float | str:
 
 
 def _empty_sum(
-    configs: list[CirculantConfig], name: str, layer: CirculantLayer, adapters: list[nn.Module]
-) -> tuple[nn.Module, dict[str, int]]:
+    configs: list[CirculantConfig], name: str, layer: CirculantLayer, adapters: list[Any]
+) -> tuple[Any, dict[str, int]]:
     """Return an adapter of a layer that can hold a sum of its adapters, and the block size for each name."""
     config = copy(configs[0])
     config.alpha, config.alpha_pattern, config.init_weights = _alpha_of_sum(configs), {}, True

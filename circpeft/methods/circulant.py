@@ -1,5 +1,7 @@
 """C3A and CDVFT, the methods of this package."""
 
+from typing import Any
+
 from torch import nn
 
 from ..hf_peft import C3AConfig, CDVFTConfig
@@ -18,7 +20,12 @@ def c3a(
 ) -> nn.Module:
     """Apply C3A, see `circpeft.C3A`."""
     targets = checked_targets(model, target_modules)
-    fields = {"block_size": block_size, "alpha": alpha, "dropout": dropout, "init_weights": init_weights}
+    fields: dict[str, Any] = {
+        "block_size": block_size,
+        "alpha": alpha,
+        "dropout": dropout,
+        "init_weights": init_weights,
+    }
     fields["target_parameters"] = target_parameters or None
     return adapted(model, C3AConfig(target_modules=targets, layout=layout, **fields))
 
@@ -35,6 +42,11 @@ def cdvft(
 ) -> nn.Module:
     """Apply CDVFT, see `circpeft.CDVFT`."""
     targets = checked_targets(model, target_modules)
-    fields = {"block_size": block_size, "alpha": alpha, "dropout": dropout, "init_weights": init_weights}
+    fields: dict[str, Any] = {
+        "block_size": block_size,
+        "alpha": alpha,
+        "dropout": dropout,
+        "init_weights": init_weights,
+    }
     fields["target_parameters"] = target_parameters or None
     return adapted(model, CDVFTConfig(target_modules=targets, num_factors=num_factors, **fields))

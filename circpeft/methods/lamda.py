@@ -7,6 +7,8 @@ turns it into one that PEFT loads without circpeft.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from peft import LoraConfig
 from torch import Tensor, nn
@@ -26,6 +28,8 @@ class SquareCore(nn.Module):
     Shapes: ``A: (r, d_in)``, ``S: (r, r)``, ``x: (..., d_in) -> (..., r)``. S starts as the identity.
     """
 
+    projection: Tensor
+
     def __init__(self, first: nn.Linear) -> None:
         super().__init__()
         a = first.weight.detach()
@@ -42,7 +46,7 @@ class SquareCore(nn.Module):
         return linear(linear(x, self.projection), self.core)
 
 
-def _lora_layers(model: nn.Module) -> list[nn.Module]:
+def _lora_layers(model: nn.Module) -> list[Any]:
     return [m for m in model.modules() if isinstance(getattr(m, "lora_A", None), nn.ModuleDict)]
 
 

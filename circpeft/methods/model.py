@@ -51,7 +51,7 @@ def head_names(model: nn.Module) -> list[str]:
         # In CLIP and others the base model has another name, and the head comes after it.
         children = dict(model.named_children())
         base = next((name for name, child in children.items() if isinstance(child, PreTrainedModel)), "") or max(
-            (name for name, child in children.items() if not isinstance(child, nn.Linear)), key=sizes.get
+            (name for name, child in children.items() if not isinstance(child, nn.Linear)), key=sizes.__getitem__
         )
         sizes = dict(list(sizes.items())[list(sizes).index(base) :])
     inner = [name for name, _ in model.named_modules() if "." in name]
@@ -103,7 +103,7 @@ def checked_targets(model: nn.Module, targets: Targets) -> list[str] | str | Non
     Raises: ValueError that names a target without a layer, and the nearest name, or an invalid regex.
     """
     if not targets or targets == "all-linear":
-        return targets or None
+        return "all-linear" if targets else None
     if isinstance(targets, str):
         try:
             re.compile(targets)

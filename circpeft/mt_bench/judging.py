@@ -98,10 +98,10 @@ def judge(
         turns = answers[question.question_id]["choices"][0]["turns"]
         for turn in (1, 2):
             form, prompt = judge_prompt(question, turns, turn)
-            row = done.get((question.question_id, turn))
-            if row is None or row["score"] is None:
+            earlier = done.get((question.question_id, turn))
+            if earlier is None or earlier["score"] is None:
                 pending.append((question.question_id, turn, form, prompt))
-            elif row.get("user_prompt") != prompt:
+            elif earlier.get("user_prompt") != prompt:
                 raise ValueError(
                     f"{path}: the score of turn {turn} of question {question.question_id} is for another answer than "
                     f"in {answers_path}, or was given with another prompt; delete its line or use another file"

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..files import as_utf8, expanded
 from ..suggest import nearest
@@ -22,7 +23,7 @@ TEMPERATURES = {
     "humanities": 0.1,
 }
 FILES = ("question.jsonl", "test.jsonl")
-HUB = {"repo_id": "lmsys/mt-bench", "filename": "data/mt_bench/question.jsonl", "repo_type": "space"}
+HUB: dict[str, Any] = {"repo_id": "lmsys/mt-bench", "filename": "data/mt_bench/question.jsonl", "repo_type": "space"}
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,23 @@ from ..suggest import nearest
 LAYOUTS = ("column", "row")
 
 
+class Described(NamedTuple):
+    """What a check sees of a tensor."""
+
+    shape: torch.Size
+    dtype: torch.dtype
+    device: torch.device
+
+    def dim(self) -> int:
+        return len(self.shape)
+
+    def is_floating_point(self) -> bool:
+        return self.dtype.is_floating_point
+
+
+Operand = Tensor | Described
+
+
 def opposite(layout: str) -> str:
     """Return the other layout, which is that of the transposed matrix.
 
@@ -27,52 +44,38 @@ def check_layout(layout: str) -> None:
         raise ValueError(f"unknown layout {layout!r}; {nearest(layout, LAYOUTS)}")
 
 
-def check_kernel(w: Tensor) -> None:
+def check_kernel(w: Operand) -> None:
     """Raise ValueError unless ``w`` has shape (m, n, b) with every size at least one."""
     if w.dim() != 3 or min(w.shape) < 1:
         raise ValueError(f"a block kernel needs shape (m, n, b) with every size >= 1, got {tuple(w.shape)}")
 
 
-def _check_real(**tensors: Tensor | None) -> None:
+def _check_real(**tensors: Operand | None) -> None:
     """Raise TypeError unless every given tensor is real floating point."""
     for name, tensor in tensors.items():
         if tensor is not None and not tensor.is_floating_point():
             raise TypeError(f"{name} must be real floating point (float64 to bfloat16), got {tensor.dtype}")
 
 
-def _check_device(x: Tensor, **tensors: Tensor | None) -> None:
+def _check_device(x: Operand, **tensors: Operand | None) -> None:
     """Raise ValueError unless every given tensor is on the device of ``x``."""
     for name, tensor in tensors.items():
         if tensor is not None and tensor.device != x.device:
             raise ValueError(f"x is on {x.device} and {name} on {tensor.device}; move them to one device")
 
 
-class Described(NamedTuple):
-    """What a check sees of a tensor."""
-
-    shape: torch.Size
-    dtype: torch.dtype
-    device: torch.device
-
-    def dim(self) -> int:
-        return len(self.shape)
-
-    def is_floating_point(self) -> bool:
-        return self.dtype.is_floating_point
-
-
 @cache
-def _remembered(check: Callable) -> Callable:
+def _remembered(check: Callable[..., Any]) -> Callable[..., Any]:
     """Return a check of descriptions that runs once for each. Errors are not remembered."""
 
     @lru_cache(maxsize=4096)
-    def of_descriptions(descriptions: tuple, layout: str) -> Any:
+    def of_descriptions(descriptions: tuple[Any, ...], layout: str) -> Any:
         return check(*[None if d is None else Described(*d) for d in descriptions], layout)
 
     return of_descriptions
 
 
-def checked_once(check: Callable, tensors: tuple[Tensor | None, ...], layout: str) -> Any:
+def checked_once(check: Callable[..., Any], tensors: tuple[Tensor | None, ...], layout: str) -> Any:
     """Return ``check(*tensors, layout)`` for plain tensors. The check runs only if something that it sees is new.
 
     What a check sees is the shape, dtype and device of each tensor, and the layout. Nothing can change its result
@@ -96,7 +99,7 @@ def check_product(x: Tensor, w: Tensor, layout: str) -> None:
 
 
 def check_diagonals(
-    x: Tensor, w: Tensor, diagonal_in: Tensor | None, diagonal_out: Tensor | None, base: Tensor | None, layout: str
+    x: Operand, w: Operand, diagonal_in: Operand | None, diagonal_out: Operand | None, base: Operand | None, layout: str
 ) -> int:
     """Return the number of outputs; raise ValueError or TypeError if the factors do not fit each other.
 
@@ -130,12 +133,12 @@ def check_diagonals(
 
 
 def check_adapted(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    w: Tensor,
-    diagonal_in: Tensor | None,
-    diagonal_out: Tensor | None,
+    x: Operand,
+    weight: Operand,
+    bias: Operand | None,
+    w: Operand,
+    diagonal_in: Operand | None,
+    diagonal_out: Operand | None,
     layout: str,
     one_dtype: bool,
 ) -> None:

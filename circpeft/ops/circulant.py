@@ -115,7 +115,7 @@ def fill_block_circulant(out: Tensor, base: Tensor | None, w: Tensor, rows: slic
     strides = (n * (step + 1) * period, period - 1, (step + 1) * period, 1)
     for i in range(0, m, blocks):
         kernels = w[i : i + blocks]
-        buffer = kernels.repeat(1, 1, step + 1) if period == b else None
+        buffer = kernels.repeat(1, 1, step + 1) if period == b else kernels  # a shorter period is repeated below
         for r in range(rows.start, rows.stop, step):
             end = min(r + step, rows.stop)
             first = (b - r) % b + columns.start

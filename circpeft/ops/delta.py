@@ -4,6 +4,8 @@ All are without autograd. On a GPU, Triton kernels compute float32 and less (`de
 where Triton is missing, too old or broken, torch does (`delta_torch`).
 """
 
+from typing import overload
+
 import torch
 from torch import Tensor
 
@@ -42,7 +44,9 @@ def delta_weight(
         delta = delta_triton.matrix(w, layout, scale, diagonal_in, diagonal_out, d_out, d_in, weight, dtype)
         if delta is not None:
             return delta
-    w, diagonal_in, diagonal_out, weight = _computable(w, diagonal_in, diagonal_out, weight)
+    widest = _widest(w, diagonal_in, diagonal_out, weight)
+    w, weight = _computable(w, widest), _computable(weight, widest)
+    diagonal_in, diagonal_out = _computable(diagonal_in, widest), _computable(diagonal_out, widest)
     delta = delta_torch.matrix(w, layout, scale, diagonal_in, diagonal_out, d_out, d_in, weight)
     return delta if delta.dtype == dtype else delta.to(dtype)
 
@@ -72,7 +76,9 @@ def kernel_from_delta(
         dw = delta_triton.kernel_gradient(gradient, m, n, b, layout, scale, diagonal_in, diagonal_out)
         if dw is not None:
             return dw
-    gradient, diagonal_in, diagonal_out = _computable(gradient, diagonal_in, diagonal_out)
+    widest = _widest(gradient, diagonal_in, diagonal_out)
+    gradient = _computable(gradient, widest)
+    diagonal_in, diagonal_out = _computable(diagonal_in, widest), _computable(diagonal_out, widest)
     return delta_torch.kernel_gradient(gradient, m, n, b, layout, scale, diagonal_in, diagonal_out)
 
 
@@ -101,13 +107,23 @@ def diagonals_from_delta(
         gradients = delta_triton.diagonal_gradients(gradient, w, layout, scale, diagonal_in, diagonal_out)
         if gradients is not None:
             return gradients
-    gradient, w, diagonal_in, diagonal_out = _computable(gradient, w, diagonal_in, diagonal_out)
+    widest = _widest(gradient, w, diagonal_in, diagonal_out)
+    gradient, w = _computable(gradient, widest), _computable(w, widest)
+    diagonal_in, diagonal_out = _computable(diagonal_in, widest), _computable(diagonal_out, widest)
     return delta_torch.diagonal_gradients(gradient, w, layout, scale, diagonal_in, diagonal_out)
 
 
-def _computable(*tensors: Tensor | None) -> list[Tensor | None]:
-    """Return the tensors without a gradient, in the widest dtype of all, float32 at least."""
-    dtype = compute_dtype(*[t.dtype for t in tensors if t is not None])
-    if torch.is_grad_enabled():
-        return [None if t is None else t.detach().to(dtype) for t in tensors]
-    return [t if t is None or t.dtype == dtype else t.to(dtype) for t in tensors]
+def _widest(*tensors: Tensor | None) -> torch.dtype:
+    """Return the widest dtype of all tensors, float32 at least."""
+    return compute_dtype(*[t.dtype for t in tensors if t is not None])
+
+
+@overload
+def _computable(tensor: Tensor, dtype: torch.dtype) -> Tensor: ...
+@overload
+def _computable(tensor: Tensor | None, dtype: torch.dtype) -> Tensor | None: ...
+def _computable(tensor: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    """Return a tensor without a gradient, in a dtype."""
+    if tensor is not None and torch.is_grad_enabled():
+        return tensor.detach().to(dtype)
+    return tensor if tensor is None or tensor.dtype == dtype else tensor.to(dtype)

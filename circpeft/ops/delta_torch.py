@@ -64,7 +64,8 @@ def diagonal_gradients(
     gradient: Tensor, w: Tensor, layout: str, scale: float, diagonal_in: Tensor | None, diagonal_out: Tensor | None
 ) -> tuple[Tensor | None, Tensor | None]:
     """Return the gradients for both diagonals from that for the matrix; None where there is no diagonal."""
-    products = matrix(w, layout, scale, None, None, *gradient.shape, None).mul_(gradient)
+    d_out, d_in = gradient.shape
+    products = matrix(w, layout, scale, None, None, d_out, d_in, None).mul_(gradient)
     of_in = None if diagonal_in is None else _weighted_sum(products, diagonal_out)
     of_out = None if diagonal_out is None else _weighted_sum(products.T, diagonal_in)
     return of_in, of_out

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -21,13 +21,14 @@ PROGRAMS, LEAST_ROWS, WIDTH = 2048, 16, 4
 SMALL_GRADIENT, SMALL_BLOCK = 2**20, 128
 # From this many numbers on, offsets would need 64 bits, and more registers.
 LARGE = 2**31
+Result = TypeVar("Result")
 
 
-def have_kernels(*tensors: Tensor | None) -> bool:
+def have_kernels(first: Tensor, *others: Tensor | None) -> bool:
     """Return whether the kernels are made for these tensors: plain ones in float32 or less, on a device with Triton."""
-    if not KERNELS.are_usable(tensors[0].device):
+    if not KERNELS.are_usable(first.device):
         return False
-    given = [t for t in tensors if t is not None]
+    given = [t for t in (first, *others) if t is not None]
     return all(is_plain(t) and t.dtype in DTYPES and 0 < t.numel() < LARGE for t in given)
 
 
@@ -49,11 +50,11 @@ def _tiles(d_out: int, d_in: int, sizes: dict[str, int]) -> tuple[int, int]:
     return -(-d_out // sizes["BR"]), -(-d_in // sizes["BC"])
 
 
-def _or_none(compute: Callable) -> Callable:
+def _or_none(compute: Callable[..., Result]) -> Callable[..., Result | None]:
     """Wrap ``compute`` so that a kernel that fails is given up, with a warning, and None is returned."""
 
     @wraps(compute)
-    def computed(*arguments: Any) -> Any:
+    def computed(*arguments: Any) -> Result | None:
         try:
             return compute(*arguments)
         except KernelFailed as problem:
@@ -145,7 +146,7 @@ def diagonal_gradients(
     scale: float,
     diagonal_in: Tensor | None,
     diagonal_out: Tensor | None,
-) -> tuple[Tensor | None, Tensor | None] | None:
+) -> tuple[Tensor | None, Tensor | None]:
     """Return the gradients of both diagonals in float32: one launch for both, and one sum for each.
 
     None if the kernel fails.
@@ -162,4 +163,5 @@ def diagonal_gradients(
         d_out=d_out, d_in=d_in, n=n, b=b, stride=gradient.stride(0), row=layout == "row", **sizes,
         has_in=diagonal_in is not None, has_out=diagonal_out is not None, num_warps=4,
     )  # fmt: skip
-    return tuple(None if sums is None else sums[0] if len(sums) == 1 else sums.sum(0) for sums in (of_in, of_out))
+    totals = [None if sums is None else sums[0] if len(sums) == 1 else sums.sum(0) for sums in (of_in, of_out)]
+    return totals[0], totals[1]

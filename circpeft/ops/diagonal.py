@@ -4,18 +4,21 @@ C3A uses it without diagonals, CDVFT with both. With a fused backend only ``x`` 
 backward pass, which computes the intermediate results again, one chunk of tokens at a time.
 """
 
+from collections.abc import Sequence
+from typing import Any, overload
+
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 from torch.utils.flop_counter import register_flop_formula
 
-from .backends import get_backend, get_fused_backend
+from .backends import as_fused, get_backend
 from .checks import check_diagonals, checked_once, opposite
 from .dispatch import resolve_backend
 from .operator import needs_custom_op, operator
 from .precision import autocast_dtype, compute_dtype, without_autocast
 from .product import block_circular_kernel_grad, block_circular_matmul
-from .transforms import is_batched
+from .transforms import assume_constant_result, is_batched
 from .watching import note
 
 
@@ -60,12 +63,22 @@ def diagonal_circulant_matmul(
     return product(*tensors, float(scale), d_out, layout, backend)
 
 
-@torch.compiler.assume_constant_result
+@assume_constant_result
 def _is_fused(backend: str) -> bool:
     return get_backend(backend).FUSED
 
 
-def _composed(x, w, diagonal_in, diagonal_out, base, scale, d_out, layout, backend) -> Tensor:
+def _composed(
+    x: Tensor,
+    w: Tensor,
+    diagonal_in: Tensor | None,
+    diagonal_out: Tensor | None,
+    base: Tensor | None,
+    scale: float,
+    d_out: int,
+    layout: str,
+    backend: str,
+) -> Tensor:
     """Return the product step by step, for a backend that is not fused, and for the transforms of torch.func.
 
     Each step is differentiated on its own, so the intermediate results are saved. They are in float32 at least.
@@ -79,9 +92,20 @@ def _composed(x, w, diagonal_in, diagonal_out, base, scale, d_out, layout, backe
     return y.to(x.dtype) if base is None else (base + y).to(base.dtype)
 
 
-def cast(dtype: torch.dtype, *tensors: Tensor | None) -> list[Tensor | None]:
-    """Return tensors in a dtype; None stays None."""
-    return [t if t is None or t.dtype == dtype else t.to(dtype) for t in tensors]
+@overload
+def in_dtype(tensor: Tensor, dtype: torch.dtype) -> Tensor: ...
+@overload
+def in_dtype(tensor: Tensor | None, dtype: torch.dtype) -> Tensor | None: ...
+def in_dtype(tensor: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    """Return a tensor in a dtype; None stays None."""
+    return tensor if tensor is None or tensor.dtype == dtype else tensor.to(dtype)
+
+
+def factors_in_dtype(
+    dtype: torch.dtype, w: Tensor, diagonal_in: Tensor | None, diagonal_out: Tensor | None
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Return the kernel and the diagonals in a dtype."""
+    return in_dtype(w, dtype), in_dtype(diagonal_in, dtype), in_dtype(diagonal_out, dtype)
 
 
 def as_rows(t: Tensor) -> Tensor:
@@ -100,16 +124,27 @@ def _compute(
     layout: str,
     backend: str,
 ) -> Tensor:
-    w, first, last = cast(compute_dtype(x.dtype, w.dtype), w, diagonal_in, diagonal_out)
+    w, first, last = factors_in_dtype(compute_dtype(x.dtype, w.dtype), w, diagonal_in, diagonal_out)
     y = x.new_empty(*x.shape[:-1], d_out, dtype=x.dtype if base is None else base.dtype)
     base_rows = None if base is None else as_rows(base)
     with without_autocast(x.device):
-        get_backend(backend).diagonal_matmul(as_rows(x), w, layout, first, last, base_rows, as_rows(y), scale)
+        as_fused(backend).diagonal_matmul(as_rows(x), w, layout, first, last, base_rows, as_rows(y), scale)
     return y
 
 
-def _fake(x, w, diagonal_in, diagonal_out, base, scale, d_out, layout, backend) -> Tensor:
-    return x.new_empty(*x.shape[:-1], d_out, dtype=x.dtype if base is None else base.dtype)
+def _fake(
+    x: Tensor,
+    w: Tensor,
+    diagonal_in: Tensor | None,
+    diagonal_out: Tensor | None,
+    base: Tensor | None,
+    scale: float,
+    d_out: int,
+    layout: str,
+    backend: str,
+) -> Tensor:
+    y: Tensor = x.new_empty(*x.shape[:-1], d_out, dtype=x.dtype if base is None else base.dtype)
+    return y
 
 
 def _compute_backward(
@@ -124,38 +159,59 @@ def _compute_backward(
     needs_dx: bool,
 ) -> list[Tensor]:
     dtype = compute_dtype(x.dtype, w.dtype)
-    kernel, first, last = cast(dtype, w, diagonal_in, diagonal_out)
+    kernel, first, last = factors_in_dtype(dtype, w, diagonal_in, diagonal_out)
     dx = torch.empty(x.shape if needs_dx else (0, x.shape[-1]), dtype=x.dtype, device=x.device)
     with without_autocast(x.device):
-        dw, d_first, d_last = get_backend(backend).diagonal_matmul_backward(
+        dw, d_first, d_last = as_fused(backend).diagonal_matmul_backward(
             as_rows(g), as_rows(x), kernel, layout, first, last, as_rows(dx) if needs_dx else None, scale, False
         )
-    (dw,) = cast(w.dtype, dw)
+    dw = in_dtype(dw, w.dtype)
     gradients = [dx, dw if dw.is_contiguous() else dw.contiguous()]
-    if diagonal_in is not None:
-        gradients += cast(diagonal_in.dtype, d_first)
-    if diagonal_out is not None:
-        gradients += cast(diagonal_out.dtype, d_last)
+    for diagonal, gradient in ((diagonal_in, d_first), (diagonal_out, d_last)):
+        if diagonal is not None and gradient is not None:
+            gradients.append(in_dtype(gradient, diagonal.dtype))
     return gradients
 
 
-def _fake_backward(g, x, w, diagonal_in, diagonal_out, scale, layout, backend, needs_dx) -> list[Tensor]:
+def _fake_backward(
+    g: Tensor,
+    x: Tensor,
+    w: Tensor,
+    diagonal_in: Tensor | None,
+    diagonal_out: Tensor | None,
+    scale: float,
+    layout: str,
+    backend: str,
+    needs_dx: bool,
+) -> list[Tensor]:
     dx = torch.empty(x.shape if needs_dx else (0, x.shape[-1]), dtype=x.dtype, device=x.device)
     parameters = [w, *(a for a in (diagonal_in, diagonal_out) if a is not None)]
     return [dx, *(torch.empty(t.shape, dtype=t.dtype, device=t.device) for t in parameters)]
 
 
-def _context(ctx, inputs, output):
+def _context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     ctx.save_for_backward(*inputs[:4])
     ctx.settings = inputs[5], *inputs[7:]  # the scale, the layout and the backend
 
 
-def _gradients(ctx, g):
-    gradients = diagonal_gradients(g, *ctx.saved_tensors, *ctx.settings, ctx.needs_input_grad[:4])
+def _gradients(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+    (x, w, diagonal_in, diagonal_out), (scale, layout, backend) = ctx.saved_tensors, ctx.settings
+    needs = ctx.needs_input_grad[:4]
+    gradients = diagonal_gradients(g, x, w, diagonal_in, diagonal_out, scale, layout, backend, needs)
     return *gradients, g if ctx.needs_input_grad[4] else None, None, None, None, None
 
 
-def diagonal_gradients(g, x, w, diagonal_in, diagonal_out, scale, layout, backend, needs) -> tuple[Tensor | None, ...]:
+def diagonal_gradients(
+    g: Tensor,
+    x: Tensor,
+    w: Tensor,
+    diagonal_in: Tensor | None,
+    diagonal_out: Tensor | None,
+    scale: float,
+    layout: str,
+    backend: str,
+    needs: Sequence[bool],
+) -> tuple[Tensor | None, ...]:
     """Return the gradients of `diagonal_circulant_matmul` for x, w and the diagonals, as far as they are needed."""
     if torch.is_grad_enabled() or is_batched(g):  # gradients that have gradients themselves, or are batched
         return tuple(differentiable_gradients(g, x, w, diagonal_in, diagonal_out, scale, layout, backend, needs))
@@ -167,7 +223,17 @@ def diagonal_gradients(g, x, w, diagonal_in, diagonal_out, scale, layout, backen
     return dx if needs[0] else None, dw, d_first, d_last
 
 
-def differentiable_gradients(g, x, w, diagonal_in, diagonal_out, scale, layout, backend, needs) -> list[Tensor | None]:
+def differentiable_gradients(
+    g: Tensor,
+    x: Tensor,
+    w: Tensor,
+    diagonal_in: Tensor | None,
+    diagonal_out: Tensor | None,
+    scale: float,
+    layout: str,
+    backend: str,
+    needs: Sequence[bool],
+) -> list[Tensor | None]:
     """Return the gradients of `diagonal_gradients`, computed by operators that can be differentiated again."""
     m, n, b = w.shape
     dtype = compute_dtype(x.dtype, w.dtype)
@@ -179,16 +245,27 @@ def differentiable_gradients(g, x, w, diagonal_in, diagonal_out, scale, layout, 
         u_grad = block_circular_matmul(v, w.transpose(0, 1), opposite(layout), backend)
         u_grad = _cut(u_grad, x.shape[-1])
         gradients[0] = (u_grad if diagonal_in is None else u_grad * diagonal_in).to(x.dtype) if needs[0] else None
-        gradients[2] = _summed(u_grad * x_, diagonal_in) if needs[2] else None
+        if needs[2] and diagonal_in is not None:
+            gradients[2] = _summed(u_grad * x_, diagonal_in)
     if needs[1]:
         gradients[1] = block_circular_kernel_grad(v, u, b, layout, backend).to(w.dtype)
-    if needs[3]:
+    if needs[3] and diagonal_out is not None:
         y = _cut(block_circular_matmul(u, w, layout, backend), g.shape[-1])
         gradients[3] = _summed(y * g_, diagonal_out)
     return gradients
 
 
-def _composed_backward(g, x, w, diagonal_in, diagonal_out, scale, layout, backend, needs_dx) -> list[Tensor]:
+def _composed_backward(
+    g: Tensor,
+    x: Tensor,
+    w: Tensor,
+    diagonal_in: Tensor | None,
+    diagonal_out: Tensor | None,
+    scale: float,
+    layout: str,
+    backend: str,
+    needs_dx: bool,
+) -> list[Tensor]:
     needs = (needs_dx, True, diagonal_in is not None, diagonal_out is not None)
     dx, *gradients = differentiable_gradients(g, x, w, diagonal_in, diagonal_out, scale, layout, backend, needs)
     return [x.new_empty(0, x.shape[-1]) if dx is None else dx, *(d for d in gradients if d is not None)]
@@ -216,15 +293,34 @@ _backward = operator("diagonal_matmul_backward", _compute_backward, _fake_backwa
 
 @register_flop_formula(torch.ops.circpeft.diagonal_matmul)
 def _flops(
-    x_shape, w_shape, first_shape, last_shape, base_shape, scale, d_out, layout, backend, *args, **kwargs
+    x_shape: Sequence[int],
+    w_shape: Sequence[int],
+    first_shape: Any,
+    last_shape: Any,
+    base_shape: Any,
+    scale: float,
+    d_out: int,
+    layout: str,
+    backend: str,
+    *args: Any,
+    **kwargs: Any,
 ) -> int:
-    return get_fused_backend(backend).matmul_flops(torch.Size(x_shape[:-1]).numel(), *w_shape)
+    return as_fused(backend).matmul_flops(torch.Size(x_shape[:-1]).numel(), *w_shape)
 
 
 @register_flop_formula(torch.ops.circpeft.diagonal_matmul_backward)
 def _backward_flops(
-    g_shape, x_shape, w_shape, first_shape, last_shape, scale, layout, backend, needs_dx, **kwargs
+    g_shape: Sequence[int],
+    x_shape: Sequence[int],
+    w_shape: Sequence[int],
+    first_shape: Any,
+    last_shape: Any,
+    scale: float,
+    layout: str,
+    backend: str,
+    needs_dx: bool,
+    **kwargs: Any,
 ) -> int:
     with_dx, with_output = needs_dx or first_shape is not None, last_shape is not None
-    tokens = torch.Size(x_shape[:-1]).numel()
-    return get_fused_backend(backend).diagonal_backward_flops(tokens, *w_shape, with_dx, with_output)
+    (m, n, b), tokens = w_shape, torch.Size(x_shape[:-1]).numel()
+    return as_fused(backend).diagonal_backward_flops(tokens, m, n, b, with_dx, with_output)

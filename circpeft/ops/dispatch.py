@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .backends import BACKENDS, get_backend, unknown_backend
 from .precision import HALVES, tf32_allowed
+from .transforms import assume_constant_result
 
 # For smaller blocks the dense product is faster than transforms. Measured on a CPU: two cores, float32, 2048 tokens.
 SMALL_BLOCK = 8
@@ -100,7 +101,7 @@ def forced_backend() -> str:
     return _forced[0]
 
 
-@torch.compiler.assume_constant_result
+@assume_constant_result
 def _is_usable(name: str, device: torch.device) -> bool:
     return name in BACKENDS and get_backend(name).is_available(device)
 
@@ -164,7 +165,7 @@ class Layer(NamedTuple):
     device: str
     dtypes: tuple[torch.dtype, torch.dtype, torch.dtype]
     weight: torch.Size
-    kernels: torch.Size
+    kernels: tuple[int, ...]
     has_diagonals: bool
     forced: str
     autocast: bool

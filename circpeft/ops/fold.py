@@ -5,7 +5,8 @@ gradients of kernel and diagonals are those of `circpeft.ops.diagonal_circulant_
 few bits for ``ΔW``: the sum would round the change away.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -110,16 +111,38 @@ def _compute(
             w = w if scale == 1 else w * scale
             y = _in_bands(x.reshape(-1, x.shape[-1]), weight, bias, row_kernel(w, layout), transposed)
             return y.view(*x.shape[:-1], y.shape[-1])
-        folded = delta_weight(w, layout, scale, diagonal_in, diagonal_out, *weight.shape, weight=weight)
+        d_out, d_in = weight.shape
+        folded = delta_weight(w, layout, scale, diagonal_in, diagonal_out, d_out, d_in, weight=weight)
         # The same call as in the frozen layer, so that ΔW = 0 gives the same bits.
         return x @ folded if transposed else linear(x, folded, bias)
 
 
-def _fake(x, weight, bias, w, diagonal_in, diagonal_out, scale, layout, transposed) -> Tensor:
-    return x.new_empty(*x.shape[:-1], weight.shape[1] if transposed else weight.shape[0])
+def _fake(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    w: Tensor,
+    diagonal_in: Tensor | None,
+    diagonal_out: Tensor | None,
+    scale: float,
+    layout: str,
+    transposed: bool,
+) -> Tensor:
+    y: Tensor = x.new_empty(*x.shape[:-1], weight.shape[1] if transposed else weight.shape[0])
+    return y
 
 
-def _composed(x, weight, bias, w, diagonal_in, diagonal_out, scale, layout, transposed) -> Tensor:
+def _composed(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    w: Tensor,
+    diagonal_in: Tensor | None,
+    diagonal_out: Tensor | None,
+    scale: float,
+    layout: str,
+    transposed: bool,
+) -> Tensor:
     """Return the two products and their sum, for the transforms of torch.func: the weights are not added."""
     with without_autocast(x.device):
         y = x @ weight if transposed else linear(x, weight, bias)
@@ -128,30 +151,32 @@ def _composed(x, weight, bias, w, diagonal_in, diagonal_out, scale, layout, tran
     return diagonal_circulant_matmul(x, w, diagonal_in, diagonal_out, y, scale, layout)
 
 
-def _context(ctx, inputs, output):
+def _context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     x, weight, _, *parameters = inputs[:6]
     ctx.save_for_backward(x, weight, *parameters)
     ctx.scale, ctx.layout, ctx.transposed = inputs[6:]
 
 
-def _backward(ctx, g):
-    x, weight, *parameters = ctx.saved_tensors
-    needs, settings = ctx.needs_input_grad, (ctx.scale, ctx.layout)
+def _backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+    x, weight, w, diagonal_in, diagonal_out = ctx.saved_tensors
+    needs, scale, layout = ctx.needs_input_grad, ctx.scale, ctx.layout
     # The sides of the weight: (out, in) is (g, x), or (x, g) for the product with the transposed weight.
-    sides = (x, g) if ctx.transposed else (g, x)
+    outer, inner = (x, g) if ctx.transposed else (g, x)
     dx = dweight = dbias = None
     if needs[0]:
-        dx = folded_linear(g, weight, None, *parameters, *settings, not ctx.transposed)
+        dx = folded_linear(g, weight, None, w, diagonal_in, diagonal_out, scale, layout, not ctx.transposed)
     if needs[1]:
-        dweight = as_rows(sides[0]).T @ as_rows(sides[1])
+        dweight = as_rows(outer).T @ as_rows(inner)
     if needs[2]:
         dbias = as_rows(g).sum(0)
-    gradients = (None,) * 3
-    if needs[3] and _is_plain(weight, *parameters):
-        dw = block_circular_kernel_grad(*sides, parameters[0].shape[-1], ctx.layout)
-        gradients = dw if ctx.scale == 1 else dw * ctx.scale, None, None
+    gradients: Sequence[Tensor | None] = (None,) * 3
+    if needs[3] and _is_plain(weight, w, diagonal_in, diagonal_out):
+        dw = block_circular_kernel_grad(outer, inner, w.shape[-1], layout)
+        gradients = dw if scale == 1 else dw * scale, None, None
     elif any(needs[3:6]):
-        _, *gradients = diagonal_gradients(*sides, *parameters, *settings, "dense", (False, *needs[3:6]))
+        wanted = False, *needs[3:6]
+        factors = w, diagonal_in, diagonal_out
+        _, *gradients = diagonal_gradients(outer, inner, *factors, scale, layout, "dense", wanted)
     return dx, dweight, dbias, *gradients, None, None, None
 
 
@@ -159,6 +184,6 @@ folded_linear = operator("adapted_matmul", _compute, _fake, _composed, _context,
 
 
 @register_flop_formula(torch.ops.circpeft.adapted_matmul)
-def _flops(x_shape, weight_shape, *args, **kwargs) -> int:
+def _flops(x_shape: Sequence[int], weight_shape: Sequence[int], *args: Any, **kwargs: Any) -> int:
     size = weight_shape[0] * weight_shape[1]
     return 2 * torch.Size(x_shape[:-1]).numel() * size + size

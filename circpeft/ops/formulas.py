@@ -18,7 +18,8 @@ def matmul(x: Tensor, w: Tensor, layout: str) -> Tensor:
     w = w if layout == "column" else other_layout(w)
     with without_autocast(x.device):
         x_hat, w_hat = torch.fft.rfft(x.unflatten(-1, (n, b)).to(dtype)), torch.fft.rfft(w.to(dtype))
-        return torch.fft.irfft(torch.einsum("...nf,mnf->...mf", x_hat, w_hat), n=b).flatten(-2).to(x.dtype)
+        y: Tensor = torch.fft.irfft(torch.einsum("...nf,mnf->...mf", x_hat, w_hat), n=b).flatten(-2).to(x.dtype)
+    return y
 
 
 def kernel_grad(g: Tensor, x: Tensor, b: int, dtype: torch.dtype, layout: str) -> Tensor:
@@ -27,4 +28,5 @@ def kernel_grad(g: Tensor, x: Tensor, b: int, dtype: torch.dtype, layout: str) -
     g, x = (g, other_layout(x)) if layout == "column" else (other_layout(g), x)
     with without_autocast(x.device):
         total = torch.einsum("...mf,...nf->mnf", torch.fft.rfft(g), torch.fft.rfft(x))
-        return torch.fft.irfft(total, n=b).to(dtype)
+        dw: Tensor = torch.fft.irfft(total, n=b).to(dtype)
+    return dw

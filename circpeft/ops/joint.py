@@ -5,14 +5,15 @@ each other, both would be written to memory, and added in a further pass.
 """
 
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from .backends import get_backend
+from .backends import as_fused, get_backend
 from .checks import Described, check_adapted
-from .diagonal import as_rows, cast, diagonal_circulant_matmul, diagonal_gradients
+from .diagonal import as_rows, diagonal_circulant_matmul, diagonal_gradients, factors_in_dtype, in_dtype
 from .dispatch import TINY_WEIGHT, Layer, folds, forced_backend, layer_way, resolve_backend
 from .fold import folded_linear, tiny_linear
 from .operator import eager, needs_custom_op
@@ -64,7 +65,8 @@ def adapted_linear(
         half = autocast_dtype(device)
         if half is None:
             return _visible(*tensors, scale, layout, backend)
-        tensors = (*[t if t is None else t.to(half) for t in tensors[:3]], *tensors[3:])
+        x, weight, bias = x.to(half), weight.to(half), bias if bias is None else bias.to(half)
+        tensors = (x, weight, bias, w, diagonal_in, diagonal_out)
     descriptions = tuple([None if t is None else (t.shape, t.dtype, t.device) for t in tensors])
     way = _decided(descriptions, layout, backend, forced_backend(), device == "cuda" and tf32_allowed())
     if way in ("tiny", "fold"):
@@ -79,19 +81,30 @@ def adapted_linear(
 
 
 @lru_cache(maxsize=4096)
-def _decided(descriptions: tuple, layout: str, backend: str, forced: str, tf32: bool) -> str:
+def _decided(descriptions: tuple[Any, ...], layout: str, backend: str, forced: str, tf32: bool) -> str:
     """Return "tiny", "fold" or the name of a backend. The checks and the rule run once for everything that they see."""
-    x, weight, _, w, *diagonals = tensors = [None if d is None else Described(*d) for d in descriptions]
-    check_adapted(*tensors, layout, one_dtype=backend == "fold")
+    x, weight, w = (Described(*descriptions[i]) for i in (0, 1, 3))
+    bias, first, last = (None if d is None else Described(*d) for d in (descriptions[2], *descriptions[4:]))
+    check_adapted(x, weight, bias, w, first, last, layout, one_dtype=backend == "fold")
     if backend == "auto":
         tokens, dtypes = x.shape[:-1].numel(), (x.dtype, weight.dtype, w.dtype)
-        has_diagonals = any(d is not None for d in diagonals)
+        has_diagonals = first is not None or last is not None
         way = layer_way(Layer(tokens, x.device.type, dtypes, weight.shape, w.shape, has_diagonals, forced, False, tf32))
         return "tiny" if way == "fold" and x.device.type == "cpu" and weight.shape.numel() <= TINY_WEIGHT else way
     return backend if backend == "fold" else resolve_backend(backend, w.shape[-1], x.device)
 
 
-def _visible(x, weight, bias, w, diagonal_in, diagonal_out, scale, layout, backend) -> Tensor:
+def _visible(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    w: Tensor,
+    diagonal_in: Tensor | None,
+    diagonal_out: Tensor | None,
+    scale: float,
+    layout: str,
+    backend: str,
+) -> Tensor:
     """Return the layer as operators that a compiler, a counter or a transform can see."""
     check_adapted(x, weight, bias, w, diagonal_in, diagonal_out, layout, one_dtype=backend == "fold")
     of_one_dtype = x.dtype == weight.dtype == w.dtype
@@ -102,7 +115,17 @@ def _visible(x, weight, bias, w, diagonal_in, diagonal_out, scale, layout, backe
     return _apart(x, weight, bias, w, diagonal_in, diagonal_out, scale, layout, backend)
 
 
-def _apart(x, weight, bias, w, diagonal_in, diagonal_out, scale, layout, backend) -> Tensor:
+def _apart(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    w: Tensor,
+    diagonal_in: Tensor | None,
+    diagonal_out: Tensor | None,
+    scale: float,
+    layout: str,
+    backend: str,
+) -> Tensor:
     base = linear(x, weight, bias)
     return diagonal_circulant_matmul(x, w, diagonal_in, diagonal_out, base, scale, layout, backend)
 
@@ -118,45 +141,56 @@ def _compute(
     layout: str,
     backend: str,
 ) -> Tensor:
-    kernel, first, last = cast(compute_dtype(x.dtype, w.dtype), w, diagonal_in, diagonal_out)
+    kernel, first, last = factors_in_dtype(compute_dtype(x.dtype, w.dtype), w, diagonal_in, diagonal_out)
     with without_autocast(x.device):
         y = linear(x, weight, bias)
         rows = as_rows(y)
-        get_backend(backend).diagonal_matmul(as_rows(x), kernel, layout, first, last, rows, rows, scale)
+        as_fused(backend).diagonal_matmul(as_rows(x), kernel, layout, first, last, rows, rows, scale)
     return y
 
 
-def _context(ctx, inputs, output):
+def _context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     x, weight, _, *factors = inputs[:6]
     ctx.save_for_backward(x, weight, *factors)
     ctx.settings = inputs[6:]  # the scale, the layout and the backend
 
 
-def _gradients(ctx, g):
-    x, weight, *factors = ctx.saved_tensors
-    needs = ctx.needs_input_grad
+def _gradients(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
+    x, weight, w, first, last = ctx.saved_tensors
+    (scale, layout, backend), needs = ctx.settings, ctx.needs_input_grad
     dweight = as_rows(g).T @ as_rows(x) if needs[1] else None
     dbias = as_rows(g).sum(0) if needs[2] else None
     of_product = needs[0], *needs[3:6]
     if torch.is_grad_enabled() or is_batched(g) or needs_custom_op((g, x, weight)):
-        dx, *gradients = diagonal_gradients(g, x, *factors, *ctx.settings, of_product)
+        dx, *gradients = diagonal_gradients(g, x, w, first, last, scale, layout, backend, of_product)
         dx = None if dx is None else dx + g @ weight
     else:
-        dx, *gradients = _both_gradients(g, x, weight, *factors, *ctx.settings, of_product)
+        dx, *gradients = _both_gradients(g, x, weight, w, first, last, scale, layout, backend, of_product)
     return dx, dweight, dbias, *gradients, None, None, None
 
 
-def _both_gradients(g, x, weight, w, diagonal_in, diagonal_out, scale, layout, backend, needs):
+def _both_gradients(
+    g: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    w: Tensor,
+    diagonal_in: Tensor | None,
+    diagonal_out: Tensor | None,
+    scale: float,
+    layout: str,
+    backend: str,
+    needs: tuple[bool, ...],
+) -> tuple[Tensor | None, ...]:
     """Return the gradients of input, kernel and diagonals; both parts of the first are added up in one place."""
-    kernel, first, last = cast(compute_dtype(x.dtype, w.dtype), w, diagonal_in, diagonal_out)
+    kernel, first, last = factors_in_dtype(compute_dtype(x.dtype, w.dtype), w, diagonal_in, diagonal_out)
     rows = as_rows(g)
     with without_autocast(x.device):
         dx = rows @ weight if needs[0] else None
-        gradients = get_backend(backend).diagonal_matmul_backward(
+        of_factors = as_fused(backend).diagonal_matmul_backward(
             rows, as_rows(x), kernel, layout, first, last, dx, scale, True
         )
-    pairs = zip(gradients, (w, diagonal_in, diagonal_out), strict=True)
-    gradients = [d if d is None or d.dtype == t.dtype else d.to(t.dtype) for d, t in pairs]
+    pairs = zip(of_factors, (w, diagonal_in, diagonal_out), strict=True)
+    gradients = [d if t is None else in_dtype(d, t.dtype) for d, t in pairs]
     return None if dx is None else dx.view(x.shape), *gradients
 
 

@@ -9,7 +9,7 @@ return zero as the derivative of a custom op in forward mode.
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -20,8 +20,10 @@ from torch.nn import Parameter
 
 from .transforms import is_functionalized, is_transformed
 
+Result = TypeVar("Result")
+Result_co = TypeVar("Result_co", covariant=True)
 # The function that each custom op runs, for code that has to look inside, such as a FLOP counter.
-IMPLEMENTATIONS: dict[Any, Callable] = {}
+IMPLEMENTATIONS: dict[Any, Callable[..., Any]] = {}
 LIBRARY = torch.library.Library("circpeft", "FRAGMENT")
 PRE_DISPATCH = torch._C.DispatchKey.PreDispatch  # active under the modes that trace above autograd
 
@@ -34,30 +36,32 @@ class Rules(NamedTuple):
         batch: the ``vmap`` of `torch.autograd.Function`.
     """
 
-    tangent: Callable
-    batch: Callable
+    tangent: Callable[..., Tensor | None]
+    batch: Callable[..., tuple[Tensor, int]]
 
 
-class Operator(Protocol):
+class Operator(Protocol[Result_co]):
     """A function that calls an operator in the right form, and its plain form as an attribute."""
 
-    plain: Callable
-    """The operator without the custom op, for callers that know from `needs_custom_op` that nothing has to see it."""
+    @property
+    def plain(self) -> Callable[..., Result_co]:
+        """The operator without the custom op, for callers that know that nothing has to see it (`needs_custom_op`)."""
+        ...
 
-    def __call__(self, *arguments: Any) -> Any:
+    def __call__(self, *arguments: Any) -> Result_co:
         """Call the custom op if `needs_custom_op`, else the plain form."""
         ...
 
 
 def operator(
     name: str,
-    compute: Callable,
-    fake: Callable,
-    composed: Callable,
-    context: Callable | None = None,
-    gradients: Callable | None = None,
+    compute: Callable[..., Result],
+    fake: Callable[..., Result],
+    composed: Callable[..., Result],
+    context: Callable[..., None] | None = None,
+    gradients: Callable[..., tuple[Tensor | None, ...]] | None = None,
     rules: Rules | None = None,
-) -> Operator:
+) -> Operator[Result]:
     """Register ``compute`` as ``torch.ops.circpeft.<name>``, and return a function that calls it in the right form.
 
     Args:
@@ -80,10 +84,16 @@ def operator(
         with torch._C._AutoDispatchBelowAutograd():
             return packet(*arguments)
 
-    apply = None if gradients is None else _autograd_function(below_autograd, context, gradients, rules)
+    apply: Callable[..., Result] | None = None
+    plain = compute
+    if context is not None and gradients is not None:
+        apply = _autograd_function(below_autograd, context, gradients, rules)
+        plain = eager(compute, context, gradients)
 
-    def transformed(*arguments: Any) -> Any:
-        return composed(*arguments) if rules is None or is_functionalized() else apply(*arguments)
+    def transformed(*arguments: Any) -> Result:
+        if apply is None or rules is None or is_functionalized():
+            return composed(*arguments)
+        return apply(*arguments)
 
     def differentiable(*arguments: Any) -> Any:
         if is_transformed():
@@ -94,16 +104,19 @@ def operator(
 
     LIBRARY.impl(name, differentiable, "Autograd")
     LIBRARY.impl(name, transformed, "FuncTorchDynamicLayerFrontMode")  # the key of every transform of torch.func
-    plain = compute if gradients is None else eager(compute, context, gradients)
 
     def call(*arguments: Any) -> Any:
         return packet(*arguments) if needs_custom_op(arguments) else plain(*arguments)
 
-    call.plain = plain
-    return call
+    call.__dict__["plain"] = plain
+    return cast(Operator[Result], call)
 
 
-def eager(compute: Callable, context: Callable, gradients: Callable) -> Callable:
+def eager(
+    compute: Callable[..., Result],
+    context: Callable[..., None],
+    gradients: Callable[..., tuple[Tensor | None, ...]],
+) -> Callable[..., Result]:
     """Return an operator with its first derivatives, for plain tensors: the form with the least work on each call.
 
     Args:
@@ -113,7 +126,7 @@ def eager(compute: Callable, context: Callable, gradients: Callable) -> Callable
 
     class Eager(torch.autograd.Function):
         @staticmethod
-        def forward(ctx: Any, *arguments: Any) -> Tensor:
+        def forward(ctx: Any, *arguments: Any) -> Result:
             output = compute(*arguments)
             context(ctx, arguments, output)
             return output
@@ -121,38 +134,48 @@ def eager(compute: Callable, context: Callable, gradients: Callable) -> Callable
         backward = staticmethod(gradients)
 
     # What `Function.apply` does before this concerns the transforms of torch.func, under which nothing is plain.
-    recorded = super(torch.autograd.Function, Eager).apply
+    recorded: Callable[..., Result] = super(torch.autograd.Function, Eager).apply
 
-    def plain(*arguments: Any) -> Tensor:
+    def plain(*arguments: Any) -> Result:
         return recorded(*arguments) if torch.is_grad_enabled() else compute(*arguments)
 
     return plain
 
 
-def _autograd_function(forward: Callable, context: Callable, gradients: Callable, rules: Rules | None) -> Callable:
+def _autograd_function(
+    forward: Callable[..., Any],
+    context: Callable[..., None],
+    gradients: Callable[..., tuple[Tensor | None, ...]],
+    rules: Rules | None,
+) -> Callable[..., Any]:
     """Return an operator with its derivatives, in the form that torch can transform. It is slower than ``Eager``."""
 
-    def setup_context(ctx: Any, inputs: tuple, output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         context(ctx, inputs, output)
         ctx.save_for_forward(*ctx.to_save)
         ctx.set_materialize_grads(False)  # no product with a tangent of zeros
 
-    def backward(ctx: Any, g: Tensor | None) -> tuple:
+    def backward(ctx: Any, g: Tensor | None) -> tuple[Tensor | None, ...]:
         return (None,) * len(ctx.needs_input_grad) if g is None else gradients(ctx, g)
 
-    def jvp(ctx: Any, *tangents: Any) -> Tensor:
-        # torch switches forward mode off here, and with it the tangents of an outer jvp. The tangents of this level are
-        # removed instead.
-        with forward_ad._set_fwd_grad_enabled(True):
-            saved = [forward_ad.unpack_dual(tensor).primal for tensor in ctx.saved_tensors]
-            return rules.tangent(ctx, saved, tangents)
+    methods: dict[str, Callable[..., Any]] = {"forward": forward, "setup_context": setup_context, "backward": backward}
+    if rules is not None:
+        tangent = rules.tangent
 
-    methods = {"forward": forward, "setup_context": setup_context, "backward": backward}
-    methods |= {} if rules is None else {"jvp": jvp, "vmap": rules.batch}
-    return type("CustomOp", (torch.autograd.Function,), {k: staticmethod(f) for k, f in methods.items()}).apply
+        def jvp(ctx: Any, *tangents: Any) -> Tensor | None:
+            # torch switches forward mode off here, and with it the tangents of an outer jvp. The tangents of this level
+            # are removed instead.
+            with forward_ad._set_fwd_grad_enabled(True):
+                saved = [forward_ad.unpack_dual(tensor).primal for tensor in ctx.saved_tensors]
+                return tangent(ctx, saved, tangents)
+
+        methods |= {"jvp": jvp, "vmap": rules.batch}
+    function: Any = type("CustomOp", (torch.autograd.Function,), {k: staticmethod(f) for k, f in methods.items()})
+    apply: Callable[..., Any] = function.apply
+    return apply
 
 
-def _without_views(compute: Callable) -> Callable:
+def _without_views(compute: Callable[..., Result]) -> Callable[..., Result]:
     """Wrap ``compute`` so that it never returns a view: autograd forbids changing one in place."""
 
     @wraps(compute)
@@ -165,11 +188,11 @@ def _without_views(compute: Callable) -> Callable:
     return computed
 
 
-def _needs_gradients(arguments: tuple) -> bool:
+def _needs_gradients(arguments: tuple[Any, ...]) -> bool:
     return torch.is_grad_enabled() and any(t.requires_grad for t in arguments if isinstance(t, Tensor))
 
 
-def needs_custom_op(arguments: tuple) -> bool:
+def needs_custom_op(arguments: tuple[Any, ...]) -> bool:
     """Return whether an operator must be visible: to a compiler, tracer, transform, dispatch mode or subclass.
 
     A tensor of a transform counts even after the transform has ended.

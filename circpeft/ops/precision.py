@@ -1,6 +1,7 @@
 """Precision of products: the dtype to compute in, autocast switched off, and whether TF32 is allowed."""
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 
@@ -22,14 +23,14 @@ def compute_dtype(*dtypes: torch.dtype) -> torch.dtype:
     return result
 
 
-def without_autocast(device: torch.device) -> AbstractContextManager:
+def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
     """Return a context in which products keep the dtype of their operands; autocast would use half precision."""
     return torch.autocast(device.type, enabled=False) if torch.is_autocast_enabled(device.type) else _UNCHANGED
 
 
 def tf32_allowed() -> bool:
     """Return whether a GPU may round the operands of float32 products to ten bits of mantissa."""
-    return torch.backends.cuda.matmul.fp32_precision == "tf32"  # the older getters fail after the newer setters
+    return bool(torch.backends.cuda.matmul.fp32_precision == "tf32")  # the older getters fail after the newer setters
 
 
 def autocast_dtype(device: str) -> torch.dtype | None:

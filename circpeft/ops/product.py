@@ -6,6 +6,9 @@ of the second operator are products again. Forward mode needs the two as well: a
 products. Under `torch.func.vmap`, a batch of one operand becomes tokens or blocks of a single product.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.func import vmap
@@ -95,12 +98,12 @@ def _fake_kernel_grad(g: Tensor, x: Tensor, b: int, dtype: torch.dtype, layout: 
     return x.new_empty(g.shape[-1] // b, x.shape[-1] // b, b, dtype=dtype)
 
 
-def _matmul_context(ctx, inputs, output):
+def _matmul_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     x, w, ctx.layout, ctx.backend = inputs
     ctx.save_for_backward(x, w)
 
 
-def _matmul_backward(ctx, g):
+def _matmul_backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
     x, w = ctx.saved_tensors
     dx = dw = None
     if ctx.needs_input_grad[0]:
@@ -111,12 +114,12 @@ def _matmul_backward(ctx, g):
     return dx, dw, None, None
 
 
-def _kernel_grad_context(ctx, inputs, output):
+def _kernel_grad_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     g, x, ctx.b, ctx.dtype, ctx.layout, ctx.backend = inputs
     ctx.save_for_backward(g, x)
 
 
-def _kernel_grad_backward(ctx, v):
+def _kernel_grad_backward(ctx: Any, v: Tensor) -> tuple[Tensor | None, ...]:
     # <v, dw> = <g, x @ C(v).T> is bilinear in g and x; v takes the place of the kernel.
     g, x = ctx.saved_tensors
     dg = dx = None
@@ -132,7 +135,7 @@ def _sum_of_terms(*terms: Tensor | None) -> Tensor | None:
     return sum(present[1:], present[0]) if present else None
 
 
-def _matmul_tangent(ctx, saved, tangents):
+def _matmul_tangent(ctx: Any, saved: Sequence[Tensor], tangents: Sequence[Any]) -> Tensor | None:
     (x, w), (x_tangent, w_tangent, *_) = saved, tangents
     return _sum_of_terms(
         None if x_tangent is None else _matmul(x_tangent, w, ctx.layout, ctx.backend),
@@ -140,7 +143,7 @@ def _matmul_tangent(ctx, saved, tangents):
     )
 
 
-def _kernel_grad_tangent(ctx, saved, tangents):
+def _kernel_grad_tangent(ctx: Any, saved: Sequence[Tensor], tangents: Sequence[Any]) -> Tensor | None:
     (g, x), (g_tangent, x_tangent, *_) = saved, tangents
     settings = ctx.b, ctx.dtype, ctx.layout, ctx.backend
     return _sum_of_terms(
@@ -149,7 +152,9 @@ def _kernel_grad_tangent(ctx, saved, tangents):
     )
 
 
-def _matmul_batch(info, in_dims, x, w, layout, backend):
+def _matmul_batch(
+    info: Any, in_dims: Sequence[Any], x: Tensor, w: Tensor, layout: str, backend: str
+) -> tuple[Tensor, int]:
     """Compute a batch of products, given where ``x`` and ``w`` have their batch; return the batch, and where it is."""
     if in_dims[1] is None:
         return _matmul(x.movedim(in_dims[0], 0), w, layout, backend), 0
@@ -159,7 +164,9 @@ def _matmul_batch(info, in_dims, x, w, layout, backend):
     return vmap(_composed_matmul if info.batch_size else _fake_matmul, in_dims)(x, w, layout, backend), 0
 
 
-def _kernel_grad_batch(info, in_dims, g, x, b, dtype, layout, backend):
+def _kernel_grad_batch(
+    info: Any, in_dims: Sequence[Any], g: Tensor, x: Tensor, b: int, dtype: torch.dtype, layout: str, backend: str
+) -> tuple[Tensor, int]:
     """Compute a batch of kernel gradients, given where ``g`` and ``x`` have their batch; return it, and where it is."""
     if in_dims[1] is None and info.batch_size > 0:  # more rows of blocks
         dw = _kernel_grad(g.movedim(in_dims[0], -2).flatten(-2), x, b, dtype, layout, backend)
@@ -171,11 +178,11 @@ def _kernel_grad_batch(info, in_dims, g, x, b, dtype, layout, backend):
     return vmap(each, in_dims)(g, x, b, dtype, layout, backend), 0
 
 
-def _composed_matmul(x, w, layout, backend):
+def _composed_matmul(x: Tensor, w: Tensor, layout: str, backend: str) -> Tensor:
     return formulas.matmul(x, w, layout) if x.numel() else _fake_matmul(x, w, layout, backend)
 
 
-def _composed_kernel_grad(g, x, b, dtype, layout, backend):
+def _composed_kernel_grad(g: Tensor, x: Tensor, b: int, dtype: torch.dtype, layout: str, backend: str) -> Tensor:
     if not x.numel():  # torch has no transform of nothing
         return torch.zeros_like(_fake_kernel_grad(g, x, b, dtype, layout, backend))
     return formulas.kernel_grad(g, x, b, dtype, layout)
@@ -202,12 +209,23 @@ _kernel_grad = operator(
 
 
 @register_flop_formula(torch.ops.circpeft.block_circular_matmul)
-def _matmul_flops(x_shape, w_shape, layout, backend, *args, **kwargs) -> int:
+def _matmul_flops(
+    x_shape: Sequence[int], w_shape: Sequence[int], layout: str, backend: str, *args: Any, **kwargs: Any
+) -> int:
     tokens = torch.Size(x_shape[:-1]).numel()
     return get_backend(backend).matmul_flops(tokens, *w_shape)
 
 
 @register_flop_formula(torch.ops.circpeft.block_circular_kernel_grad)
-def _kernel_grad_flops(g_shape, x_shape, b, dtype, layout, backend, *args, **kwargs) -> int:
+def _kernel_grad_flops(
+    g_shape: Sequence[int],
+    x_shape: Sequence[int],
+    b: int,
+    dtype: torch.dtype,
+    layout: str,
+    backend: str,
+    *args: Any,
+    **kwargs: Any,
+) -> int:
     tokens = torch.Size(x_shape[:-1]).numel()
     return get_backend(backend).kernel_grad_flops(tokens, g_shape[-1] // b, x_shape[-1] // b, b)

@@ -5,13 +5,22 @@ from __future__ import annotations
 import math
 import re
 from numbers import Real
-
-from torch import nn
+from typing import Protocol
 
 from ..suggest import nearest
 
 SCALES = ("lora", "paper")
 NUMBER = r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?"  # a number that somebody put in quotes
+
+
+class Scaled(Protocol):
+    """An adapter with a scale."""
+
+    alpha: float
+
+    def alpha_of(self, scale: float | str) -> float:
+        """Return the ``alpha`` of another scale, by name or number."""
+        ...
 
 
 def check_alpha(alpha: float | str) -> float | str:
@@ -59,7 +68,9 @@ def c3a_alpha(alpha: float | str, d_in: int, d_out: int, b: int) -> float:
     (1.0, 2.0)
     """
     alpha = check_alpha(alpha)
-    return {"lora": d_in * _per_block(d_in, d_out, b), "paper": 1.0}.get(alpha, alpha)
+    if not isinstance(alpha, str):
+        return alpha
+    return d_in * _per_block(d_in, d_out, b) if alpha == "lora" else 1.0
 
 
 def cdvft_alpha(alpha: float | str, d_in: int, d_out: int, b: int) -> float:
@@ -74,14 +85,16 @@ def cdvft_alpha(alpha: float | str, d_in: int, d_out: int, b: int) -> float:
     (1.0, 0.5, 1.0)
     """
     alpha = check_alpha(alpha)
-    return {"lora": _per_block(d_in, d_out, b), "paper": 1.0}.get(alpha, alpha)
+    if not isinstance(alpha, str):
+        return alpha
+    return _per_block(d_in, d_out, b) if alpha == "lora" else 1.0
 
 
 def _per_block(d_in: int, d_out: int, b: int) -> float:
     return 1 / math.sqrt(math.ceil(min(d_in, d_out) / b))
 
 
-def described(adapter: nn.Module) -> str:
+def described(adapter: Scaled) -> str:
     """Return the scale of an adapter as text: its alpha, and every named scale that has this alpha on its layer.
 
     >>> from circpeft import C3A, CDVFT

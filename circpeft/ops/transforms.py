@@ -1,8 +1,15 @@
 """Tell whether a transform of `torch.func`, or forward-mode differentiation, is active."""
 
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import torch
 from torch._C import _functorch
 from torch.autograd import forward_ad
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+# torch's decorator, with the type that it has.
+assume_constant_result: Callable[[Function], Function] = torch.compiler.assume_constant_result
 
 
 def is_transformed() -> bool:

@@ -39,7 +39,7 @@ def _is_interpreted() -> bool:
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 
-def _on_device_of(arguments: tuple) -> AbstractContextManager:
+def _on_device_of(arguments: tuple[Any, ...]) -> AbstractContextManager[Any]:
     """Return a context in which Triton launches on the GPU of the tensors, which may not be the current one."""
     device = next(t.device for t in arguments if isinstance(t, Tensor))
     if device.type != "cuda" or device.index == torch.cuda.current_device():

@@ -43,10 +43,10 @@ class RoundedUp(Count):
     def value(self, quantity: str) -> float:
         """Return the unrounded FLOPs."""
         p, total = self.options["block_size"], 0.0
-        for layer in costs.layers(self.model, list(self.targets)):
-            blocked = [ceil(d / p) * p for d in (layer.d_in, layer.d_out)]
-            counted = costs.flops(self.method, *blocked, counting="paper", block_size=p)
-            total += counted - sum(blocked) - blocked[1] + layer.d_in + 2 * layer.d_out  # diagonals are not blocked
+        for layer in costs.layers(self.model, list(self.targets or ())):
+            d_in, d_out = (ceil(d / p) * p for d in (layer.d_in, layer.d_out))
+            counted = costs.flops(self.method, d_in, d_out, counting="paper", block_size=p)
+            total += counted - (d_in + d_out) - d_out + layer.d_in + 2 * layer.d_out  # diagonals are not blocked
         return total
 
 
@@ -127,8 +127,9 @@ def _differs(formula: str, model: str, method: str, targets, options, stated_tar
 
 
 def _cdvft_2() -> dict[tuple[str, str], Entry]:
-    vit, entries = "vit-base", {}
-    rows = {
+    vit = "vit-base"
+    entries: dict[tuple[str, str], Entry] = {}
+    rows: dict[str, tuple[str, dict[str, Any], str, str]] = {
         "LoRA": ("lora", {"r": 16}, "(2 d r + d) L, a multiply-add counts as one", "2 d r L"),
         "VeRA": ("vera", {"r": 256}, "(2 d r + (r + d) + d) L", "(r + d) L"),
         "FourierFT": ("fourierft", {"n_frequency": 3000}, "(5 log d² + 4) d² L, once per step", "n L"),
@@ -186,7 +187,8 @@ def _cdvft_3() -> dict[tuple[str, str], Entry]:
         frozen = five if column == "FLOPs" else f"0.15: frozen evenly over the first 30%, as in LaMDA's paper; {five}"
         entries["LaMDA", gsm] = _entry(f"{lamda} over q, k, v, up, down", "lamda", llama, NO_GATE, frozen, r=32)
         for p in (2048, 4096):
-            row, options = f"CDVFT p={p}", {"block_size": p}
+            row = f"CDVFT p={p}"
+            options: dict[str, Any] = {"block_size": p}
             square = "[5 p log p (q² + 2 q) + q² p + 3 d] L" if column == "FLOPs" else "(q² p + 2 d) L"
             entries[row, mt] = _entry(f"{square}, q = d / p", "cdvft", llama, **options)
             if column == "FLOPs":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from functools import cache
+from typing import Any
 
 from . import accounting, c3a_claims, cdvft_claims, formulas
 from .numbers import agrees, is_number, number
@@ -91,7 +92,7 @@ def _row(cell: Cell, all_cells: list[Cell]) -> Row:
         return _count(cell, "parameters")
     if "FLOPs" in column:
         return _count(cell, "flops")
-    blank = {"stated": None, "computed": None, "formula": ""}
+    blank: dict[str, Any] = {"stated": None, "computed": None, "formula": ""}
     if not is_number(cell.printed):
         return Row(**asdict(cell), **blank, verdict="not_derivable", note="no figure is printed")
     note = "the score of a training run: compare it with runs"

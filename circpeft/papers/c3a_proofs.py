@@ -16,7 +16,8 @@ from .proof_helpers import random_vectors, relative_error
 def _gradients(w: Tensor, x: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
     """Return the gradients of ``<g, C(w) x>`` for x and w, by autograd through the dense matrix."""
     w, x = w.clone().requires_grad_(), x.clone().requires_grad_()
-    return torch.autograd.grad(circulant(w, "row") @ x, (x, w), g)
+    dx, dw = torch.autograd.grad(circulant(w, "row") @ x, (x, w), g)
+    return dx, dw
 
 
 def transpose() -> dict[str, float]:

@@ -90,7 +90,7 @@ def _columns_with_maximum(quantity: str, method: str) -> float:
         printed = printed_table("cdvft", table)
         for column in {c for _, c in printed if quantity in c}:
             values = {row: number(text) for (row, c), text in printed.items() if c == column and text != "-"}
-            count += method in values and max(values, key=values.get) == method
+            count += method in values and max(values, key=values.__getitem__) == method
     return float(count)
 
 

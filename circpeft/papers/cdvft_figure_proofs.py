@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import log2
+from typing import Any
 
 from .. import costs
 from . import accounting, cdvft_claims
@@ -40,14 +41,14 @@ def per_step() -> dict[str, float]:
 
 def _reproduced_and_stated(row: str, column: str) -> tuple[float, float]:
     """Return (value that reproduces the print, value that the text's settings give) for a cell of CDVFT Table 3."""
-    entry = accounting.entry("cdvft", "3", row, column)
+    entry: Any = accounting.entry("cdvft", "3", row, column)  # there is one
     quantity = "flops" if "FLOPs" in column else "parameters"
     return float(entry.total(entry.reproduces, quantity)), float(entry.total(entry.stated, quantity))
 
 
 def ranks() -> dict[str, float]:
     """Compute LoRA's figures in CDVFT Table 3, with the ranks that reproduce them and with the text's ranks."""
-    figures = {}
+    figures: dict[Any, Any] = {}
     for column, printed, name in (
         ("MT-Bench Param.", "33.55M", "Alpaca parameters"),
         ("GSM8K Param.", "28.05M", "GSM8K parameters"),
@@ -81,7 +82,7 @@ def vera_layers() -> dict[str, float]:
 
 def padded_squares() -> dict[str, float]:
     """Compute the parameters of CDVFT Table 3 on padded squares and by Eq. 12, for both block sizes."""
-    figures = {}
+    figures: dict[Any, Any] = {}
     for p in (2048, 4096):
         printed, exact = _reproduced_and_stated(f"CDVFT p={p}", "GSM8K Param.")
         assert exact < 0.66 * printed
@@ -105,7 +106,7 @@ def vera_comparison() -> dict[str, float]:
 
 def rounding_of_blocks() -> dict[str, float]:
     """Compute CDVFT's FLOPs on GSM8K: with fractions of blocks, and with the whole blocks of the text."""
-    figures = {}
+    figures: dict[Any, Any] = {}
     for p, printed, right in ((2048, "0.22G", "0.24G"), (4096, "0.17G", "0.18G")):
         fractions, whole = _reproduced_and_stated(f"CDVFT p={p}", "GSM8K FLOPs")
         assert agrees(printed, fractions) and agrees(right, whole)

@@ -73,8 +73,9 @@ def cdvft_figure_2(model: str) -> dict[str, tuple[float, float]]:
     # ViT-base has the same 24 layers of 768 as RoBERTa-base, under names that transformers has changed.
     layers = costs.layers("roberta-base", QUERY_VALUE)
     return {
-        method: tuple(
-            costs.total_over(quantity, layers, method, "paper", **options) for quantity in ("parameters", "flops")
+        method: (
+            costs.total_over("parameters", layers, method, "paper", **options),
+            costs.total_over("flops", layers, method, "paper", **options),
         )
         for method, options in FIGURE_2[model].items()
     }

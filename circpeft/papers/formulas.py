@@ -45,7 +45,7 @@ FIRST_VERSION: dict[tuple[str, str], Callable[..., float]] = {
 CONSTANT = 4
 
 
-def _options(row: str, b: int, r: int, rv: int) -> dict[str, int]:
+def _options(row: str, b: int, r: int, rv: int) -> dict[str, Any]:
     return {"LoRA": {"r": r}, "VeRA": {"r": rv}, "C3A": {"block_size": b}}[row]
 
 

@@ -68,7 +68,7 @@ def reasons_for(
 def _scale_sentences(method: str, alpha: float | str | None, layers: Sequence[Any]) -> list[str]:
     kind = "cdvft" if method == "cdvft" else "c3a"
     number = f"ΔW = {alpha} A3 C A1" if kind == "cdvft" else f"ΔW = {alpha} C(w) / d_in"
-    sentences = [f"The scale is {SCALE.get((kind, alpha), number)}."]
+    sentences = [f"The scale is {SCALE.get((kind, str(alpha)), number)}."]
     if alpha == "lora":
         paper = _span([layer.rates["paper"] for layer in layers])
         sentences[0] = f"{sentences[0][:-1]}: at this scale LoRA's rates work for all widths and block sizes."

@@ -87,7 +87,10 @@ def _default_rates(recipe: Recipe) -> tuple[float, ...]:
     given = recipe.hyperparameters.get("learning_rate") or recipe.learning_rate
     if given:
         return tuple(rounded(given * APART**power) for power in range(-2, 3))
-    targets = {"target_modules": recipe.target_modules or None, "target_parameters": recipe.target_parameters}
+    targets: dict[str, Any] = {
+        "target_modules": recipe.target_modules or None,
+        "target_parameters": recipe.target_parameters,
+    }
     return suggest(recipe.model, recipe.method, **targets, **recipe.options).rates
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import peft
 from torch import nn
@@ -20,7 +20,7 @@ from ..hf_peft.expert_targets import expert_shape, targeted_parameters
 from ..methods.model import Parameters, Targets, checked_targets, target_sizes
 from ..recipes.parsing import targets
 
-Model = nn.Module | PretrainedConfig | str
+Model: TypeAlias = nn.Module | PretrainedConfig | str
 
 
 class Shape(NamedTuple):
@@ -28,7 +28,7 @@ class Shape(NamedTuple):
 
     d_in: int
     d_out: int
-    count: int
+    count: int  # type: ignore[assignment]  # tuples have a method of this name
 
 
 def name_of(model: Model) -> str:

@@ -79,7 +79,7 @@ def plan_file(
         raise ValueError(f"{path} is not TOML: {error}") from error
     _check(path, content)
     profile = profile or content.get("profile", "cpu")
-    seeds = seeds or content.get("seeds")
+    asked: int | None = seeds or content.get("seeds")
     folder = Path(expanded(data)) if data else path.parent / expanded(content["data"]) if "data" in content else None
     own = content.get("overrides", {})
     options = {
@@ -92,9 +92,9 @@ def plan_file(
     try:
         if "table" in content:
             chosen = {name: content.get(name, ()) for name in OF_TABLES}
-            plan = plan_table(content["table"], profile, seeds, data=folder or "", **chosen, **options)
+            plan = plan_table(content["table"], profile, asked, data=folder or "", **chosen, **options)
             return replace(plan, name=path.stem)
-        return _plan_lists(path.stem, content, profile, 1 if seeds is None else seeds, folder, **options)
+        return _plan_lists(path.stem, content, profile, 1 if asked is None else asked, folder, **options)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 

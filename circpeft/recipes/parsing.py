@@ -26,7 +26,8 @@ def profile(name: str, kind: str = "text") -> dict:
         raise ValueError(f"unknown kind of tasks {kind!r}; {nearest(kind, PROFILES)}")
     if name not in PROFILES[kind]:
         raise ValueError(f"unknown profile {name!r}; {nearest(name, PROFILES[kind])}")
-    return PROFILES[kind][name]
+    settings: dict[str, Any] = PROFILES[kind][name]
+    return settings
 
 
 def targets(text: str) -> tuple[str, ...] | str:

@@ -145,7 +145,7 @@ def _tasks(printed: Table, profile: str, data: str | Path, names: list[str]) -> 
     if not data and profile != "paper":
         task = STAND_INS[printed.kind]
         if any(row.columns for row in printed.rows):  # such rows are for some columns only
-            available = {f"{task} for {column}": (task, "", (column,)) for column in columns}
+            available: dict[str, tuple] = {f"{task} for {column}": (task, "", (column,)) for column in columns}
         else:
             available = {task: (task, "", tuple(columns))}
         return available, _chosen("column", names, list(available)), []

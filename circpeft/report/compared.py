@@ -74,12 +74,14 @@ class _Line:
     def values(self) -> dict:
         """Return the values of the row, one per name in `COLUMNS`."""
         printed = number(self.printed) if is_number(self.printed) else None
-        has_difference = self.comparable and printed is not None and self.ours is not None
+        difference = None
+        if self.comparable and printed is not None and self.ours is not None:
+            difference = self.ours - printed
         states = [cell.state for cell in self.cells]
         return {
             **{name: getattr(self, name) for name in COLUMNS if hasattr(self, name)},
             "printed_value": printed,
-            "difference": self.ours - printed if has_difference else None,
+            "difference": difference,
             **{state: states.count(state) for state in STATES},
         }
 
@@ -200,7 +202,7 @@ def _fill_mt_bench(line: _Line, sweep: Sweep, runs: list[Run]) -> bool:
         line.reason = f"graded by different judges ({', '.join(judges)}): {NOT_AVERAGED}"
         return True
     line.metric = "mt_bench"
-    line.ours, line.spread = _statistic_and_spread([run.mt_bench for run in judged], sweep)
+    line.ours, line.spread = _statistic_and_spread([run.mt_bench for run in judged if run.mt_bench is not None], sweep)
     line.seeds = len(judged)
     line.reason = f"graded by {judges[0]} with prompts of this package: not compared"
     return True
@@ -250,7 +252,7 @@ def _fill_average(row: str, lines: list[_Line]) -> None:
             line.cells = [cell for other in scores for cell in other.cells]
             missing = [other.column for other in scores if other.ours is None]
             if scores and not missing:
-                line.ours = sum(other.ours for other in scores) / len(scores)
+                line.ours = sum(other.ours for other in scores if other.ours is not None) / len(scores)
                 line.seeds = min(other.seeds for other in scores)
                 line.comparable = all(other.comparable for other in scores)
             elif len(missing) < len(scores):

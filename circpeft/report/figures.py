@@ -66,9 +66,9 @@ def groups(runs: list[Run]) -> list[Group]:
         labels.setdefault(group[0].result.label, []).append(group)
     named: list[Group] = []
     for label, label_groups in labels.items():
-        settings = [group[0].result.settings for group in label_groups]
-        differ = [name for name in settings[0] if name != "seed" and len({str(s.get(name)) for s in settings}) > 1]
-        for number, (group, values) in enumerate(zip(label_groups, settings, strict=True), 1):
+        of_groups = [group[0].result.settings for group in label_groups]
+        differ = [name for name in of_groups[0] if name != "seed" and len({str(s.get(name)) for s in of_groups}) > 1]
+        for number, (group, values) in enumerate(zip(label_groups, of_groups, strict=True), 1):
             words = ", ".join(f"{name}={values.get(name)}" for name in differ[:MAX_NAMED_SETTINGS])
             words += f", #{number}" if len(differ) > MAX_NAMED_SETTINGS else ""
             for facts, runs_alike in computation.split(group, lambda run: run.result.computation):

@@ -22,7 +22,8 @@ def _values(run: Run | FailedRun) -> dict[str, tuple]:
 def choices(found: Found) -> dict[str, list]:
     """Return the possible values of each filter, from the runs, the failures and the cells of the sweeps."""
     seen: dict[str, set] = {name: set() for name in NAMES}
-    for run in (*found.runs, *found.failures):
+    every: list[Run | FailedRun] = [*found.runs, *found.failures]
+    for run in every:
         for name, values in _values(run).items():
             seen[name].update(values)
     for sweep in found.sweeps:
@@ -79,7 +80,8 @@ def filtered(
     def fits(values: dict[str, tuple]) -> bool:
         return all(name not in values or not chosen.isdisjoint(values[name]) for name, chosen in wanted.items())
 
-    runs = {(run.folder, run.name): run for run in (*found.failures, *found.runs)}  # a record overrides a failure
+    every: list[Run | FailedRun] = [*found.failures, *found.runs]  # a record overrides a failure
+    runs = {(run.folder, run.name): run for run in every}
     sweeps = []
     for sweep in found.sweeps:
         if not fits({"profile": (sweep.profile,), "table": (sweep.title,)}):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import math
 from datetime import UTC, datetime
-from numbers import Real
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -147,7 +147,7 @@ def _table(found: Found, name: str, sweep: Sweep | None, number: int) -> dict:
 def _results(found: Found, sweep: Sweep | None) -> list[Result]:
     """Return the results of a sweep's finished runs."""
     names = {cell.run for cell in sweep.cells} if sweep else set()
-    return [run.result for run in found.runs if run.name in names and run.folder == sweep.folder]
+    return [run.result for run in found.runs if sweep and run.name in names and run.folder == sweep.folder]
 
 
 def _cell(line) -> dict:
@@ -177,7 +177,7 @@ def _cells(frame: pd.DataFrame, **styles: str) -> tuple[list[dict], dict[str, st
     return rows, kinds
 
 
-def _number(name: str, value: Real) -> tuple[str, str]:
+def _number(name: str, value: Any) -> tuple[str, str]:
     if pd.isna(value):
         return "NaN", ""
     return repr(float(value)), f"{value:,.0f}" if name in WHOLE_NUMBERS or abs(value) >= 1e5 else f"{value:,.4g}"

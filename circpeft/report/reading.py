@@ -19,7 +19,7 @@ from .records import PRINTED, Cell, FailedRun, Found, Problem, Run, Sweep
 
 SWEEP_SCHEMA = 1
 KINDS = ("results", "failed", "sweeps")  # names of the folders that are read
-NOT_KEPT = {"losses": [], "spectra": {}, "predictions": [], "start_predictions": []}
+NOT_KEPT: dict[str, Any] = {"losses": [], "spectra": {}, "predictions": [], "start_predictions": []}
 TEXTS = ("task", "method", "label", "metric", "device", "finished")
 COUNTS = ("seed", "trainable_parameters", "peak_bytes")
 NUMBERS = ("test_score", "start_score", "seconds", "tokens_per_second")
@@ -114,7 +114,9 @@ def _reason(path: Path, error: Exception) -> str:
 
 def _record(path: Path) -> Result:
     record = results.read(path)
-    expected = [(name, (str,)) for name in TEXTS] + [(name, (int,)) for name in COUNTS]
+    expected: list[tuple[str, tuple[type, ...]]] = [(name, (str,)) for name in TEXTS] + [
+        (name, (int,)) for name in COUNTS
+    ]
     expected += [("settings", (dict,)), ("computation", (dict,))] + [(name, (Real,)) for name in NUMBERS]
     expected += [(name, (Real, type(None))) for name in OPTIONAL_NUMBERS]
     if "validation" in record.rows or record.score is not None:  # a run may train on all rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -91,7 +92,11 @@ def sweeps_table(found: Found) -> pd.DataFrame:
     rows = []
     for sweep in found.sweeps:
         runs = {cell.run: cell.state for cell in sweep.cells}
-        row = {"sweep": sweep.name, "table": sweep.table, "folder": relative(sweep.folder, found.folder)}
+        row: dict[str, Any] = {
+            "sweep": sweep.name,
+            "table": sweep.table,
+            "folder": relative(sweep.folder, found.folder),
+        }
         row |= {"profile": sweep.profile, "seeds": sweep.seeds, "statistic": sweep.statistic}
         row |= {state: list(runs.values()).count(state) for state in STATES}
         rows.append(row | {"left_out": len(sweep.left_out), "started": sweep.started, "commit": sweep.commit})

@@ -201,7 +201,7 @@ def _explain_full_disk(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _end(done: Done, recipe: CellRecipe, outcome: Outcome, bar: tqdm, on_end: Callable | None, progress: bool) -> None:
+def _end(done: Done, recipe: Recipe, outcome: Outcome, bar: tqdm, on_end: Callable | None, progress: bool) -> None:
     """Enter the end of a run into the outcome, its failure record and the progress bar."""
     if done.state == "finished":
         if done.record:  # from a machine that does not share this folder

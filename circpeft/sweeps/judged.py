@@ -83,9 +83,9 @@ def score(recipe: CellRecipe, judge: Judge, questions: Sequence[mt_bench.Questio
         model, tokenizer = training.load_trained(recipe)
         # The prompt of the training: the tokenizer's chat template, or the one for instructions.
         template = None if training.chat.used(recipe, tokenizer) else mt_bench.instruction_template
-        options = {"max_new_tokens": judge.max_new_tokens, "template": template, "progress": progress}
+        options: dict[str, Any] = {"max_new_tokens": judge.max_new_tokens, "template": template, "progress": progress}
         mt_bench.generate(model, tokenizer, questions, recipe.name, answers, **options)
-    asked = {"judge_model": judge.model, "api_key_env": judge.api_key_env, "progress": progress}
+    asked: dict[str, Any] = {"judge_model": judge.model, "api_key_env": judge.api_key_env, "progress": progress}
     mt_bench.judge(questions, answers, judgments, judge.endpoint, **asked)
     means = mt_bench.scores(judgments, questions)
     content: dict[str, Any] = {"run": recipe.name, "finished": finished, "judge": judge.model, **means}

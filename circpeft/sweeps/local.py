@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
 from ..recipes import Recipe
 from .work import Done, start_worker, work
@@ -36,8 +37,10 @@ def run_locally(recipes: Iterable[Recipe], workers: int, log: Path) -> Iterator[
         workers: number of processes.
         log: file for the workers' output.
     """
-    waiting, suspects, deaths = deque(recipes), deque(), {}
-    pool, running = None, {}
+    waiting, suspects = deque(recipes), deque[Any]()
+    deaths: dict[Any, Any] = {}
+    pool: Any = None
+    running: dict[Any, Any] = {}
     try:
         while waiting or suspects or running:
             if pool is not None and pool.submitted >= RUNS_PER_WORKER * workers and not running:

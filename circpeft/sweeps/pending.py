@@ -53,7 +53,9 @@ def impossible(pending: list[Recipe], remote: bool) -> dict[str, Exception]:
         return {}
     except Exception:  # which run it was, and whether there are others, is found one by one below
         logging.getLogger(__name__).debug("looking for the run that is not possible", exc_info=True)
-    impossible, errors, lines = {}, {}, {}
+    impossible: dict[str, Exception] = {}
+    errors: dict[str, Exception | None] = {}
+    lines: dict[tuple[str, str], str] = {}
     for name, recipe in checked.items():
         key = replace(recipe, seed=0).name
         if key not in errors:
@@ -62,8 +64,8 @@ def impossible(pending: list[Recipe], remote: bool) -> dict[str, Exception]:
                 lines |= training.check([recipe])
             except Exception as error:  # recorded as the outcome of that run
                 errors[key] = error
-        if errors[key] is not None:
-            impossible[name] = errors[key]
+        if (found := errors[key]) is not None:
+            impossible[name] = found
     print_data(lines)
     return impossible
 

@@ -38,7 +38,7 @@ def best(search: Search, on_record: Collection[str]) -> tuple[int | None, dict[s
         search: the search.
         on_record: names of the runs that have a record of this sweep.
     """
-    tried = []
+    tried: list[dict[str, Any]] = []
     for recipe, values in zip(search.candidates, search.values, strict=True):
         path = results.path_of(recipe.name, recipe.output_dir)
         score = results.read(path).score if recipe.name in on_record else None

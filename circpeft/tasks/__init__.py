@@ -49,7 +49,8 @@ def load(name: str, data_dir: str | Path = "", max_train: int = 0, hold_out: boo
     >>> len(data["train"]), how
     (10, 'test: as published')
     """
-    task, unused = get(name), []
+    task = get(name)
+    unused: list[str] = []
     if data_dir:
         raw, unused = task.read_with_unused(data_dir)
     elif task.hub:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 import warnings
 from difflib import get_close_matches
+from typing import Any
 
 from datasets import ClassLabel, Dataset
 
@@ -60,7 +61,8 @@ def numbered(task: str, split: str, rows: Dataset, classes: list[str] | None) ->
 
 def _names(task: str, split: str, labels: list, known: list[str] | None) -> tuple[list[str], list[str]]:
     """Return the classes (found in the labels, unless known) and the name of each label's class."""
-    first_type, values = None, []
+    first_type: Any = None
+    values: list[Any] = []
     for row, label in enumerate(labels):
         if isinstance(label, float) and label.is_integer():
             label = int(label)
@@ -85,7 +87,7 @@ def _names(task: str, split: str, labels: list, known: list[str] | None) -> tupl
     # A number that train lacks may be a class in test; but 0 is not, where train counts from 1 without a gap.
     classes = sorted(set(values))
     if first_type is not str and classes != [*range(1, len(classes) + 1)]:
-        classes = range(max(values) + 1)
+        classes = [*range(max(values) + 1)]
     return [str(name) for name in classes], [str(value) for value in values]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
+from typing import Any
 
 from datasets import ClassLabel, Dataset, Value
 
@@ -104,7 +105,7 @@ def _number(label: str, names: tuple[str, ...]) -> float | None:
     return int(value) if value.is_integer() else value
 
 
-def _is_valid(value: object, names: tuple[str, ...], bounds: tuple | None) -> bool:
+def _is_valid(value: object, names: tuple[str, ...], bounds: Any) -> bool:
     if not isinstance(value, (int, float)):
         return False
     if isinstance(value, bool) and (not names or names[1] == f"not_{names[0]}"):  # true would mean 0
@@ -112,7 +113,7 @@ def _is_valid(value: object, names: tuple[str, ...], bounds: tuple | None) -> bo
     return value in range(len(names)) if names else bounds[0] <= value <= bounds[1]
 
 
-def _expected(label: object, names: tuple[str, ...], bounds: tuple | None) -> str:
+def _expected(label: object, names: tuple[str, ...], bounds: Any) -> str:
     if not names:  # a comma in a text may be that of a decimal fraction
         several = "" if isinstance(label, str) else one_per_row(label)
         return f"{several}numbers from {bounds[0]} to {bounds[1]}"

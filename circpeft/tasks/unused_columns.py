@@ -122,7 +122,8 @@ def _is_one_exchange(turns: Any) -> bool:
     if not isinstance(turns, list) or len(turns) > 2 or not all(isinstance(turn, dict) for turn in turns):
         return False
     filled = [{name: value for name, value in turn.items() if not _is_blank(value)} for turn in turns]
-    roles = [ROLES.get(turn.get("role", turn.get("from"))) for turn in filled]
+    known: dict[Any, int] = {**ROLES}
+    roles = [known.get(turn.get("role", turn.get("from"))) for turn in filled]
     return roles == [0, 1][: len(turns)] and all(
         len(turn) == 2 and isinstance(turn.get("content", turn.get("value")), str) for turn in filled
     )

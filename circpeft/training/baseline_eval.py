@@ -59,6 +59,12 @@ class BaselineEvaluation(TrainerCallback):
         self.path = Path(trainer.args.output_dir) / "baseline.json"
         self.baseline: Baseline | None = None
 
+    @property
+    def outcome(self) -> Baseline:
+        """The evaluation of the model before training, once it is there."""
+        assert self.baseline is not None
+        return self.baseline
+
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:

@@ -75,9 +75,10 @@ class ChangeRecorder(TrainerCallback):
         self.path = Path(trainer.args.output_dir) / "weight_changes.json"
         self.planned = weight_changes.epochs_to_record(recipe.epochs)
         self.epochs: list[dict[str, Any]] = []
-        self.layers, self.initial = [], {}
+        self.layers: list[dict[str, Any]] = []
+        self.initial: dict[str, Tensor | None] = {}
         for name in names:
-            layer = base_model(trainer.model).get_submodule(name)
+            layer: Any = base_model(trainer.model).get_submodule(name)
             adapted = isinstance(layer, BaseTunerLayer)
             d_in, d_out = linear_shape(layer.get_base_layer() if adapted else layer, name)
             step = weight_changes.step_of((d_out, d_in), len(names) * len(self.planned))
@@ -98,7 +99,7 @@ class ChangeRecorder(TrainerCallback):
         """Read what was recorded before an interruption, up to the checkpoint."""
         if state.global_step:
             first = distributed.state().is_main_process
-            recorded = distributed.from_first(self._recorded() if first else None)  # all record the same epochs
+            recorded: Any = distributed.from_first(self._recorded() if first else None)  # all record the same epochs
             self.epochs = [entry for entry in recorded if entry["epoch"] <= round(state.epoch)]
 
     def _recorded(self) -> list[dict[str, Any]]:

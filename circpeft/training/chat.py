@@ -17,7 +17,7 @@ def used(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> bool:
 
     ``chat_template="auto"`` uses the template if the tokenizer has one.
     """
-    return bool(tokenizer.chat_template) if recipe.chat_template == "auto" else recipe.chat_template
+    return bool(tokenizer.chat_template if recipe.chat_template == "auto" else recipe.chat_template)
 
 
 def check(recipe: Recipe, task: AnyTask, tokenizer: Any, rows: int | None) -> None:

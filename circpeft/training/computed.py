@@ -48,6 +48,7 @@ ROUNDING_VARIABLES = {
 }
 PRODUCT_SIZE = 512  # smaller products may take kernels that do not round
 FULL, TF32 = 1 + 2**-12, 1 + 2**-9  # ten bits of mantissa keep the second number only, seven bits neither
+MKLDNN: Any = torch.backends.mkldnn  # its types lack the newer settings
 AMPERE = (8, 0)  # the first GPUs with TF32
 PRECISIONS = {"no": "float32"}
 
@@ -177,7 +178,7 @@ def float32_products(device: torch.device) -> str:
     Settings and variables only say what may be rounded, so this is measured, unless all of them are at their defaults.
     """
     kind = device.type
-    allowed = {"cuda": tf32_allowed, "cpu": lambda: torch.backends.mkldnn.matmul.fp32_precision in ("tf32", "bf16")}
+    allowed = {"cuda": tf32_allowed, "cpu": lambda: MKLDNN.matmul.fp32_precision in ("tf32", "bf16")}
     if kind not in allowed:
         return "float32"
     if not allowed[kind]() and not any(os.environ.get(name) for name in ROUNDING_VARIABLES[kind]):
@@ -190,10 +191,11 @@ def float32_convolutions(device: torch.device) -> str:
     """Return what a device rounds the operands of float32 convolutions to; "float32" if it does not round them."""
     if device.type == "cuda":
         # Not measured: TF32 is torch's default here, and a measurement would take memory on the GPU before a sweep.
-        allowed = torch.backends.cudnn.conv.fp32_precision == "tf32" and os.environ.get("NVIDIA_TF32_OVERRIDE") != "0"
+        cudnn: Any = torch.backends.cudnn  # its types lack the newer settings
+        allowed = cudnn.conv.fp32_precision == "tf32" and os.environ.get("NVIDIA_TF32_OVERRIDE") != "0"
         has_tf32 = torch.version.hip is None and torch.cuda.get_device_capability(device) >= AMPERE
         return "tf32" if allowed and has_tf32 else "float32"
-    rounding = torch.backends.mkldnn.conv.fp32_precision in ("tf32", "bf16")
+    rounding = MKLDNN.conv.fp32_precision in ("tf32", "bf16")
     if device.type != "cpu" or not (rounding or any(os.environ.get(name) for name in ROUNDING_VARIABLES["cpu"])):
         return "float32"
     unit = torch.eye(64).view(64, 64, 1, 1)

@@ -69,8 +69,8 @@ def _check_device() -> None:
     asked = os.environ.get("ACCELERATE_TORCH_DEVICE", "")
     if not asked:
         return
-    usual = torch.accelerator.current_accelerator(check_available=True)
-    usual = "cpu" if usual is None or launcher.flag("ACCELERATE_USE_CPU") else usual.type
+    present = torch.accelerator.current_accelerator(check_available=True)
+    usual = "cpu" if present is None or launcher.flag("ACCELERATE_USE_CPU") else present.type
     if asked not in (usual, f"{usual}:0") or distributed.state().num_processes > 1:
         raise ValueError(
             f"ACCELERATE_TORCH_DEVICE={asked!r} would put the data on another device than the model, which trains on "

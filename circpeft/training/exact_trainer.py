@@ -40,6 +40,8 @@ class ExactTrainer(Trainer):
         options: the Trainer's own arguments.
     """
 
+    optimizer: torch.optim.Optimizer | None
+
     def __init__(self, *, optimizer: Callable[[], torch.optim.Optimizer], **options: Any) -> None:
         super().__init__(**options)
         self.make_optimizer = optimizer

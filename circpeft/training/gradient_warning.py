@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 NAMES_SHOWN = 6
@@ -26,7 +25,7 @@ class MissingGradients(TrainerCallback):
         args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
-        model: nn.Module | None = None,
+        model: Any = None,
         **kwargs: Any,
     ) -> None:
         """Note which parameters have a gradient."""

@@ -52,7 +52,7 @@ class Trained:
     weight_changes: str
 
 
-def _pad_as_the_tokenizer(base: nn.Module, processor: Any) -> None:
+def _pad_as_the_tokenizer(base: Any, processor: Any) -> None:
     """Set the padding token of a model to that of its tokenizer.
 
     A language model with a classification head reads the last token that is not padding. An encoder-decoder starts its
@@ -115,7 +115,7 @@ def train(prepared: Prepared, callbacks: Iterable[TrainerCallback] = ()) -> Trai
     return Trained(
         trainer,
         test,
-        baseline.baseline,
+        baseline.outcome,
         initial_weights,
         trainable_parameters,
         head_parameters,

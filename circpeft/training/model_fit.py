@@ -13,7 +13,7 @@ SAMPLE_SIDE = 64  # of the picture that is tried; the processor resizes it
 ID_COLUMNS = ("input_ids", "prompt")
 
 
-def embedding_rows(model: nn.Module) -> int | None:
+def embedding_rows(model: Any) -> int | None:
     """Return the number of tokens that a model has embeddings for; None for a model without such a table."""
     try:
         return model.get_input_embeddings().weight.shape[0]

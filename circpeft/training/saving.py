@@ -81,7 +81,8 @@ def save_weights(prepared: Prepared, trained: Trained) -> None:
         return
     folder = weights_of(recipe)
     if adapter:
-        methods.finish(model).save_pretrained(folder, state_dict=state)
+        finished: Any = methods.finish(model)
+        finished.save_pretrained(folder, state_dict=state)
         return
     published_names(model)
     model.save_pretrained(folder, state_dict=state)

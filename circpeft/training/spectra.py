@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from copy import deepcopy
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -72,9 +73,11 @@ def learnt_change(model: nn.Module, name: str, initial_weight: Tensor | None = N
         initial_weight: ``W``; None takes the weight of an adapter's frozen base layer.
         step: distance of the columns.
     """
-    layer = base_model(model).get_submodule(name)
+    layer: Any = base_model(model).get_submodule(name)
     # deepcopy takes these in place of the originals.
-    replaced = {id(p): nn.Parameter(p.full_tensor()) for p in layer.parameters() if hasattr(p, "full_tensor")}
+    replaced: dict[int, Any] = {
+        id(p): nn.Parameter(p.full_tensor()) for p in layer.parameters() if hasattr(p, "full_tensor")
+    }
     base_layer = layer.get_base_layer() if isinstance(layer, BaseTunerLayer) else layer
     dtype = torch.float64
     if is_quantized(base_layer):  # its product would round the unit vectors; PEFT's (IA)³ takes only float32 there

@@ -126,7 +126,7 @@ def _optimizer(recipe: Recipe, model: nn.Module, head: list[str]) -> torch.optim
         {"params": [p for parts, p in trainable if not set(head) & set(parts)], "lr": rate},
         {"params": [p for parts, p in trainable if set(head) & set(parts)], "lr": head_rate},
     ]
-    settings = {"betas": (0.9, recipe.adam_beta2), "weight_decay": recipe.weight_decay}
+    settings: dict[str, Any] = {"betas": (0.9, recipe.adam_beta2), "weight_decay": recipe.weight_decay}
     return torch.optim.AdamW([g for g in groups if g["params"]], **settings)
 
 

@@ -122,7 +122,7 @@ def forbid(names: tuple[str, ...], matrices: Iterable[tuple[int, int]] = ()) -> 
     Traceback (most recent call last):
     circpeft.course.exercises.forbidden_calls.Forbidden: it calls torch.fft.rfft, ...
     """
-    shapes = {shape for rows, columns in matrices for shape in ((rows, columns), (columns, rows))}
+    shapes: set[tuple[int, ...]] = {shape for rows, columns in matrices for shape in ((rows, columns), (columns, rows))}
     with ExitStack() as stack:
         if shapes:
             stack.enter_context(_Matrices(shapes))

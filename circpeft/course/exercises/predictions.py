@@ -63,10 +63,11 @@ def _number(answer: Any) -> float | None:
         answer = answer.item()
     if isinstance(answer, bool) or not isinstance(answer, Real) or not math.isfinite(answer):
         return None
-    return answer
+    number: Any = answer  # any real number
+    return number
 
 
-def _equal(question: Question, given: float | str, value: float | str) -> bool:
+def _equal(question: Question, given: Any, value: Any) -> bool:
     return given == value if question.choices else abs(given - value) <= question.tolerance
 
 

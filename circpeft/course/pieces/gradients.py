@@ -68,13 +68,13 @@ def gradient_numbers(data: dict, strength: float, frozen: bool, printed_kernel: 
             inputs.append(z if layer == LAYERS - 1 else torch.relu(z))
         found = torch.autograd.grad(inputs[-1], [*inputs, *kernels], tensors["g"])
         runs.append((found[: LAYERS + 1][::-1], found[LAYERS + 1 :][::-1]))
-    (right, right_kernels), (printed, printed_kernels) = runs
+    (right, right_kernels), (wrong, wrong_kernels) = runs
     cosine = torch.nn.functional.cosine_similarity
     return {
         "right": torch.stack(right).tolist(),
-        "printed": torch.stack(printed).tolist(),
-        "cosines": cosine(torch.stack(right), torch.stack(printed)).tolist(),
-        "kernelCosines": cosine(torch.stack(right_kernels), torch.stack(printed_kernels)).tolist(),
+        "printed": torch.stack(wrong).tolist(),
+        "cosines": cosine(torch.stack(right), torch.stack(wrong)).tolist(),
+        "kernelCosines": cosine(torch.stack(right_kernels), torch.stack(wrong_kernels)).tolist(),
     }
 
 

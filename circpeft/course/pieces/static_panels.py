@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
+from torch import Tensor
 
 from ...plots.heatmaps import heatmap_trace
 from ...plots.style import TEMPLATE, as_matrix, color_range
@@ -24,7 +25,9 @@ def add_stems(figure: go.Figure, column: int, values: Sequence[float], color: st
     figure.update_xaxes(dtick=max(1, len(values) // 4), showgrid=False, row=1, col=column)
 
 
-def add_matrix(figure: go.Figure, column: int, matrix: Sequence[Sequence[float]], limit: float | None = None) -> None:
+def add_matrix(
+    figure: go.Figure, column: int, matrix: Sequence[Sequence[float]] | Tensor, limit: float | None = None
+) -> None:
     """Add a heatmap to a panel; `limit` is the absolute value with the strongest colour, by default the largest."""
     array = as_matrix(matrix)
     lowest, highest, colors = color_range([array], signed=True)

@@ -93,7 +93,8 @@ def _described_images(folder: Inventory) -> Dataset:
             raise ValueError(
                 f"row {row} of {str(table)!r} has {name!r} in column {FILE_NAME!r}; expected the name of a file"
             )
-    named = {*map(os.path.normpath, on_disk([str(folder.path / name) for name in names if name]))}
+    listed = on_disk([str(folder.path / name) for name in names if name])
+    named = {os.path.normpath(path) for path in listed if path}
     images = sorted(os.path.normpath(path) for path in filter(is_image, folder.files_below()))
     if unnamed := [os.path.relpath(path, folder.path) for path in images if path not in named]:
         raise ValueError(

@@ -35,7 +35,7 @@ class SplitTables:
         """
         files = {split: in_order(inventory.path, split, paths) for split, paths in inventory.split_files.items()}
         saved = {folder.path: folder for folder in inventory.folders if folder.is_saved_split}
-        formats = {"saved" if paths[0] in saved else table_format(paths[0]) for paths in files.values()}
+        formats = {"saved" if paths[0] in saved else str(table_format(paths[0])) for paths in files.values()}
         if len(formats) > 1:
             raise ValueError(f"data_dir {str(inventory.path)!r} mixes formats: {', '.join(sorted(formats))}; use one")
         refuse_near_misses(inventory, files, inventory.unused)

@@ -19,6 +19,7 @@ A module is imported on first use.
 from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
+from typing import Any
 
 from ...suggest import nearest
 from .protocol import Backend, FusedBackend, check_backend
@@ -38,7 +39,9 @@ REPLACED = {"dft": "leaf", "triton": "leaf"}
 def _load(module_name: str) -> Backend:
     module = import_module(module_name)
     check_backend(module)
-    return module
+    backend: Any = module
+    loaded: Backend = backend
+    return loaded
 
 
 def get_backend(name: str) -> Backend:
@@ -59,8 +62,18 @@ def get_fused_backend(name: str) -> FusedBackend | None:
     >>> get_fused_backend("reference") is None
     True
     """
-    backend = get_backend(name)
-    return backend if backend.FUSED else None
+    return as_fused(name) if get_backend(name).FUSED else None
+
+
+def as_fused(name: str) -> FusedBackend:
+    """Return a backend by its name, which is known to be that of a fused one.
+
+    >>> as_fused("rfft").FUSED
+    True
+    """
+    backend: Any = get_backend(name)
+    fused: FusedBackend = backend
+    return fused
 
 
 def unknown_backend(name: object, names: Iterable[str], where: str = "") -> str:
@@ -76,4 +89,4 @@ def unknown_backend(name: object, names: Iterable[str], where: str = "") -> str:
     return f"unknown backend {name!r}{where}; {nearest(name, names)}"
 
 
-__all__ = ["BACKENDS", "Backend", "FusedBackend", "get_backend", "get_fused_backend", "unknown_backend"]
+__all__ = ["BACKENDS", "Backend", "FusedBackend", "as_fused", "get_backend", "get_fused_backend", "unknown_backend"]

@@ -107,7 +107,8 @@ def diagonal_matmul_backward(
         matrix, factor = _matrix(w, layout, diagonal_in, diagonal_out, shape, dtype, scale)
         _multiply_add(dx if accumulate else None, g, matrix, factor, dx)
     gradient = _product(g.T, x)
-    dw = kernel_from_delta(gradient, *w.shape, layout, scale, diagonal_in, diagonal_out)
+    m, n, b = w.shape
+    dw = kernel_from_delta(gradient, m, n, b, layout, scale, diagonal_in, diagonal_out)
     return dw, *diagonals_from_delta(gradient, w, layout, scale, diagonal_in, diagonal_out)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..triton_launch import KernelFailed
 from . import leaf_torch, leaf_triton, rfft
-from .leaf_algebra import coarse_size
+from .leaf_algebra import coarse_size, leaf_size
 
 FUSED = True
 BUILDS_MATRIX = False
@@ -69,8 +69,10 @@ def diagonal_matmul_backward(
             )
         except KernelFailed as problem:
             leaf_triton.KERNELS.give_up(problem)
-    compute = rfft if coarse_size(w.shape[-1]) is None else leaf_torch
-    return compute.diagonal_matmul_backward(g, x, w, layout, diagonal_in, diagonal_out, dx, scale, accumulate)
+    arguments = g, x, w, layout, diagonal_in, diagonal_out, dx, scale, accumulate
+    if coarse_size(w.shape[-1]) is None:
+        return rfft.diagonal_matmul_backward(*arguments)
+    return leaf_torch.diagonal_matmul_backward(*arguments)
 
 
 def matmul(x: Tensor, w: Tensor, layout: str) -> Tensor:
@@ -92,11 +94,11 @@ def _matrix_flops(m: int, n: int, b: int) -> int:
 
 
 def _product_flops(t: int, m: int, n: int, b: int) -> int:
-    return 4 * t * m * n * b * (b // coarse_size(b))
+    return 4 * t * m * n * b * (b // leaf_size(b))
 
 
 def _transform_flops(count: int, b: int) -> int:
-    return 2 * count * coarse_size(b) * b
+    return 2 * count * leaf_size(b) * b
 
 
 def matmul_flops(t: int, m: int, n: int, b: int) -> int:
@@ -113,7 +115,7 @@ def kernel_grad_flops(t: int, m: int, n: int, b: int) -> int:
     """
     if coarse_size(b) is None:
         return rfft.kernel_grad_flops(t, m, n, b)
-    sums = 2 * m * n * b * (b // coarse_size(b))
+    sums = 2 * m * n * b * (b // leaf_size(b))
     return _transform_flops(t * (m + n), b) + _product_flops(t, m, n, b) + _matrix_flops(m, n, b) + sums
 
 

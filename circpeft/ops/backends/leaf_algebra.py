@@ -49,11 +49,26 @@ def coarse_size(b: int) -> int | None:
     return min(coarse_sizes(b), key=lambda r: (abs(math.log(r / best)), -r), default=None)
 
 
+def leaf_size(b: int) -> int:
+    """Return the `coarse_size` of a block size that has one.
+
+    Raises: ValueError for a block size without a good factor.
+
+    >>> leaf_size(768)
+    32
+    """
+    r = coarse_size(b)
+    if r is None:
+        raise ValueError(f"the block size {b} has no factor for the leaves; use the backend 'rfft'")
+    return r
+
+
 def dft_rows(r: int) -> np.ndarray:
     """Return the real DFT matrix ``(R, R)``: rows k = 0 and k = R/2, then the real and imaginary part of each k."""
     angle = 2 * np.pi / r * (np.outer(np.arange(r // 2 + 1), np.arange(r)) % r)
     rows = np.stack((np.cos(angle), -np.sin(angle)), axis=1)
-    return np.concatenate((rows[[0, -1], 0], rows[1:-1].reshape(-1, r)))
+    matrix: np.ndarray = np.concatenate((rows[[0, -1], 0], rows[1:-1].reshape(-1, r)))
+    return matrix
 
 
 @lru_cache(maxsize=64)
@@ -67,7 +82,7 @@ def tables(r: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Te
     # numpy computes them, so that a FLOP counter of torch operations does not count work that is done only once.
     plain = dft_rows(r)
     orthogonal = plain * np.sqrt(np.where(np.arange(r) < 2, 1, 2) / r)[:, None]
-    return tuple(torch.from_numpy(table).to(device, dtype) for table in (orthogonal, plain))
+    return torch.from_numpy(orthogonal).to(device, dtype), torch.from_numpy(plain).to(device, dtype)
 
 
 def transform(blocks: Tensor, r: int) -> Tensor:

@@ -27,7 +27,8 @@ def tables(r: int, device: torch.device) -> dict[str, Tensor]:
     "transform" is orthogonal. "matrices" and "gradient" are pairs for the kernels `leaf_matrices` and
     `kernel_gradient`.
     """
-    plain, leaf, part = dft_rows(r), np.arange(r) // 2, np.arange(r) % 2
+    plain, numbers = dft_rows(r), np.arange(r)
+    leaf, part = numbers // 2, numbers % 2
     real = plain * ((leaf > 0) | (part == 0))[:, None]
     imaginary = np.empty_like(plain)
     imaginary[0::2], imaginary[1::2] = -plain[1::2], plain[0::2]
@@ -51,4 +52,5 @@ def tile(r: int, e: int, columns: int, most: int = TILE) -> dict[str, Any]:
 
 def chunks(columns: int, sizes: dict[str, Any]) -> int:
     """Return how many tiles the columns need."""
-    return -(-columns // sizes["BC"])
+    width: int = sizes["BC"]
+    return -(-columns // width)

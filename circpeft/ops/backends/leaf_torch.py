@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from . import leaf_algebra as algebra
-from .leaf_algebra import coarse_size
+from .leaf_algebra import leaf_size
 from .rfft import scaled, scaled_blocks, write
 
 # Entries of one chunk. On a CPU, its spectra should fit into the cache. On a GPU, one large call is faster.
@@ -27,10 +27,10 @@ def diagonal_matmul(
 ) -> None:
     """Write ``base + scale * diagonal_out * C(w) (diagonal_in * x)`` into ``y``.
 
-    Shapes: ``x: (t, d_in)``, ``w: (m, n, b)`` float32 or float64, ``y, base: (t, d_out)``; b has a `coarse_size`.
+    Shapes: ``x: (t, d_in)``, ``w: (m, n, b)`` float32 or float64, ``y, base: (t, d_out)``; b has a `leaf_size`.
     """
     m, n, b = w.shape
-    r = coarse_size(b)
+    r = leaf_size(b)
     matrices = algebra.leaf_matrices(scaled(w, scale), r, layout)
     step = _chunk(x, max(m, n) * b)
     for start in range(0, len(x), step):
@@ -61,9 +61,9 @@ def diagonal_matmul_backward(
     Shapes: ``g: (t, d_out)``, ``x, dx: (t, d_in)``. Chunks are summed in a fixed order: deterministic.
     """
     m, n, b = w.shape
-    r = coarse_size(b)
+    r = leaf_size(b)
     needs_input = dx is not None or diagonal_in is not None
-    matrices = algebra.leaf_matrices(scaled(w, scale), r, layout) if needs_input or diagonal_out is not None else None
+    matrices = algebra.leaf_matrices(scaled(w, scale), r, layout) if needs_input or diagonal_out is not None else w
     total = w.new_zeros(r // 2, 2 * n * b // r, 2 * m * b // r)
     d_in, d_out = (None if d is None else torch.zeros_like(d) for d in (diagonal_in, diagonal_out))
     step = _chunk(x, max(m, n) * b)

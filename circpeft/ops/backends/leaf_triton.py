@@ -11,7 +11,7 @@ from torch import Tensor
 from ..precision import HALVES, tf32_allowed
 from ..triton_launch import Kernels
 from . import leaf_tiles
-from .leaf_algebra import coarse_size
+from .leaf_algebra import coarse_size, leaf_size
 from .leaf_tiles import chunks, tables, tile
 
 KERNELS = Kernels("circpeft.ops.backends.leaf_kernels", "the products of backend 'leaf'")
@@ -38,7 +38,7 @@ def _rows(t: Tensor) -> Tensor:
 
 def _transform(rows: Tensor, diagonal: Tensor | None, n: int, b: int, dtype: torch.dtype) -> Tensor:
     """Return the spectra of rows, leaf by leaf: ``(t, width) -> (R/2, t, 2*n*e)``, a view of ``(t, R/2, 2*n*e)``."""
-    r, rows = coarse_size(b), _rows(rows)
+    r, rows = leaf_size(b), _rows(rows)
     columns = n * (b // r)
     spectra = torch.empty(len(rows), r // 2, 2 * columns, dtype=dtype, device=rows.device)
     sizes = tile(r, b // r, columns)
@@ -52,7 +52,7 @@ def _transform(rows: Tensor, diagonal: Tensor | None, n: int, b: int, dtype: tor
 
 def _inverse(spectra: Tensor, y: Tensor, diagonal: Tensor | None, base: Tensor | None, m: int, b: int) -> None:
     """Write ``base`` plus the diagonal times the tokens of ``spectra: (R/2, t, 2*m*e)`` into ``y: (t, width)``."""
-    r, under = coarse_size(b), y if base is None else _rows(base)
+    r, under = leaf_size(b), y if base is None else _rows(base)
     columns = m * (b // r)
     sizes = tile(r, b // r, columns)
     KERNELS.launch(
@@ -70,7 +70,7 @@ def _diagonal_gradient(
 
     Nothing is written where ``y`` is None. With ``accumulate``, ``y`` is added to.
     """
-    r, other = coarse_size(b), _rows(other)
+    r, other = leaf_size(b), _rows(other)
     columns, (tokens, width) = blocks * (b // r), other.shape
     sizes = tile(r, b // r, columns)
     programs = min(tokens, leaf_tiles.SHARES["tokens"])
@@ -87,7 +87,7 @@ def _diagonal_gradient(
 
 def _matrices(w: Tensor, layout: str, scale: float, dtype: torch.dtype) -> Tensor:
     """Return the matrices of the leaves, ``(R/2, 2*n*e, 2*m*e)``."""
-    (m, n, b), r = w.shape, coarse_size(w.shape[-1])
+    (m, n, b), r = w.shape, leaf_size(w.shape[-1])
     e = b // r
     matrices = torch.empty(r // 2, 2 * n * e, 2 * m * e, dtype=dtype, device=w.device)
     sizes = tile(r, e, m * e, leaf_tiles.TILE // 2)
@@ -101,7 +101,7 @@ def _matrices(w: Tensor, layout: str, scale: float, dtype: torch.dtype) -> Tenso
 
 def _kernel_gradient(of_leaves: Tensor, w: Tensor, layout: str, scale: float, precision: str) -> Tensor:
     """Return the gradient of ``w: (m, n, b)`` from that of the leaves, ``(R/2, 2*n*e, 2*m*e)``."""
-    (m, n, b), r = w.shape, coarse_size(w.shape[-1])
+    (m, n, b), r = w.shape, leaf_size(w.shape[-1])
     sizes = tile(r, b // r, m * (b // r), leaf_tiles.TILE // 2)
     programs = n * chunks(m * (b // r), sizes)
     shares = min(b // r, max(1, leaf_tiles.SHARES["shifts"] // (2 * programs)))

@@ -26,7 +26,7 @@ def _chunk(x: Tensor, width: int) -> int:
 
 
 def _kernel_spectrum(w: Tensor, layout: str) -> Tensor:
-    w_hat = torch.fft.rfft(w)
+    w_hat: Tensor = torch.fft.rfft(w)
     return w_hat.conj_physical() if layout == "row" else w_hat  # a lazy conjugate is lost under torch.compile
 
 
@@ -73,7 +73,8 @@ def _kernel_from_spectrum(total: Tensor, b: int, layout: str) -> Tensor:
     """Return the kernel gradient ``(m, n, b)`` from the sum ``(f, m, n)`` over all tokens."""
     if layout == "row":
         total = total.conj_physical()
-    return torch.fft.irfft(total.permute(1, 2, 0), n=b)
+    dw: Tensor = torch.fft.irfft(total.permute(1, 2, 0), n=b)
+    return dw
 
 
 def _zero_total(m: int, n: int, b: int, like: Tensor) -> Tensor:

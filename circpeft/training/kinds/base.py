@@ -25,11 +25,20 @@ class TaskKind(Protocol):
         predictions_kept: how many predictions on the test split a record keeps; None keeps all.
     """
 
-    model_class: Any
-    has_new_head: bool
-    example_models: str
-    loading_options: Mapping[str, Any]
-    predictions_kept: int | None
+    @property
+    def model_class(self) -> Any: ...
+
+    @property
+    def has_new_head(self) -> bool: ...
+
+    @property
+    def example_models(self) -> str: ...
+
+    @property
+    def loading_options(self) -> Mapping[str, Any]: ...
+
+    @property
+    def predictions_kept(self) -> int | None: ...
 
     def load_processor(self, folder: str) -> Any:
         """Load what turns rows into inputs of a model: its tokenizer or image processor.
