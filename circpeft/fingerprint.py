@@ -103,7 +103,7 @@ def _read(tree: ast.AST) -> tuple[str, list[ast.AST]]:
 
 def _write(value: object, parts: list[str], references: list[ast.AST]) -> None:
     if isinstance(value, ast.AST):
-        kind = type(value)
+        kind: Any = type(value)
         if isinstance(value, (ast.Raise, ast.Call)):
             _strip_text(value)
         elif isinstance(value, (ast.Import, ast.ImportFrom)) or (

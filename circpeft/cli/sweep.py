@@ -14,7 +14,7 @@ from circpeft.course.parameters import RequestError
 from circpeft.recipes import TABLES
 
 if TYPE_CHECKING:
-    from circpeft.recipes import Plan, Recipe
+    from circpeft.recipes import CellRecipe, Plan
     from circpeft.sweeps import Done, Judge, Outcome
 
 
@@ -147,7 +147,7 @@ def _plan(options: argparse.Namespace, settings: dict[str, Any]) -> Plan:
         raise RequestError(str(error)) from error
 
 
-def _print_run(done: Done, recipe: Recipe) -> None:
+def _print_run(done: Done, recipe: CellRecipe) -> None:
     """Print the end of one run as a line of JSON."""
     names = {"disk_full": "full"}  # the names that scripts read
     row = {names.get(name, name): value for name, value in asdict(done).items() if name not in ("record", "traceback")}

@@ -26,7 +26,7 @@ WIDTH, HEIGHT = 780, 720  # JupyterLab with its file browser leaves 868 pixels i
 Point = tuple[float, float]
 
 
-def settings(method: str, d_in: int, d_out: int) -> list[dict[str, int]]:
+def settings(method: str, d_in: int, d_out: int) -> list[dict[str, Any]]:
     """Return the hyperparameters along a method's curve for one layer, from few parameters to many.
 
     >>> settings("c3a", 768, 768)[-1], len(settings("lora", 768, 768))

@@ -125,7 +125,8 @@ class CirculantModel(ExpertTuner, PlainKeys, BaseTuner):
 
         Raises: what the layer or the adapter raises if a layer cannot be adapted.
         """
-        adapted, uncalled = {}, uncalled_layers(model)
+        adapted: dict[str, nn.Module] = {}
+        uncalled = uncalled_layers(model)
         for name, layer in layers_of(model):
             if is_target(config, name):
                 if is_wrapper(layer):

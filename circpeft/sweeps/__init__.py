@@ -16,7 +16,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from .. import files, results
-from ..recipes import CellRecipe, Plan, Recipe
+from ..recipes import CellRecipe, Plan
 from . import judged, record, search
 from .judged import Judge
 from .local import run_locally
@@ -65,7 +65,7 @@ def run_sweep(
     gpus: float | None = None,
     judge: Judge | None = None,
     progress: bool = True,
-    on_end: Callable[[Done, Recipe], None] | None = None,
+    on_end: Callable[[Done, CellRecipe], None] | None = None,
 ) -> Outcome:
     """Run everything in a plan that is not on record under the same settings, code and data.
 
@@ -149,7 +149,7 @@ def _run(
         for recipe in pending:
             if recipe.name in refused:
                 failed = Done(recipe.name, "failed", error=str(refused[recipe.name]))
-                _end(failed, recipe, outcome, bar, on_end, progress)
+                _end(failed, runs[recipe.name], outcome, bar, on_end, progress)
         possible = [recipe for recipe in pending if recipe.name not in refused]
         for event in runner(possible):
             if isinstance(event, Done):
@@ -201,7 +201,7 @@ def _explain_full_disk(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _end(done: Done, recipe: Recipe, outcome: Outcome, bar: tqdm, on_end: Callable | None, progress: bool) -> None:
+def _end(done: Done, recipe: CellRecipe, outcome: Outcome, bar: tqdm, on_end: Callable | None, progress: bool) -> None:
     """Enter the end of a run into the outcome, its failure record and the progress bar."""
     if done.state == "finished":
         if done.record:  # from a machine that does not share this folder
