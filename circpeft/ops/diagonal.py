@@ -5,16 +5,16 @@ backward pass, which computes the intermediate results again, one chunk of token
 """
 
 from collections.abc import Sequence
-from typing import Any, overload
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 from torch.utils.flop_counter import register_flop_formula
 
 from .backends import as_fused, get_backend
 from .checks import check_diagonals, checked_once, opposite
 from .dispatch import resolve_backend
+from .operands import as_rows, cut, factors_in_dtype, in_dtype, padded
 from .operator import needs_custom_op, operator
 from .precision import autocast_dtype, compute_dtype, without_autocast
 from .product import block_circular_kernel_grad, block_circular_matmul
@@ -85,32 +85,11 @@ def _composed(
     """
     u = x.to(compute_dtype(x.dtype, w.dtype))
     u = u if diagonal_in is None else u * diagonal_in
-    u = _padded(u, w.shape[1] * w.shape[2])
+    u = padded(u, w.shape[1] * w.shape[2])
     y = block_circular_matmul(u, w if scale == 1 else w * scale, layout, backend)
-    y = _cut(y, d_out)
+    y = cut(y, d_out)
     y = y if diagonal_out is None else y * diagonal_out
     return y.to(x.dtype) if base is None else (base + y).to(base.dtype)
-
-
-@overload
-def in_dtype(tensor: Tensor, dtype: torch.dtype) -> Tensor: ...
-@overload
-def in_dtype(tensor: Tensor | None, dtype: torch.dtype) -> Tensor | None: ...
-def in_dtype(tensor: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-    """Return a tensor in a dtype; None stays None."""
-    return tensor if tensor is None or tensor.dtype == dtype else tensor.to(dtype)
-
-
-def factors_in_dtype(
-    dtype: torch.dtype, w: Tensor, diagonal_in: Tensor | None, diagonal_out: Tensor | None
-) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Return the kernel and the diagonals in a dtype."""
-    return in_dtype(w, dtype), in_dtype(diagonal_in, dtype), in_dtype(diagonal_out, dtype)
-
-
-def as_rows(t: Tensor) -> Tensor:
-    """Return a batch of vectors as a matrix."""
-    return t if t.dim() == 2 else t.reshape(-1, t.shape[-1])
 
 
 def _compute(
@@ -238,19 +217,19 @@ def differentiable_gradients(
     m, n, b = w.shape
     dtype = compute_dtype(x.dtype, w.dtype)
     x_, g_ = x.to(dtype), g.to(dtype) * scale
-    u = _padded(x_ if diagonal_in is None else x_ * diagonal_in, n * b)
-    v = _padded(g_ if diagonal_out is None else g_ * diagonal_out, m * b)
+    u = padded(x_ if diagonal_in is None else x_ * diagonal_in, n * b)
+    v = padded(g_ if diagonal_out is None else g_ * diagonal_out, m * b)
     gradients: list[Tensor | None] = [None] * 4
     if needs[0] or needs[2]:
         u_grad = block_circular_matmul(v, w.transpose(0, 1), opposite(layout), backend)
-        u_grad = _cut(u_grad, x.shape[-1])
+        u_grad = cut(u_grad, x.shape[-1])
         gradients[0] = (u_grad if diagonal_in is None else u_grad * diagonal_in).to(x.dtype) if needs[0] else None
         if needs[2] and diagonal_in is not None:
             gradients[2] = _summed(u_grad * x_, diagonal_in)
     if needs[1]:
         gradients[1] = block_circular_kernel_grad(v, u, b, layout, backend).to(w.dtype)
     if needs[3] and diagonal_out is not None:
-        y = _cut(block_circular_matmul(u, w, layout, backend), g.shape[-1])
+        y = cut(block_circular_matmul(u, w, layout, backend), g.shape[-1])
         gradients[3] = _summed(y * g_, diagonal_out)
     return gradients
 
@@ -269,17 +248,6 @@ def _composed_backward(
     needs = (needs_dx, True, diagonal_in is not None, diagonal_out is not None)
     dx, *gradients = differentiable_gradients(g, x, w, diagonal_in, diagonal_out, scale, layout, backend, needs)
     return [x.new_empty(0, x.shape[-1]) if dx is None else dx, *(d for d in gradients if d is not None)]
-
-
-def _padded(rows: Tensor, width: int) -> Tensor:
-    """Return rows padded with zeros to a width."""
-    surplus = width - rows.shape[-1]
-    return pad(rows, (0, surplus)) if surplus else rows
-
-
-def _cut(rows: Tensor, width: int) -> Tensor:
-    """Return the first ``width`` entries of each row."""
-    return rows if rows.shape[-1] == width else rows[..., :width]
 
 
 def _summed(products: Tensor, diagonal: Tensor) -> Tensor:

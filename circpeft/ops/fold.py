@@ -17,7 +17,8 @@ from .checks import opposite
 from .circulant import fill_block_circulant, row_kernel
 from .delta import delta_weight
 from .delta_torch import positions, taken
-from .diagonal import as_rows, diagonal_circulant_matmul, diagonal_gradients
+from .diagonal import diagonal_circulant_matmul, diagonal_gradients
+from .operands import as_rows
 from .operator import operator
 from .precision import without_autocast
 from .product import block_circular_kernel_grad

@@ -13,9 +13,10 @@ from torch.nn.functional import linear
 
 from .backends import as_fused, get_backend
 from .checks import Described, check_adapted
-from .diagonal import as_rows, diagonal_circulant_matmul, diagonal_gradients, factors_in_dtype, in_dtype
+from .diagonal import diagonal_circulant_matmul, diagonal_gradients
 from .dispatch import TINY_WEIGHT, Layer, folds, forced_backend, layer_way, resolve_backend
 from .fold import folded_linear, tiny_linear
+from .operands import as_rows, factors_in_dtype, in_dtype
 from .operator import eager, needs_custom_op
 from .precision import autocast_dtype, compute_dtype, tf32_allowed, without_autocast
 from .transforms import is_batched

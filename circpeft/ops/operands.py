@@ -1,0 +1,39 @@
+"""Bring the operands of a product into one form: their dtype, a batch as a matrix, and padding."""
+
+from typing import overload
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+
+@overload
+def in_dtype(tensor: Tensor, dtype: torch.dtype) -> Tensor: ...
+@overload
+def in_dtype(tensor: Tensor | None, dtype: torch.dtype) -> Tensor | None: ...
+def in_dtype(tensor: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    """Return a tensor in a dtype; None stays None."""
+    return tensor if tensor is None or tensor.dtype == dtype else tensor.to(dtype)
+
+
+def factors_in_dtype(
+    dtype: torch.dtype, w: Tensor, diagonal_in: Tensor | None, diagonal_out: Tensor | None
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Return the kernel and the diagonals in a dtype."""
+    return in_dtype(w, dtype), in_dtype(diagonal_in, dtype), in_dtype(diagonal_out, dtype)
+
+
+def as_rows(t: Tensor) -> Tensor:
+    """Return a batch of vectors as a matrix."""
+    return t if t.dim() == 2 else t.reshape(-1, t.shape[-1])
+
+
+def padded(rows: Tensor, width: int) -> Tensor:
+    """Return rows padded with zeros to a width."""
+    surplus = width - rows.shape[-1]
+    return pad(rows, (0, surplus)) if surplus else rows
+
+
+def cut(rows: Tensor, width: int) -> Tensor:
+    """Return the first ``width`` entries of each row."""
+    return rows if rows.shape[-1] == width else rows[..., :width]
