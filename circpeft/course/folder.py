@@ -118,6 +118,7 @@ def _name_beside(target: Path, name: str, new: str, recorded: dict[str, str]) ->
         there = target / other
         if not there.exists() or _digest(there) in (new, recorded.get(other)):
             return other
+    raise AssertionError("the numbers of count() never end")
 
 
 def _recorded(manifest: str) -> dict[str, str]:
