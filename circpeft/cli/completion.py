@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from circpeft.course.parameters import PROFILES, RequestError
 from circpeft.suggest import nearest
@@ -90,6 +91,7 @@ def add_names(
     ['rte']
     """
     for command, parser in commands.items():
+        action: Any  # shtab reads its attribute `complete`
         for action in parser._actions:
             keys = (*action.option_strings, action.metavar)
             known = [names[owner, key] for owner in (command, "") for key in keys if (owner, key) in names]

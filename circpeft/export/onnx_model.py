@@ -96,13 +96,14 @@ def export_onnx(adapter: str | Path, out: str | Path, base: str = "", tolerance:
                 f"onnxruntime's outputs differ by {difference:.2g} from torch's, more than {tolerance:g}; "
                 f"the largest output is {largest:.2g}"
             )
-        plain.config.save_pretrained(folder)
+        config: Any = plain.config
+        config.save_pretrained(folder)
         if processor is not None:
             processor.save_pretrained(folder)
     return OnnxExport(target, program.inputs, tuple(names), difference, largest)
 
 
-def _inputs(plain: nn.Module, processor: Any) -> Any:
+def _inputs(plain: Any, processor: Any) -> Any:
     """Return a function from a number of rows and of tokens to random inputs of a model by name.
 
     Raises: ValueError for an encoder-decoder, and for a model that takes neither texts nor images.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import PeftModel, PeftType
@@ -69,6 +70,6 @@ def export_peft_c3a(adapter: str | Path, out: str | Path, base: str = "") -> Pef
 
 
 @torch.no_grad()
-def _relative_error(theirs: BaseTunerLayer, ours: torch.nn.Module) -> float:
+def _relative_error(theirs: BaseTunerLayer, ours: Any) -> float:
     expected, delta = ours.delta_weight(), theirs.get_delta_weight("default")
     return float((delta - expected).norm() / expected.norm().clamp_min(torch.finfo(expected.dtype).tiny))

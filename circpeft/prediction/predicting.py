@@ -13,7 +13,6 @@ from scipy.special import softmax
 from transformers import TrainingArguments
 
 from ..recipes import Recipe
-from ..tasks import InstructionTask
 from ..training import chat, distributed, tokens
 from .rows import needed_columns
 from .trained import TrainedModel
@@ -33,7 +32,8 @@ def predict(trained: TrainedModel, rows: Dataset, progress: bool = False) -> lis
 
     Raises: ValueError for a prompt that leaves no position for an answer.
     """
-    task, recipe = trained.task, trained.recipe
+    task: Any = trained.task
+    recipe = trained.recipe
     columns = [*needed_columns(task), *filter(None, [getattr(task, "optional", None)])]
     rows = rows.select_columns([column for column in columns if column in rows.column_names])
     if task.kind == "instructions":
@@ -44,7 +44,7 @@ def predict(trained: TrainedModel, rows: Dataset, progress: bool = False) -> lis
     else:
         rows = rows.cast_column("image", Image()) if task.kind == "images" else rows
         rows = rows.add_column("label", [0] * len(rows))
-    config = trained.model.config
+    config: Any = trained.model.config
     if hasattr(trained.processor, "pad_token_id") and config.pad_token_id is None:
         config.pad_token_id = trained.processor.pad_token_id  # a classifier of a language model reads the last token
     encoded = trained.kind.encode(DatasetDict({SPLIT: rows}), task, trained.processor, config, recipe)[SPLIT]
@@ -85,7 +85,7 @@ def _arguments(recipe: Recipe, folder: str, progress: bool) -> TrainingArguments
 
 
 def _check_prompts(trained: TrainedModel, rows: Dataset) -> None:
-    task: InstructionTask = trained.task
+    task: Any = trained.task
     in_chat = chat.used(trained.recipe, trained.processor)
     positions = tokens.longest(sys.maxsize, trained.processor, trained.model.config)
     for number, row in enumerate(rows):

@@ -122,14 +122,15 @@ def _record(source: Path) -> Path | None:
 def _from_adapter(source: str | Path, task: str, base: str, data_dir: str) -> TrainedModel:
     if not task:
         raise ValueError(f"{str(source)!r} has no record of a run; name its task; {nearest(task, tasks.TASKS)}")
-    found, opened = tasks.get(task), AdapterFolder.open(source, base)
+    found: Any = tasks.get(task)
+    opened = AdapterFolder.open(source, base)
     kind = training.KINDS[found.kind]
     if opened.model_class.__name__ != kind.model_class.__name__ and not _is_of(opened, kind):
         raise ValueError(
             f"task {task!r} needs a model of {kind.model_class.__name__}, and {str(source)!r} is an adapter for "
             f"{opened.model_class.__name__}; name another task"
         )
-    model = opened.load()
+    model: Any = opened.load()
     method = "full"  # of the recipe; only its settings for rows and answers are read
     recipe = Recipe(task, method, model=opened.base, data_dir=data_dir, max_length=LONGEST)
     if found.kind == "images":
@@ -147,7 +148,7 @@ def _is_of(opened: AdapterFolder, kind: training.TaskKind) -> bool:
     return opened.model_class in kind.model_class._model_mapping.values()
 
 
-def _named(task: tasks.ImageTask, model: nn.Module, recipe: Recipe) -> tasks.ImageTask:
+def _named(task: Any, model: Any, recipe: Recipe) -> tasks.ImageTask:
     """Return an image task with the names of its classes: from the data if they are at hand, else from the model."""
     if recipe.data_dir or task.name in ("digits", *embedded.TASKS):
         named = task.with_labels_of(training.data_of(recipe).data)
