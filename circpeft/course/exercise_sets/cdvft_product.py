@@ -146,7 +146,7 @@ PADDED = Exercise(
     "b//2 + 1), and sum over n before the inverse transform. Flatten the m blocks and keep the first d_out entries.",
     padded_forward,
     _padded_inputs,
-    allowed="`torch.fft` and reshaping, no loop over the blocks.",
+    allowed="`torch.fft` and reshaping; try it without a loop over the blocks.",
     forbidden=("circpeft",),
     no_matrix=lambda w, x, d_out: [(w.shape[0] * w.shape[2], w.shape[1] * w.shape[2])],
     solution=blocks_forward,

@@ -194,7 +194,7 @@ CHEAPER = Exercise(
     cheaper_from,
     lambda g: [(100, 1, 0, 3), (90, 1, 0, 4), (1000, 7, 13, 11), (5, 2, 4, 3), (864, 0, 0, 3)],
     importance=3,
-    allowed="integer arithmetic, no loop.",
+    allowed="integer arithmetic; try it without a loop.",
     solution=cheaper_by_division,
     twins=(
         Twin(
