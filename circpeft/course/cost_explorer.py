@@ -115,7 +115,8 @@ def traces(d_in: int, d_out: int, tokens: int, r: int, b: int, methods: tuple[st
         chosen, color = _nearest_row(rows, r, b), COLORS[k % len(COLORS)]
         lines[0][method] = [(row["parameters"], row["flops"]) for row in rows]
         lines[1][method] = [(row["parameters"], row["bytes"]) for row in rows]
-        lines[2][method] = [(t, step_flops(method, d_in, d_out, t, **chosen["options"])) for t in TOKENS]
+        per_step, with_one = (step_flops(method, d_in, d_out, t, **chosen["options"]) for t in (0, 1))
+        lines[2][method] = [(t, per_step + t * (with_one - per_step)) for t in TOKENS]  # a cost is linear in the tokens
         points = [(chosen["parameters"], chosen["flops"]), (chosen["parameters"], chosen["bytes"]), None]
         name = f"{method} {', '.join(f'{key[0]}={value}' for key, value in chosen['options'].items())}"
         for column, (line, point) in enumerate(zip(lines, points, strict=True), 1):
@@ -173,7 +174,7 @@ def _nearest_row(rows: list[dict], r: int, b: int) -> dict:
 def explorer(d: tuple[int, ...] = (256, 384, 768, 1024, 3072, 4096, 11008)):
     """Return `figure` with sliders for the layer's sizes, tokens, rank and block size, and a list of methods.
 
-    Returns: an ipywidgets box. A change of a control redraws the three panels in place.
+    Returns: an ipywidgets box. A change of a control updates the data of the three panels in place.
     """
     import ipywidgets as widgets
 
@@ -192,18 +193,22 @@ def explorer(d: tuple[int, ...] = (256, 384, 768, 1024, 3072, 4096, 11008)):
     }
     shown = go.FigureWidget(figure(768, 768, 1024, 8, 128))
 
+    drawn = COMPARED
+
     def redraw(_=None) -> None:
+        nonlocal drawn
         values = {name: control.value for name, control in controls.items()}
-        values["methods"] = tuple(values["methods"])
-        new = traces(**values)
+        title = _title(values["d_in"], values["d_out"], values["tokens"])
+        if values["methods"] == drawn:  # the traces keep their styles, and one message has all that changes
+            new = traces(**values)
+            changed = {key: [trace[key] for trace in new] for key in ("x", "y", "name")}
+            shown.plotly_update(changed, {"title.text": title}, list(range(len(new))))
+            return
+        drawn = values["methods"]
         with shown.batch_update():
-            if len(new) == len(shown.data):
-                for old, trace in zip(shown.data, new, strict=True):
-                    old.update({key: trace[key] for key in ("x", "y", "name", "line", "marker") if key in trace})
-            else:
-                shown.data = ()
-                shown.add_traces(figure(**values).data)
-            shown.layout.title.text = _title(values["d_in"], values["d_out"], values["tokens"])
+            shown.data = ()
+            shown.add_traces(figure(**values).data)
+            shown.layout.title.text = title
 
     for control in controls.values():
         control.observe(redraw, names="value")

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 from html import escape
-from pathlib import Path
-from typing import Any
 
 import plotly.graph_objects as go
 
 from .. import report
 from ..report import Found
+from . import repository_runs
 
 RUNS = "all runs"
 COLUMNS = ["task", "label", "model", "profile", "seed", "test_score", "trainable_parameters", "seconds"]
+SOURCED = ["source", *COLUMNS]
 FORMATS = {"test_score": "{:.3f}", "trainable_parameters": "{:,}", "seconds": "{:.0f}"}
 STYLE = [
     {"selector": "td, th", "props": "padding: .2rem .6rem; text-align: left; white-space: nowrap; vertical-align: top"}
 ]
-
-
-def tiny_runs(folder: str | Path) -> None:
-    """Run a small sweep with the profile smoke into a folder, for readers who have no runs yet."""
-    from .. import recipes, sweeps
-
-    few: dict[str, Any] = {"max_train": 16, "max_eval": 16}
-    plan = recipes.plan_table("cdvft-1", "smoke", 2, rows=["LoRA", "CDVFT p=768"], output_dir=folder, **few)
-    sweeps.run_sweep(plan)
 
 
 class Dashboard:
@@ -33,21 +24,23 @@ class Dashboard:
 
     A table shows the printed numbers beside ours. "all runs" lists the runs one by one. The figures are those of
     `report.scatter`, for one task and model at a time. "read again" reads the folder again, for sweeps that are still
-    running.
+    running. Your own runs are stars, beside the repository's, and their figures come first.
 
     Args:
         found: the records, from `report.scan`.
         table: the table to show first, or "" for all runs.
+        repository: the repository's runs, from `repository_runs.read`; None shows only those of ``found``.
 
     Raises: ValueError for a table that is neither printed nor among the sweeps, with the nearest one.
     """
 
-    def __init__(self, found: Found, table: str = "") -> None:
+    def __init__(self, found: Found, table: str = "", repository: Found | None = None) -> None:
         import ipywidgets as widgets
 
         if table:
             found.sweeps_of(table)
-        self.found, self._updating = found, False
+        self.repository, self._updating = repository, False
+        self.found = self._beside_repository(found)
         dropdown = widgets.Dropdown
 
         def multiple(name: str):
@@ -78,6 +71,9 @@ class Dashboard:
 
         display(self.box)
 
+    def _beside_repository(self, found: Found) -> Found:
+        return found if self.repository is None else repository_runs.beside(found, self.repository)
+
     def _changed(self, change: dict) -> None:
         if not self._updating:
             self.redraw()
@@ -101,7 +97,7 @@ class Dashboard:
 
     def reload(self) -> None:
         """Read the folder again and redraw."""
-        self.found = report.scan(self.found.folder)
+        self.found = self._beside_repository(report.scan(self.found.folder))
         self._update_options()
         self.redraw()
 
@@ -117,22 +113,32 @@ class Dashboard:
         """Draw the figure and the table for the current values of the controls."""
         selected, name = self.chosen(), self.controls["table"].value
         figures = {figure.layout.title.text: figure for figure in report.scatter(selected, self.controls["x"].value)}
-        self._set_options("panel", list(figures))
+        yours = {_panel(run) for run in selected.runs if run.mark}
+        self._set_options("panel", sorted(figures, key=lambda title: title.partition(":")[0] not in yours))
         new = figures.get(self.controls["panel"].value, go.Figure())
         with self.figure.batch_update():
             self.figure.data = ()
             self.figure.add_traces(new.data)
             self.figure.layout = new.layout
-        self.rows.value = f"<div style='overflow: auto; max-height: 30rem'>{_table(selected, name)}</div>"
+        self.rows.value = f"<div style='overflow: auto; max-height: 30rem'>{self._table(selected, name)}</div>"
+        counts = f"{len(selected.runs)} of {len(self.found.runs)} runs"
+        if self.repository is not None:
+            counts += f" ({sum(bool(run.mark) for run in selected.runs)} yours, the others from the repository)"
         self.counts.value = (
-            f"{len(selected.runs)} of {len(self.found.runs)} runs, {len(selected.failures)} failed, "
+            f"{counts}, {len(selected.failures)} failed, "
             f"{len(self.found.problems)} unusable files in {escape(str(self.found.folder))}"
         )
 
+    def _table(self, found: Found, name: str) -> str:
+        if name == RUNS:
+            only_found = self.repository is None
+            runs = report.runs_table(found)[COLUMNS] if only_found else repository_runs.runs_table(found)[SOURCED]
+            styled = runs.style.hide(axis="index").format(FORMATS, escape="html")
+        else:
+            styled = report.wide(report.compared(found, name)).style.format(escape="html").format_index(escape="html")
+        return styled.set_table_styles(STYLE).to_html()
 
-def _table(found: Found, name: str) -> str:
-    if name == RUNS:
-        styled = report.runs_table(found)[COLUMNS].style.hide(axis="index").format(FORMATS, escape="html")
-    else:
-        styled = report.wide(report.compared(found, name)).style.format(escape="html").format_index(escape="html")
-    return styled.set_table_styles(STYLE).to_html()
+
+def _panel(run: report.Run) -> str:
+    """Return the title of the figure that shows a run."""
+    return f"{run.result.task}, {run.result.settings['model']}"

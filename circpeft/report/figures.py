@@ -32,10 +32,20 @@ MAX_NAMED_SETTINGS = 2  # settings that a series name spells out
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Runs that differ only in their seed, and a name that is unique among the groups of a figure."""
+    """Runs that differ only in their seed, and a name that is unique among the groups of a figure with their mark."""
 
     name: str
     runs: tuple[Run, ...]
+
+    @property
+    def mark(self) -> str:
+        """Return the mark of the runs (see `Run`), which is the same for all."""
+        return self.runs[0].mark
+
+    @property
+    def title(self) -> str:
+        """Return the name for a legend: with the mark, if the runs have one."""
+        return f"{self.name} ({self.mark})" if self.mark else self.name
 
     @property
     def scores(self) -> list[float]:
@@ -52,11 +62,16 @@ def panels(found: Found) -> dict[tuple[str, str, str], list[Group]]:
 
 
 def groups(runs: list[Run]) -> list[Group]:
-    """Group runs by their settings without the seed, and by their computation where it makes them incomparable.
+    """Group runs by mark, by settings without the seed, and by computation where it makes them incomparable.
 
-    Groups of one label have names with the settings that differ (and a number if more than two do), and with the facts
-    of the computation.
+    Groups of one label and mark have names with the settings that differ (and a number if more than two do), and with
+    the facts of the computation. Groups with a mark come first.
     """
+    marks = sorted({run.mark for run in runs}, key=lambda mark: (not mark, mark))
+    return [group for mark in marks for group in _alike([run for run in runs if run.mark == mark])]
+
+
+def _alike(runs: list[Run]) -> list[Group]:
     by_settings: dict[str, list[Run]] = {}
     for run in runs:
         settings = {name: value for name, value in run.result.settings.items() if name != "seed"}
@@ -88,7 +103,7 @@ def scatter(found: Found, x: str = "parameters") -> list[go.Figure]:
     A point is the mean over the seeds, with their standard deviation as error bar. The axes of parameters and FLOPs are
     logarithmic; a method that costs nothing there (``head`` trains only the head) is a dotted line at its score. A
     figure shows at most its 14 best methods, and its title says if there are more. A method has the same
-    colour in all figures.
+    colour in all figures. Runs with a mark have points of their own: stars, before the 14 best.
 
     Args:
         found: what `scan` read.
@@ -108,24 +123,25 @@ def _scatter(
     task: str, metric: str, model: str, panel_groups: list[Group], x: str, order: list[str]
 ) -> go.Figure | None:
     x_title, log_x, measure = AXES[x]
-    best = sorted(panel_groups, key=lambda group: -statistics.fmean(group.scores))[:MAX_SERIES]
+    best = _best(panel_groups)
     costs = {group: _mean([measure(run.result) for run in group.runs]) for group in best}
     if all(cost is None for cost in costs.values()):
         return None
     drawn = {g: cost for g, cost in costs.items() if cost is not None and (cost > 0 or not log_x)}
-    series = {g.name: ([cost], [statistics.fmean(g.scores)], [_deviation(g.scores)]) for g, cost in drawn.items()}
+    series = {g.title: ([cost], [statistics.fmean(g.scores)], [_deviation(g.scores)]) for g, cost in drawn.items()}
     left_out = f": best {MAX_SERIES} of {len(panel_groups)}" if len(panel_groups) > MAX_SERIES else ""
     figure = plots.scatter(
         series, title=f"{task}, {model}{left_out}", x_title=x_title, y_title=f"test {metric}", log_x=log_x
     )
-    for trace in figure.data:
-        color, symbol = _color_and_marker(trace.name, order)
-        trace.update(marker={"color": color, "symbol": symbol}, error_y={"color": color})
+    for group, trace in zip(drawn, figure.data, strict=True):
+        color, symbol = _color_and_marker(group.name, order)
+        marker = {"symbol": "star", "size": 14} if group.mark else {"symbol": symbol}
+        trace.update(marker={"color": color, **marker}, error_y={"color": color})
     low, high = (min(drawn.values()), max(drawn.values())) if drawn else (1.0, 10.0)
     for group in (group for group, cost in costs.items() if cost == 0 and log_x):
         y, color = statistics.fmean(group.scores), _color_and_marker(group.name, order)[0]
         line = {"dash": "dot", "color": color, "width": 2}
-        figure.add_scatter(x=[low / 1.4, high * 1.4], y=[y, y], mode="lines", line=line, name=f"{group.name}: 0")
+        figure.add_scatter(x=[low / 1.4, high * 1.4], y=[y, y], mode="lines", line=line, name=f"{group.title}: 0")
     if log_x:
         ticks = _ticks(low / 1.4, high * 1.4)
         figure.layout.xaxis.update(
@@ -136,6 +152,11 @@ def _scatter(
     figure.layout.showlegend = True
     figure.layout.margin.r = 90 + 7 * max(len(trace.name) for trace in figure.data)
     return figure
+
+
+def _best(panel_groups: list[Group]) -> list[Group]:
+    """Return the groups that a figure shows: those with a mark, then the best of the others."""
+    return sorted(panel_groups, key=lambda group: (not group.mark, -statistics.fmean(group.scores)))[:MAX_SERIES]
 
 
 def _order(found: Found) -> list[str]:

@@ -27,6 +27,7 @@ class Run:
         tables: titles of the sweeps that the run belongs to (see `Sweep.title`).
         mt_bench: mean score that a judge gave its answers to MT-Bench; None if it was not judged.
         judge: name of that judge; "" without one.
+        mark: word that sets the run apart from others in figures and tables, such as "yours"; "" for most.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Run:
     tables: tuple[str, ...] = ()
     mt_bench: float | None = None
     judge: str = ""
+    mark: str = ""
 
     @property
     def path(self) -> Path:

@@ -36,8 +36,8 @@ def adapter_flops(result: Result) -> float | None:
 
 
 def relative(path: Path, folder: Path) -> str:
-    """Return a path relative to the folder that was read."""
-    return str(path.relative_to(folder))
+    """Return a path relative to the folder that was read; a path outside it stays as it is."""
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
 
 
 def runs_table(found: Found) -> pd.DataFrame:

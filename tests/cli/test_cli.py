@@ -1,8 +1,12 @@
 """The `circpeft` command: exit codes, messages, and the functions that each command calls."""
 
 import json
+import os
+import re
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import nbformat
 import papermill
@@ -124,6 +128,8 @@ def test_lab_starts_jupyterlab_on_the_first_notebook(monkeypatch, tmp_path, caps
     called = []
     monkeypatch.setattr(cli.lab.os, "execv", lambda program, arguments: called.append((program, arguments)))
     monkeypatch.setattr(places, "clone", lambda: tmp_path)
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "/etc/other")
+    monkeypatch.setattr(cli.lab, "_is_taken", lambda port: False)
     assert cli.main(["lab"]) == 2 and called == []
     assert "00_start.ipynb is missing" in capsys.readouterr().err
     (tmp_path / "notebooks").mkdir()
@@ -134,6 +140,28 @@ def test_lab_starts_jupyterlab_on_the_first_notebook(monkeypatch, tmp_path, caps
     assert f"--ServerApp.root_dir={tmp_path}" in arguments
     assert "--LabApp.default_url=/lab/tree/notebooks/00_start.ipynb" in arguments
     assert arguments[-3:] == ["--port", "8890", "--no-browser"]
+    first, *others = os.environ["JUPYTER_CONFIG_PATH"].split(os.pathsep)
+    assert others == ["/etc/other"]
+    defaults = json.loads((Path(first) / "labconfig" / "default_setting_overrides.json").read_text())
+    assert defaults == {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
+
+
+def test_lab_names_a_free_port_if_the_chosen_one_is_taken(monkeypatch, capsys):
+    called = []
+    monkeypatch.setattr(cli.lab.os, "execv", lambda program, arguments: called.append(arguments))
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        for arguments in (["--port", str(port)], [f"--port={port}"], [f"--ServerApp.port={port}"]):
+            assert cli.main(["lab", *arguments]) == 2 and called == []
+            error = capsys.readouterr().err
+            assert f"port {port} is taken" in error and re.search(r"circpeft lab --port \d+", error)
+        monkeypatch.setattr(cli.lab, "USUAL_PORT", port)
+        cli.main(["lab"])
+    assert len(called) == 1
+    assert f"Port {port} is taken, so JupyterLab takes the next free one" in capsys.readouterr().err
 
 
 def test_lab_runs_the_installed_jupyterlab():

@@ -47,8 +47,30 @@ def test_the_audit_table_is_as_wide_as_its_page_and_its_menus_filter_it():
     assert audit_table.filtered(audit, paper="cdvft", verdict="misprint", table="all").equals(expected)
 
 
-def test_the_explorer_moves_its_lines_with_its_sliders():
+def test_a_slider_of_the_explorer_sends_one_message_that_gives_the_figure_of_its_values():
     explorer = cost_explorer.explorer()
-    before = tuple(explorer.children[1].data[0].y)
+    shown, sent = explorer.children[1], []
+    names = [name for name in shown.trait_names() if name.startswith("_py2js_")]
+    shown.observe(lambda change: change.new and sent.append(change.name), names=names)
     explorer.controls["tokens"].value = 16
-    assert tuple(explorer.children[1].data[0].y) != before
+    explorer.controls["b"].value = 64
+    assert sent == ["_py2js_update"] * 2
+    expected = cost_explorer.figure(768, 768, 16, 8, 64)
+    assert [trace.to_plotly_json() for trace in shown.data] == [
+        {**trace.to_plotly_json(), "uid": old.uid} for trace, old in zip(expected.data, shown.data, strict=True)
+    ]
+    assert shown.layout.title.text == expected.layout.title.text
+
+
+def test_other_methods_in_the_explorer_have_traces_of_their_own():
+    explorer = cost_explorer.explorer()
+    explorer.controls["methods"].value = ("lora", "c3a")
+    explorer.controls["methods"].value = ("lora", "cdvft")
+    assert {trace.legendgroup for trace in explorer.children[1].data} == {"lora", "cdvft", None}
+
+
+@pytest.mark.parametrize(("method", "options"), [("lora", {"r": 8}), ("c3a", {"block_size": 128})])
+def test_the_lines_over_the_tokens_are_the_costs(method, options):
+    line = next(trace for trace in cost_explorer.traces(768, 3072, 64, 8, 128, (method,)) if trace["column"] == 3)
+    costs_of_tokens = [cost_explorer.step_flops(method, 768, 3072, tokens, **options) for tokens in line["x"]]
+    assert list(line["y"]) == pytest.approx(costs_of_tokens, rel=1e-12)

@@ -1,6 +1,7 @@
 """The form of the notebooks that derive: short cells, formulas in order and listed, names that exist, solutions."""
 
 import ast
+import importlib.util
 import inspect
 import pkgutil
 import re
@@ -8,6 +9,8 @@ import textwrap
 
 import nbformat
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
 
 from circpeft.course.exercise_sets import EXERCISES
 from circpeft.places import clone
@@ -21,6 +24,24 @@ def cells(name, kind):
     return [
         cell.source for cell in nbformat.read(FOLDER / f"{name}.ipynb", as_version=4).cells if cell.cell_type == kind
     ]
+
+
+def test_every_notebook_checks_in_the_same_words_that_its_kernel_has_the_packages(monkeypatch, tmp_path, capsys):
+    checks = set()
+    for path in FOLDER.glob("*.ipynb"):
+        code = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+        assert "parameters" in code[0].metadata.tags and code[1].id == "installed", path.name
+        assert code[2].source.startswith(("import ", "from ")), path.name
+        checks.add(code[1].source)
+    (check,) = checks
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    shell = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
+    assert shell.run_cell(check).success and capsys.readouterr().out == ""
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "circpeft" else find(name))
+    assert isinstance(shell.run_cell(check).error_in_exec, ModuleNotFoundError)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("This kernel lacks circpeft.") and '%pip install -e "..[course]"' in line
 
 
 @pytest.mark.parametrize("name", DERIVING)

@@ -3,7 +3,7 @@
 import pytest
 
 from circpeft import report
-from circpeft.course import dashboard
+from circpeft.course import dashboard, repository_runs
 
 
 @pytest.fixture
@@ -44,3 +44,19 @@ def test_nothing_found_and_a_wrong_table():
     assert "96.1 | -" in box.rows.value and not box.figure.data
     with pytest.raises(ValueError, match="unknown table 'cdvft-9'"):
         dashboard.Dashboard(report.empty(), "cdvft-9")
+
+
+def test_it_starts_with_the_runs_of_the_repository_and_marks_yours(folder):
+    repository = repository_runs.read()
+    box = dashboard.Dashboard(report.empty(folder.path), repository=repository)
+    assert f"{len(repository.runs)} of {len(repository.runs)} runs (0 yours" in box.counts.value
+    assert box.figure.data and "<td" in box.rows.value
+    folder.scored("LoRA", "SST-2", [0.94, 0.95], task="sst2", model="minilm", label="lora")
+    box.controls["reload"].click()
+    assert "(2 yours" in box.counts.value and box.controls["panel"].options[0] == "sst2, minilm"
+    box.controls["panel"].value = "sst2, minilm"
+    markers = {trace.name: trace.marker for trace in box.figure.data if trace.mode == "markers"}
+    assert markers["lora (yours)"].symbol == "star" != markers["lora"].symbol
+    assert markers["lora (yours)"].color == markers["lora"].color
+    box.controls["method"].value = ("lora",)
+    assert "yours" in box.rows.value and "repository" in box.rows.value
