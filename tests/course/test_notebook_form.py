@@ -6,6 +6,7 @@ import inspect
 import pkgutil
 import re
 import textwrap
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -37,11 +38,17 @@ def test_every_notebook_checks_in_the_same_words_that_its_kernel_has_the_package
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     shell = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
     assert shell.run_cell(check).success and capsys.readouterr().out == ""
-    find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "circpeft" else find(name))
-    assert isinstance(shell.run_cell(check).error_in_exec, ModuleNotFoundError)
+    found = {name: importlib.util.find_spec(name) for name in ("circpeft", "torch", "peft", "plotly")}
+    monkeypatch.setattr(importlib.util, "find_spec", found.get)
+    for absent in (None, SimpleNamespace(origin=None)):  # the second is a folder named circpeft, such as a clone
+        found["circpeft"] = absent
+        assert isinstance(shell.run_cell(check).error_in_exec, ModuleNotFoundError)
+        (line,) = capsys.readouterr().out.splitlines()
+        assert line.startswith("This kernel lacks circpeft.") and '%pip install -e "..[course]"' in line
+    found["circpeft"] = SimpleNamespace(origin=str(tmp_path / "circpeft" / "__init__.py"))
+    assert shell.run_cell(check).success
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("This kernel lacks circpeft.") and '%pip install -e "..[course]"' in line
+    assert line.startswith("circpeft is installed without its repository") and 'pip install -e ".[course]"' in line
 
 
 @pytest.mark.parametrize("name", DERIVING)
