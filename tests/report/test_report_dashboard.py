@@ -51,10 +51,10 @@ def test_it_starts_with_the_runs_of_the_repository_and_marks_yours(folder):
     box = dashboard.Dashboard(report.empty(folder.path), repository=repository)
     assert f"{len(repository.runs)} of {len(repository.runs)} runs (0 yours" in box.counts.value
     assert box.figure.data and "<td" in box.rows.value
-    folder.scored("LoRA", "SST-2", [0.94, 0.95], task="sst2", model="minilm", label="lora")
+    folder.scored("LoRA", "RTE", [0.54, 0.55], task="rte", model="minilm", label="lora")
     box.controls["reload"].click()
-    assert "(2 yours" in box.counts.value and box.controls["panel"].options[0] == "sst2, minilm"
-    box.controls["panel"].value = "sst2, minilm"
+    assert "(2 yours" in box.counts.value and box.controls["panel"].options[0] == "rte, minilm"
+    box.controls["panel"].value = "rte, minilm"
     markers = {trace.name: trace.marker for trace in box.figure.data if trace.mode == "markers"}
     assert markers["lora (yours)"].symbol == "star" != markers["lora"].symbol
     assert markers["lora (yours)"].color == markers["lora"].color
