@@ -37,7 +37,7 @@ SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1580601
 help:
 	@echo "make course            run the notebooks of the course into runs/ (PROFILE=smoke|cpu|paper, default cpu)"
 	@echo "make test              run all tests: style, package, doctests, notebooks in the smoke profile, Triton kernels"
-	@echo "make test-full         make test, make release-check, the site with executed notebooks, and PEFT's own tests"
+	@echo "make test-full         make test, make release-check, the site, damaged adapters, and PEFT's own tests"
 	@echo "make release-check     build the package into build/release/, check it, install it and run its commands there"
 	@echo "make lab               open JupyterLab on notebooks/00_start.ipynb"
 	@echo "make site              build the site into build/site/; it runs the course in the smoke profile first (or give NOTEBOOKS=runs/NAME)"
@@ -137,6 +137,8 @@ $(PEFT_SOURCE)/.ready: $(READY)
 test-full: test release-check site $(PEFT_SOURCE)/.ready
 	@echo "The site, with executed notebooks"
 	@CIRCPEFT_SITE=build/site $(BIN)/python -m pytest tests/docs/test_site.py
+	@echo "Damaged adapters"
+	@CIRCPEFT_FUZZ=5000 $(BIN)/python -m pytest -s tests/hf_peft/test_adapter_fuzz.py
 	@echo "PEFT's own tests"
 	@PYTHONPATH=$(QUANTIZED) $(BIN)/python benchmarks/peft_suite.py $(PEFT_SOURCE) --color=auto
 

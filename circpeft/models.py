@@ -51,8 +51,9 @@ def resolve(model: str, dtype: str | None = None) -> str:
             `gguf_models.converted`.
 
     Raises: FileNotFoundError for an embedded model that is not installed, a path that does not exist, and a folder
-    without config or weights; ValueError for a GGUF file that cannot be converted, or several in a folder; OSError for
-    a disk without room for the converted model. The message names what is missing.
+    without config or weights; ValueError for a folder with an adapter beside the model, for a GGUF file that cannot be
+    converted, or several in a folder; OSError for a disk without room for the converted model. The message names what
+    is missing.
 
     >>> resolve("FacebookAI/roberta-base")
     'FacebookAI/roberta-base'
@@ -100,6 +101,11 @@ def _checked(folder: Path) -> str:
     if not (folder / "config.json").exists():
         raise FileNotFoundError(
             f"model folder {str(folder)!r} has no config.json; expected a folder that save_pretrained wrote"
+        )
+    if (folder / "adapter_config.json").exists():  # transformers would load it onto the model, or onto another one
+        raise ValueError(
+            f"model folder {str(folder)!r} also holds an adapter; write a plain model with `circpeft merge`, or move "
+            f"adapter_config.json away"
         )
     if not any((folder / name).exists() for name in WEIGHTS):
         raise FileNotFoundError(f"model folder {str(folder)!r} has no weights; expected one of: {', '.join(WEIGHTS)}")

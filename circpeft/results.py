@@ -190,11 +190,11 @@ def write(result: Result | Failure, path: Path) -> Path:
 def read(path: str | Path) -> Result:
     """Read a record.
 
-    Raises: ValueError, naming the file, for one that is not a record of this schema.
+    Raises: ValueError, naming the file, for one that is not a record of this schema, or names a file elsewhere.
     """
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:  # not JSON, or not text
+    except (ValueError, RecursionError) as error:  # not JSON, or not text, or nested too deeply
         raise ValueError(f"{path} is not a record: {error}; delete it to run again") from error
     schema = data.get("schema") if isinstance(data, dict) else None
     if schema != SCHEMA:
@@ -202,6 +202,9 @@ def read(path: str | Path) -> Result:
     missing = [f.name for f in fields(Result) if f.name not in data and f.name not in LATER]
     if missing:
         raise ValueError(f"{path} lacks {', '.join(missing)}; delete it to run again")
+    beside = data.get("weight_changes", "")
+    if not isinstance(beside, str) or Path(beside).is_absolute() or ".." in Path(beside).parts:
+        raise ValueError(f"{path} names {str(beside)[:200]!r}, outside its folder; delete it to run again")
     return Result(**{f.name: data[f.name] for f in fields(Result) if f.name in data})
 
 

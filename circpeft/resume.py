@@ -16,6 +16,22 @@ def last_checkpoint(folder: Path) -> str | None:
     return str(max(complete, key=lambda path: int(path.name.rpartition("-")[2]))) if complete else None
 
 
+def check_checkpoint(folder: str, trains_adapter: bool) -> None:
+    """Check which files of weights a checkpoint has. The Trainer prefers those of a whole model to an adapter's.
+
+    Raises: ValueError that names a pickle, or the weights of a whole model in the checkpoint of an adapter.
+    """
+    names = {path.name for path in Path(folder).iterdir()}
+    for name in sorted(names):
+        if name.startswith(("pytorch_model.bin", "adapter_model.bin")):
+            raise ValueError(f"{folder} holds {name}, a pickle, which is not read; delete it, or the checkpoint")
+        if trains_adapter and name.startswith(("model.safetensors", "model-")):
+            raise ValueError(
+                f"{folder} holds {name}, weights of a whole model, but the run trains an adapter; delete that file, or "
+                f"the checkpoint"
+            )
+
+
 class TrainingClock(TrainerCallback):
     """Counts the seconds of training. It keeps them in the Trainer's log, so that a resumed run continues counting.
 

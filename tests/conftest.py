@@ -4,7 +4,9 @@ import importlib.util
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -289,3 +291,25 @@ def image_folder(tmp_path) -> Callable[..., Path]:
         return tmp_path / "data"
 
     return write
+
+
+@pytest.fixture
+def peak() -> Callable[..., Any]:
+    """Bound the time and, on Linux, the growth of the process's memory within a ``with`` block."""
+
+    def resident(line: str) -> int:
+        status = Path("/proc/self/status").read_text()
+        return int(status.partition(f"{line}:")[2].split()[0]) // 1024
+
+    @contextmanager
+    def bounded(seconds: float, mebibytes: int) -> Iterator[None]:
+        linux = os.access("/proc/self/clear_refs", os.W_OK)
+        if linux:
+            Path("/proc/self/clear_refs").write_text("5")  # the peak begins again
+            before = resident("VmRSS")
+        start = time.perf_counter()
+        yield
+        assert time.perf_counter() - start < seconds
+        assert not linux or resident("VmHWM") - before < mebibytes
+
+    return bounded

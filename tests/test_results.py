@@ -7,6 +7,7 @@ import os
 import pytest
 
 from circpeft import results
+from circpeft.recipes import Recipe
 from circpeft.results import Result
 
 RECORD = Result(
@@ -83,6 +84,25 @@ def test_a_damaged_record_is_named(tmp_path, content, message):
         results.read(path)
     with pytest.raises(ValueError, match=r"run\.json"):
         results.read_all(tmp_path)
+
+
+@pytest.mark.parametrize("beside", ["/etc/passwd", "../x.json", "a/../../x.json", 3])
+def test_a_record_names_no_file_outside_its_folder(tmp_path, beside):
+    path = results.write(dataclasses.replace(RECORD, weight_changes=beside), results.path_of("run", tmp_path))
+    with pytest.raises(ValueError, match=r"run\.json names .*, outside its folder"):
+        results.read(path)
+
+
+def test_a_record_nested_without_end(tmp_path):
+    (tmp_path / "run.json").write_text("[" * 100_000)
+    with pytest.raises(ValueError, match=r"run\.json is not a record"):
+        results.read(tmp_path / "run.json")
+
+
+@pytest.mark.parametrize("task", ["../x", "/tmp/x", "a\\b", "C:x"])
+def test_the_task_of_a_run_is_not_a_path(task):
+    with pytest.raises(ValueError, match="task must be a name, not a path"):
+        Recipe(task, "c3a")
 
 
 def test_read_all_of_an_empty_folder(tmp_path):

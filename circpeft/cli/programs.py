@@ -171,7 +171,7 @@ def _check_folder(path: Path) -> None:
         try:
             fields = json.loads(config.read_text(encoding="utf-8"))
             method, base = fields["peft_type"], fields.get("base_model_name_or_path") or "BASE_MODEL"
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ProgramError(f"{path} is not a command, and its {config.name} is not readable: {error}") from error
         raise ProgramError(
             f"{path} is an adapter of {METHODS.get(method, method)}, not a command; give it to a program: "

@@ -7,11 +7,14 @@ sentences have unpaired ones. A text in tsv therefore cannot contain a tab or a 
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator
 from itertools import chain
 from typing import Any, BinaryIO
 
 from datasets import Dataset, Features, Value
+
+from .claimed_sizes import check_table
 
 DIALECTS: dict[str, dict[str, Any]] = {"csv": {"strict": True}, "tsv": {"delimiter": "\t", "quoting": csv.QUOTE_NONE}}
 # Only a writer of csv produces this: quotes around a text, and the quotation marks in it doubled.
@@ -54,8 +57,10 @@ def read(
         rows, header = chain([(number, header)], rows), [*headerless]
     header = [name or f"Unnamed: {column}" for column, name in enumerate(header)]  # as in pandas
     _check_header(header, place, form, texts)
-    if repeated := [name for name in header if header.count(name) > 1]:
-        raise ValueError(f"the header of {place!r} has {repeated[0]!r} twice; keep one")
+    check_table(place, 1, len(header))
+    name, times = Counter(header).most_common(1)[0] if header else ("", 1)
+    if times > 1:
+        raise ValueError(f"the header of {place!r} has {name!r} twice; keep one")
     columns: dict[str, list] = {name: [] for name in header}
     for number, row in rows:
         if form == "tsv" and (quoted := next(filter(CSV_QUOTED.fullmatch, row), "")):

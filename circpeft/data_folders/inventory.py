@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+from .. import limits
 from ..files import expanded
 from ..suggest import nearest
 from .file_formats import DESCRIPTIONS, is_data, is_image, stem_and_ending, table_format
@@ -20,6 +22,7 @@ from .split_names import SPLITS, split_named
 NO_DATA = ("README.md", "README.txt")  # beside images: nothing that a user would miss
 # What Windows, macOS (in zip files) and Synology add to folders. Like names with a dot, they are not listed.
 OF_SYSTEMS = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir"}
+SPLIT_NAME = r"\w[\w.-]*"  # as datasets allows it
 VARIABLE = re.compile(r"\$(\w+|\{\w+\})")  # one that `expanded` has left in a path
 SUGGESTED_FOLDERS = 5  # in the error for a folder that does not exist
 
@@ -109,15 +112,36 @@ class Inventory:
 
         Raises: ValueError where the files that save_to_disk wrote cannot be read.
         """
+        if self.is_saved_dict:
+            names = self.description("dataset_dict.json").get("splits")
+        elif self.is_saved_split:
+            names = [self.description("state.json").get("_split") or "train"]
+        else:
+            return []
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"cannot read the saved data set {str(self.path)!r}: it names no splits")
+        if self.is_saved_split and not self.is_saved_dict:
+            return [re.split(r"\W", names[0])[0]]  # train[:100] is a part of train
+        if outside := [name for name in names if not re.fullmatch(SPLIT_NAME, name)]:
+            raise ValueError(
+                f"the saved data set {str(self.path)!r} names a split {outside[0][:200]!r}, not a folder in it"
+            )
+        return names
+
+    def description(self, name: str) -> dict[str, Any]:
+        """Return the content of a file that save_to_disk wrote beside the data.
+
+        Raises: ValueError for a file that is larger than `limits.CONFIG`, or not a JSON object.
+        """
+        path = self.path / name
+        limits.CONFIG.check(str(path), path.stat().st_size)
         try:
-            if self.is_saved_dict:
-                return json.loads((self.path / "dataset_dict.json").read_text())["splits"]
-            if self.is_saved_split:
-                name = json.loads((self.path / "state.json").read_text()).get("_split") or "train"
-                return [re.split(r"\W", name)[0]]  # train[:100] is a part of train
-        except (ValueError, KeyError) as error:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"cannot read the saved data set {str(self.path)!r}: {error!r}") from error
-        return []
+        if not isinstance(content, dict):
+            raise ValueError(f"cannot read the saved data set {str(self.path)!r}: {name} is not an object")
+        return content
 
     @cached_property
     def split_files(self) -> dict[str, list[Path]]:

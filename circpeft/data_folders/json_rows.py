@@ -6,6 +6,7 @@ like a date becomes one, and values are rewritten where a column mixes types.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -13,6 +14,7 @@ import datasets
 from datasets import Dataset
 
 from ..files import as_utf8
+from .claimed_sizes import check_table
 
 BLANK = re.compile(r"[\s\ufeff]*")
 # Types of values that one column of a table can hold together.
@@ -88,7 +90,9 @@ def _table(rows: list, places: list[str]) -> Dataset:
     for row, place in zip(rows, places, strict=True):
         if not isinstance(row, dict):
             raise ValueError(f"{place} is {repr(row)[:80]}; expected an object, {{...}}")
-    columns = {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
+    names = dict.fromkeys(name for row in rows for name in row)
+    check_table(places[0], len(rows), len(names))
+    columns = {name: [row.get(name) for row in rows] for name in names}
     if not columns:
         raise ValueError("no data")
     parts = []
@@ -118,8 +122,7 @@ def _values(text: str, place: str) -> Iterator[Any]:
     def with_unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         row = dict(pairs)
         if len(row) < len(pairs):
-            names = [name for name, _ in pairs]
-            repeated = next(name for name in row if names.count(name) > 1)
+            repeated = Counter(name for name, _ in pairs).most_common(1)[0][0]
             raise ValueError(f"{place!r} has {repeated!r} twice in one object, {str(row)[:80]}; keep one")
         return row
 

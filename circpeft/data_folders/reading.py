@@ -4,6 +4,7 @@ from pathlib import Path
 
 from datasets import DatasetDict
 
+from .image_paths import refuse_outside
 from .inventory import Inventory, scan
 from .layout import Layout, TaskOptions
 from .layouts import LAYOUTS
@@ -30,8 +31,8 @@ def read_with_unused(folder: str | Path, options: TaskOptions | None = None) -> 
         options: what reading depends on beside the folder; without them, texts in any columns.
 
     Raises: FileNotFoundError for a path that is not a folder, and for a folder without data, with the layouts that are
-    read and what to rename; ValueError for data that cannot be read or would be ignored silently (see the layouts), and
-    for several data sets.
+    read and what to rename; ValueError for data that cannot be read or would be ignored silently (see the layouts), for
+    several data sets, and for a table that names images outside the folder.
     """
     options = options or TaskOptions()
     data_folder = scan(folder)
@@ -46,6 +47,9 @@ def read_with_unused(folder: str | Path, options: TaskOptions | None = None) -> 
         home, layout = chosen, matching[chosen]
     data, unused = layout.read(home, options), home.unused
     if options.kind == "images":
+        for split, rows in data.items():
+            for column in {options.image_column, "image"}.intersection(rows.column_names):
+                refuse_outside(rows, column, split, data_folder.path)
         unused += home.files_beside_images()
         splits = [split for same in home.split_folders.values() for split in same if split.folder_paths]
         if not isinstance(layout, ImageMetadata):

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow
-import pyarrow.parquet
 from datasets import Dataset, concatenate_datasets
 from datasets.exceptions import DatasetGenerationError
 
 from ..files import as_utf8
 from . import delimited, json_rows
+from .claimed_sizes import check_parquet, check_size, check_text_size
 from .file_formats import TABLE_FORMATS, stem_and_ending
 from .table_cache import cached, linked
 
@@ -31,8 +31,8 @@ def read(paths: list[Path], texts: tuple[str, ...] = (), headerless: tuple[str, 
         headerless: columns of a tsv file whose first line has none of ``texts``.
 
     Raises: ValueError, with the file, for a file without rows, a file that cannot be read (with the line that is not
-    UTF-8; see `delimited.read` and `json_rows.read`), and files of one split with different columns; FileNotFoundError
-    for a link that leads nowhere.
+    UTF-8; see `delimited.read` and `json_rows.read`), one that exceeds a limit (see `claimed_sizes`), and files of one
+    split with different columns; FileNotFoundError for a link that leads nowhere.
     """
     parts = [_read(path, texts, headerless) for path in paths]
     if len(parts) == 1:
@@ -54,9 +54,10 @@ def _read(path: Path, texts: tuple[str, ...], headerless: tuple[str, ...]) -> Da
             f"replace the link by it"
         )
     try:
-        if path.stat().st_size == 0 or form == "parquet" and not pyarrow.parquet.read_metadata(path).num_rows:
+        if path.stat().st_size == 0 or form == "parquet" and not check_parquet(path):
             raise ValueError("no data")
         if form != "parquet":
+            check_size(path)  # before the contents are read for the cache
             return cached(path, f"{form} {texts} {headerless}", lambda: _parsed(path, form, texts, headerless))
         # Not load_dataset: it reports every load of local files to the hub, and waits seconds if that is unreachable.
         return Dataset.from_parquet(str(linked(path)))
@@ -71,6 +72,7 @@ def _read(path: Path, texts: tuple[str, ...], headerless: tuple[str, ...]) -> Da
 
 
 def _parsed(path: Path, form: str, texts: tuple[str, ...], headerless: tuple[str, ...]) -> Dataset:
+    check_text_size(path, form, stem_and_ending(path)[1].endswith(".gz"))
     _check_utf8(path)
     with _opened(path) as file:
         if form in delimited.DIALECTS:

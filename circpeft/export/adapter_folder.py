@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import importlib
-import json
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import transformers
-from peft import PeftModel, get_peft_model_state_dict
-from safetensors import safe_open
+from peft import PeftConfig, PeftModel, get_peft_model_state_dict
 
 from .. import models
+from ..hf_peft.adapter_file import find_files, read_header
+from ..hf_peft.config_file import check_config
+from ..hf_peft.config_json import read_config
+from ..hf_peft.file_regexes import check_regexes
+from ..hf_peft.other_methods import only_adapter_weights
 from ..suggest import nearest
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -52,21 +55,27 @@ class AdapterFolder:
             folder: a folder that ``save_pretrained`` of PEFT wrote.
             base: name, hub id or folder of the base model; "" takes the one that the config names.
 
-        Raises: FileNotFoundError for a folder without a config or weights, with the adapters below it; ValueError for a
-        config that is not a JSON object, or that names no base model if ``base`` is "".
+        Raises: FileNotFoundError for a folder without a config or weights, with the adapters below it; ValueError for
+        weights in a pickle, a config that is not a JSON object or has wrong values, or one that names no base model if
+        ``base`` is "".
         """
         path = Path(folder)
+        if (path / CONFIG).is_file():
+            find_files(str(path))  # refuses a pickle
         for name in (CONFIG, WEIGHTS):
             if not (path / name).is_file():
                 below = sorted(str(found.parent) for found in path.glob(f"**/{CONFIG}")) if path.is_dir() else []
                 advice = f"; {nearest(folder, below)}" if below else ""
                 raise FileNotFoundError(f"{str(folder)!r} is not a saved adapter: it has no {name}{advice}")
+        config = read_config(path / CONFIG)
+        check_config(path / CONFIG, config)
         try:
-            config = json.loads((path / CONFIG).read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{path / CONFIG} is not JSON: {error}") from error
-        if not isinstance(config, dict):
-            raise ValueError(f"{path / CONFIG} is a JSON {type(config).__name__}, expected an object")
+            check_regexes(str(path / CONFIG), config)
+            PeftConfig.from_pretrained(str(path))
+        except (ValueError, TypeError, AttributeError, KeyError) as error:  # PEFT does not check the types of values
+            if isinstance(error, ValueError) and str(path) in str(error):
+                raise
+            raise ValueError(f"{path / CONFIG}: {error}") from error
         base = base or config.get("base_model_name_or_path") or ""
         if not isinstance(base, str) or not base:
             raise ValueError(f"{path / CONFIG} names no base model; name it (base)")
@@ -88,10 +97,14 @@ class AdapterFolder:
         """
         if (task := self.config.get("task_type")) in CLASSES:
             return getattr(transformers, CLASSES[task])
-        mapping = self.config.get("auto_mapping") or {}
-        library, name = mapping.get("parent_library", ""), mapping.get("base_model_class", "")
+        given = self.config.get("auto_mapping")
+        mapping = given if isinstance(given, dict) else {}
+        library, name = str(mapping.get("parent_library", "")), str(mapping.get("base_model_class", ""))
         if library.split(".")[0] == "transformers":  # any other module would run code that the adapter chooses
-            found = getattr(importlib.import_module(library), name, None)
+            try:
+                found = getattr(importlib.import_module(library), name, None)
+            except ImportError:  # no such part of transformers
+                found = None
             if isinstance(found, type) and issubclass(found, transformers.PreTrainedModel):
                 return found
         raise ValueError(
@@ -102,8 +115,8 @@ class AdapterFolder:
     @property
     def classes(self) -> int | None:
         """Number of rows of the saved classifier; None if the adapter has none."""
-        with safe_open(self.path / WEIGHTS, framework="pt") as file:
-            sizes = [file.get_slice(key).get_shape()[0] for key in file.keys() if key.endswith(HEADS)]
+        header = read_header(str(self.path / WEIGHTS))
+        sizes = [entry.shape[0] for key, entry in header.items() if key.endswith(HEADS) and entry.shape]
         return sizes[0] if sizes else None
 
     def load_base(self, dtype: Any = "auto") -> transformers.PreTrainedModel:
@@ -131,16 +144,18 @@ class AdapterFolder:
     def load(self, dtype: Any = "auto") -> PeftModel:
         """Load the base model with the adapter beside its weights, ready to predict.
 
-        Raises: what `load_base` raises; ValueError for an adapter that does not fit the base model.
+        Raises: what `load_base` raises; ValueError for an adapter that does not fit the base model, and for a file that
+        holds more than the adapter's weights.
         """
         base = self.load_base(dtype)
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), only_adapter_weights():
                 warnings.filterwarnings(
                     "error", message="Found missing adapter keys"
                 )  # layers would stay at their start
                 model = PeftModel.from_pretrained(base, self.path).eval()
-        except (ValueError, RuntimeError, UserWarning) as error:  # torch raises RuntimeError for other shapes
+        # torch raises RuntimeError for other shapes; PEFT checks the types of some values only by using them
+        except (ValueError, RuntimeError, UserWarning, TypeError, AttributeError, KeyError) as error:
             reason = " ".join(str(error).split())
             raise ValueError(f"adapter {str(self.path)!r} does not fit base model {self.base!r}: {reason}") from error
         self._check_complete(model)
@@ -151,8 +166,7 @@ class AdapterFolder:
         prefix = getattr(model.base_model, "prefix", None)
         if not prefix:  # prompts have no layers
             return
-        with safe_open(self.path / WEIGHTS, framework="pt") as file:
-            saved = sum(prefix in key for key in file.keys())
+        saved = sum(prefix in key for key in read_header(str(self.path / WEIGHTS)))
         state = get_peft_model_state_dict(model, save_embedding_layers=False)
         loaded = sum(prefix in key for key in state)
         if saved > loaded:

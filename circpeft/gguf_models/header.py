@@ -96,10 +96,13 @@ def read_header(path: Path) -> Header:
                 raise ValueError(f"version {version} of the format; this reads versions 2 and 3")
             values = dict(_pair(reader) for _ in range(count))
             table = [_tensor(reader) for _ in range(tensors)]
-        except struct.error as error:
+        except (struct.error, OverflowError) as error:
             raise ValueError(f"GGUF file {str(path)!r} is cut: it ends within its header; copy it again") from error
         except ValueError as error:
             raise ValueError(f"GGUF file {str(path)!r} cannot be read: it has {error}") from error
+    for key in ("general.alignment", "split.count", "split.no"):
+        if not isinstance(value := values.get(key, 1), int) or value < (key != "split.no"):
+            raise ValueError(f"GGUF file {str(path)!r} cannot be read: {key} is {value!r:.80}, expected a number")
     _check_model(path, values)
     _check_length(path, values, table, reader.place)
     return Header(path, values, sum(elements for elements, *_ in table))

@@ -7,6 +7,7 @@ import torch
 from peft import PeftModel, inject_adapter_in_model
 from torch import nn
 
+from .config_file import check_configs_read_by_peft
 from .configs import C3AConfig, CDVFTConfig, CirculantConfig
 from .expert_targets import targeted_parameters, unadapted_experts, warn_of_experts
 from .layer import CirculantLayer
@@ -23,6 +24,7 @@ from .tuner import C3AModel, CDVFTModel, CirculantModel
 
 register(C3AConfig, C3AModel)
 register(CDVFTConfig, CDVFTModel)
+check_configs_read_by_peft()
 check_in_transformers()
 extend_peft_model()
 

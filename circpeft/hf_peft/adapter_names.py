@@ -12,9 +12,24 @@ from ..suggest import nearest
 from .layer import CirculantLayer
 from .saved_keys import KEY_PREFIX
 
+LONGEST_NAME = 100  # characters, which are at most 255 bytes in most alphabets
+
 
 def check_new_name(name: str) -> None:
-    """Raise ValueError for a name that no adapter can have: empty, with a dot, or an attribute of PyTorch's modules."""
+    """Raise ValueError for a name that no adapter can have.
+
+    PyTorch's modules refuse an empty name, a dot, and the names of their attributes. PEFT saves an adapter into a
+    folder with its name, so a name must not be a path or too long for one.
+    """
+    if (
+        not isinstance(name, str)
+        or len(name) > LONGEST_NAME
+        or not name.isprintable()
+        or any(c in name for c in "/\\:")
+    ):
+        raise ValueError(
+            f"adapter name {str(name)[:LONGEST_NAME]!r} cannot be the name of a folder; choose letters, digits, - and _"
+        )
     # Adapters are in a ModuleDict. It rejects the names of its own attributes, but only after layers were replaced.
     if hasattr(nn.ModuleDict(), name) or "." in name or not name:
         raise ValueError(

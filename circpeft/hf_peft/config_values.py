@@ -17,7 +17,10 @@ from typing import Any
 
 from peft.utils.constants import INCLUDE_LINEAR_LAYERS_SHORTHAND
 
+from .. import limits
 from ..ops.scale import NUMBER, SCALES, wrong_scale
+
+LARGEST = 2**31 - 1  # of an integer: sizes and indices beyond it do not fit into torch's indices everywhere
 
 
 def plain(value: Any) -> Any:
@@ -41,33 +44,51 @@ def _builtin(value: Any) -> Any:
 
 
 def integer(field: str, value: Any, least: int) -> int:
-    """Return an integer of at least ``least``; raise ValueError for anything else, also for bools and "8"."""
+    """Return an integer from ``least`` to `LARGEST`; raise ValueError for anything else, also for bools and "8"."""
     number = plain(value)
     if isinstance(number, bool) or not isinstance(number, Integral) or number < least:
         raise _error(field, f"an integer of at least {least}", value)
-    return int(number)
+    return _at_most_largest(field, int(number))
+
+
+def _at_most_largest(field: str, number: int) -> int:
+    if number > LARGEST:
+        raise ValueError(f"{field} must be at most {LARGEST}, got {str(number)[:40]}")
+    return number
+
+
+def num_factors(field: str, value: Any) -> int:
+    """Return a number of factors of at most `limits.FACTORS`; raise ValueError for anything else."""
+    number = integer(field, value, 1)
+    limits.FACTORS.check(field, number)
+    return number
 
 
 def block_size(field: str, value: Any) -> int | str:
     """Return a block size: "auto", or a positive integer. Raise ValueError for anything else."""
     size = plain(value)
-    if size == "auto":
+    if isinstance(size, str) and size == "auto":
         return "auto"
     if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
         raise _error(field, 'a positive integer or "auto"', value)
-    return int(size)
+    return _at_most_largest(field, int(size))
 
 
 def number(field: str, value: Any) -> float:
     """Return a finite number; raise ValueError for anything else, also for bools and "0.1"."""
     given = plain(value)
-    if not (_is_number(given) and math.isfinite(given)):
+    if not _is_finite(given):
         raise _error(field, "a finite number", value)
     return given if isinstance(given, (int, float)) else float(given)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
+def _is_finite(value: Any) -> bool:
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer of more than 308 digits
+        return False
 
 
 def scale(field: str, value: Any) -> float | str:
@@ -75,7 +96,7 @@ def scale(field: str, value: Any) -> float | str:
     given = plain(value)
     if isinstance(given, str) and given in SCALES:
         return given
-    if _is_number(given) and math.isfinite(given):
+    if _is_finite(given):
         return given if isinstance(given, (int, float)) else float(given)
     raise ValueError(wrong_scale(field, value))
 
@@ -221,7 +242,7 @@ CONVERSIONS: dict[str, Callable[[str, Any], Any]] = {
     "modules_to_save": names,
     "bias": text,
     "layout": text,
-    "num_factors": lambda field, value: integer(field, value, 1),
+    "num_factors": num_factors,
     "inference_mode": boolean,
     "base_model_name_or_path": path_text,
     "revision": path_text,

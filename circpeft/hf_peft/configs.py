@@ -145,8 +145,8 @@ class CirculantConfig(PeftConfig):
         Whether the adapter fits a model is checked when it is loaded onto one. A folder without an adapter file is
         accepted. The arguments are those of `peft.PeftConfig.from_pretrained`.
 
-        Raises: what PEFT raises for a folder without a config; ValueError that names the file of a truncated adapter,
-        and the key of values that are not finite.
+        Raises: what PEFT raises for a folder without a config; ValueError that names the file of a truncated or pickled
+        adapter, or of a config that is not JSON or has a wrong value, and the field.
         """
         config = super().from_pretrained(pretrained_model_name_or_path, subfolder=subfolder, **kwargs)
         if isinstance(config, CirculantConfig):  # the folder decides which method it is
@@ -156,11 +156,11 @@ class CirculantConfig(PeftConfig):
     def check_saved_adapter(
         self, pretrained_model_name_or_path: str, subfolder: str | None = None, **kwargs: Any
     ) -> None:
-        """Check the adapter file beside this config, and keep its shapes for the check against a model.
+        """Check the header of the adapter file beside this config, and keep it for the check against a model.
 
         The arguments are those of `from_pretrained`.
 
-        Raises: ValueError that names the file, and the key where there is one.
+        Raises: ValueError that names the file.
         """
         hub, _, _ = self._split_kwargs(kwargs)
         folder = str(pretrained_model_name_or_path)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import peft
-from peft import PeftConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
+from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.auto import MODEL_TYPE_TO_PEFT_MODEL_MAPPING
 from peft.utils import SAFETENSORS_WEIGHTS_NAME
 from peft.utils.constants import CONFIG_NAME
@@ -23,10 +23,14 @@ from torch import nn
 
 from ..ops import other_layout
 from ..suggest import nearest
+from .adapter_file import find_files, read_header, read_tensors
+from .config_file import check_config
+from .config_json import read_config
 from .configs import C3AConfig
+from .file_regexes import check_regexes
 from .layer import C3ALinear
 from .peft_model import renamed_state
-from .saved_adapter import SavedAdapter, read_state, unknown_fields
+from .saved_adapter import HARMLESS_FIELDS, SavedAdapter
 from .saved_keys import KEY_PREFIX, peft_loads
 from .targets import exact_targets
 
@@ -85,33 +89,27 @@ def load_peft_c3a(model: nn.Module, path: str | Path, adapter_name: str = "defau
     True
     """
     path = str(path)
-    theirs = PeftConfig.from_pretrained(path, **hub)
-    state, file = read_state(path, **hub)
-    if theirs.peft_type != peft.PeftType.C3A:
-        raise ValueError(f"{file} is an adapter of {theirs.peft_type.value}; expected one of PEFT's C3A")
-    if state is None:
-        raise ValueError(f"{file} is missing: {path} has a config without an adapter")
-    for key, kernel in state.items():
-        if key.endswith(PEFT_KERNEL) and kernel.dim() != 3:
-            raise ValueError(f"{file}: {key!r} has shape {tuple(kernel.shape)}; a kernel has three dimensions")
-    unknown = unknown_fields(path, hub.get("subfolder"), [field.name for field in fields(peft.C3AConfig)])
-    sizes = {
-        key.removeprefix(KEY_PREFIX).removesuffix(PEFT_KERNEL): kernel.shape[-1]
-        for key, kernel in state.items()
-        if key.endswith(PEFT_KERNEL)
-    }
-    config = C3AConfig(
-        **_block_sizes(sizes),
-        alpha="paper",
-        target_modules=theirs.target_modules,
-        layers_to_transform=theirs.layers_to_transform,
-        layers_pattern=theirs.layers_pattern,
-        bias={theirs: ours for ours, theirs in PEFT_BIAS.items()}[theirs.bias],
-        **{name: getattr(theirs, name) for name in COMMON_FIELDS},
-    )
-    state = {key.replace(PEFT_KERNEL, CIRCPEFT_KERNEL): tensor for key, tensor in state.items()}
-    shapes = {key: tensor.shape for key, tensor in state.items()}
-    config.__dict__["_saved_adapter"] = SavedAdapter(file, os.path.join(path, CONFIG_NAME), shapes, unknown)
+    theirs, unknown, config_file, file = _read_config(path, hub)
+    header = read_header(file)
+    kernels = {key: entry.shape for key, entry in header.items() if key.endswith(PEFT_KERNEL)}
+    for key, shape in kernels.items():
+        if len(shape) != 3:
+            raise ValueError(f"{file}: {key!r} has shape {tuple(shape)}; a kernel has three dimensions")
+    sizes = {key.removeprefix(KEY_PREFIX).removesuffix(PEFT_KERNEL): shape[-1] for key, shape in kernels.items()}
+    try:
+        config = C3AConfig(
+            **_block_sizes(sizes),
+            alpha="paper",
+            target_modules=theirs.target_modules,
+            layers_to_transform=theirs.layers_to_transform,
+            layers_pattern=theirs.layers_pattern,
+            bias={theirs: ours for ours, theirs in PEFT_BIAS.items()}.get(theirs.bias, theirs.bias),
+            **{name: getattr(theirs, name) for name in COMMON_FIELDS},
+        )
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{config_file}: {error}") from error
+    header = {_circpeft_key(key): entry for key, entry in header.items()}
+    config.__dict__["_saved_adapter"] = SavedAdapter(file, config_file, header, unknown)
     try:
         with peft_loads(None):
             adapted = MODEL_TYPE_TO_PEFT_MODEL_MAPPING.get(config.task_type, PeftModel)(model, config, adapter_name)
@@ -119,8 +117,32 @@ def load_peft_c3a(model: nn.Module, path: str | Path, adapter_name: str = "defau
         if path in str(error):
             raise
         raise type(error)(f"{file}: {error}") from error
+    state = {_circpeft_key(key): tensor for key, tensor in read_tensors(file).items()}
     set_peft_model_state_dict(adapted, renamed_state(adapted, adapter_name, state), adapter_name)
     return adapted
+
+
+def _circpeft_key(key: str) -> str:
+    return key.replace(PEFT_KERNEL, CIRCPEFT_KERNEL)
+
+
+def _read_config(path: str, hub: dict[str, Any]) -> tuple[peft.C3AConfig, tuple[str, ...], str, str]:
+    """Return the config of PEFT's C3A, its unknown fields, and the paths of the config and of the adapter."""
+    config_file, file = find_files(path, **hub)
+    content = read_config(config_file)
+    if check_config(config_file, content) is not peft.C3AConfig:
+        raise ValueError(f"{config_file} is an adapter of {content['peft_type']}; expected one of PEFT's C3A")
+    if not file:
+        raise ValueError(
+            f"{os.path.join(path, SAFETENSORS_WEIGHTS_NAME)} is missing: {path} has a config without an adapter"
+        )
+    known = {field.name for field in fields(peft.C3AConfig)}
+    check_regexes(config_file, content)
+    try:
+        config = peft.C3AConfig(**{name: value for name, value in content.items() if name in known})
+    except (ValueError, TypeError, AttributeError) as error:  # PEFT does not check the types of all values
+        raise ValueError(f"{config_file}: {error}") from error
+    return config, tuple(sorted(content.keys() - known - HARMLESS_FIELDS)), config_file, file
 
 
 def save_peft_c3a(model: nn.Module, path: str | Path, adapter_name: str = "default") -> None:

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -19,15 +20,20 @@ from typing import Any
 
 from peft import PeftConfig, PeftModel
 from peft.utils import SAFETENSORS_WEIGHTS_NAME, WEIGHTS_NAME
+from peft.utils.constants import CONFIG_NAME
 from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import Tensor, nn
 
 from .adapter_names import check_adapter_names
+from .config_file import check_config
+from .config_json import read_config
 from .configs import CirculantConfig
 from .layer import CirculantLayer
+from .other_methods import check_other_method, files_are_checked
 from .same_settings import check_reload
 from .saved_keys import KEY_PREFIX, ModelKeys, loaded_by_peft, peft_loads
 from .tuner import CirculantModel
+from .written_keys import keep_own_keys
 
 WHOLE_KEY = re.compile(r".+", re.DOTALL)
 
@@ -74,6 +80,8 @@ def _checked_from_pretrained(load: Callable[..., Any]) -> Callable[..., Any]:
         mapping, config = given.get("key_mapping"), given.get("config")
         if mapping is None:
             mapping = getattr(given["model"], "_checkpoint_conversion_mapping", None)
+        if config is None:
+            _check_config(given["model_id"], given.get("kwargs", {}))
         if isinstance(config, CirculantConfig) and config._saved_adapter is None:  # made for this file by hand
             config.check_saved_adapter(given["model_id"], **given.get("kwargs", {}))
         with peft_loads(mapping):
@@ -81,6 +89,13 @@ def _checked_from_pretrained(load: Callable[..., Any]) -> Callable[..., Any]:
         return loaded
 
     return from_pretrained
+
+
+def _check_config(folder: str | os.PathLike, options: dict[str, Any]) -> None:
+    """Check the config in a local folder: PEFT reads the name of its method before all else."""
+    file = os.path.join(folder, options.get("subfolder") or "", CONFIG_NAME)
+    if os.path.isfile(file):
+        check_config(file, read_config(file))
 
 
 def _checked_load_adapter(load: Callable[..., Any]) -> Callable[..., Any]:
@@ -91,12 +106,15 @@ def _checked_load_adapter(load: Callable[..., Any]) -> Callable[..., Any]:
         bound = signature.bind(*args, **kwargs)
         given = bound.arguments
         model, name, mapping = given["self"], given["adapter_name"], given.get("key_mapping")
+        hub, _ = model._split_kwargs(dict(given.get("kwargs", {})))
         if not _is_ours(model):
+            if files_are_checked() and name in model.peft_config:
+                check_other_method(model, name, given["model_id"], mapping, hub)
             return load(*args, **kwargs)
+        _check_config(given["model_id"], hub)
         in_use = name in model.peft_config and not loaded_by_peft()  # from_pretrained has just added the adapter
         with peft_loads(mapping):
             if in_use:
-                hub, _ = model._split_kwargs(dict(given.get("kwargs", {})))
                 saved = PeftConfig.from_pretrained(given["model_id"], **hub)
                 check_reload(model.base_model, saved, name, given["model_id"])
             found: list[ModelKeys] = []
@@ -123,9 +141,14 @@ def _atomic_save_pretrained(save: Callable[..., Any]) -> Callable[..., Any]:
         if not _is_ours(model) or folder.is_file() or not given.get("is_main_process", True):
             save(*args, **kwargs)
             return
-        for name in given.get("selected_adapters") or model.peft_config:
+        selected = given.get("selected_adapters")
+        names = list(model.peft_config) if selected is None else selected
+        for name in names:
             check_adapter_names(name, model.peft_config)
             model.peft_config[name].check()
+        if not given.get("safe_serialization", True):
+            warnings.warn("safe_serialization=False is ignored: only safetensors is read back", stacklevel=2)
+            given["safe_serialization"] = True
         folder.mkdir(parents=True, exist_ok=True)
         # In the folder itself, so that a file moves within one disk.
         with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as temporary:
@@ -133,6 +156,9 @@ def _atomic_save_pretrained(save: Callable[..., Any]) -> Callable[..., Any]:
                 shutil.copy(folder / "README.md", temporary)
             given["save_directory"] = temporary
             save(*bound.args, **bound.kwargs)
+            for name in names:
+                inner = Path(temporary) if name == "default" else Path(temporary, name)
+                keep_own_keys(model, name, inner / SAFETENSORS_WEIGHTS_NAME)
             _move_files(Path(temporary), folder)
 
     return save_pretrained

@@ -1,47 +1,45 @@
-"""Reading a saved adapter, and the checks before a model is changed."""
+"""A saved adapter: its header, and the checks before a model is changed and before its tensors are read."""
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pickle import UnpicklingError
 from typing import Any, NoReturn
 
 import torch
-from peft.utils import SAFETENSORS_WEIGHTS_NAME, WEIGHTS_NAME, load_peft_weights
-from peft.utils.constants import CONFIG_NAME
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from ..suggest import nearest
+from .adapter_file import FLOATS, TensorHeader, check_all_finite, find_files, read_header
+from .config_json import read_config
 from .mismatch import Shapes, of_keys, of_shapes, other_method
 from .saved_keys import KEY_PREFIX, ModelKeys, base_name
 
 # A newer PEFT writes these fields for every method. They do not change what this package's methods compute.
 HARMLESS_FIELDS = {"peft_version"}
-# Errors of safetensors, pickle and torch's zip reader for a truncated or foreign file.
-UNREADABLE = (SafetensorError, UnpicklingError, EOFError, RuntimeError)
+# PEFT keeps the base model's module, and the copies of other adapters, under these names.
+OTHER_COPIES = re.compile(r"\.(original_module|modules_to_save)\.")
 
 
 @dataclass(frozen=True)
 class SavedAdapter:
-    """The keys and shapes of a saved adapter, and the fields of its config that this version does not know."""
+    """The header of a saved adapter, and the fields of its config that this version does not know."""
 
     file: str
     config_file: str
-    shapes: dict[str, torch.Size]
+    headers: Mapping[str, TensorHeader]
     unknown_fields: tuple[str, ...]
 
     def check_fits(
         self,
         model: nn.Module,
         expected: Sequence[tuple[Sequence[str], torch.Size]],
-        others: Mapping[str, torch.Size],
+        others: Mapping[str, Tensor],
         prefix: str,
         fields: Iterable[str],
-        whole: Iterable[str] = (),
+        whole: Collection[str] = (),
+        biases: Collection[str] = (),
     ) -> None:
         """Check that this adapter fits a model. Keys are compared as PEFT or transformers will rename them.
 
@@ -49,12 +47,14 @@ class SavedAdapter:
             model: the base model.
             expected: the keys and the shape of each parameter that the adapter has on that model. A layer with several
                 names has several keys, of which one is saved.
-            others: shapes of the model's own parameters.
+            others: the model's own parameters and buffers.
             prefix: prefix of the method's parameters.
             fields: the config's fields that this version knows.
             whole: keys of the modules that are saved whole (modules_to_save).
+            biases: keys of the biases that train beside the adapter.
 
-        Raises: ValueError that names the file, the key and the reason.
+        Raises: ValueError that names the file, the key and the reason. A key of another of the model's own parameters
+        is one of the reasons: loading it would change the base model.
         """
         if self.unknown_fields:
             name = self.unknown_fields[0]
@@ -62,35 +62,45 @@ class SavedAdapter:
                 f"{self.config_file}: unknown field {name!r} ({nearest(name, fields)}); this version does not know "
                 f"how it changes what the adapter computes. Upgrade circpeft, or remove the field"
             )
-        if (method := other_method(self.shapes, prefix)) is not None:
+        if (method := other_method(self.headers, prefix)) is not None:
             raise ValueError(f"{self.file} holds parameters of {method}, but its config names another method")
         marker = f".{prefix}adapters."
-        shapes = dict(others) | {key: shape for keys, shape in expected for key in keys}
+        shapes = {name: tensor.shape for name, tensor in others.items()}
+        shapes |= {key: shape for keys, shape in expected for key in keys}
         keys = ModelKeys(model, shapes)
         found: dict[str, str] = {}
-        for saved, shape in self.shapes.items():
-            # PEFT 0.18 also writes the model's other adapters. Their keys have a name and a dot after the prefix.
-            if "." in saved.partition(marker)[2]:
-                continue
+        for saved, header in self.headers.items():
+            shape = header.shape
+            if "." in saved.partition(marker)[2]:  # a name and a dot, as in the state of a model
+                raise ValueError(f"{self.file} holds {saved!r}, a parameter of another adapter; save only this one")
             if not saved.startswith(KEY_PREFIX):
                 raise ValueError(f"{self.file} holds {saved!r}; the keys of a saved adapter begin with {KEY_PREFIX!r}")
             key = saved.removeprefix(KEY_PREFIX)
             own = keys.find(key if marker in key else base_name(key))
             if own is None:
                 self._refuse(saved, "but this model has no such layer", of_keys(key, _same_kind(key, shapes, marker)))
-            if own in found and marker in own:
+            is_bias = own in biases and saved.endswith(".bias")
+            if marker not in own and not is_bias and (own not in whole or OTHER_COPIES.search(key)):
+                raise ValueError(
+                    f"{self.file} holds {saved!r}, a weight of the base model, which an adapter must not change; to "
+                    f"train {own!r} too, name its module in modules_to_save"
+                )
+            wanted = torch.float32 if marker in own else others[own].dtype
+            if not header.suits(wanted):
+                expected_types = f"one of {', '.join(FLOATS)}" if wanted.is_floating_point else wanted
+                raise ValueError(f"{self.file}: {saved!r} has values of type {header.dtype}; expected {expected_types}")
+            if own in found and not is_bias:
                 self._refuse(saved, f"and {found[own]!r}", f"on this model both are {own!r}")
             found.setdefault(own, saved)
             if marker not in own and shapes[own] != shape:
                 self._refuse_shape(saved, own, found, shapes, marker)
         for own, saved in found.items():
-            if shapes[own] != self.shapes[saved]:
+            if shapes[own] != self.headers[saved].shape:
                 self._refuse_shape(saved, own, found, shapes, marker)
         for names in [*(names for names, _ in expected), *([name] for name in whole)]:
             if not found.keys() & set(names):
-                near = of_keys(
-                    names[0], _same_kind(names[0], [k.removeprefix(KEY_PREFIX) for k in self.shapes], marker)
-                )
+                saved_keys = [key.removeprefix(KEY_PREFIX) for key in self.headers]
+                near = of_keys(names[0], _same_kind(names[0], saved_keys, marker))
                 raise ValueError(f"{self.file} lacks {KEY_PREFIX + names[0]!r}: {near}")
 
     def _refuse(self, saved: str, what: str, reason: str) -> NoReturn:
@@ -103,13 +113,11 @@ class SavedAdapter:
             parts = {key.removeprefix(layer + marker): key for key in found if key.startswith(layer + marker)}
             reason = of_shapes(
                 layer,
-                {part: self.shapes[found[key]] for part, key in parts.items()},
+                {part: self.headers[found[key]].shape for part, key in parts.items()},
                 {part: shapes[key] for part, key in parts.items()},
             )
-        raise ValueError(
-            f"{self.file}: {saved!r} has shape {tuple(self.shapes[saved])}, this model needs {tuple(shapes[own])}: "
-            f"{reason}"
-        )
+        shape = tuple(self.headers[saved].shape)
+        raise ValueError(f"{self.file}: {saved!r} has shape {shape}, this model needs {tuple(shapes[own])}: {reason}")
 
 
 def check_saved_adapter(config: Any, model: nn.Module, adapted: Mapping[str, nn.Module], prefix: str) -> None:
@@ -132,12 +140,18 @@ def check_saved_adapter(config: Any, model: nn.Module, adapted: Mapping[str, nn.
         for p, value in adapter.named_parameters()
     ]
     # PEFT keeps layers and modules of modules_to_save under other names once an adapter has them.
-    others = {base_name(name): value.shape for name, value in model.state_dict().items()}
+    others = {base_name(name): value for name, value in model.state_dict().items()}
     # PEFT copies every module with such an end of its name, and needs all of its tensors.
     saved = tuple(config.modules_to_save or ())
     copied = tuple(f"{name}." for of in names.values() for name in map(base_name, of) if name.endswith(saved))
     whole = [key for key in others if saved and key.startswith(copied)]
-    config._saved_adapter.check_fits(model, expected, others, prefix, config.known_fields(), whole)
+    biases = [key for key in others if key.endswith(".bias") and config.bias != "none"]
+    if config.bias != "all":
+        of_layers = {f"{base_name(n)}.bias" for name in adapted for n in names[model.get_submodule(name)]}
+        biases = [key for key in biases if key in of_layers]
+    found = config._saved_adapter
+    found.check_fits(model, expected, others, prefix, config.known_fields(), {*whole}, {*biases})
+    check_all_finite(found.file)
 
 
 def _same_kind(key: str, keys: Iterable[str], marker: str) -> list[str]:
@@ -146,46 +160,12 @@ def _same_kind(key: str, keys: Iterable[str], marker: str) -> list[str]:
 
 
 def read_saved_adapter(path: str, subfolder: str | None, fields: Iterable[str], **hub: Any) -> SavedAdapter | None:
-    """Read and check the adapter in a folder or on the hub. Return None for a folder with only a config.
+    """Read the header of the adapter in a folder or on the hub. Return None for a folder with only a config.
 
-    Raises: ValueError that names the file, and the key of values that are not finite.
+    Raises: ValueError that names the file.
     """
-    folder = os.path.join(path, subfolder) if subfolder else path
-    config_file = os.path.join(folder, CONFIG_NAME)
-    state, file = read_state(path, subfolder, **hub)
-    if state is None:
+    config_file, file = find_files(path, subfolder, **hub)
+    if not file:
         return None
-    shapes = {key: tensor.shape for key, tensor in state.items()}
-    return SavedAdapter(file, config_file, shapes, unknown_fields(path, subfolder, fields))
-
-
-def unknown_fields(path: str, subfolder: str | None, fields: Iterable[str]) -> tuple[str, ...]:
-    """Return the fields of the config in a local folder that are not in ``fields``. A config on the hub is not read."""
-    config_file = os.path.join(path, subfolder or "", CONFIG_NAME)
-    if not os.path.isfile(config_file):
-        return ()
-    with open(config_file, encoding="utf-8") as stream:
-        return tuple(sorted(json.load(stream).keys() - set(fields) - HARMLESS_FIELDS))
-
-
-def read_state(path: str, subfolder: str | None = None, **hub: Any) -> tuple[dict[str, Tensor] | None, str]:
-    """Return the saved tensors of an adapter and the name of their file.
-
-    The tensors are None for a local folder without an adapter file.
-
-    Raises: ValueError that names the file, and the key of values that are not finite.
-    """
-    folder = os.path.join(path, subfolder) if subfolder else path
-    names = [name for name in (SAFETENSORS_WEIGHTS_NAME, WEIGHTS_NAME) if os.path.exists(os.path.join(folder, name))]
-    file = os.path.join(folder, names[0] if names else SAFETENSORS_WEIGHTS_NAME)
-    if os.path.isdir(folder) and not names:
-        return None, file
-    try:
-        state = load_peft_weights(path, device="cpu", **({"subfolder": subfolder} if subfolder else {}), **hub)
-    except UNREADABLE as error:
-        raise ValueError(f"{file} cannot be read; it is truncated or not an adapter file: {error}") from error
-    for key, tensor in state.items():
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            count = int((~torch.isfinite(tensor)).sum())
-            raise ValueError(f"{file}: {key!r} holds {count} values that are not finite; the adapter is broken")
-    return state, file
+    unknown = tuple(sorted(read_config(config_file).keys() - set(fields) - HARMLESS_FIELDS))
+    return SavedAdapter(file, config_file, read_header(file), unknown)

@@ -139,6 +139,8 @@ class Recipe:
         for name in ("task", "method", "model", "data_dir", "report_to", "output_dir"):
             if not isinstance(getattr(self, name), str):
                 raise ValueError(f"{name} must be a string, got {getattr(self, name)!r}")
+        if any(character in self.task for character in "/\\:"):
+            raise ValueError(f"task must be a name, not a path, got {self.task!r}: files of a run begin with it")
         for name in ("model", "data_dir", "output_dir"):  # one folder is one run, whether it is written with "~" or not
             object.__setattr__(self, name, expanded(getattr(self, name)))
         for name in ("hold_out", "gradient_checkpointing", "deterministic", "save_model", "weight_changes"):

@@ -134,7 +134,7 @@ def _judged(folder: Path, name: str, record: Result, problems: list[Problem]) ->
     if not path.exists():
         return {}
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = _json(path)
         _complete(data, ["finished", "judge", "mean"], "the file")
         _typed("mean", data["mean"], (Real,))
         _typed("judge", data["judge"], (str,))
@@ -174,12 +174,19 @@ def _sweep(path: Path) -> Sweep:
 
 
 def _object(path: Path, names: list[str], schema: int) -> dict:
-    data = json.loads(path.read_text(encoding="utf-8"))
+    data = _json(path)
     stated = data.get("schema") if isinstance(data, dict) else None
     if stated != schema:
         raise ValueError(f"has schema {stated!r}, expected {schema}")
     _complete(data, names, "the file")
     return data
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("is nested too deeply") from error
 
 
 def _complete(data: object, names: list[str], part: str) -> None:
@@ -203,7 +210,7 @@ def _course_profiles(folders: set[Path], problems: list[Problem]) -> dict[Path, 
         path = folder / "run.json"
         if path.is_file():
             try:
-                data = json.loads(path.read_text(encoding="utf-8"))
+                data = _json(path)
                 _complete(data, ["profile"], "the file")
                 profiles[folder] = str(data["profile"])
             except (OSError, ValueError) as error:

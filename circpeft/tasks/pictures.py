@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
+from functools import cache
 
 import numpy as np
 from PIL import Image as Pillow
-from PIL import PngImagePlugin
+from PIL import PngImagePlugin, UnidentifiedImageError
+
+from .. import limits
 
 # Programs that generate images keep megabytes of text in a PNG. Pillow refuses to unpack more than 1 MB of a text or
 # colour profile; here it may be 256 MB, which still bounds the memory that a malicious file can take.
@@ -15,6 +19,9 @@ PngImagePlugin.MAX_TEXT_MEMORY = max(PngImagePlugin.MAX_TEXT_MEMORY, 2**28)
 
 # Modes that Pillow converts to RGB; `rgb` itself handles 16-bit grey and transparency.
 MODES = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "LAB", "HSV", "LA", "PA", "RGBA", "RGBa")
+# The formats that are opened, whatever a file is called: those of the endings that are read (see `file_formats`), and
+# MPO, a JPEG with a preview. Pillow knows many more, some of them barely tested or run by other programs.
+FORMATS = ("PNG", "JPEG", "MPO", "BMP", "DIB", "WEBP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
 # Formats with at most 16 bits per value. Older versions of Pillow read their 16-bit grey images as mode I.
 SIXTEEN_BITS = ("PNG", "PPM", "JPEG2000")
 
@@ -55,7 +62,8 @@ def check(picture: dict) -> bool:
 
     Returns: whether it has several frames or pages, as an animation has. Only the first is used.
 
-    Raises: ValueError for an image that cannot be read, is truncated, or has a mode without a known range (see `rgb`).
+    Raises: ValueError for an image that cannot be read, is truncated, is not in one of `FORMATS`, or has a mode without
+    a known range (see `rgb`).
     """
     try:
         with _opened(picture) as image:
@@ -74,7 +82,20 @@ def check(picture: dict) -> bool:
 
 
 def _opened(picture: dict) -> Pillow.Image:
-    return Pillow.open(io.BytesIO(picture["bytes"]) if picture["bytes"] else picture["path"])
+    contents, path = picture["bytes"], picture["path"]
+    limits.IMAGE.check("its file", len(contents) if contents else os.path.getsize(path))
+    file = io.BytesIO(contents) if contents else path
+    try:
+        return Pillow.open(file, formats=_known_formats())
+    except UnidentifiedImageError as error:
+        raise ValueError(f"{error}; expected one of {', '.join(FORMATS)}") from error
+
+
+@cache
+def _known_formats() -> tuple[str, ...]:
+    """Return those of `FORMATS` that this Pillow was built with."""
+    Pillow.init()
+    return tuple(name for name in FORMATS if name in Pillow.OPEN)
 
 
 def _is_complete(image: Pillow.Image) -> bool:

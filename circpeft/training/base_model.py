@@ -135,7 +135,7 @@ def load(recipe: Recipe, kind: TaskKind, folder: str, config: PretrainedConfig) 
     A new head stays in float32: it trains, and 16 bits would lose small steps.
 
     Raises: FileNotFoundError, see `models.hub_errors`, for a model that the hub does not give; UnfitModelError for
-    weights of other sizes than the config says.
+    weights of other sizes than the config says, and for a model with an adapter.
     """
     options, dtype = dict(kind.loading_options), getattr(torch, recipe.base_dtype)
     if recipe.quantization:
@@ -144,6 +144,8 @@ def load(recipe: Recipe, kind: TaskKind, folder: str, config: PretrainedConfig) 
         base, info = kind.model_class.from_pretrained(
             folder, config=config, dtype=dtype, output_loading_info=True, **options
         )
+    if getattr(base, "_hf_peft_config_loaded", False):
+        raise UnfitModelError(f"model {recipe.model!r} holds an adapter; merge it first, with `circpeft merge`")
     _check_sizes(recipe, base, info["mismatched_keys"])
     if get_spec(recipe.method).trains != "all":
         _freeze_statistics(base)

@@ -12,8 +12,9 @@ from transformers.trainer_utils import PredictionOutput
 
 from .. import memory, methods
 from ..hf_peft.learning_rate_check import LearningRateCheck
+from ..hf_peft.other_methods import only_adapter_weights
 from ..method_specs import get_spec
-from ..resume import TrainingClock, last_checkpoint
+from ..resume import TrainingClock, check_checkpoint, last_checkpoint
 from . import base_model, computed, distributed
 from .baseline_eval import Baseline, BaselineEvaluation
 from .change_recorder import change_recorders
@@ -82,6 +83,8 @@ def train(prepared: Prepared, callbacks: Iterable[TrainerCallback] = ()) -> Trai
     Args:
         prepared: the run, from `prepare`.
         callbacks: further callbacks for the Trainer.
+
+    Raises: ValueError for a checkpoint that would change more than what the method trains.
     """
     recipe = prepared.recipe
     base = starting_model(prepared)
@@ -108,7 +111,10 @@ def train(prepared: Prepared, callbacks: Iterable[TrainerCallback] = ()) -> Trai
         for callback in (clock, *callbacks, *missing_gradients, *changes, rate_check, *spec.callbacks(model)):
             trainer.add_callback(callback)
         checkpoint = distributed.from_first(last_checkpoint(prepared.checkpoints))
-        trainer.train(resume_from_checkpoint=checkpoint)
+        if checkpoint:
+            check_checkpoint(checkpoint, spec.trains_adapter)
+        with only_adapter_weights():
+            trainer.train(resume_from_checkpoint=checkpoint)
         seconds = clock.seconds
         test = trainer.predict(prepared.encoded["test"], metric_key_prefix="test")
         computation = computed.computed(trainer)

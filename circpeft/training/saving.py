@@ -9,6 +9,7 @@ from peft import PeftModel
 from torch import nn
 
 from .. import methods, models, tasks
+from ..hf_peft.other_methods import only_adapter_weights
 from ..method_specs import get_spec
 from ..recipes import Recipe
 from . import base_model, distributed
@@ -33,7 +34,8 @@ def load_trained(recipe: Recipe) -> tuple[nn.Module, Any]:
 
     The base model has the recipe's number format, and is on the device where runs train.
 
-    Raises: FileNotFoundError if the weights are not on this machine; ValueError for a run with permuted features.
+    Raises: FileNotFoundError if the weights are not on this machine; ValueError for a run with permuted features, and
+    for a file that holds more than the adapter's weights.
     """
     weights = weights_of(recipe)
     if recipe.feature_order == "permuted":
@@ -51,7 +53,8 @@ def load_trained(recipe: Recipe) -> tuple[nn.Module, Any]:
     folder = models.resolve(recipe.model, recipe.base_dtype) if adapter else str(weights)
     config = base_model.config_of(recipe, task, kind, folder)
     model = base_model.load(recipe, kind, folder, config)
-    model = PeftModel.from_pretrained(model, weights) if adapter else model
+    with only_adapter_weights():
+        model = PeftModel.from_pretrained(model, weights) if adapter else model
     model = model if recipe.quantization else model.to(distributed.state().device)
     return model.eval(), kind.load_processor(folder)
 

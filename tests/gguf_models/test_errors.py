@@ -124,3 +124,11 @@ def test_a_missing_wheel_names_the_commands(refused, monkeypatch):
     refused("smollm2", advice, FileNotFoundError)
     with pytest.raises(FileNotFoundError, match="did you mean 'smollm2'"):
         models.resolve("smolm2")
+
+
+@pytest.mark.parametrize("alignment", [0, -1])
+def test_an_alignment_that_is_not_a_number(refused, tmp_path, alignment):
+    key = b"general.alignment"
+    pair = struct.pack("<Q", len(key)) + key + struct.pack("<Ii", 5, alignment)
+    (tmp_path / "a.gguf").write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + pair)
+    refused(tmp_path / "a.gguf", f"general.alignment is {alignment}, expected a number")

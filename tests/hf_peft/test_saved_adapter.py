@@ -127,15 +127,6 @@ def test_a_truncated_file(saved, tiny, method, size):
     check_refused(tiny, method, saved, [str(file), "truncated"])
 
 
-@pytest.mark.parametrize("size", [0, 100])
-def test_a_truncated_pickle(tiny, method, tmp_path, size):
-    model = get_peft_model(tiny.bert(), method(target_modules=TARGETS, task_type="SEQ_CLS"))
-    model.save_pretrained(tmp_path, safe_serialization=False)
-    file = tmp_path / "adapter_model.bin"
-    file.write_bytes(file.read_bytes()[:size])
-    check_refused(tiny, method, tmp_path, [str(file), "truncated"])
-
-
 @pytest.mark.filterwarnings("ignore:Unexpected keyword arguments")
 def test_a_field_of_a_newer_version(saved, tiny, method):
     file = saved / "adapter_config.json"

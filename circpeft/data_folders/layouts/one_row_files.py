@@ -6,6 +6,7 @@ from pathlib import Path
 
 from datasets import DatasetDict
 
+from ... import limits
 from .. import json_rows
 from ..file_formats import stem_and_ending, table_format
 from ..inventory import Inventory
@@ -43,7 +44,9 @@ class OneRowFiles:
                     f"beside files such as {row_folders[0].name}/SUBJECT/*.json; expected one folder of such files for "
                     f"each split"
                 )
-            data[split] = json_rows.join([(str(path), path.read_bytes()) for path in _rows_of(folder)])
+            rows = _rows_of(folder)
+            limits.TABLE.check(str(folder.path), sum(path.stat().st_size for path in rows))
+            data[split] = json_rows.join([(str(path), path.read_bytes()) for path in rows])
         others = [path for path in inventory.entries if not _split_of(inventory, path)]
         unread = [path.name for path in others if path in inventory.folder_paths or table_format(path)]
         refuse_near_misses(inventory, data, unread)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from datasets import Dataset, DatasetDict, load_from_disk
 
+from ..claimed_sizes import check_holes
 from ..file_formats import DESCRIPTIONS
 from ..image_paths import join_image_paths
 from ..inventory import Inventory
@@ -40,9 +42,10 @@ class SavedDatasets:
         others = [name for name in names if split_named(name) is None]
         refuse_near_misses(inventory, names, [*others, *inventory.unused])
         saved = load_saved(inventory)
-        if isinstance(saved, DatasetDict):  # its images are in it
-            return DatasetDict({split_named(name) or name: rows for name, rows in saved.items()})
-        return DatasetDict({split_named(names[0]) or names[0]: with_image_paths(saved, inventory, options)})
+        by_name = saved if isinstance(saved, DatasetDict) else {names[0]: saved}
+        return DatasetDict(
+            {split_named(name) or name: with_image_paths(rows, inventory, options) for name, rows in by_name.items()}
+        )
 
     def hint(self, inventory: Inventory, options: TaskOptions) -> str:
         """Return "": there is nothing to rename in a saved data set."""
@@ -52,16 +55,37 @@ class SavedDatasets:
 def load_saved(folder: Inventory) -> Dataset | DatasetDict:
     """Load what save_to_disk wrote into a folder, without writing there.
 
-    Raises: ValueError for a split without rows; FileNotFoundError for a missing file.
+    Raises: ValueError for a split without rows, and for one whose description names a file outside its folder, or
+    cannot be read; FileNotFoundError for a missing file.
     """
+    for split in [folder, *folder.folders] if folder.is_saved_dict else [folder]:
+        if split.is_saved_split:
+            _check_names(split)
+    files = _saved_files(folder)
+    for file in files:
+        check_holes(file)
     try:
-        return load_from_disk(str(linked(folder.path, _saved_files(folder))))
+        return load_from_disk(str(linked(folder.path, files)))
     except IndexError as error:  # datasets cannot read back a table that it saved without rows
         raise ValueError(
             f"empty split in the saved data set {str(folder.path)!r}: one of its splits has no rows"
         ) from error
     except FileNotFoundError as error:
         raise FileNotFoundError(f"the saved data set {str(folder.path)!r} lacks a file: {error}") from error
+
+
+def _check_names(split: Inventory) -> None:
+    """Raise ValueError if the description of a saved split names anything but files in its folder."""
+    state = split.description("state.json")
+    files = state.get("_data_files")
+    files = files if isinstance(files, list) else [files]
+    names = [file.get("filename") if isinstance(file, dict) else file for file in files]
+    for name in names:
+        if not isinstance(name, str) or os.path.basename(name) != name or name in ("", ".", ".."):
+            raise ValueError(
+                f"state.json in {str(split.path)!r} names the file {str(name)[:200]!r}; expected one in that folder, "
+                f"such as data-00000-of-00001.arrow"
+            )
 
 
 def with_image_paths(rows: Dataset, inventory: Inventory, options: TaskOptions) -> Dataset:
