@@ -137,6 +137,7 @@ def test_paths_in_a_table_are_relative_to_its_folder(image_folder, data_folder, 
     paths = ["pictures/own/0.png", "pictures/own/1.png", str(elsewhere)]
     folder = data_folder(form, train=[{"image": path, "label": row % 2} for row, path in enumerate(paths)])
     monkeypatch.chdir(tmp_path / place)
+    monkeypatch.setenv("CIRCPEFT_IMAGE_FOLDERS", str(tmp_path))
     ready = TASK.prepare(TASK.read_folder(folder if place == "elsewhere" else "."))
     assert shades(ready["train"]) == [0, 1, 99] and ready["train"]["label"] == [0, 1, 0]
 
