@@ -84,7 +84,7 @@ def _pickled(file: str) -> str:
 
 def _downloaded(path: str, name: str, subfolder: str | None, hub: Mapping[str, Any]) -> str:
     try:
-        return hf_hub_download(path, name, subfolder=subfolder, **hub)
+        return str(hf_hub_download(path, name, subfolder=subfolder, **hub))
     except (OSError, ValueError) as error:  # the hub's errors are of these kinds
         place = "/".join(part for part in (path, subfolder, name) if part)
         advice = "" if name == CONFIG_NAME else f"; an adapter in {WEIGHTS_NAME} is a pickle, and is not read"

@@ -20,7 +20,7 @@ from .file_regexes import check_regexes
 PLAIN_TYPES = {"auto_mapping": dict, "peft_version": str, "task_type": str}
 
 
-def check_config(file: str | os.PathLike, content: Mapping[str, Any]) -> type[PeftConfig]:
+def check_config(file: str | os.PathLike[str], content: Mapping[str, Any]) -> type[PeftConfig]:
     """Check the method of a config, and the values of one of circpeft's methods; return the method's config class.
 
     Raises: ValueError that names the file and the field.
@@ -30,13 +30,13 @@ def check_config(file: str | os.PathLike, content: Mapping[str, Any]) -> type[Pe
         known = [str(getattr(kind, "value", kind)) for kind in PEFT_TYPE_TO_CONFIG_MAPPING]
         hint = nearest(method, known) if isinstance(method, str) else f"expected one of {', '.join(known)}"
         raise ValueError(f"{file}: peft_type is {method!r:.80}; {hint}")
-    kind = PEFT_TYPE_TO_CONFIG_MAPPING[method]
+    kind: type[PeftConfig] = PEFT_TYPE_TO_CONFIG_MAPPING[method]
     if issubclass(kind, CirculantConfig):
         _check_values(file, content, kind)
     return kind
 
 
-def _check_values(file: str | os.PathLike, content: Mapping[str, Any], kind: type[CirculantConfig]) -> None:
+def _check_values(file: str | os.PathLike[str], content: Mapping[str, Any], kind: type[CirculantConfig]) -> None:
     for field, value in content.items():
         expected = PLAIN_TYPES.get(field)
         if expected is not None and value is not None and not isinstance(value, expected):
@@ -65,12 +65,13 @@ def check_configs_read_by_peft() -> None:
     read = PeftConfig.from_json_file.__func__
 
     @wraps(read)
-    def from_json_file(cls: type[PeftConfig], path_json_file: str, **kwargs: Any) -> dict[str, Any]:
+    def from_json_file(cls: type[PeftConfig], *args: Any, **kwargs: Any) -> Any:
+        path_json_file = args[0] if args else kwargs["path_json_file"]
         content = read_config(path_json_file)
         method = content.get("peft_type")
         of_method = PEFT_TYPE_TO_CONFIG_MAPPING.get(method) if isinstance(method, str) else None
         if of_method is None and method is not None or of_method and issubclass(of_method, CirculantConfig):
             check_config(path_json_file, content)
-        return read(cls, path_json_file, **kwargs)
+        return read(cls, *args, **kwargs)
 
     PeftConfig.from_json_file = classmethod(from_json_file)

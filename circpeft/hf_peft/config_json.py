@@ -9,7 +9,7 @@ from typing import Any
 from .. import limits
 
 
-def read_config(file: str | os.PathLike) -> dict[str, Any]:
+def read_config(file: str | os.PathLike[str]) -> dict[str, Any]:
     """Return the content of an adapter's config file.
 
     Raises: ValueError that names the file, for one that is not there, larger than `limits.CONFIG`, or not a JSON object

@@ -10,12 +10,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
+from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
-
-try:
-    from re import _parser as parser  # since Python 3.11
-except ImportError:  # pragma: no cover
-    import sre_parse as parser
 
 LONGEST = 20_000  # characters; a regex that lists all layers of a large model has fewer
 NAME = 64  # characters of a name of a module

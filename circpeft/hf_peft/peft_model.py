@@ -91,7 +91,7 @@ def _checked_from_pretrained(load: Callable[..., Any]) -> Callable[..., Any]:
     return from_pretrained
 
 
-def _check_config(folder: str | os.PathLike, options: dict[str, Any]) -> None:
+def _check_config(folder: str | os.PathLike[str], options: dict[str, Any]) -> None:
     """Check the config in a local folder: PEFT reads the name of its method before all else."""
     file = os.path.join(folder, options.get("subfolder") or "", CONFIG_NAME)
     if os.path.isfile(file):
