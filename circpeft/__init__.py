@@ -18,12 +18,12 @@ if TYPE_CHECKING:
         CDVFTConfig,
         inject,
         load_peft_c3a,
-        lora_error,
         merge,
         repair_peft_c3a,
         save_peft_c3a,
     )
     from .hf_peft.learning_rate_check import LearningRateCheck
+    from .hf_peft.lora_error import lora_error
     from .ops import (
         adapted_linear,
         available_backends,
