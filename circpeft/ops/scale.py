@@ -68,9 +68,8 @@ def c3a_alpha(alpha: float | str, d_in: int, d_out: int, b: int) -> float:
     (1.0, 2.0)
     """
     alpha = check_alpha(alpha)
-    if not isinstance(alpha, str):
-        return alpha
-    return d_in * _per_block(d_in, d_out, b) if alpha == "lora" else 1.0
+    named = {"lora": d_in * _per_block(d_in, d_out, b), "paper": 1.0}
+    return named[alpha] if isinstance(alpha, str) else alpha
 
 
 def cdvft_alpha(alpha: float | str, d_in: int, d_out: int, b: int) -> float:
@@ -85,9 +84,8 @@ def cdvft_alpha(alpha: float | str, d_in: int, d_out: int, b: int) -> float:
     (1.0, 0.5, 1.0)
     """
     alpha = check_alpha(alpha)
-    if not isinstance(alpha, str):
-        return alpha
-    return _per_block(d_in, d_out, b) if alpha == "lora" else 1.0
+    named = {"lora": _per_block(d_in, d_out, b), "paper": 1.0}
+    return named[alpha] if isinstance(alpha, str) else alpha
 
 
 def _per_block(d_in: int, d_out: int, b: int) -> float:

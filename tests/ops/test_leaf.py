@@ -85,7 +85,7 @@ def test_first_and_second_derivatives(shape, batch, layout):
 
 @both_layouts
 def test_derivatives_with_several_numbers_per_leaf_and_incomplete_blocks(layout, monkeypatch):
-    monkeypatch.setattr(leaf_torch, "coarse_size", lambda b: 4)
+    monkeypatch.setattr(leaf_torch, "leaf_size", lambda b: 4)
     assert coarse_size(12) == 12
     sizes = (2, 23), (2, 2, 12), (23,), (21,), (2, 21)
     inputs = [torch.randn(size, dtype=torch.float64, requires_grad=True) for size in sizes]
