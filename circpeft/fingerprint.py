@@ -28,6 +28,7 @@ NOT_TRAINING = (
     "mt_bench",
     "papers",
     "plots",
+    "prediction",
     "rates",
     "report",
     "sweeps",
