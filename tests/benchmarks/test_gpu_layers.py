@@ -57,10 +57,10 @@ def test_every_backend_and_every_r_of_a_block_size_takes_part(cases):
 
 
 def test_forced_leaves_reach_the_products_and_are_undone(cases):
-    assert coarse_sizes(64) == [8, 16, 64] and leaf_torch.coarse_size(64) == 64
+    assert coarse_sizes(64) == [8, 16, 64] and leaf_torch.leaf_size(64) == 64
     with cases.forced(cases.Way(None, "leaf", 16)):
-        assert leaf_torch.coarse_size(64) == leaf_triton.coarse_size(64) == 16
-    assert leaf_torch.coarse_size is coarse_size
+        assert leaf_torch.leaf_size(64) == leaf_triton.leaf_size(64) == leaf_triton.coarse_size(64) == 16
+    assert leaf_triton.coarse_size is coarse_size and leaf_torch.leaf_size(64) == 64
 
 
 def test_a_way_whose_kernels_fail_does_not_fall_back_to_torch(layers, cases, monkeypatch):
