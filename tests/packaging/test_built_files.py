@@ -29,7 +29,7 @@ def test_the_wheel_has_the_package_and_the_files_of_the_course_and_nothing_else(
     found = {path.relative_to(site / "circpeft").as_posix(): path for path in (site / "circpeft").rglob("*")}
     found = {name: path for name, path in found.items() if path.is_file()}
     own = {name: path for name, path in found.items() if not name.startswith(f"{places.IN_PACKAGE}/")}
-    assert {path.suffix for path in own.values()} == {".py", ".js", ".css", ".typed"} and "py.typed" in own
+    assert {path.suffix for path in own.values()} == {".py", ".js", ".css", ".json", ".typed"} and "py.typed" in own
     course = {name.removeprefix(f"{places.IN_PACKAGE}/"): path for name, path in found.items() if name not in own}
     assert course.keys() == places.course_files().keys()
     differs = [name for name, path in places.course_files().items() if path.read_bytes() != course[name].read_bytes()]

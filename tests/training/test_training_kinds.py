@@ -11,7 +11,7 @@ from circpeft.training import TaskKind
 from circpeft.training.exact_trainer import ExactTrainer
 
 METHODS = [name for name, member in vars(TaskKind).items() if inspect.isfunction(member) and not name.startswith("_")]
-ATTRIBUTES = [name for name in TaskKind.__annotations__ if not name.startswith("_")]
+ATTRIBUTES = [name for name, member in vars(TaskKind).items() if isinstance(member, property)]
 LENGTH = 16
 
 
