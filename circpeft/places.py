@@ -26,8 +26,10 @@ COURSE_FILES = (
     "benchmarks/results/*/*.*",
     "README.md",
     "CHANGELOG.md",
+    "CODE_OF_CONDUCT.md",
     "CONTRIBUTING.md",
     "LICENSE",
+    "SECURITY.md",
 )
 IN_PACKAGE = "course_files"  # the folder of these files in an installed package
 COURSE = "circpeft-course"  # the folder of the course, if the user names no other
