@@ -91,7 +91,7 @@ def export_gguf(
 
 
 def find_converter(converter: str = "") -> list[str]:
-    """Return the command of llama.cpp's converter; an empty list if none is named and none is on PATH.
+    """Return the command of llama.cpp's converter; an empty list if no converter is named or on PATH.
 
     Raises: FileNotFoundError for a named one that is not there.
 
