@@ -182,7 +182,11 @@ def parsed(argv: list[str] | None) -> tuple[argparse.Namespace, list[Part], Opti
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds of the training runs")
     parser.add_argument("--workers", type=int, default=2, help="processes at the same time, which share the cores")
     parser.add_argument("--data", type=Path, help="folder with the data folders of part g: viggo, gsm8k, sql")
-    parser.add_argument("--keep", action="store_true", help="make only the runs that the records do not have yet")
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="train only the runs that the records do not have yet; part d is always made whole",
+    )
     parser.add_argument("--to", type=Path, help="output folder of the runs")
     parser.add_argument("--estimate", action="store_true", help="print the number of runs and the time, and end")
     parser.add_argument("--pages", action="store_true", help="write page and pictures from the records, and end")
