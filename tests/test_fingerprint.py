@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import circpeft
-from circpeft.fingerprint import NOT_TRAINING, executed, fingerprint, serialised
+from circpeft.fingerprint import NOT_TRAINING, PACKAGE, executed, fingerprint, serialised
 
 SOURCE = '''"""A module."""
 import warnings
@@ -177,10 +177,15 @@ def test_every_subpackage_is_training_or_listed_as_something_else():
     assert parts - inside == {*NOT_TRAINING, "__init__", "__main__", "fingerprint"} - inside
 
 
-def test_it_is_cheap():
-    seconds = []
-    for _ in range(4):
-        started = time.process_time()
-        fingerprint()
-        seconds.append(time.process_time() - started)
-    assert min(seconds) < 0.5
+def test_it_costs_little_more_than_parsing():
+    # A comparison within one process: seconds would measure the machine.
+    def least_seconds(function):
+        seconds = []
+        for _ in range(4):
+            started = time.process_time()
+            function()
+            seconds.append(time.process_time() - started)
+        return min(seconds)
+
+    files = [path.read_bytes() for path in PACKAGE.rglob("*.py")]
+    assert least_seconds(fingerprint) < 3 * least_seconds(lambda: [ast.parse(file) for file in files])
