@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +39,7 @@ def read_text(path: str | Path) -> str:
     Raises: UnicodeDecodeError, which is a ValueError, for a file in another encoding; OSError for one that cannot be
     read.
 
+    >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "a.toml"
     >>> _ = path.write_bytes("\ufeffa = 1\\r\\n".encode())
     >>> read_text(path)
@@ -63,12 +64,13 @@ def write_atomically(path: str | Path, content: str | bytes) -> Path:
     """Write a file under a temporary name and rename it, so that a reader sees all of it or none.
 
     Text is written as UTF-8 with its line ends unchanged. Folders are made as needed. An existing file is replaced;
-    it stays as it was if writing fails.
+    it stays as it was if writing fails. The mode of the file is that of the user's umask.
 
     Returns: the path.
 
     Raises: OSError where the folder cannot be written to.
 
+    >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
     >>> write_atomically(folder / "new" / "a.txt", "one").read_text()
     'one'
@@ -78,17 +80,37 @@ def write_atomically(path: str | Path, content: str | bytes) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode() if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        with os.fdopen(handle, "wb") as stream:
+        with open(temporary, "xb") as stream:  # not by tempfile, whose files only their owner can read
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp makes a file that only its owner can read
         os.replace(temporary, path)
     finally:
-        Path(temporary).unlink(missing_ok=True)  # still there only if writing failed
+        temporary.unlink(missing_ok=True)  # still there only if writing failed
     return path
+
+
+def apply_umask(path: str | Path) -> None:
+    """Give a file, or a folder with all that is in it, the mode that the user's umask leaves.
+
+    The writer of safetensors and the module tempfile make files and folders that only their owner can read.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> apply_umask(folder)
+    >>> (folder / "new").mkdir()
+    >>> folder.stat().st_mode == (folder / "new").stat().st_mode
+    True
+    """
+    umask = os.umask(0o077)  # the system tells it only when it is set
+    os.umask(umask)
+    path = Path(path)
+    for entry in (path, *path.rglob("*")):
+        if not entry.is_symlink():
+            inherited = entry.stat().st_mode & 0o7000  # of its folder, such as its group
+            os.chmod(entry, inherited | ((0o777 if entry.is_dir() else 0o666) & ~umask))
 
 
 @contextmanager
@@ -97,6 +119,7 @@ def locked(path: str | Path) -> Iterator[None]:
 
     Raises: BlockingIOError if another process, or this one, holds it; OSError where it cannot be created.
 
+    >>> import tempfile
     >>> lock = Path(tempfile.mkdtemp()) / ".lock"
     >>> with locked(lock):
     ...     with locked(lock):

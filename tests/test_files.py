@@ -22,7 +22,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path, monk
 def test_text_and_bytes_arrive_unchanged(tmp_path):
     assert write_atomically(tmp_path / "t", "Größe\r\n").read_bytes() == "Größe\r\n".encode()
     path = write_atomically(tmp_path / "b", b"\x00\xff")
-    assert path.read_bytes() == b"\x00\xff" and path.stat().st_mode & 0o777 == 0o644
+    assert path.read_bytes() == b"\x00\xff"
 
 
 def test_another_process_cannot_take_a_lock_and_the_end_of_its_holder_frees_it(tmp_path, run_python):

@@ -12,6 +12,8 @@ from pathlib import Path
 import datasets
 from datasets import Dataset, load_from_disk
 
+from ..files import apply_umask
+
 LARGE = 2**20  # bytes; a table of this size or more is kept
 VERSION = 1  # of the cached form; another number makes all tables be parsed again
 
@@ -62,6 +64,7 @@ def _cached_folder(files: list[Path], key: str, write: Callable[[str], None]) ->
         unfinished = tempfile.mkdtemp(prefix="unfinished-", dir=folder.parent)
         try:
             write(unfinished)
+            apply_umask(unfinished)
             os.rename(unfinished, folder)
         except OSError:
             if not folder.exists():  # otherwise another process was faster

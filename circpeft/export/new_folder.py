@@ -12,6 +12,8 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
+from ..files import apply_umask
+
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -61,7 +63,7 @@ def new_folder(out: str | Path, needed: int = 0) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
     try:
         yield temporary
-        os.chmod(temporary, 0o777 & ~_umask())  # mkdtemp makes it readable for its owner only
+        apply_umask(temporary)
         if target.is_dir():
             target.rmdir()
         os.rename(temporary, target)
@@ -76,9 +78,3 @@ def new_folder(out: str | Path, needed: int = 0) -> Iterator[Path]:
 def _full(out: str | Path, needed: int, free: int) -> str:
     size = f"{needed / 2**20:,.0f} MiB are needed, and " if needed else ""
     return f"no room for {str(out)!r}: {size}{free / 2**20:,.0f} MiB are free; choose a place on another disk"
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
+from ..files import apply_umask
 from .header import Header, gguf_package, read_header
 
 if TYPE_CHECKING:
@@ -113,10 +114,9 @@ def _write(header: Header, sha256: str, form: str, folder: Path) -> None:
         record = {"file": header.path.name, "sha256": sha256, "architecture": header.architecture, "dtype": form}
         (aside / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         for file in aside.iterdir():
-            file.chmod(0o644)
             with file.open("rb") as stream:
                 os.fsync(stream.fileno())
-        aside.chmod(0o755)
+        apply_umask(aside)
         aside.rename(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)  # still there only if writing failed

@@ -21,6 +21,7 @@ from peft.utils.constants import CONFIG_NAME
 from safetensors.torch import save_file
 from torch import nn
 
+from ..files import apply_umask
 from ..ops import other_layout
 from ..suggest import nearest
 from .adapter_file import find_files, read_header, read_tensors
@@ -200,4 +201,5 @@ def save_peft_c3a(model: nn.Module, path: str | Path, adapter_name: str = "defau
         save_file(state, os.path.join(temporary, SAFETENSORS_WEIGHTS_NAME), metadata={"format": "pt"})
         config.save_pretrained(temporary)
         for name in (SAFETENSORS_WEIGHTS_NAME, CONFIG_NAME):  # the config comes last: it makes the folder an adapter
+            apply_umask(os.path.join(temporary, name))
             os.replace(os.path.join(temporary, name), folder / name)

@@ -24,6 +24,7 @@ from peft.utils.constants import CONFIG_NAME
 from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import Tensor, nn
 
+from ..files import apply_umask
 from .adapter_names import check_adapter_names
 from .config_file import check_config
 from .config_json import read_config
@@ -170,6 +171,7 @@ def _move_files(source: Path, target: Path) -> None:
     for _, path in files:
         place = target / path.relative_to(source)
         place.parent.mkdir(parents=True, exist_ok=True)
+        apply_umask(path)  # safetensors makes files that only their owner can read
         os.replace(path, place)
         other = {SAFETENSORS_WEIGHTS_NAME: WEIGHTS_NAME, WEIGHTS_NAME: SAFETENSORS_WEIGHTS_NAME}.get(path.name)
         if other:  # weights of an earlier save in the other format, which might be loaded instead

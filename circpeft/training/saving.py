@@ -9,6 +9,7 @@ from peft import PeftModel
 from torch import nn
 
 from .. import methods, models, tasks
+from ..files import apply_umask
 from ..hf_peft.other_methods import only_adapter_weights
 from ..method_specs import get_spec
 from ..recipes import Recipe
@@ -86,7 +87,9 @@ def save_weights(prepared: Prepared, trained: Trained) -> None:
     if adapter:
         finished: Any = methods.finish(model)
         finished.save_pretrained(folder, state_dict=state)
+        apply_umask(folder)  # safetensors makes files that only their owner can read
         return
     published_names(model)
     model.save_pretrained(folder, state_dict=state)
     prepared.processor.save_pretrained(folder)
+    apply_umask(folder)
