@@ -167,6 +167,7 @@ def test_the_mistake_is_described(answer, words, capsys):
         ("03.9", lambda d_in, d_out, b: 22.0, "22.0 (float), expected an int"),
         ("03.9", lambda d_in, d_out, b: True, "True (bool), expected an int"),
         ("02.16", lambda d, b: 0.5 * math.sqrt(b / d), "yours is 0.5 times as large"),
+        ("02.16", lambda d, b: -math.sqrt(b / d), "yours has the other sign"),
         ("02.16", lambda d, b: torch.ones(3), "(Tensor), expected a number"),
         ("02.16", lambda d, b: math.nan, "returned nan (not a number), expected 1"),
         ("08.1", lambda layers, b: 5, "returned 5, expected 3456; they differ by 3451"),

@@ -127,6 +127,21 @@ _OTHERS = (
                     float((first - second).std(unbiased=False)) / math.sqrt(len(first)),
                 ),
             ),
+            Twin(
+                "second minus first",
+                "You subtracted the first group from the second.",
+                lambda first, second: paired_difference(second, first),
+            ),
+            Twin(
+                "divided by n, not its root",
+                "You divided the standard deviation by n. Divide it by the square root of n.",
+                lambda first, second: (_mean(first, second), float((first - second).std()) / len(first)),
+            ),
+            Twin(
+                "variance of the mean returned",
+                "You returned the square of the standard error. Take its square root.",
+                lambda first, second: (_mean(first, second), float((first - second).var()) / len(first)),
+            ),
         ),
     ),
 )

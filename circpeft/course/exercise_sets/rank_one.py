@@ -128,6 +128,17 @@ RANK_ONE = (
                 "Your function goes on rising. Subtract the second ReLU, which starts where the value 1 is reached.",
                 lambda t, sharp: torch.relu(sharp * t + 0.5),
             ),
+            Twin(
+                "slope without its shift",
+                "Your step rises from t = -1/2 to 1/2, up to the height sharp. Multiply t by sharp inside the ReLUs "
+                "and leave the 1/2 as it is.",
+                lambda t, sharp: sharp * (torch.relu(t + 0.5) - torch.relu(t - 0.5)),
+            ),
+            Twin(
+                "slope divided",
+                "Your step has the slope 1 / sharp: multiply t by sharp.",
+                lambda t, sharp: torch.relu(t / sharp + 0.5) - torch.relu(t / sharp - 0.5),
+            ),
         ),
     ),
     Exercise(
@@ -157,6 +168,12 @@ RANK_ONE = (
                 "the distance itself",
                 "You returned -(s - v_j)²/2. Its largest output is the right one, but s² is not linear in s.",
                 lambda s, v: -((s[:, None] - v) ** 2) / 2,
+            ),
+            Twin(
+                "the absolute distance",
+                "You returned -|s - v_j|. Its largest output is the right one, but it is not linear in s: it has a "
+                "kink at v_j.",
+                lambda s, v: -(s[:, None] - v).abs(),
             ),
         ),
     ),

@@ -106,4 +106,6 @@ def _float_difference(got: float, want: float, tolerance: float) -> str:
     if math.isclose(got, want, rel_tol=tolerance, abs_tol=0.0 if want else tolerance):
         return ""
     factor = f"; yours is {got / want:.4g} times as large" if want else ""
+    if want and math.isclose(got, -want, rel_tol=tolerance):
+        factor = "; yours has the other sign"
     return f"returned {got:.6g}, expected {want:.6g}{factor}"
