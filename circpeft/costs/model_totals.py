@@ -38,7 +38,7 @@ def total_over(
     count: Callable[[int, int, H], float]
     total: float = 0
     for layer in target_layers:
-        h = resolve(method, layer.d_in, layer.d_out, hyperparameters)
+        h = resolved(method, layer, hyperparameters)
         if quantity == "parameters":
             count = exact.parameters_of(method) if counting == "exact" else lambda *a: paper.parameters(method, *a)
             total += count(layer.d_in, layer.d_out, h)
@@ -77,10 +77,24 @@ def model_parameters(
     return round(total_over("parameters", target_layers, method, counting, **hyperparameters))
 
 
-def _resolved(target_layers: list[Layer], method: str, hyperparameters: dict[str, Any]) -> Iterator[tuple[int, int, H]]:
+def resolved(method: str, layer: Layer, hyperparameters: dict[str, Any]) -> H:
+    """Return the resolved hyperparameters of a method on a layer. A convolution multiplies by a dense ``ΔW``."""
+    if layer.convolution and "backend" in DEFAULTS.get(method, {}):
+        hyperparameters = {**hyperparameters, "backend": "dense"}
+    return resolve(method, layer.d_in, layer.d_out, hyperparameters)
+
+
+def _resolved(
+    target_layers: list[Layer], method: str, hyperparameters: dict[str, Any], linear_only: bool = False
+) -> Iterator[tuple[int, int, H]]:
     """Yield ``(d_in, d_out, h)`` of each layer, with resolved hyperparameters."""
     for layer in target_layers:
-        yield layer.d_in, layer.d_out, resolve(method, layer.d_in, layer.d_out, hyperparameters)
+        if linear_only and layer.convolution:
+            raise ValueError(
+                f"layer {layer.name!r} is a convolution; bytes are counted for linear layers only, so leave it out of "
+                f"target_modules"
+            )
+        yield layer.d_in, layer.d_out, resolved(method, layer, hyperparameters)
 
 
 def model_flops(
@@ -97,7 +111,8 @@ def model_flops(
     `costs.total_over` has the papers' count.
 
     Args:
-        tokens, direction: as in `costs.flops`.
+        tokens, direction: as in `costs.flops`. The tokens of a convolution are the positions of its output; every layer
+            is counted with the same number of tokens.
 
     Raises: ValueError for the same reasons as `layers` and `costs.flops`.
 
@@ -107,8 +122,8 @@ def model_flops(
     check_sizes(tokens=tokens)
     check_choice("direction", direction, DIRECTIONS)
     passes = {"forward": [exact.forward], "backward": [exact.backward], "both": [exact.forward, exact.backward]}
-    resolved = list(_resolved(layers(model, target_modules), method, hyperparameters))
-    return sum(count(method, tokens, *layer) for layer in resolved for count in passes[direction])
+    found = list(_resolved(layers(model, target_modules), method, hyperparameters))
+    return sum(count(method, tokens, *layer) for layer in found for count in passes[direction])
 
 
 def model_merge_flops(
@@ -121,8 +136,8 @@ def model_merge_flops(
     >>> model_merge_flops("roberta-base", "c3a", ["query", "value"]) == 24 * (768 * 768 + 768)
     True
     """
-    resolved = _resolved(layers(model, target_modules), method, hyperparameters)
-    return sum(exact.merge(method, *layer) for layer in resolved)
+    found = _resolved(layers(model, target_modules), method, hyperparameters)
+    return sum(exact.merge(method, *layer) for layer in found)
 
 
 def model_moved_bytes(
@@ -138,14 +153,14 @@ def model_moved_bytes(
 
     Formula: the sum of `costs.moved_bytes` over the target layers.
 
-    Raises: ValueError for the same reasons as `layers` and `costs.moved_bytes`.
+    Raises: ValueError for the same reasons as `layers` and `costs.moved_bytes`, and for a convolution.
 
     >>> model_moved_bytes("roberta-base", "head", tokens=128)
     0
     """
     check_sizes(tokens=tokens, dtype_bytes=dtype_bytes)
-    resolved = _resolved(layers(model, target_modules), method, hyperparameters)
-    return sum(memory.moved(method, tokens, *layer, dtype_bytes) for layer in resolved)
+    found = _resolved(layers(model, target_modules), method, hyperparameters, linear_only=True)
+    return sum(memory.moved(method, tokens, *layer, dtype_bytes) for layer in found)
 
 
 def model_saved_bytes(
@@ -162,7 +177,7 @@ def model_saved_bytes(
     Formula: the sum of `costs.saved_bytes` over the target layers, minus the repetitions of an input that query, key
     and value (or gate and up) of one parent module share.
 
-    Raises: ValueError for the same reasons as `layers` and `costs.saved_bytes`.
+    Raises: ValueError for the same reasons as `layers` and `costs.saved_bytes`, and for a convolution.
 
     >>> one = model_saved_bytes("roberta-base", "c3a", ["query"], tokens=128)
     >>> both = model_saved_bytes("roberta-base", "c3a", ["query", "value"], tokens=128)
@@ -171,8 +186,8 @@ def model_saved_bytes(
     """
     check_sizes(tokens=tokens, dtype_bytes=dtype_bytes)
     target_layers = layers(model, target_modules)
-    resolved = _resolved(target_layers, method, hyperparameters)
-    total = sum(memory.saved(method, tokens, *layer, dtype_bytes) for layer in resolved)
+    found = _resolved(target_layers, method, hyperparameters, linear_only=True)
+    total = sum(memory.saved(method, tokens, *layer, dtype_bytes) for layer in found)
     if method in SAVE_INPUT:
         names = [(layer.name.rpartition("."), layer.d_in) for layer in target_layers]
         shared_inputs = Counter(

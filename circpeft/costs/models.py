@@ -1,4 +1,4 @@
-"""The linear layers of a model, from its transformers config and without its weights."""
+"""The linear layers and convolutions of a model, from its transformers config and without its weights."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,10 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
 
 @dataclass(frozen=True)
 class Layer:
-    """A linear layer of a model: its full name and its sizes.
+    """A linear layer or a convolution of a model: its full name and its sizes.
+
+    For a convolution, ``d_in`` is the size of a patch in one group, and ``d_out`` the number of output channels. Its
+    tokens are the positions of its output.
 
     >>> Layer("encoder.layer.0.attention.self.query", 768, 768).d_in
     768
@@ -48,6 +52,7 @@ class Layer:
     name: str
     d_in: int
     d_out: int
+    convolution: bool = False
 
 
 def _config(model: str | Path | PretrainedConfig) -> PretrainedConfig:
@@ -86,16 +91,18 @@ def skeleton(model: str | Path | PretrainedConfig | nn.Module) -> nn.Module:
     return _build_by_name(model) if isinstance(model, str) and model in MODELS else _build(model)
 
 
-def _sizes(module: nn.Module) -> tuple[int, int] | None:
+def _layer(name: str, module: nn.Module) -> Layer | None:
     if isinstance(module, nn.Linear):
-        return module.in_features, module.out_features
-    return tuple(module.weight.shape) if isinstance(module, Conv1D) else None
+        return Layer(name, module.in_features, module.out_features)
+    if isinstance(module, nn.Conv2d):
+        return Layer(name, module.in_channels // module.groups * prod(module.kernel_size), module.out_channels, True)
+    return Layer(name, *module.weight.shape) if isinstance(module, Conv1D) else None
 
 
 def layers(
     model: str | Path | PretrainedConfig | nn.Module, target_modules: list[str] | str | None = None
 ) -> list[Layer]:
-    """Return the linear layers of a model: all of them, or those that ``target_modules`` names.
+    """Return the linear layers of a model, or the linear layers and convolutions that ``target_modules`` names.
 
     Fused experts are parameters, not layers. They are not counted, and a warning says so.
 
@@ -103,8 +110,8 @@ def layers(
         model: a name in `MODELS`; a transformers config, folder or hub ID (head and pooler are left out); or a module.
         target_modules: names as in PEFT: a list of names or ends of names, or a regex for the full name.
 
-    Raises: ValueError for an unknown model, or for a target that no linear layer matches; the message lists the names
-    of the layers.
+    Raises: ValueError for an unknown model, or for a target that no such layer matches; the message lists the names of
+    the layers.
 
     >>> len(layers("roberta-base", ["query", "value"]))
     24
@@ -112,10 +119,9 @@ def layers(
     whole = skeleton(model)
     if experts := target_names(expert_parameters(whole)):
         warnings.warn(f"the costs are those of linear layers, without the experts' {', '.join(experts)}", stacklevel=2)
-    sized = {name: _sizes(module) for name, module in whole.named_modules()}
-    linear = [Layer(name, *sizes) for name, sizes in sized.items() if sizes]
+    found = [layer for name, module in whole.named_modules() if (layer := _layer(name, module)) is not None]
     if target_modules is None:
-        return linear
+        return [layer for layer in found if not layer.convolution]
     targets = [target_modules] if isinstance(target_modules, str) else list(target_modules)
     if not targets:
         raise ValueError("target_modules is empty; name layers, or omit it to use every linear layer")
@@ -123,11 +129,13 @@ def layers(
     for target in targets:
         config = LoraConfig(target_modules=target_modules if isinstance(target_modules, str) else [target])
         try:
-            matched = [layer for layer in linear if check_target_module_exists(config, layer.name)]
+            matched = [layer for layer in found if check_target_module_exists(config, layer.name)]
         except re.error as error:
             raise ValueError(f"target_modules={target!r} is not a valid regex: {error}") from error
         if not matched:
-            names = sorted({layer.name.rpartition(".")[2] for layer in linear})
-            raise ValueError(f"target module {target!r} matches no linear layer; {nearest(target, names)}")
+            names = sorted({layer.name.rpartition(".")[2] for layer in found})
+            raise ValueError(
+                f"target module {target!r} matches no linear layer or convolution; {nearest(target, names)}"
+            )
         selected += [layer for layer in matched if layer not in selected]
-    return [layer for layer in linear if layer in selected]
+    return [layer for layer in found if layer in selected]

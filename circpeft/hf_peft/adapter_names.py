@@ -6,11 +6,13 @@ from collections.abc import Iterable, Mapping
 
 from peft import PeftConfig
 from peft.utils import ModulesToSaveWrapper
+from peft.utils.other import TrainableTokensWrapper
 from torch import nn
 
 from ..suggest import nearest
 from .layer import CirculantLayer
 from .saved_keys import KEY_PREFIX
+from .token_rows import ROWS
 
 LONGEST_NAME = 100  # characters, which are at most 255 bytes in most alphabets
 
@@ -81,6 +83,10 @@ def check_saved_apart(
             place = module.adapter_layer_names[0]
         elif isinstance(module, ModulesToSaveWrapper):
             of_layer, place = module.modules_to_save, "modules_to_save"
+        elif isinstance(module, TrainableTokensWrapper):
+            for name in module.token_adapter.trainable_tokens_delta:
+                keys.setdefault(name, []).append(f"{layer}.{ROWS}")
+            continue
         else:
             continue
         for name, adapter in of_layer.items():

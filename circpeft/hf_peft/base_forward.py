@@ -1,8 +1,8 @@
-"""Compare the forward pass of a base layer with that of nn.Linear: can ``ΔW`` be added to the layer's weight?
+"""Compare the forward pass of a base layer with that of its class in torch: can ``ΔW`` be added to the layer's weight?
 
 ``base(x) + x @ ΔW.T`` is the output of a layer with the weight ``W + ΔW`` only if the layer uses its weight as
-nn.Linear does. A layer that quantises or scales its input can have an adapter beside it, but ``ΔW`` is not a change of
-its weight.
+nn.Linear (for a convolution: nn.Conv2d) does. A layer that quantises or scales its input can have an adapter beside it,
+but ``ΔW`` is not a change of its weight.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from transformers.pytorch_utils import Conv1D
 
 from .offload import hooks_of_accelerate, onloaded, only_moves
 
+# Methods that compute the output of a layer.
+FORWARDS = ("forward", "_conv_forward")
 # For each hook of torch: what it does, which of its attributes names the tensor, and how to make that a parameter.
 WEIGHT_HOOKS = {
     prune.BasePruningMethod: ("pruning", "_tensor_name", "torch.nn.utils.prune.remove(layer, 'weight')"),
@@ -49,13 +51,14 @@ def merge_obstacle(layer: nn.Module) -> str | None:
     """Return why ``ΔW`` cannot be added to a layer's weight; None if it can.
 
     A layer with a forward or with hooks of its own is called once with random numbers and another weight. It passes if
-    its output is that of nn.Linear (or Conv1D) up to rounding.
+    its output is that of nn.Linear, Conv1D or nn.Conv2d up to rounding.
     """
     if (computed := computed_weight(layer)) is not None:
         return f"its weight is computed by {computed}"
     library_class = _library_class(layer)
     reasons = []
-    if type(layer).forward is not library_class.forward or type(layer).__call__ is not nn.Module.__call__:
+    own = [name for name in FORWARDS if getattr(type(layer), name, None) is not getattr(library_class, name, None)]
+    if own or type(layer).__call__ is not nn.Module.__call__:
         reasons.append(f"{type(layer).__name__} has a forward of its own")
     replaced = _replaced_forward(layer)
     if replaced:
@@ -77,8 +80,8 @@ def merge_obstacle(layer: nn.Module) -> str | None:
 
 
 def _library_class(layer: nn.Module) -> type[nn.Module]:
-    """Return the class whose forward is known: nn.Linear, Conv1D, or a linear layer of bitsandbytes."""
-    known = (nn.Linear, Conv1D)
+    """Return the class whose forward is known: nn.Linear, Conv1D, nn.Conv2d, or a linear layer of bitsandbytes."""
+    known = (nn.Linear, Conv1D, nn.Conv2d)
     return next(c for c in type(layer).__mro__ if c in known or c.__module__.split(".")[0] == "bitsandbytes")
 
 
@@ -107,14 +110,18 @@ def _gap(layer: Layer, library_class: type[nn.Module], in_place: bool) -> tuple[
                 noise = torch.randn_like(weight) * weight.float().std().clamp_min(1e-3).to(weight.dtype)
                 probe.weight = nn.Parameter(weight + noise, weight.requires_grad)
             dtype = weight.dtype if plain else torch.float32
-            d_in = weight.shape[0] if isinstance(layer, Conv1D) else layer.in_features
-            x = torch.randn(2, 3, d_in, dtype=dtype, device=weight.device)
+            x = torch.randn(_probe_shape(layer), dtype=dtype, device=weight.device)
             try:
                 output = probe(x.clone())
-            except Exception:  # some layers take only rows, without a further dimension; others raise again
+            except Exception:  # some linear layers take only rows, without a further dimension; others raise again
+                if isinstance(layer, nn.Conv2d):
+                    raise
                 x = x.flatten(0, 1)
                 output = probe(x.clone())
-            expected = library_class.forward(probe, x)
+            if isinstance(layer, nn.Conv2d):  # whose forward calls another method of the layer
+                expected = nn.Conv2d._conv_forward(probe, x, probe.weight, probe.bias)
+            else:
+                expected = library_class.forward(probe, x)
             if output.shape != expected.shape:
                 raise ValueError(f"the output has shape {tuple(output.shape)} instead of {tuple(expected.shape)}")
             gap = (output - expected).double().norm() / expected.double().norm()
@@ -122,6 +129,15 @@ def _gap(layer: Layer, library_class: type[nn.Module], in_place: bool) -> tuple[
         finally:
             probe.weight = weight
             probe.train(training)
+
+
+def _probe_shape(layer: Layer) -> tuple[int, ...]:
+    """Return the shape of an input for a layer; for a convolution, one that moves its window at least once."""
+    if isinstance(layer, nn.Conv2d):
+        windows = zip(layer.kernel_size, layer.dilation, layer.stride, strict=True)
+        padding = max(layer._reversed_padding_repeated_twice)
+        return 2, layer.in_channels, *(padding + d * (k - 1) + 1 + s for k, d, s in windows)
+    return 2, 3, layer.weight.shape[0] if isinstance(layer, Conv1D) else layer.in_features
 
 
 def _copy(layer: Layer) -> Layer:

@@ -1,6 +1,7 @@
-"""The weight of a base linear layer: read it as floats, and replace it.
+"""The weight of a base layer: read it as floats, and replace it.
 
-The layer is a plain one, or quantised by bitsandbytes or torchao. Neither package is imported without such a layer.
+The layer is a plain linear one, a plain convolution, or a linear one quantised by bitsandbytes or torchao. Neither
+package is imported without such a layer.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from ..adapters.convolution import convolution_shape
 from .base_forward import Layer, computed_weight
 
 # Other dtypes (float8, integers) have scales elsewhere. To add to them without the scales would silently be wrong.
@@ -30,7 +32,7 @@ def _kind(layer: Layer) -> str:
         if cls.__module__.split(".")[0] == "bitsandbytes" and cls.__name__ in ("Linear8bitLt", "Linear4bit"):
             return "8bit" if cls.__name__ == "Linear8bitLt" else "4bit"
     weight = getattr(layer, "weight", None)
-    if not isinstance(layer, (nn.Linear, Conv1D)) or not isinstance(weight, Tensor):
+    if not isinstance(layer, (nn.Linear, Conv1D, nn.Conv2d)) or not isinstance(weight, Tensor):
         return ""
     package = type(weight).__module__.split(".")[0]
     if package == "torchao":
@@ -41,7 +43,9 @@ def _kind(layer: Layer) -> str:
 
 
 def linear_shape(layer: Layer, name: str) -> tuple[int, int]:
-    """Return ``(d_in, d_out)`` of a supported base layer: nn.Linear (also quantised) or transformers' Conv1D.
+    """Return ``(d_in, d_out)`` of a supported layer: nn.Linear (also quantised), transformers' Conv1D, or nn.Conv2d.
+
+    For a convolution, they are the size of a patch in one group and the number of output channels.
 
     Raises: TypeError for any other layer, with the layer's name, its type and the type of its weight, and for a layer
     whose weight is computed, by pruning or weight_norm for example: ``ΔW`` could not be added to it.
@@ -52,6 +56,8 @@ def linear_shape(layer: Layer, name: str) -> tuple[int, int]:
                 f"layer {name!r} ({type(layer).__name__}) cannot be adapted, because its weight is computed by "
                 f"{computed}, or leave the layer out with exclude_modules"
             )
+        if isinstance(layer, nn.Conv2d):
+            return convolution_shape(layer)
         return tuple(layer.weight.shape) if isinstance(layer, Conv1D) else (layer.in_features, layer.out_features)
     weights = [getattr(layer, key, None) for key in ("weight", "qweight")]
     weight = next((weight for weight in weights if isinstance(weight, Tensor)), None)
@@ -59,8 +65,8 @@ def linear_shape(layer: Layer, name: str) -> tuple[int, int]:
     if weight is not None and not type(weight).__module__.startswith("torch."):
         details += f" ({type(weight).__name__})"
     raise TypeError(
-        f"layer {name!r} is a {type(layer).__name__}{details}; circpeft adapts nn.Linear and transformers' Conv1D with "
-        f"floating-point weights, and nn.Linear quantised by bitsandbytes or torchao: name such layers in "
+        f"layer {name!r} is a {type(layer).__name__}{details}; circpeft adapts nn.Linear, nn.Conv2d and transformers' "
+        f"Conv1D with floating-point weights, and nn.Linear quantised by bitsandbytes or torchao: name such layers in "
         f"target_modules, or leave this one out with exclude_modules"
     )
 
@@ -138,7 +144,9 @@ def stored_weight(layer: Layer, weight: Tensor, name: str) -> nn.Parameter:
     kind, old = _kind(layer), layer.weight
     if not kind:
         linear_shape(layer, name)
-    weight = weight.detach().to(old.device).contiguous()
+    # In the old order of memory, such as that of channels_last.
+    order = torch.channels_last if old.dim() == 4 and not old.is_contiguous() else torch.contiguous_format
+    weight = weight.detach().to(old.device).contiguous(memory_format=order)
     if kind == "8bit":
         from bitsandbytes.functional import int8_vectorwise_quant
         from bitsandbytes.nn import Int8Params

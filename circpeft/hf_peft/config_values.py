@@ -189,6 +189,27 @@ def indices(field: str, value: Any) -> list[int] | int | None:
     return sorted(listed) if isinstance(value, (set, frozenset)) else listed
 
 
+def token_indices(field: str, value: Any) -> list[int] | dict[str, list[int]] | None:
+    """Return rows of an embedding as a list, or such lists by the name of the layer, or None."""
+    if value is None:
+        return None
+    if isinstance(value, Mapping):
+        rows = {_name(f"key of {field}", key): _rows(f"{field}[{key!r}]", items) for key, items in value.items()}
+        if not rows:
+            raise ValueError(f"{field} is empty, so it names no layer; leave it at None to train no rows")
+        return rows
+    return _rows(field, value)
+
+
+def _rows(field: str, value: Any) -> list[int]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ValueError(f"{field} must be a list of rows of an embedding, got {value!r}")
+    rows = list(dict.fromkeys(integer(field, index, 0) for index in value))
+    if not rows:
+        raise ValueError(f"{field} is empty, so it names no row; leave it at None to train no rows")
+    return rows
+
+
 def pattern(convert: Callable[[str, Any], Any]) -> Callable[[str, Any], dict[str, Any]]:
     """Return the conversion of a dict of layer names (each the end of a name, or a regex) with values of one kind."""
 
@@ -240,6 +261,7 @@ CONVERSIONS: dict[str, Callable[[str, Any], Any]] = {
     "layers_to_transform": indices,
     "layers_pattern": name_list_or_name,
     "modules_to_save": names,
+    "trainable_token_indices": token_indices,
     "bias": text,
     "layout": text,
     "num_factors": num_factors,

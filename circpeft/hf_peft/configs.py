@@ -51,6 +51,8 @@ class CirculantConfig(PeftConfig):
         layers_to_transform: indices of the layers to adapt; all by default.
         layers_pattern: name of the list of layers, if it is not a common one.
         modules_to_save: further modules to train and save, such as a new classification head.
+        trainable_token_indices: rows of the input embedding to train and save, such as those of new tokens; or a dict
+            of layer name -> rows. Layers that are tied to it use the same rows, as in PEFT's LoRA.
         bias: which biases train: "none", "all", or those of the adapted layers ("circonv_only", "cdvft_only").
 
     Values of other types are converted: scalars of numpy and torch, and any collection of names or indices. A value
@@ -69,6 +71,7 @@ class CirculantConfig(PeftConfig):
     layers_to_transform: list[int] | int | None = None
     layers_pattern: list[str] | str | None = None
     modules_to_save: list[str] | None = None
+    trainable_token_indices: list[int] | dict[str, list[int]] | None = None
     bias: str = "none"
 
     # The name under which PEFT knows the method. In lower case, with "_", it is the prefix of the adapter's parameters.

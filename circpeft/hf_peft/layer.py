@@ -1,4 +1,4 @@
-"""The adapted layer: a base linear layer plus the sum of its active adapters."""
+"""The adapted layer: a base layer plus the sum of its active adapters."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from .scaling import ScaledLayer
 BASE = "__base__"
 
 
-def _is_watched(module: nn.Module) -> bool:
+def is_watched(module: nn.Module) -> bool:
+    """Return whether a hook, a compiler or another forward would notice that a module is not called."""
     state = module.__dict__
     return bool(
         state["_forward_hooks"]
@@ -70,10 +71,13 @@ class CirculantLayer(nn.Module, MergedLayer, ScaledLayer, BaseTunerLayer):
 
     def add_adapter(self, adapter_name: str, config: CirculantConfig) -> None:
         """Build this layer's adapter from a config, on the device where the base layer runs."""
-        self.adapters[adapter_name] = config.build(self.name, self.d_in, self.d_out)
+        self.adapters[adapter_name] = self._build(config)
         self.initial_alphas[adapter_name] = self.adapters[adapter_name].alpha
         self._move_adapter_to_device_of_base_layer(adapter_name)
         self.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
+
+    def _build(self, config: CirculantConfig) -> Any:
+        return config.build(self.name, self.d_in, self.d_out)
 
     def _move_adapter_to_device_of_base_layer(
         self, adapter_name: str, device: torch.device | str | int | None = None
@@ -114,7 +118,7 @@ class CirculantLayer(nn.Module, MergedLayer, ScaledLayer, BaseTunerLayer):
         result: Tensor = base(x, *args, **kwargs)
         for adapter in adapters:
             # A hook on an adapter must see the output of that adapter only.
-            result = result + adapter(x).to(result.dtype) if _is_watched(adapter) else adapter(x, result)
+            result = result + adapter(x).to(result.dtype) if is_watched(adapter) else adapter(x, result)
         return result
 
     def _active(self) -> list[C3A | CDVFT]:
@@ -132,7 +136,7 @@ class CirculantLayer(nn.Module, MergedLayer, ScaledLayer, BaseTunerLayer):
         modules: dict[str, Any] = adapter._modules
         if type(weight) not in (nn.Parameter, Tensor) or adapter.training and modules["dropout"].p:
             return False
-        return x.dtype is weight.dtype and not (_is_watched(base) or _is_watched(adapter) or _has_any_global_hook())
+        return x.dtype is weight.dtype and not (is_watched(base) or is_watched(adapter) or _has_any_global_hook())
 
     def _mixed(self, x: Tensor, adapter_names: Sequence[str], *args: Any, **kwargs: Any) -> Tensor:
         if self.merged:

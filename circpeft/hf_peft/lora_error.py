@@ -57,7 +57,7 @@ def lora_error(model: nn.Module, rank: int, adapter_name: str = "default") -> Lo
         raise ValueError(f"the model has no adapter {adapter_name!r}; {nearest(adapter_name, known)}")
     for name, layer in layers.items():
         if not layer.supports_lora_conversion(adapter_name):
-            raise ValueError(f"{name!r} holds fused experts, which peft.convert_to_lora does not convert")
+            raise ValueError(f"{name!r} is not a linear layer, and peft.convert_to_lora converts only those")
         if rank > min(layer.d_in, layer.d_out):
             raise ValueError(f"rank {rank} exceeds the dimensions of layer {name!r}, {layer.d_out} x {layer.d_in}")
     errors, lost, total = {}, 0.0, 0.0

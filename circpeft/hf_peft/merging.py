@@ -7,10 +7,11 @@ from typing import Any
 
 from peft import PeftModel
 from peft.tuners.tuners_utils import BaseTuner, BaseTunerLayer
-from peft.utils.other import AuxiliaryTrainingWrapper, ModulesToSaveWrapper
+from peft.utils.other import AuxiliaryTrainingWrapper, ModulesToSaveWrapper, TrainableTokensWrapper
 from torch import nn
 
 from .layer import CirculantLayer
+from .token_rows import check_rows_to_merge
 from .uncalled_layers import config_of
 
 # transformers saves a model in the format that it was loaded from. When it loads an adapter, it overwrites the
@@ -25,9 +26,9 @@ def check_mergeable(
 ) -> None:
     """Check the named (by default the active) adapters in all layers before the first layer is merged.
 
-    Raises: ValueError if no adapter is active or adapters are disabled, if several have a copy of one module, for a
-    layer to whose weight ``ΔW`` cannot be added, with ``stored`` for a quantised weight that cannot be quantised again,
-    and with ``safe_merge`` for values that are not finite.
+    Raises: ValueError if no adapter is active or adapters are disabled, if several have a copy of one module or trained
+    the same row of an embedding, for a layer to whose weight ``ΔW`` cannot be added, with ``stored`` for a quantised
+    weight that cannot be quantised again, and with ``safe_merge`` for values that are not finite.
     """
     for module in model.modules():
         if isinstance(module, PeftModel) and not isinstance(module.base_model, BaseTuner):
@@ -39,6 +40,7 @@ def check_mergeable(
                 f"nothing is merged: {', '.join(names)} each have a copy of {name!r} (modules_to_save); merge only one "
                 f"of them"
             )
+    check_rows_to_merge(model, adapter_names)
     layers = [m for m in model.modules() if isinstance(m, CirculantLayer)]
     known = sorted({name for layer in layers for name in layer.adapters})
     if known and not any(layer.merged or layer.names_to_merge(adapter_names) for layer in layers):
@@ -108,7 +110,7 @@ def _replace_children(model: nn.Module, replacement: Callable[[nn.Module], nn.Mo
     """Replace each descendant for which ``replacement`` returns a module, in all of its parents."""
     done: dict[nn.Module, nn.Module] = {}  # a module that several parents share is replaced by one module
     for parent in list(model.modules()):
-        if isinstance(parent, BaseTunerLayer):
+        if isinstance(parent, (BaseTunerLayer, TrainableTokensWrapper)):
             continue  # its parts belong to the adapter
         for name, child in list(parent._modules.items()):
             if child is None:

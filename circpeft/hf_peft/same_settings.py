@@ -80,7 +80,7 @@ def check_same_settings(
                     _refuse(
                         adapter_name, folder, field, value, saved_value, f" in layer {f'{layer}.{part}'.rstrip('.')!r}"
                     )
-    for field in ("modules_to_save", "bias", "dropout"):
+    for field in ("modules_to_save", "trainable_token_indices", "bias", "dropout"):
         value, saved_value = (_value(config, field) for config in (own, saved))
         if value != saved_value:
             _refuse(adapter_name, folder, field, value, saved_value)

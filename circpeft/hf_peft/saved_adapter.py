@@ -15,6 +15,7 @@ from .adapter_file import FLOATS, TensorHeader, check_all_finite, find_files, re
 from .config_json import read_config
 from .mismatch import Shapes, of_keys, of_shapes, other_method
 from .saved_keys import KEY_PREFIX, ModelKeys, base_name
+from .token_rows import token_rows
 
 # A newer PEFT writes these fields for every method. They do not change what this package's methods compute.
 HARMLESS_FIELDS = {"peft_version"}
@@ -40,6 +41,7 @@ class SavedAdapter:
         fields: Iterable[str],
         whole: Collection[str] = (),
         biases: Collection[str] = (),
+        rows: Collection[str] = (),
     ) -> None:
         """Check that this adapter fits a model. Keys are compared as PEFT or transformers will rename them.
 
@@ -52,6 +54,7 @@ class SavedAdapter:
             fields: the config's fields that this version knows.
             whole: keys of the modules that are saved whole (modules_to_save).
             biases: keys of the biases that train beside the adapter.
+            rows: keys of the rows of embeddings that train beside the adapter.
 
         Raises: ValueError that names the file, the key and the reason. A key of another of the model's own parameters
         is one of the reasons: loading it would change the base model.
@@ -80,12 +83,12 @@ class SavedAdapter:
             if own is None:
                 self._refuse(saved, "but this model has no such layer", of_keys(key, _same_kind(key, shapes, marker)))
             is_bias = own in biases and saved.endswith(".bias")
-            if marker not in own and not is_bias and (own not in whole or OTHER_COPIES.search(key)):
+            if marker not in own and own not in rows and not is_bias and (own not in whole or OTHER_COPIES.search(key)):
                 raise ValueError(
                     f"{self.file} holds {saved!r}, a weight of the base model, which an adapter must not change; to "
                     f"train {own!r} too, name its module in modules_to_save"
                 )
-            wanted = torch.float32 if marker in own else others[own].dtype
+            wanted = torch.float32 if marker in own or own in rows else others[own].dtype
             if not header.suits(wanted):
                 expected_types = f"one of {', '.join(FLOATS)}" if wanted.is_floating_point else wanted
                 raise ValueError(f"{self.file}: {saved!r} has values of type {header.dtype}; expected {expected_types}")
@@ -149,8 +152,10 @@ def check_saved_adapter(config: Any, model: nn.Module, adapted: Mapping[str, nn.
     if config.bias != "all":
         of_layers = {f"{base_name(n)}.bias" for name in adapted for n in names[model.get_submodule(name)]}
         biases = [key for key in biases if key in of_layers]
+    of_rows = [(rows.keys, rows.shape) for rows in token_rows(config, model, adapted)]
+    rows = {key for keys, _ in of_rows for key in keys}
     found = config._saved_adapter
-    found.check_fits(model, expected, others, prefix, config.known_fields(), {*whole}, {*biases})
+    found.check_fits(model, [*expected, *of_rows], others, prefix, config.known_fields(), {*whole}, {*biases}, rows)
     check_all_finite(found.file)
 
 

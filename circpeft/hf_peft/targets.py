@@ -14,7 +14,7 @@ from ..fused_experts import expert_parameters, target_names
 from ..suggest import nearest
 from .saved_keys import plain_name
 
-LINEAR = (nn.Linear, Conv1D, BaseTunerLayer)
+ADAPTABLE = (nn.Linear, Conv1D, nn.Conv2d, BaseTunerLayer)
 
 
 def last_parts(names: Iterable[str]) -> list[str]:
@@ -46,14 +46,14 @@ def unmatched_targets(model: nn.Module, targets: list[str] | set[str]) -> dict[s
     For the name of fused experts, which are parameters, the hint says how to adapt those.
     """
     layers = layers_of(model)
-    linear = last_parts(name for name, layer in layers if isinstance(layer, LINEAR))
+    adaptable = last_parts(name for name, layer in layers if isinstance(layer, ADAPTABLE))
     names = {f".{form}" for name, _ in layers for form in (name, plain_name(name))}
     missing = [target for target in targets if not any(name.endswith(f".{target}") for name in names)]
     experts = named_experts(model, missing)
     return {
         target: f"it is a parameter of experts, which target_parameters={experts[target]!r} adapts"
         if target in experts
-        else nearest(target, linear)
+        else nearest(target, adaptable)
         for target in missing
     }
 
@@ -72,6 +72,6 @@ def exact_targets(model: nn.Module, names: Iterable[str]) -> list[str] | str:
     """
     names = sorted({plain_name(name) for name in names})
     suffixes = tuple(f".{name}" for name in names)
-    linear = (plain_name(name) for name, layer in layers_of(model) if isinstance(layer, LINEAR))
-    others = (name for name in linear if name not in names)
+    adaptable = (plain_name(name) for name, layer in layers_of(model) if isinstance(layer, ADAPTABLE))
+    others = (name for name in adaptable if name not in names)
     return "|".join(map(re.escape, names)) if any(name.endswith(suffixes) for name in others) else names

@@ -20,6 +20,7 @@ from . import weighted_sum
 from .adapter_names import check_adapter_names, check_new_name, check_saved_apart
 from .base_weights import linear_shape
 from .configs import CirculantConfig
+from .convolution_layers import C3AConv2d, CDVFTConv2d, ConvolutionLayer
 from .default_targets import DEFAULT_TARGETS
 from .expert_layers import C3AExperts, CDVFTExperts
 from .expert_targets import experts_left_out, warn_of_experts
@@ -32,13 +33,15 @@ from .plain_keys import PlainKeys
 from .saved_adapter import check_saved_adapter
 from .saved_keys import is_wrapper, plain_name
 from .targets import is_target, layers_of
+from .token_rows import token_rows
 from .uncalled_layers import check_wrapper, uncalled_layers
 from .unmatched_names import check_found, check_targets
 
 
 class CirculantModel(ExpertTuner, PlainKeys, BaseTuner):
-    """The common part of the two tuners. Subclasses set their prefix and layer class."""
+    """The common part of the two tuners. Subclasses set their prefix and layer classes."""
 
+    convolution_layer_cls: type[ConvolutionLayer]
     target_module_mapping = DEFAULT_TARGETS
 
     def inject_adapter(self, model: nn.Module, adapter_name: str, *args: Any, **kwargs: Any) -> None:
@@ -80,6 +83,7 @@ class CirculantModel(ExpertTuner, PlainKeys, BaseTuner):
         weights = [f"{name}.{weight}" for name, e in experts.items() for weight in e.weights]
         check_found(config, model, [*adapted, *weights])
         check_saved_apart(self.peft_config, model, adapted | experts, f".{self.prefix}adapters.")
+        token_rows(peft_config, model, adapted)
         peft_config.target_modules = config.target_modules  # PEFT does the same next
         if peft_config._saved_adapter is not None:
             check_saved_adapter(peft_config, model, adapted | experts, self.prefix)
@@ -187,7 +191,9 @@ class CirculantModel(ExpertTuner, PlainKeys, BaseTuner):
         if isinstance(target, self.tuner_layer_cls):
             target.add_adapter(adapter_name, peft_config)
             return
-        layer = self.tuner_layer_cls(target, current_key)
+        base = target.get_base_layer() if isinstance(target, BaseTunerLayer) else target
+        layer_cls = self.convolution_layer_cls if isinstance(base, nn.Conv2d) else self.tuner_layer_cls
+        layer = layer_cls(target, current_key)
         layer.add_adapter(adapter_name, peft_config)
         if adapter_name not in self.active_adapters:
             layer.requires_grad_(False)  # a further adapter trains only after set_adapter
@@ -237,6 +243,7 @@ class C3AModel(CirculantModel):
     """The PEFT tuner of C3A."""
 
     prefix = "circonv_"
+    convolution_layer_cls = C3AConv2d
     experts_layer_cls = C3AExperts
     tuner_layer_cls = C3ALinear
 
@@ -245,5 +252,6 @@ class CDVFTModel(CirculantModel):
     """The PEFT tuner of CDVFT."""
 
     prefix = "cdvft_"
+    convolution_layer_cls = CDVFTConv2d
     experts_layer_cls = CDVFTExperts
     tuner_layer_cls = CDVFTLinear

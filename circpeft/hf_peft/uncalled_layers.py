@@ -49,9 +49,9 @@ def uncalled_layers(model: nn.Module) -> dict[str, str]:
 
 
 def check_wrapper(wrapper: nn.Module, name: str) -> None:
-    """Raise TypeError for a linear layer that is compiled on its own: its compiled code would not call an adapter."""
+    """Raise TypeError for a layer that is compiled on its own: its compiled code would not call an adapter."""
     layer = getattr(wrapper, "_orig_mod", None)
-    if isinstance(layer, nn.Linear):
+    if isinstance(layer, (nn.Linear, nn.Conv2d)):
         raise TypeError(
             f"layer {name!r} is compiled on its own (torch.compile), so an adapter inside it would not be called; "
             f"add the adapter first, and compile afterwards"

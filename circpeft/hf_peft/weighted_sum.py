@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from peft.tuners.tuners_utils import BaseTuner
 from peft.utils import ModulesToSaveWrapper
+from peft.utils.other import TrainableTokensWrapper
 from torch import nn
 
 from ..suggest import nearest
@@ -33,12 +34,13 @@ def _check(tuner: BaseTuner, adapters: Sequence[str], weights: Sequence[float], 
     for weight in weights:
         if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not math.isfinite(weight):
             raise ValueError(f"weights must be finite numbers, got {weight!r}")
-    saved = [adapter for adapter in adapters if tuner.peft_config[adapter].modules_to_save]
-    if len(saved) > 1:
-        raise ValueError(
-            f"adapters {', '.join(saved)} each train whole modules (modules_to_save), and "
-            f"a sum of such modules has no meaning; only one of the adapters may have them"
-        )
+    for field, kind in (("modules_to_save", "whole modules"), ("trainable_token_indices", "single rows")):
+        saved = [adapter for adapter in adapters if getattr(tuner.peft_config[adapter], field)]
+        if len(saved) > 1:
+            raise ValueError(
+                f"adapters {', '.join(saved)} each train {kind} ({field}), and a sum of such {kind.split()[-1]} has no "
+                f"meaning; only one of the adapters may have them"
+            )
 
 
 def _summed_config(
@@ -51,6 +53,9 @@ def _summed_config(
     config.target_parameters = [plain_name(name) for name in parameters] or None
     config.exclude_modules = config.layers_to_transform = config.layers_pattern = None
     config.modules_to_save = next((c.modules_to_save for c in configs if c.modules_to_save), None)
+    config.trainable_token_indices = next(
+        (c.trainable_token_indices for c in configs if c.trainable_token_indices), None
+    )
     # The parameters contain the rest of every alpha. The block sizes are those of the layers.
     config.alpha, config.alpha_pattern, config.init_weights = _alpha_of_sum(configs), {}, True
     # The longest name comes first, because a key also matches the end of a longer name.
@@ -114,6 +119,10 @@ def add_weighted_adapter(
     for module in tuner.model.modules():
         if isinstance(module, ModulesToSaveWrapper) and source in module.modules_to_save:
             module.modules_to_save[adapter_name].load_state_dict(module.modules_to_save[source].state_dict())
+        elif isinstance(module, TrainableTokensWrapper):
+            rows = module.token_adapter.trainable_tokens_delta
+            if adapter_name in rows:
+                rows[adapter_name].copy_(next(rows[name] for name in adapters if name in rows))
     for name, p in tuner.model.named_parameters():
         if f".{adapter_name}." in name and (tuner.prefix in name or "modules_to_save" in name):
             p.requires_grad_(False)  # it trains only after set_adapter

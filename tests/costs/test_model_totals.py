@@ -81,7 +81,10 @@ def test_totals_are_sums_over_the_layers():
         (lambda: costs.model_flops("roberta-base", "lora", tokens=-1), "tokens must be an integer of at least 0"),
         (lambda: costs.layers("roberta-base", []), "target_modules is empty"),
         (lambda: costs.layers("roberta-base", "("), "is not a valid regex"),
-        (lambda: costs.layers("roberta-base", ["qurey"]), "'qurey' matches no linear layer; did you mean 'query'"),
+        (
+            lambda: costs.layers("roberta-base", ["qurey"]),
+            "'qurey' matches no linear layer or convolution; did you mean 'query'",
+        ),
         (lambda: costs.parameters("cdvft", 8, 8, b=4, p=2), "two names of block_size"),
         (lambda: costs.parameters("boft", 768, 768, block_size=8, m=50), "largest: 7"),
         (lambda: costs.parameters(["lora"], 8, 8), "unknown method"),
