@@ -10,6 +10,7 @@ from torch import nn
 from .config_file import check_configs_read_by_peft
 from .configs import C3AConfig, CDVFTConfig, CirculantConfig
 from .expert_targets import targeted_parameters, unadapted_experts, warn_of_experts
+from .hotswap import hotswap_adapter, prepare_model_for_compiled_hotswap
 from .layer import CirculantLayer
 from .lora_error import LoraError, lora_error
 from .merging import check_mergeable, clear_marks, unload_layers, untie_configs, unwrap_peft_models
@@ -100,10 +101,12 @@ __all__ = [
     "CDVFTModel",
     "CirculantModel",
     "LoraError",
+    "hotswap_adapter",
     "inject",
     "load_peft_c3a",
     "lora_error",
     "merge",
+    "prepare_model_for_compiled_hotswap",
     "repair_peft_c3a",
     "save_peft_c3a",
     "targeted_parameters",
