@@ -7,10 +7,11 @@ checked here.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
+from peft import PeftConfig
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils.other import AuxiliaryTrainingWrapper, TrainableTokensWrapper, _get_input_embeddings_name
 from torch import Tensor, nn
@@ -123,6 +124,35 @@ def _check_otherwise_untrained(names: list[str], model: nn.Module, adapted: Coll
                 f"layer {name!r} is trained as a whole by another adapter (modules_to_save), so its rows cannot be "
                 f"trained with trainable_token_indices"
             )
+
+
+def check_rows_of_all(configs: Mapping[str, PeftConfig], model: nn.Module, rows: Sequence[TokenRows]) -> None:
+    """Check that a new adapter trains rows of the same layers as the others: PEFT cannot save adapters that differ.
+
+    Args:
+        configs: the configs by adapter name; the adapter that will be added is the last.
+        model: the base model, with the adapters that it has.
+        rows: the rows of the adapter that will be added.
+
+    Raises: ValueError that names the adapters and the layers.
+    """
+    *others, new = configs
+    wrapped = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, TrainableTokensWrapper) and module.token_adapter.tied_adapter is None
+    ]
+    mine = [name for of_weight in rows for name in of_weight.names]
+    same = {*wrapped} <= {*mine} and all({*wrapped} & {*of_weight.names} for of_weight in rows)
+    if others and not same:
+        raise ValueError(
+            f"adapter {new!r} trains rows of {_listed(mine)}, and {', '.join(others)} of {_listed(wrapped)} "
+            f"(trainable_token_indices): PEFT could not save them; train rows of the same layers in all adapters"
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names)) or "no layer"
 
 
 def check_rows_to_merge(model: nn.Module, adapter_names: Collection[str] | None) -> None:

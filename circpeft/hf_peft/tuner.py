@@ -33,7 +33,7 @@ from .plain_keys import PlainKeys
 from .saved_adapter import check_saved_adapter
 from .saved_keys import is_wrapper, plain_name
 from .targets import is_target, layers_of
-from .token_rows import token_rows
+from .token_rows import check_rows_of_all, token_rows
 from .uncalled_layers import check_wrapper, uncalled_layers
 from .unmatched_names import check_found, check_targets
 
@@ -83,7 +83,7 @@ class CirculantModel(ExpertTuner, PlainKeys, BaseTuner):
         weights = [f"{name}.{weight}" for name, e in experts.items() for weight in e.weights]
         check_found(config, model, [*adapted, *weights])
         check_saved_apart(self.peft_config, model, adapted | experts, f".{self.prefix}adapters.")
-        token_rows(peft_config, model, adapted)
+        check_rows_of_all(self.peft_config, model, token_rows(peft_config, model, adapted))
         peft_config.target_modules = config.target_modules  # PEFT does the same next
         if peft_config._saved_adapter is not None:
             check_saved_adapter(peft_config, model, adapted | experts, self.prefix)

@@ -125,6 +125,16 @@ def test_two_adapters_with_rows_of_their_own(method, tmp_path):
         model.merge_and_unload(adapter_names=["default", "other"])
 
 
+@pytest.mark.parametrize("rows", [None, {"lm_head": [3]}])
+def test_adapters_that_peft_could_not_save_together_are_refused(method, rows):
+    model = adapted(method)
+    with pytest.raises(ValueError, match="'other' trains rows of .*, and default of 'model.embed_tokens'"):
+        model.add_adapter("other", method(target_modules=["q_proj"], trainable_token_indices=rows))
+    without = get_peft_model(llama(), method(target_modules=["q_proj"]))
+    with pytest.raises(ValueError, match="'other' trains rows of 'model.embed_tokens', and default of no layer"):
+        without.add_adapter("other", method(target_modules=["q_proj"], trainable_token_indices=ROWS))
+
+
 def test_loading_with_other_rows_is_refused(method, tmp_path):
     model = trained(method)
     model.save_pretrained(tmp_path)
