@@ -77,7 +77,7 @@ class Convolution(_Inner):
             y = adapted_conv2d(images, weight, bias, terms[0], self.window, *terms[1:])
         else:
             channels = images.shape[1] // self.window.groups
-            delta = self.delta_weight().view(self.d_out, channels, *self.window.size)
+            delta = self.delta_weight().reshape(self.d_out, channels, *self.window.size)
             changed = (delta if weight is None else weight + delta).to(images.dtype)
             with without_autocast(x.device):
                 y = conv2d(images, changed, bias, *self.window[1:])

@@ -152,8 +152,8 @@ def save_peft_c3a(model: nn.Module, path: str | Path, adapter_name: str = "defau
     ``alpha`` and the column layout are included in the kernel. Dropout is left out, because PEFT's C3A has none.
     Modules and biases that train beside the adapter are written unchanged. `load_peft_c3a` reads the same ``ΔW`` back.
 
-    Raises: ValueError if the model has no C3A adapter with this name, or has it on a layer that is not an nn.Linear,
-    which PEFT's C3A does not support. Nothing is written then.
+    Raises: ValueError if the model has no C3A adapter with this name, or has it on a layer that is not an nn.Linear, or
+    beside trained rows of an embedding; PEFT's C3A supports neither. Nothing is written then.
     """
     base: Any = model.base_model.model if isinstance(model, PeftModel) else model
     layers = {
@@ -170,6 +170,10 @@ def save_peft_c3a(model: nn.Module, path: str | Path, adapter_name: str = "defau
             raise ValueError(f"layer {name!r} is a {kind}, and PEFT's C3A supports only nn.Linear")
     peft_model: Any = model
     ours = peft_model.peft_config[adapter_name]
+    if ours.trainable_token_indices:
+        raise ValueError(
+            f"adapter {adapter_name!r} trains rows of an embedding (trainable_token_indices), and PEFT's C3A cannot"
+        )
     state = {}
     for key, tensor in get_peft_model_state_dict(model, adapter_name=adapter_name).items():
         name = key.removeprefix(KEY_PREFIX)

@@ -223,7 +223,7 @@ def test_quantised_weights_that_cannot_be_read_or_stored_raise():
     ("layer", "text"),
     [
         (nn.Embedding(4, 8), "Embedding with torch.float32 weights"),
-        (nn.Conv2d(8, 8, 1), "Conv2d with torch.float32 weights"),
+        (nn.Conv3d(8, 8, 1), "Conv3d with torch.float32 weights"),
         (type("GPTQ", (nn.Module,), {"qweight": torch.zeros(2, dtype=torch.int32)})(), "GPTQ with torch.int32 weights"),
         (plain(torch.float8_e4m3fn), "Linear with torch.float8_e4m3fn weights"),
     ],

@@ -159,10 +159,9 @@ def test_saving_and_loading(method, tmp_path):
 
 def test_a_weighted_sum_is_exact(method):
     model = get_peft_model(network(), method(target_modules=["2"]))
-    model.add_weighted_adapter = model.base_model.add_weighted_adapter
-    model.add_weighted_adapter(["default"], [0.5], "half")
+    model.base_model.add_weighted_adapter(["default"], [0.5], "halved")
     layer = model.base_model.model[2]
-    torch.testing.assert_close(layer.get_delta_weight("half"), 0.5 * layer.get_delta_weight("default"))
+    torch.testing.assert_close(layer.get_delta_weight("halved"), 0.5 * layer.get_delta_weight("default"))
     assert isinstance(layer, ConvolutionLayer)
 
 

@@ -52,9 +52,9 @@ def test_the_weights_change_in_place(method, tmp_path):
     assert len(copies) == 1 and not torch.equal(copies[0].original_module.weight, copies[0].weight)
 
 
-def test_a_compiled_model_is_not_compiled_again(method, tmp_path):
-    other = saved(method, tmp_path)
-    model = adapted(method).eval()
+def test_a_compiled_model_is_not_compiled_again(tmp_path):
+    other = saved(C3AConfig, tmp_path)
+    model = adapted(C3AConfig).eval()
     prepare_model_for_compiled_hotswap(model)
     graphs = []
 
