@@ -191,20 +191,13 @@ def indices(field: str, value: Any) -> list[int] | int | None:
 
 def token_indices(field: str, value: Any) -> list[int] | dict[str, list[int]] | None:
     """Return rows of an embedding as a list, or such lists by the name of the layer, or None."""
-    if value is None:
-        return None
-    if isinstance(value, Mapping):
-        rows = {_name(f"key of {field}", key): _rows(f"{field}[{key!r}]", items) for key, items in value.items()}
-        if not rows:
-            raise ValueError(f"{field} is empty, so it names no layer; leave it at None to train no rows")
-        return rows
-    return _rows(field, value)
+    if isinstance(value, Mapping) and value:
+        return {_name(f"key of {field}", key): _rows(f"{field}[{key!r}]", rows) for key, rows in value.items()}
+    return None if value is None else _rows(field, value)
 
 
 def _rows(field: str, value: Any) -> list[int]:
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        raise ValueError(f"{field} must be a list of rows of an embedding, got {value!r}")
-    rows = list(dict.fromkeys(integer(field, index, 0) for index in value))
+    rows = list(dict.fromkeys(integer(field, row, 0) for row in _items(field, value, "rows of an embedding")))
     if not rows:
         raise ValueError(f"{field} is empty, so it names no row; leave it at None to train no rows")
     return rows

@@ -8,7 +8,7 @@ checked here.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from peft import PeftConfig
@@ -19,9 +19,6 @@ from torch import Tensor, nn
 from ..suggest import nearest
 from .saved_keys import plain_name
 from .targets import last_parts
-
-if TYPE_CHECKING:
-    from .configs import CirculantConfig
 
 # Where the trained rows are saved, after the name of the embedding.
 ROWS = "token_adapter.trainable_tokens_delta"
@@ -39,11 +36,11 @@ class TokenRows(NamedTuple):
         return [f"{name}.{ROWS}" for name in self.names]
 
 
-def token_rows(config: CirculantConfig, model: nn.Module, adapted: Collection[str]) -> list[TokenRows]:
+def token_rows(config: Any, model: nn.Module, adapted: Collection[str]) -> list[TokenRows]:
     """Return the rows of embeddings that a config trains.
 
     Args:
-        config: the config, with or without ``trainable_token_indices``.
+        config: a `CirculantConfig`, with or without ``trainable_token_indices``.
         model: the base model, perhaps with the wrappers of earlier adapters.
         adapted: names of the layers that the config adapts.
 
@@ -67,8 +64,8 @@ def token_rows(config: CirculantConfig, model: nn.Module, adapted: Collection[st
     return list(found.values())
 
 
-def _by_layer(config: CirculantConfig, model: nn.Module) -> Mapping[str, list[int]]:
-    given = config.trainable_token_indices
+def _by_layer(config: Any, model: nn.Module) -> Mapping[str, list[int]]:
+    given: list[int] | dict[str, list[int]] | None = config.trainable_token_indices
     if given is None or isinstance(given, dict):
         return given or {}
     name = _get_input_embeddings_name(model, "embed_tokens")
@@ -89,7 +86,7 @@ def _layers(model: nn.Module) -> dict[str, Any]:
     return layers
 
 
-def _checked(name: str, layer: Any, indices: list[int], config: CirculantConfig) -> Tensor:
+def _checked(name: str, layer: Any, indices: list[int], config: Any) -> Tensor:
     """Return the weight of a layer whose rows can be trained."""
     weight = getattr(layer, "weight", None)
     plain = isinstance(layer, nn.Embedding) or isinstance(layer, nn.Linear) and layer.bias is None

@@ -144,8 +144,8 @@ def _gradients(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
     dbias = g.sum((0, 2, 3)) if needs[2] else None
     if torch.is_grad_enabled() or is_batched(g) or needs_custom_op((g, x, weight, w)):
         tensors = (x, weight, w, diagonal_in, diagonal_out)
-        dx, dweight, *of_factors = _differentiable(g, tensors, ctx.settings, (*needs[:2], *needs[3:6]))
-        return dx, dweight, dbias, *of_factors, None, None, None
+        dx, dweight, *rest = _differentiable(g, tensors, ctx.settings, (*needs[:2], *needs[3:6]))
+        return dx, dweight, dbias, *rest, None, None, None
     changed = _changed(x, weight, w, diagonal_in, diagonal_out, scale, layout, window)
     wanted = needs[0], needs[1] or any(needs[3:6]), False
     with without_autocast(x.device):

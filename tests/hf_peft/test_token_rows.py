@@ -185,9 +185,9 @@ def test_what_cannot_be_trained_is_refused_before_the_model_is_changed(method, o
     ("value", "text"),
     [
         ([], "is empty, so it names no row"),
-        ({}, "is empty, so it names no layer"),
+        ({}, "must be a list of rows of an embedding, got {}"),
         ([-1], "must be an integer of at least 0, got -1"),
-        ("3", "must be a list of rows of an embedding, got '3'"),
+        ("3", "trainable_token_indices must be an integer of at least 0, got '3'"),
         ({"embed_tokens": [2.5]}, r"trainable_token_indices\['embed_tokens'\] must be an integer"),
         ({3: [1]}, "must hold names"),
     ],
