@@ -56,9 +56,9 @@ def token_rows(config: Any, model: nn.Module, adapted: Collection[str]) -> list[
             embeddings = last_parts(name for name, layer in layers.items() if isinstance(layer, nn.Embedding))
             raise ValueError(f"trainable_token_indices={target!r} matches no layer; {nearest(target, embeddings)}")
         for layer in matched:
-            weight = _checked(layer, layers[layer], indices, config)
+            weight = _checked(layer, layers[layer], indices)
             tied = [other for other, module in layers.items() if getattr(module, "weight", None) is weight]
-            _check_otherwise_untrained(tied, model, adapted)
+            _check_otherwise_untrained(tied, model, adapted, config.modules_to_save or ())
             empty = TokenRows([], torch.Size((len(indices), weight.shape[1])))
             found.setdefault((id(weight), tuple(indices)), empty).names.append(layer)
     return list(found.values())
@@ -86,7 +86,7 @@ def _layers(model: nn.Module) -> dict[str, Any]:
     return layers
 
 
-def _checked(name: str, layer: Any, indices: list[int], config: Any) -> Tensor:
+def _checked(name: str, layer: Any, indices: list[int]) -> Tensor:
     """Return the weight of a layer whose rows can be trained."""
     weight = getattr(layer, "weight", None)
     plain = isinstance(layer, nn.Embedding) or isinstance(layer, nn.Linear) and layer.bias is None
@@ -99,17 +99,19 @@ def _checked(name: str, layer: Any, indices: list[int], config: Any) -> Tensor:
         raise ValueError(
             f"trainable_token_indices: layer {name!r} has no row {max(indices)}; its rows are 0 to {len(weight) - 1}"
         )
-    saved = [module for module in config.modules_to_save or () if name.endswith(module)]
-    if saved:
-        raise ValueError(
-            f"layer {name!r} is in modules_to_save={saved[0]!r} and in trainable_token_indices; train it as a whole or "
-            f"by rows, not both"
-        )
     return weight
 
 
-def _check_otherwise_untrained(names: list[str], model: nn.Module, adapted: Collection[str]) -> None:
+def _check_otherwise_untrained(
+    names: list[str], model: nn.Module, adapted: Collection[str], whole: Collection[str]
+) -> None:
+    """Check that the layers of one weight, some of whose rows train, are trained in no other way."""
     for name in names:
+        if saved := [module for module in whole if name.endswith(module)]:
+            raise ValueError(
+                f"layer {name!r} is in modules_to_save={saved[0]!r}, and trainable_token_indices trains rows of its "
+                f"weight; train it as a whole or by rows, not both"
+            )
         module = model.get_submodule(name)
         if name in adapted or isinstance(module, BaseTunerLayer):
             raise ValueError(
