@@ -38,7 +38,7 @@ SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1580601
 help:
 	@echo "make course            run the notebooks of the course into runs/ (PROFILE=smoke|cpu|paper, default cpu)"
 	@echo "make test              run all tests: style, package, doctests, notebooks in the smoke profile, Triton kernels"
-	@echo "make test-full         make test, make release-check, the site, damaged adapters, and PEFT's own tests"
+	@echo "make test-full         make test, the long tests, make release-check, the site, damaged adapters, and PEFT's own tests"
 	@echo "make release-check     build the package into build/release/, check it, install it and run its commands there"
 	@echo "make lab               open JupyterLab on notebooks/00_start.ipynb"
 	@echo "make site              build the site into build/site/; it runs the course in the smoke profile first (or give NOTEBOOKS=runs/NAME)"
@@ -125,12 +125,16 @@ $(RELEASE): $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt build hatchling twine
 	@touch $@
 
-test: check $(SITE) $(RELEASE) $(QUANTIZED)/.ready $(INTERPRETED)/.ready
+# The checks run while the further packages are installed.
+test: $(READY)
+	@$(MAKE) --no-print-directory check & check=$$!; \
+		$(MAKE) --no-print-directory $(SITE) $(RELEASE) $(QUANTIZED)/.ready $(INTERPRETED)/.ready; installed=$$?; \
+		wait $$check && exit $$installed
 	@PYTHONHASHSEED=$$(date +%s) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbmake --nbmake-timeout=600 \
 		--numprocesses=$(WORKERS) --dist=loadfile
 	@echo "Quantised base layers"
-	@PYTHONPATH=$(QUANTIZED) $(BIN)/python -m pytest tests/hf_peft/test_base_weights.py tests/hf_peft/test_quantized_layers.py
-	@PYTHONPATH=$(QUANTIZED) $(BIN)/python -m pytest tests/training/test_training_options.py -k rounded
+	@PYTHONHASHSEED=$$(date +%s) OMP_NUM_THREADS=1 PYTHONPATH=$(QUANTIZED) $(BIN)/python -m pytest --numprocesses=$(WORKERS) -k "base_weights or quantized_layers or rounded" \
+		tests/hf_peft/test_base_weights.py tests/hf_peft/test_quantized_layers.py tests/training/test_training_options.py
 	@echo "Triton kernels, interpreted"
 	@TRITON_INTERPRET=1 OMP_NUM_THREADS=1 PYTHONPATH=$(INTERPRETED) $(BIN)/python -m pytest --numprocesses=$(WORKERS) tests/ops/test_leaf_kernels.py tests/ops/test_delta_kernels.py
 	@OMP_NUM_THREADS=1 PYTHONPATH=$(INTERPRETED) $(BIN)/python -m pytest --numprocesses=$(WORKERS) tests/ops/test_leaf_compiled.py tests/ops/test_delta_compiled.py
@@ -142,6 +146,8 @@ $(PEFT_SOURCE)/.ready: $(READY)
 	@touch $@
 
 test-full: test release-check site $(PEFT_SOURCE)/.ready
+	@echo "Tests with the marker full"
+	@PYTHONHASHSEED=$$(date +%s) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m full --numprocesses=$(WORKERS) --dist=loadfile
 	@echo "The site, with executed notebooks"
 	@CIRCPEFT_SITE=build/site $(BIN)/python -m pytest tests/docs/test_site.py
 	@echo "Damaged adapters"

@@ -1,6 +1,5 @@
 """Models that train in a second, data that they can learn, and recipes for both."""
 
-import gc
 import itertools
 import json
 import socket
@@ -36,15 +35,6 @@ RATES = {
     "c3a-peft": 1.0,
     "c3a": 3e-2,
 }
-
-
-@pytest.fixture(scope="session", autouse=True)
-def libraries_out_of_garbage_collection():
-    """Exempt the imported libraries from garbage collection: looking through them takes half the time of a run."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 def sentences() -> list[dict]:

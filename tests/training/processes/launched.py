@@ -3,6 +3,7 @@
 Usage: ``launched.py FOLDER``. ``FOLDER/jobs.json`` has for each job the settings of its recipe, and where to stop.
 """
 
+import gc
 import json
 import os
 import signal
@@ -45,6 +46,8 @@ def counting(self, model, *arguments, **options):
 def main(folder: Path) -> None:
     """Run the jobs of a folder, one after the other."""
     datasets.config.HF_DATASETS_CACHE = folder / "cache"
+    gc.collect()
+    gc.freeze()  # looking through the libraries for garbage would take half the time of a run
     for name, job in json.loads((folder / "jobs.json").read_text()).items():
         del steps[:]
         Trainer.training_step = counting
