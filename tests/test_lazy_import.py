@@ -87,31 +87,33 @@ def test_an_unknown_name_comes_with_the_nearest(typed, meant):
 
 
 @pytest.fixture
-def adapter(tiny, method, tmp_path):
-    """A folder with a base model, one with an adapter for it, and the adapted model's logits."""
+def adapters(tiny, methods, tmp_path):
+    """A folder with a base model, an adapter of each method for it, and the adapted models' logits."""
     tiny.bert().save_pretrained(tmp_path / "base")
-    base = AutoModelForSequenceClassification.from_pretrained(tmp_path / "base").eval()
-    model = get_peft_model(base, method(target_modules=["value"], task_type="SEQ_CLS"))
-    torch.save(tiny.logits(model), tmp_path / "logits.pt")
-    model.save_pretrained(tmp_path / "adapter")
+    for method in methods:
+        base = AutoModelForSequenceClassification.from_pretrained(tmp_path / "base").eval()
+        model = get_peft_model(base, method(target_modules=["value"], task_type="SEQ_CLS"))
+        model.save_pretrained(tmp_path / method.name)
+        torch.save(tiny.logits(model), tmp_path / method.name / "logits.pt")
     return tmp_path
 
 
+# Scripts are run once for both methods: a new process takes much longer than loading an adapter.
 CHECK = """
 import sys, torch
 from pathlib import Path
-folder = Path(sys.argv[1])
+base, *adapters = map(Path, sys.argv[1:])
 
 @torch.no_grad()
-def check(model):
+def check(model, adapter):
     logits = model.eval()(torch.arange(12).view(2, 6)).logits
-    torch.testing.assert_close(logits, torch.load(folder / "logits.pt"))
+    torch.testing.assert_close(logits, torch.load(adapter / "logits.pt"))
 """
 BY_PEFT = """
 from transformers import AutoModelForSequenceClassification
 from peft import PeftModel
-base = AutoModelForSequenceClassification.from_pretrained(folder / "base")
-check(PeftModel.from_pretrained(base, folder / "adapter"))
+for adapter in adapters:
+    check(PeftModel.from_pretrained(AutoModelForSequenceClassification.from_pretrained(base), adapter), adapter)
 """
 STARTS = {
     "circpeft, a part of PEFT": f"import circpeft\nfrom peft.tuners import lora\n{CHECK}{BY_PEFT}",
@@ -119,10 +121,11 @@ STARTS = {
 import circpeft
 {CHECK}
 from transformers import AutoModelForSequenceClassification
-check(AutoModelForSequenceClassification.from_pretrained(folder / "adapter"))
-model = AutoModelForSequenceClassification.from_pretrained(folder / "base")
-model.load_adapter(str(folder / "adapter"))
-check(model)
+for adapter in adapters:
+    check(AutoModelForSequenceClassification.from_pretrained(adapter), adapter)
+    model = AutoModelForSequenceClassification.from_pretrained(base)
+    model.load_adapter(str(adapter))
+    check(model, adapter)
 {BY_PEFT}""",
     "PEFT, circpeft": f"import peft, circpeft\n{CHECK}{BY_PEFT}",
 }
@@ -130,8 +133,8 @@ check(model)
 
 @needs_new_peft
 @pytest.mark.parametrize("order", STARTS)
-def test_an_adapter_loads_whatever_is_imported_first(adapter, run_python, order):
-    run_python(STARTS[order], adapter)
+def test_an_adapter_loads_whatever_is_imported_first(adapters, methods, run_python, order):
+    run_python(STARTS[order], adapters / "base", *(adapters / method.name for method in methods))
 
 
 class Product(torch.nn.Module):
@@ -167,18 +170,20 @@ def test_a_name_may_be_used_for_the_first_time_inside_a_compiled_function(run_py
     run_python(COMPILED)
 
 
-def test_a_config_is_unpickled_in_a_fresh_process(method, tmp_path, run_python):
-    config = method(target_modules=["value"], block_size=4)
-    (tmp_path / "config.pkl").write_bytes(pickle.dumps(config))
+def test_a_config_is_unpickled_in_a_fresh_process(methods, tmp_path, run_python):
+    for method in methods:
+        (tmp_path / method.name).write_bytes(pickle.dumps(method(target_modules=["value"], block_size=4)))
     script = """
 import pickle, sys
 from pathlib import Path
-config = pickle.loads(Path(sys.argv[1]).read_bytes())
-again = pickle.loads(pickle.dumps(config))
-assert again == config and type(again) is type(config) and again.peft_type is config.peft_type
-print(config.peft_type.value, config.block_size)
+for path in sys.argv[1:]:
+    config = pickle.loads(Path(path).read_bytes())
+    again = pickle.loads(pickle.dumps(config))
+    assert again == config and type(again) is type(config) and again.peft_type is config.peft_type
+    print(config.peft_type.value, config.block_size)
 """
-    assert run_python(script, tmp_path / "config.pkl").split() == [method.name, "4"]
+    lines = run_python(script, *(tmp_path / method.name for method in methods)).splitlines()
+    assert lines == [f"{method.name} 4" for method in methods]
 
 
 OLD_PEFT = """
@@ -231,7 +236,13 @@ assert found["circpeft"] is circpeft.C3AConfig and "CIRCONV" in PeftType.__membe
 """
 
 
-@pytest.mark.parametrize("first", ["import circpeft", ""], ids=["after circpeft", "with circpeft"])
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param("import circpeft", id="after circpeft", marks=pytest.mark.full),
+        pytest.param("", id="with circpeft"),
+    ],
+)
 def test_threads_may_import_at_once(run_python, first):
     run_python(f"{first}\n{THREADS}")
 
@@ -285,11 +296,12 @@ assert circpeft.C3AConfig and peft.PeftType.CDVFT
 """
 
 
-@pytest.mark.parametrize("loader", ["Unchangeable", "OfTheOldKind"])
+@pytest.mark.parametrize("loader", ["Unchangeable", pytest.param("OfTheOldKind", marks=pytest.mark.full)])
 def test_a_loader_that_cannot_be_changed_still_loads_peft(run_python, loader):
     run_python(OTHER_LOADER.replace("LOADER", loader))
 
 
+@pytest.mark.full
 def test_a_loader_that_loads_many_modules_is_changed_once(run_python):
     script = """
 import sys
@@ -320,6 +332,7 @@ assert "circpeft.hf_peft" in sys.modules
     run_python(script)
 
 
+@pytest.mark.full
 def test_a_second_import_of_the_package_adds_no_second_finder(run_python):
     script = """
 import sys
@@ -356,6 +369,6 @@ assert peft.PeftModel and circpeft.C3AConfig
     run_python(script)
 
 
-def test_loading_goes_through_the_class_that_peft_knows(adapter, method):
-    base = AutoModelForSequenceClassification.from_pretrained(adapter / "base")
-    assert isinstance(PeftModel.from_pretrained(base, adapter / "adapter").peft_config["default"], method.config)
+def test_loading_goes_through_the_class_that_peft_knows(adapters, method):
+    base = AutoModelForSequenceClassification.from_pretrained(adapters / "base")
+    assert isinstance(PeftModel.from_pretrained(base, adapters / method.name).peft_config["default"], method.config)

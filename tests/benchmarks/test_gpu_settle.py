@@ -113,6 +113,7 @@ def test_later_rows_are_skipped_when_the_time_is_over_and_failures_are_kept(sett
     assert len(session.measured("host")) == 3 and "skipped steps: 2 of 2 rows" in capsys.readouterr().out
 
 
+@pytest.mark.full
 def test_a_trial_runs_every_part_and_leaves_the_records_as_they_are(settle, tmp_path, capsys):
     before = {path: path.stat().st_mtime_ns for path in settle.OUTPUT.parent.iterdir()}
     path = tmp_path / "settle.json"

@@ -17,6 +17,7 @@ def rows(benchmark):
     return json.loads(benchmark.RECORD.read_text(encoding="utf-8"))["rows"]
 
 
+@pytest.mark.full
 def test_repeated_counts_agree_with_the_record(benchmark, rows):
     counted = benchmark.computed(progress=False)
     assert [(row["row"], row["adapter_dropout"]) for row in counted] == [(r["row"], r["adapter_dropout"]) for r in rows]

@@ -73,6 +73,7 @@ def test_an_adapter_scores_like_its_merged_model_and_not_like_its_base(llama_ada
     assert choices == pytest.approx(merged, abs=CLOSE) and base != pytest.approx(merged, abs=1.0)
 
 
+@pytest.mark.full
 def test_the_command_lm_eval_scores_the_same_through_exec(save_adapter, methods, evaluate, task_folder, tmp_path):
     adapter = save_adapter(methods[-1])  # one method, because the command takes long to start
     model = {"pretrained": adapter.base, "peft": adapter.folder}

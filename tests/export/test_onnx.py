@@ -31,6 +31,7 @@ def test_a_language_model_gives_the_adapters_outputs(base, saved, tmp_path, caps
     assert {"config.json", "tokenizer.json"} <= {path.name for path in (tmp_path / "out").iterdir()}
 
 
+@pytest.mark.full
 def test_classifiers_of_texts_and_images_are_exported(tiny, tmp_path):
     tiny.bert().save_pretrained(tmp_path / "bert")
     config = C3AConfig(target_modules=["query"], task_type="SEQ_CLS", init_weights=False, block_size=8)

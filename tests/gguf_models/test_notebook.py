@@ -40,6 +40,7 @@ def test_the_notebook_trains_on_a_folder_and_shows_markup_as_written(execute, tm
     assert "exact_match on all 4 test questions: " in page
 
 
+@pytest.mark.full
 def test_the_notebook_trains_on_the_word_problems(execute):
     _, printed = execute()
     assert "1 of 1" not in printed and "[1/1] c3a on all-linear, seed 0" in printed

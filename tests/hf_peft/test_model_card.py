@@ -23,17 +23,20 @@ def test_card_tells_how_to_load_and_what_it_is(method, tiny, tmp_path):
     assert "### Framework versions" in card.text, "PEFT's own part stays"
 
 
-def test_the_code_in_the_card_loads_the_adapter(method, tiny, tmp_path, run_python):
-    base = tiny.bert()
-    base.save_pretrained(tmp_path / "base")
-    base.name_or_path = str(tmp_path / "base")
-    model = get_peft_model(base, method(target_modules=["value"], task_type="SEQ_CLS"), adapter_name="mine")
-    model.save_pretrained(tmp_path / "adapter")
-    text = (tmp_path / "adapter" / "README.md").read_text()
-    assert "<!-- circpeft mine-->" in text
-    code = re.search(r"```python\n(.*?)```", text[text.index("<!-- circpeft mine-->") :], re.DOTALL)[1]
-    code = code.replace("THIS_REPOSITORY_OR_FOLDER", str(tmp_path / "adapter")).replace("NUM_LABELS", "2")
-    assert run_python(f"{code}\nprint(model.active_adapters)").split() == ["['default']"]
+def test_the_code_in_the_card_loads_the_adapter(methods, tiny, tmp_path, run_python):
+    script = ""
+    for method in methods:
+        base = tiny.bert()
+        base.save_pretrained(tmp_path / "base")
+        base.name_or_path = str(tmp_path / "base")
+        model = get_peft_model(base, method(target_modules=["value"], task_type="SEQ_CLS"), adapter_name="mine")
+        model.save_pretrained(tmp_path / method.name)
+        text = (tmp_path / method.name / "README.md").read_text()
+        assert "<!-- circpeft mine-->" in text
+        code = re.search(r"```python\n(.*?)```", text[text.index("<!-- circpeft mine-->") :], re.DOTALL)[1]
+        code = code.replace("THIS_REPOSITORY_OR_FOLDER", str(tmp_path / method.name)).replace("NUM_LABELS", "2")
+        script += f"{code}\nprint(model.active_adapters)\ndel model\n"
+    assert run_python(script).splitlines() == ["['default']"] * len(methods)
 
 
 @pytest.mark.parametrize("content", ["# My project\n", "---\nlibrary_name: transformers\n---\n# A model\n"])

@@ -24,6 +24,7 @@ def parameters(tmp_path):
     return values | {"output_dir": str(tmp_path / "records")}
 
 
+@pytest.mark.full
 def test_rows_that_are_cut_and_a_judge(parameters, server, QUESTIONS, write_lines, tmp_path, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-0123456789")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")

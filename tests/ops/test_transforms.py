@@ -278,7 +278,7 @@ def energies(x, w):
     )
 
 
-@pytest.mark.parametrize("compiler", ["aot_eager", "inductor"])
+@pytest.mark.parametrize("compiler", ["aot_eager", pytest.param("inductor", marks=pytest.mark.full)])
 def test_compiled_with_transforms_inside(compiler):
     x, w = random([(5, 12), (2, 3, 4)])
     compiled = torch.compile(energies, fullgraph=True, backend=compiler)

@@ -2,13 +2,15 @@
 
 import itertools
 import json
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import datasets
 import pytest
 import torch
 
-from circpeft import recipes
+from circpeft import recipes, sweeps
+from circpeft.sweeps.work import work
 
 NOUNS = ("actor", "baker", "clerk", "doctor", "editor", "farmer")
 WORDS = {"good": 1, "fine": 1, "bad": 0, "poor": 0}
@@ -65,6 +67,19 @@ def plan(sweep_file, tmp_path):
         return recipes.plan_file(sweep_file(methods, seeds, **settings), output_dir=tmp_path / folder)
 
     return make
+
+
+@pytest.fixture
+def in_this_process(monkeypatch, tmp_path):
+    """Run a sweep's runs in this process, which has imported everything. Their output goes into a file."""
+
+    def run(waiting, workers, log):
+        for recipe in list(waiting):
+            with (tmp_path / "output.log").open("a") as stream, redirect_stdout(stream), redirect_stderr(stream):
+                done = work(recipe)
+            yield done
+
+    monkeypatch.setattr(sweeps, "run_locally", run)
 
 
 @pytest.fixture(autouse=True)

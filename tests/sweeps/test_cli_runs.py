@@ -9,7 +9,7 @@ from transformers import pipeline
 from circpeft import cli, results, training
 
 
-def test_a_sweep_prints_its_outcome_and_a_second_one_skips(sweep_file, tmp_path, capsys):
+def test_a_sweep_prints_its_outcome_and_a_second_one_skips(sweep_file, in_this_process, tmp_path, capsys):
     file, folder = sweep_file(["c3a", "c3a:block_size=7"]), ["--output-dir", str(tmp_path / "out")]
     assert cli.main(["sweep", str(file), *folder, "--quiet"]) == 1
     printed = capsys.readouterr().out
@@ -26,7 +26,7 @@ def test_a_sweep_prints_its_outcome_and_a_second_one_skips(sweep_file, tmp_path,
     assert (found["finished"], found["skipped"], found["failed"]) == (0, 1, {})
 
 
-def test_the_lines_of_json_have_the_names_that_scripts_read(sweep_file, tmp_path, capsys):
+def test_the_lines_of_json_have_the_names_that_scripts_read(sweep_file, in_this_process, tmp_path, capsys):
     command = ["sweep", str(sweep_file(["head", "c3a:block_size=7"], epochs=1)), "--output-dir", str(tmp_path / "out")]
     assert cli.main([*command, "--quiet", "--json"]) == 1
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -57,7 +57,7 @@ def test_train_writes_one_record(tiny_model, data, tmp_path, capsys):
     assert pipeline("text-classification", folder)("the actor saw a good baker")[0]["label"] in ("negative", "positive")
 
 
-def test_train_and_sweep_say_once_what_is_not_used(tiny_model, data, tmp_path, capsys):
+def test_train_and_sweep_say_once_what_is_not_used(tiny_model, data, in_this_process, tmp_path, capsys):
     for split in ("train", "validation", "test"):
         lines = Path(data, "sst2", f"{split}.jsonl").read_text().splitlines()
         rows = [json.loads(line) | {"aspect": "food"} for line in lines]

@@ -1,4 +1,4 @@
-"""Sweeps on a real Ray cluster of two nodes of this machine, one of which is lost in the middle."""
+"""Sweeps on a real Ray cluster of this machine: of one node, and of two, one of which is lost in the middle."""
 
 import socket
 import time
@@ -24,6 +24,7 @@ def two_nodes(monkeypatch):
     cluster.shutdown()
 
 
+@pytest.mark.full
 def test_no_run_is_lost_with_a_node_and_scores_are_those_of_this_machine(plan, two_nodes):
     methods, settings = ["c3a", "lora:r=4", "head"], {"seeds": 2, "epochs": 3}
     planned, ends = plan(methods, **settings), []
@@ -71,10 +72,14 @@ def test_a_worker_with_other_code_is_refused(plan):
     assert not Path(cell.output_dir).exists()
 
 
-def test_the_record_comes_back_with_the_end_of_a_run(plan, tmp_path):
-    [cell] = plan(["head"], epochs=1).cells
+def test_a_run_on_a_cluster_scores_as_on_this_machine_and_its_record_comes_back(plan):
+    [cell] = plan(["head"], folder="here", epochs=1).cells
     done = cluster.work_remotely(cell, results.code_version())
     assert done.record == results.path_of(cell.name, cell.output_dir).read_text()
+    outcome = sweeps.run_sweep(plan(["head"], epochs=1), ray="local")
+    assert len(outcome.finished) == 1 and not outcome.failed
+    [here], [there] = (results.read_all(folder) for folder in (cell.output_dir, outcome.folder))
+    assert (here.score, here.test_score, here.losses) == (there.score, there.test_score, there.losses)
 
 
 @pytest.mark.parametrize("address", ["10.0.0.1", "nonsense:port", "ray://"])
@@ -92,7 +97,7 @@ def test_an_address_that_does_not_answer(plan):
         ValueError, match=f"no Ray cluster answers at '127.0.0.1:{port}'.*ray start --head --port {port}"
     ):
         sweeps.run_sweep(plan(["c3a"]), ray=f"127.0.0.1:{port}")
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 40  # Ray itself tries for a minute
 
 
 def test_without_a_cluster_auto_says_how_to_start_one(plan, monkeypatch):

@@ -29,7 +29,7 @@ def test_the_highest_validation_score_is_chosen_and_the_first_of_equal_ones(grid
     assert entry["chosen"] == (None if chosen is None else search.values[chosen])
 
 
-def test_the_best_on_validation_gets_the_other_seeds_and_a_repeated_sweep_trains_nothing(grid):
+def test_the_best_on_validation_gets_the_other_seeds_and_a_repeated_sweep_trains_nothing(grid, in_this_process):
     outcome = sweeps.run_sweep(grid, progress=False)
     assert len(outcome.finished) == 2 + 1 and not outcome.failed
     [entry] = outcome.chosen
@@ -47,7 +47,7 @@ def test_the_best_on_validation_gets_the_other_seeds_and_a_repeated_sweep_trains
     assert (again.finished, len(again.skipped), again.chosen) == ([], 3, outcome.chosen)
 
 
-def test_failed_candidates_are_left_out_of_the_choice(sweep_file, tmp_path):
+def test_failed_candidates_are_left_out_of_the_choice(sweep_file, in_this_process, tmp_path):
     file = sweep_file(["c3a"], epochs=1)
     overrides = {"c3a": {"block_size": [7, 8]}}
     outcome = sweeps.run_sweep(recipes.plan_file(file, output_dir=tmp_path / "out", overrides=overrides))

@@ -35,7 +35,7 @@ def processes_of(folder: Path) -> list[int]:
     return found
 
 
-def test_a_sweep_finishes_fails_skips_and_repeats_runs(plan, capsys):
+def test_a_sweep_finishes_fails_skips_and_repeats_runs(plan, in_this_process, capsys):
     planned = plan(["c3a", "lora:r=4", "c3a:block_size=7"], seeds=2)
     folder, ends = Path(planned.cells[0].output_dir), []
     outcome = sweeps.run_sweep(planned, on_end=lambda done, recipe: ends.append((done.name, done.state)))
@@ -97,7 +97,8 @@ def test_there_must_be_at_least_one_worker(plan):
 
 
 def test_no_run_is_lost_with_a_killed_worker(plan):
-    planned = plan(["c3a", "lora:r=4", "head"], epochs=8)
+    """The only test here with workers as a user has them; the others take their place, or fork them."""
+    planned = plan(["c3a", "head"], epochs=4)
     running, killed = Path(planned.cells[0].output_dir) / "running", []
 
     def kill():
@@ -109,11 +110,30 @@ def test_no_run_is_lost_with_a_killed_worker(plan):
 
     threading.Thread(target=kill, daemon=True).start()
     outcome = sweeps.run_sweep(planned)
-    assert killed and len(outcome.finished) == 3 and not outcome.failed
+    assert killed and len(outcome.finished) == 2 and not outcome.failed
 
 
-def test_workers_are_replaced_also_if_one_dies_between_runs(plan, monkeypatch):
+@pytest.fixture
+def forked(monkeypatch):
+    """Return a function that takes the place of runs in workers, which are forked: they import nothing."""
+
+    def replace(work) -> None:
+        fork = multiprocessing.get_context("fork")
+        monkeypatch.setattr(sweeps.local, "work", work)
+        monkeypatch.setattr(sweeps.local, "start_worker", lambda *arguments: None)
+        monkeypatch.setattr(sweeps.local.multiprocessing, "get_context", lambda kind: fork)
+
+    return replace
+
+
+def end(recipe):
+    """Replace a run: it finishes at once."""
+    return Done(recipe.name, "finished", "accuracy", 0.5, 0.5, 1.0)
+
+
+def test_workers_are_replaced_also_if_one_dies_between_runs(plan, forked, monkeypatch):
     """Each worker has two runs; the second worker is killed between its runs."""
+    forked(end)
     planned = plan(["head"], seeds=5, epochs=1)
     monkeypatch.setattr(sweeps.local, "RUNS_PER_WORKER", 2)
     workers, ends = [], []
@@ -137,16 +157,13 @@ def die_or_end(recipe):
     if recipe.method == "lora":
         time.sleep(0.2)  # so that another run is active
         os._exit(9)
-    return Done(recipe.name, "finished", "accuracy", 0.5, 0.5, 1.0)
+    return end(recipe)
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_a_run_that_always_dies_is_given_up_and_the_others_finish(plan, monkeypatch, workers):
+def test_a_run_that_always_dies_is_given_up_and_the_others_finish(plan, forked, workers):
+    forked(die_or_end)
     planned = plan(["head", "lora:r=4", "c3a", "cdvft"])
-    fork = multiprocessing.get_context("fork")
-    monkeypatch.setattr(sweeps.local, "work", die_or_end)
-    monkeypatch.setattr(sweeps.local, "start_worker", lambda *arguments: None)
-    monkeypatch.setattr(sweeps.local.multiprocessing, "get_context", lambda kind: fork)
     outcome = sweeps.run_sweep(planned, workers=workers)
     [(name, error)] = outcome.failed.items()
     assert "lora" in name and "its process died 3 times" in error and "fewer workers" in error
@@ -195,18 +212,45 @@ def test_a_plan_with_fewer_rows_or_seeds_keeps_the_others_in_the_table(tmp_path)
     assert cells(seeds=1, epochs=7) == {(row, 0) for row in rows}  # other settings are another table
 
 
+WORKER = """
+import os, sys, time
+from pathlib import Path
+from circpeft.sweeps.work import start_worker
+parent = os.getpid()
+if os.fork() == 0:
+    start_worker(parent, 0, Path(sys.argv[1]))
+    print(os.getpid(), flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_worker_ends_with_its_parent(tmp_path):
+    log = tmp_path / "workers.log"
+    with subprocess.Popen([sys.executable, "-c", WORKER, str(log)]) as parent:
+        while not (log.exists() and log.read_text().endswith("\n")):
+            assert parent.poll() is None
+            time.sleep(0.05)
+        assert processes_of(tmp_path) == [int(log.read_text())]
+        parent.kill()
+    limit = time.monotonic() + 60
+    while processes_of(tmp_path):
+        assert time.monotonic() < limit
+        time.sleep(0.1)
+
+
+@pytest.mark.full
 def test_a_killed_sweep_continues_and_ends_like_an_uninterrupted_one(plan, sweep_file, tmp_path):
     methods, settings = ["c3a", "lora:r=4"], {"epochs": 6, "seeds": 2}
     file, folder = sweep_file(methods, **settings), tmp_path / "killed"
     command = [sys.executable, "-m", "circpeft", "sweep", str(file), "--output-dir", str(folder), "--quiet"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    limit = time.monotonic() + 120
+    limit = time.monotonic() + 600
     while len(list((folder / "results").glob("*.json"))) < 2 or not list((folder / "running").glob("*.json")):
         assert process.poll() is None and time.monotonic() < limit
         time.sleep(0.05)
     process.kill()
     process.wait()
-    limit = time.monotonic() + 10
+    limit = time.monotonic() + 60
     while processes_of(folder):  # no worker continues without its parent
         assert time.monotonic() < limit
         time.sleep(0.1)

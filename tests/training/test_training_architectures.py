@@ -203,6 +203,7 @@ def test_bert_as_a_language_model_does_not_see_later_tokens(instruction, tiny_ll
     assert not torch.allclose(first[3], second[3])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("notebook", "task", "kind"), [("08_language_understanding", "sst2", "bart"), ("09_images", "images", "clip")]
 )

@@ -85,6 +85,7 @@ def test_the_threads_of_the_group_end_before_python_does(again):
     assert all(found and "pt_gloo_runloop" not in found for found in threads)
 
 
+@pytest.mark.full
 def test_two_processes_share_the_command(made, environment, tmp_path):
     recipe = made("text", "c3a", tmp_path / "out")
     arguments = ["c3a", "--task", recipe.task, "--data-dir", recipe.data_dir, "--output-dir", recipe.output_dir]
