@@ -188,7 +188,7 @@ def test_an_interrupted_run_keeps_finished_notebooks_and_resumes(tmp_path):
     # A shell starts background processes with SIGINT ignored, and children inherit that: restore the default.
     restore_sigint = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=restore_sigint)
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + 600
     while text() != "ab" and time.monotonic() < deadline:
         time.sleep(0.1)
     assert text() == "ab"

@@ -69,7 +69,7 @@ def read(serve, parquet):
     )
     asked = json.dumps([*ASKED, ("acme/closed",), ("acme/none",)])
     command = [sys.executable, "-c", READ, asked]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout)
 

@@ -38,7 +38,7 @@ def test_model_and_data_come_from_the_hub(serve, parquet, save_bert, tmp_path):
     def train(model: str, **more: str) -> subprocess.CompletedProcess:
         command = [sys.executable, "-m", "circpeft", "train", "c3a", "--task", "sst2", "--profile", "paper", "--json"]
         command += ["--quiet", "--set", "model", model, "--set", "epochs", "1", "--output-dir", str(tmp_path / "out")]
-        return subprocess.run(command, capture_output=True, text=True, env={**environment, **more}, timeout=120)
+        return subprocess.run(command, capture_output=True, text=True, env={**environment, **more}, timeout=600)
 
     done = train("acme/tiny-bert")
     assert done.returncode == 0, done.stderr[-3000:]

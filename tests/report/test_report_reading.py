@@ -128,7 +128,7 @@ def test_the_default_folder_may_be_missing(tmp_path, monkeypatch):
     assert report.scan() == report.Found(tmp_path / "runs")
 
 
-def test_two_thousand_records_are_read_tabled_and_drawn_in_seconds(folder, record):
+def test_two_thousand_records_are_read_tabled_and_drawn_in_a_few_times_the_time_of_parsing_them(folder, record):
     text = json.dumps(record(long=400, rank=400, label="LABEL:r=8", seed=1234567), indent=1)
     labels = ["lora:r=8", "vera:r=1024", "c3a:block_size=768", "cdvft:block_size=768"]
     for number in range(2_000):
@@ -140,11 +140,17 @@ def test_two_thousand_records_are_read_tabled_and_drawn_in_seconds(folder, recor
     folder.sweep()
     assert 50_000 < len(record_text) < 65_000
     started = time.process_time()  # only of this process: the machine may be busy with others
+    for number in range(2_000):
+        json.loads(results.path_of(f"run-{number}", folder.path).read_text())
+    parsing = time.process_time() - started
+    started = time.process_time()
     found = report.scan(folder.path)
     table = report.runs_table(found)
     report.wide(report.compared(found, "cdvft-1"))
     figures = [figure for x in report.AXES for figure in report.scatter(found, x)] + report.spectra(found)
     seconds = time.process_time() - started
-    print(f"{len(table)} records of {len(record_text) / 1e3:.0f} kB, {len(figures)} figures: {seconds:.1f} s")
+    print(
+        f"{len(table)} records of {len(record_text) / 1e3:.0f} kB, {len(figures)} figures: {seconds:.1f} s, {parsing:.1f} s of parsing"
+    )
     assert len(table) == 2_000 and len(figures) == 6
-    assert seconds < 10  # about 2 on two cores
+    assert seconds < 10 * parsing

@@ -19,7 +19,7 @@ from circpeft import results, training
 from circpeft.recipes import Recipe
 from circpeft.training import weight_changes
 
-SECONDS, CLOSE = 240, 1e-5
+SECONDS, CLOSE = 600, 1e-5
 SCRIPT = Path(__file__).with_name("launched.py")
 ACCELERATE = ("accelerate.commands.launch", "--num_processes", "2", "--num_machines", "1")
 ACCELERATE += ("--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0")

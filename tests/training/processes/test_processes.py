@@ -93,7 +93,7 @@ def test_two_processes_share_the_command(made, environment, tmp_path):
         word for name in ("model", "batch_size", "epochs") for word in ("--set", name, str(getattr(recipe, name)))
     ]
     command = [sys.executable, "-m", *TORCHRUN, "-m", "circpeft", "train", *arguments, "--quiet"]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
     scores, record, adapter = done.stdout.splitlines()  # of the first process only
     assert "validation accuracy" in scores
