@@ -140,17 +140,15 @@ def test_two_thousand_records_are_read_tabled_and_drawn_in_a_few_times_the_time_
     folder.sweep()
     assert 50_000 < len(record_text) < 65_000
     started = time.process_time()  # only of this process: the machine may be busy with others
-    for number in range(2_000):
+    for number in range(0, 2_000, 4):
         json.loads(results.path_of(f"run-{number}", folder.path).read_text())
-    parsing = time.process_time() - started
+    parsing = 4 * (time.process_time() - started)
     started = time.process_time()
     found = report.scan(folder.path)
     table = report.runs_table(found)
     report.wide(report.compared(found, "cdvft-1"))
     figures = [figure for x in report.AXES for figure in report.scatter(found, x)] + report.spectra(found)
     seconds = time.process_time() - started
-    print(
-        f"{len(table)} records of {len(record_text) / 1e3:.0f} kB, {len(figures)} figures: {seconds:.1f} s, {parsing:.1f} s of parsing"
-    )
+    print(f"{len(table)} records of {len(record_text) / 1e3:.0f} kB: {seconds:.1f} s, {parsing:.1f} s of parsing")
     assert len(table) == 2_000 and len(figures) == 6
     assert seconds < 10 * parsing
