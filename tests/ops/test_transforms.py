@@ -86,6 +86,18 @@ OPERATORS = {f.__name__: f for f in (product, kernel_gradient, diagonals, folded
 SHAPES_OF = {"column": ("wide", "tall"), "row": ("single", "even")}
 CASES = [(name, b) for name in OPERATORS for b in (BACKENDS if name not in ("folded", "matrix") else ["auto"])]
 every_operator = pytest.mark.parametrize(("operator", "backend"), CASES)
+# The rules for derivatives are the same for all backends. These transforms use each rule; on other backends than the
+# first, make test runs only these, in one layout.
+ON_EVERY_BACKEND = ("jvp", "vjp", "jacrev", "hessian", "jvp of vjp", "vmap of jvp", "vmap of grad", "three derivatives")
+
+
+def every_transform(names):
+    """Return a mark that runs a test for every transform, operator, backend and layout."""
+    cases = []
+    for name, (operator, backend), layout in itertools.product(names, CASES, ("column", "row")):
+        quick = backend in (BACKENDS[0], "auto") or (name in ON_EVERY_BACKEND and layout == "row")
+        cases.append(pytest.param(name, operator, backend, layout, marks=[] if quick else pytest.mark.full))
+    return pytest.mark.parametrize(("name", "operator", "backend", "layout"), cases)
 
 
 def random(sizes, *batch):
@@ -153,9 +165,7 @@ def check(f, g, transform, *arguments):
     torch.testing.assert_close(transform(f, *arguments), transform(g, *arguments))
 
 
-@every_operator
-@both_layouts
-@pytest.mark.parametrize("name", FIRST)
+@every_transform(FIRST)
 def test_first_derivatives(name, operator, layout, backend):
     if name == "linearize" and backend not in (BACKENDS[0], "auto"):
         pytest.skip("linearize is jvp, traced; tracing is slow")
@@ -164,9 +174,7 @@ def test_first_derivatives(name, operator, layout, backend):
         check(f, g, FIRST[name], sizes, random(sizes), random(sizes))
 
 
-@every_operator
-@both_layouts
-@pytest.mark.parametrize("name", SECOND)
+@every_transform(SECOND)
 def test_second_derivatives(name, operator, layout, backend):
     if "hessian" in name and name != "hessian" and backend not in (BACKENDS[0], "auto"):
         pytest.skip("torch's older functions take derivatives of one entry after the other, which is slow")
@@ -206,9 +214,7 @@ BATCHED = {
 }
 
 
-@every_operator
-@both_layouts
-@pytest.mark.parametrize("name", BATCHED)
+@every_transform(BATCHED)
 def test_derivatives_of_batches(name, operator, layout, backend):
     sizes, f, g = OPERATORS[operator](SHAPES[SHAPES_OF[layout][0]], layout, backend)
     check(f, g, BATCHED[name], sizes, random(sizes, 3), random(sizes, 3))
