@@ -31,7 +31,6 @@ SHAPES = [
 ]
 every_backend = pytest.mark.parametrize("backend", BACKENDS)
 both_layouts = pytest.mark.parametrize("layout", ["column", "row"])
-shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
 PARTS = list(product([False, True], repeat=3))
 parts = pytest.mark.parametrize("with_in, with_out, with_base", PARTS)
 
@@ -72,17 +71,27 @@ def without_none(function, inputs):
     return of_given
 
 
-# Other backends than rfft are composed of operators with their own tests, so that two combinations are enough.
-COMBINATIONS = [
-    (backend, *part) for backend in BACKENDS for part in (PARTS if backend == "rfft" else [PARTS[0], PARTS[-1]])
-]
+def with_marks(cases, quick):
+    """Return the cases as parameters; those that are not quick run in make test-full."""
+    return [pytest.param(*case, marks=[] if quick(*case) else pytest.mark.full) for case in cases]
 
 
-@pytest.mark.parametrize("backend, with_in, with_out, with_base", COMBINATIONS)
-@both_layouts
-@shapes
-def test_value_and_first_and_second_derivatives(shape, layout, backend, with_in, with_out, with_base):
-    inputs = operands(shape, with_in, with_out, with_base)
+# Other backends than rfft are composed of operators with their own tests, so that two combinations are enough. With
+# rfft, make test has them all at a few shapes.
+NONE, ALL = PARTS[0], PARTS[-1]
+CASES = with_marks(
+    [
+        (shape, layout, backend, part)
+        for shape, layout, backend in product(SHAPES, ["column", "row"], BACKENDS)
+        for part in (PARTS if backend == "rfft" else [NONE, ALL])
+    ],
+    lambda shape, layout, backend, part: part in (NONE, ALL) or shape in SHAPES[2:5],
+)
+
+
+@pytest.mark.parametrize(("shape", "layout", "backend", "part"), CASES, ids=str)
+def test_value_and_first_and_second_derivatives(shape, layout, backend, part):
+    inputs = operands(shape, *part)
 
     def product_of(*tensors):
         return diagonal_circulant_matmul(*tensors, -0.7, layout, backend)
@@ -162,10 +171,15 @@ def test_saves_only_its_arguments(dtype):
     assert {t.data_ptr() for t in saved} == {t.data_ptr() for t in inputs[:4]}  # not the base output
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@parts
-def test_opcheck_and_compiled_as_one_graph(with_in, with_out, with_base, dtype):
-    inputs = operands((2, 3, 4, 1, 1, (2, 3)), with_in, with_out, with_base, dtype, torch.float32)
+COMPILED = with_marks(
+    product(PARTS, [torch.float32, torch.bfloat16]),
+    lambda part, dtype: part == ALL or (part == NONE and dtype == torch.float32),
+)
+
+
+@pytest.mark.parametrize(("part", "dtype"), COMPILED, ids=str)
+def test_opcheck_and_compiled_as_one_graph(part, dtype):
+    inputs = operands((2, 3, 4, 1, 1, (2, 3)), *part, dtype, torch.float32)
     y = diagonal_circulant_matmul(*inputs, 0.5, "row", "rfft")
     torch.library.opcheck(torch.ops.circpeft.diagonal_matmul, (*inputs, 0.5, y.shape[-1], "row", "rfft"))
 

@@ -1,5 +1,7 @@
 """An adapted linear layer as one function: values, derivatives of every order, what it saves, and its errors."""
 
+import itertools
+
 import pytest
 import torch
 from torch.nn.functional import linear
@@ -58,22 +60,41 @@ def computed(inputs, layout, way, scale=0.5):
     return adapted_linear(x, weight, bias, w, scale, layout, first, last, way)
 
 
-@every_way
-@both_layouts
-@pytest.mark.parametrize("parts", PARTS, ids=str)
-@pytest.mark.parametrize("grid", GRIDS, ids=str)
-def test_value_and_first_and_second_derivatives(grid, parts, layout, way):
-    inputs = operands(grid, *parts)
-    present = [t for t in inputs if t is not None]
+def function_of_present(inputs, layout, way):
+    """Return the layer as a function of those inputs that are not None, and these."""
 
     def of_present(*given):
         values = iter(given)
         return computed([None if t is None else next(values) for t in inputs], layout, way)
 
+    return of_present, [t for t in inputs if t is not None]
+
+
+@every_way
+@both_layouts
+@pytest.mark.parametrize("parts", PARTS, ids=str)
+@pytest.mark.parametrize("grid", GRIDS, ids=str)
+def test_value_and_first_derivatives(grid, parts, layout, way):
+    inputs = operands(grid, *parts)
+    of_present, present = function_of_present(inputs, layout, way)
     torch.testing.assert_close(of_present(*present), dense(*inputs, 0.5, layout))
     assert torch.autograd.gradcheck(of_present, present)
-    if grid == GRIDS[1]:
-        assert torch.autograd.gradgradcheck(of_present, present)
+
+
+def second(way: str, layout: str, parts: tuple) -> pytest.param:
+    """Return the parameters of a test that takes about a second: make test has all parts, in one layout."""
+    quick = all(parts) and (layout == "row" or way == "auto")
+    return pytest.param(way, layout, parts, marks=[] if quick else pytest.mark.full)
+
+
+SECOND = [second(*case) for case in itertools.product(WAYS, ["column", "row"], PARTS)]
+
+
+@pytest.mark.parametrize(("way", "layout", "parts"), SECOND, ids=str)
+def test_second_derivatives(way, layout, parts):
+    inputs = operands(GRIDS[1], *parts)
+    of_present, present = function_of_present(inputs, layout, way)
+    assert torch.autograd.gradgradcheck(of_present, present)
 
 
 @every_way
