@@ -81,7 +81,7 @@ def test_value_and_first_derivatives(grid, parts, layout, way):
     assert torch.autograd.gradcheck(of_present, present)
 
 
-def second(way: str, layout: str, parts: tuple) -> pytest.param:
+def second(way: str, layout: str, parts: tuple):
     """Return the parameters of a test that takes about a second: make test has all parts, in one layout."""
     quick = all(parts) and (layout == "row" or way == "auto")
     return pytest.param(way, layout, parts, marks=[] if quick else pytest.mark.full)
