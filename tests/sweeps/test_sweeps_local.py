@@ -97,7 +97,7 @@ def test_there_must_be_at_least_one_worker(plan):
 
 
 def test_no_run_is_lost_with_a_killed_worker(plan):
-    """The only test here with workers as a user has them; the others take their place, or fork them."""
+    """With workers as a user has them. Most other tests run in this process, or fork."""
     planned = plan(["c3a", "head"], epochs=4)
     running, killed = Path(planned.cells[0].output_dir) / "running", []
 

@@ -76,7 +76,7 @@ def test_a_truncated_meaning_is_parsed_quickly():
     start = time.process_time()
     for text in ("inform(" + "a" * 2000 + "!", "I think (" + "it is a game " * 100, "inform(name[" * 200):
         assert isinstance(answers.meaning(text), str)
-    assert time.process_time() - start < 20
+    assert time.process_time() - start < 2
 
 
 QUERY = "SELECT COUNT(name) FROM head WHERE age > 56 AND born = 'New York'"

@@ -123,4 +123,4 @@ def test_long_formulas_are_parsed_quickly():
         formulas.mathematics(text)
         formulas.has_formula(text)
         formulas.boxed("The answer is " + text)
-    assert time.process_time() - start < 50
+    assert time.process_time() - start < 5

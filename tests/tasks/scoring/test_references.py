@@ -171,7 +171,7 @@ def test_many_references_are_checked_quickly():
     start = time.process_time()
     tasks.get("gsm8k").prepare(DatasetDict(train=rows("gsm8k", *[f"{long}#### 7"] * 8000)))
     tasks.get("math").prepare(DatasetDict(train=rows("math", *[rf"{long}\boxed{{7}}"] * 8000)))
-    assert time.process_time() - start < 120
+    assert time.process_time() - start < 30
 
 
 @pytest.mark.parametrize("wrong", [5, 2.5, ["red"], {"a": 1}, True], ids=repr)
