@@ -13,6 +13,16 @@ pytest.importorskip("ray")
 
 
 @pytest.fixture
+def one_node():
+    """Return the address of a cluster of one node."""
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    yield cluster.address
+    cluster.shutdown()
+
+
+@pytest.fixture
 def two_nodes(monkeypatch):
     """Return a cluster of two nodes with one processor each."""
     from ray.cluster_utils import Cluster
@@ -72,11 +82,11 @@ def test_a_worker_with_other_code_is_refused(plan):
     assert not Path(cell.output_dir).exists()
 
 
-def test_a_run_on_a_cluster_scores_as_on_this_machine_and_its_record_comes_back(plan, one_thread):
+def test_a_run_on_a_cluster_scores_as_on_this_machine_and_its_record_comes_back(plan, one_node, one_thread):
     [cell] = plan(["head"], folder="here", epochs=1).cells
     done = cluster.work_remotely(cell, results.code_version())
     assert done.record == results.path_of(cell.name, cell.output_dir).read_text()
-    outcome = sweeps.run_sweep(plan(["head"], epochs=1), ray="local")
+    outcome = sweeps.run_sweep(plan(["head"], epochs=1), ray=one_node)
     assert len(outcome.finished) == 1 and not outcome.failed
     [here], [there] = (results.read_all(folder) for folder in (cell.output_dir, outcome.folder))
     assert (here.score, here.test_score, here.losses) == (there.score, there.test_score, there.losses)
