@@ -13,7 +13,7 @@ from torch import nn
 
 pytestmark = pytest.mark.skipif(not dist.is_available() or not dist.is_gloo_available(), reason="needs gloo")
 
-SECONDS = 120
+SECONDS = 600
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 KINDS = ("ddp", "fsdp")
 # Relative L2 error. In bfloat16 the rounding of a row depends on the number of rows.
