@@ -1,15 +1,36 @@
-"""Read texts of any Unicode form, write files whole or not at all, and hold a folder for one process at a time."""
+"""Read texts of any Unicode form, write files and folders whole or not at all, and hold one for a single process.
+
+What is written is on the disk before it gets its name, and the name is on the disk before the function returns.
+"""
 
 from __future__ import annotations
 
 import codecs
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from .drafts import draft_folder, draft_path, remove_leftovers
+from .syncing import make_folder, sync_file, sync_folder, sync_open_file, sync_tree
+
+__all__ = [
+    "apply_umask",
+    "as_utf8",
+    "atomic_folder",
+    "draft_folder",
+    "expanded",
+    "locked",
+    "make_folder",
+    "read_text",
+    "remove_leftovers",
+    "sync_file",
+    "sync_folder",
+    "sync_tree",
+    "write_atomically",
+]
 
 # Byte-order marks, with the encoding that each stands for. That of UTF-32 begins with that of UTF-16.
 MARKS = {
@@ -63,8 +84,9 @@ def expanded(path: str | Path) -> str:
 def write_atomically(path: str | Path, content: str | bytes) -> Path:
     """Write a file under a temporary name and rename it, so that a reader sees all of it or none.
 
-    Text is written as UTF-8 with its line ends unchanged. Folders are made as needed. An existing file is replaced;
-    it stays as it was if writing fails. The mode of the file is that of the user's umask.
+    When this returns, the file is on the disk: a power cut does not undo it. Text is written as UTF-8 with its line
+    ends unchanged. Folders are made as needed. An existing file is replaced; it stays as it was if writing fails. The
+    mode of the file is that of the user's umask.
 
     Returns: the path.
 
@@ -78,18 +100,61 @@ def write_atomically(path: str | Path, content: str | bytes) -> Path:
     ['a.txt']
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     data = content.encode() if isinstance(content, str) else content
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    temporary = draft_path(path.parent, path.name)
     try:
         with open(temporary, "xb") as stream:  # not by tempfile, whose files only their owner can read
             stream.write(data)
             stream.flush()
-            os.fsync(stream.fileno())
+            sync_open_file(stream.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)  # still there only if writing failed
+    sync_folder(path.parent)
     return path
+
+
+@contextmanager
+def atomic_folder(path: str | Path, replace: bool = False) -> Iterator[Path]:
+    """Give a ``with`` block a temporary folder beside ``path``, and rename it to ``path`` at the end of the block.
+
+    When the block has ended, all files are on the disk, with the modes of the user's umask. If it raises an error, the
+    temporary folder is deleted, and an existing folder stays as it was.
+
+    Args:
+        path: the folder. It must not exist, or be empty.
+        replace: whether to replace a folder that has files.
+
+    Raises: OSError where the folder cannot be written, and for one that has files without ``replace``.
+
+    >>> import tempfile
+    >>> place = Path(tempfile.mkdtemp())
+    >>> with atomic_folder(place / "out") as folder:
+    ...     _ = (folder / "a.txt").write_text("one")
+    >>> [path.relative_to(place).as_posix() for path in place.rglob("*")]
+    ['out', 'out/a.txt']
+    """
+    path = Path(path)
+    make_folder(path.parent)
+    with draft_folder(path.parent, path.name) as draft:
+        yield draft
+        apply_umask(draft)
+        sync_tree(draft)
+        if not path.is_dir():
+            os.rename(draft, path)
+        elif replace:
+            with draft_folder(path.parent, path.name) as earlier:  # a folder cannot be renamed over one with files
+                os.rename(path, earlier / "folder")
+                try:
+                    os.rename(draft, path)
+                except OSError:
+                    os.rename(earlier / "folder", path)
+                    raise
+        else:
+            path.rmdir()
+            os.rename(draft, path)
+        sync_folder(path.parent)
 
 
 def apply_umask(path: str | Path) -> None:
