@@ -19,7 +19,7 @@ from .method_specs import reads_targets
 SCHEMA = 3
 ROOT = places.shipped()
 # Fields that records of this schema may lack, because they were added later.
-LATER = {"computation", "unadapted", "kernel_ranks", "chat_template", "weight_changes", "other_scores"}
+LATER = {"computation", "unadapted", "kernel_ranks", "chat_template", "weight_changes", "other_scores", "weights"}
 PACKAGES = ("circpeft", "torch", "transformers", "peft", "datasets", "accelerate", "numpy")
 
 
@@ -77,6 +77,8 @@ class Result:
             records of earlier versions.
         other_scores: test scores of the same answers by other rules, such as "math_verify" for MATH. Empty for tasks
             without one, without that package, and in records of earlier versions.
+        weights: size and SHA-256 of each file of the trained weights, by its name. Empty if none were saved on this
+            machine, and in records of earlier versions.
         state: how the run ended: "finished". A run that failed has a `Failure`.
         schema: version of this list of fields.
     """
@@ -118,6 +120,7 @@ class Result:
     chat_template: bool | None = None
     weight_changes: str = ""
     other_scores: dict[str, float] = field(default_factory=dict)
+    weights: dict[str, dict] = field(default_factory=dict)
     state: str = "finished"
     schema: int = SCHEMA
 

@@ -1,19 +1,10 @@
-"""Resumption of an interrupted training: its last checkpoint, and a clock that continues."""
+"""Resumption of an interrupted training: the weights of its checkpoint, and a clock that continues."""
 
 import time
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-
-
-def last_checkpoint(folder: Path) -> str | None:
-    """Return the newest complete checkpoint in a run's folder, or None.
-
-    The Trainer writes trainer_state.json last, so a checkpoint without it was interrupted while it was written.
-    """
-    complete = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
-    return str(max(complete, key=lambda path: int(path.name.rpartition("-")[2]))) if complete else None
 
 
 def check_checkpoint(folder: str, trains_adapter: bool) -> None:

@@ -10,7 +10,6 @@ import hashlib
 import json
 import re
 import shutil
-import tempfile
 from itertools import count
 from pathlib import Path, PurePosixPath
 
@@ -60,31 +59,34 @@ def content() -> dict[str, Path]:
 
 def _create(target: Path) -> list[str]:
     """Copy everything into a new or empty folder, under a temporary name first."""
-    existed = target.is_dir()
-    if target.exists() and (not existed or any(target.iterdir())):
+    if target.is_dir():
+        files.remove_leftovers(target)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise RequestError(
             f"{str(target)!r} exists and is not a folder of the course; choose another folder with --folder"
         )
-    target.mkdir(parents=True, exist_ok=True)
-    finished = False
-    draft = None
-    try:
-        draft = Path(tempfile.mkdtemp(dir=target, prefix=".unfinished-"))
-        digests = {}
-        for name, source in content().items():
-            (draft / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, draft / name)  # without the mode: an installed file may be read-only
-            digests[name] = _digest(source)
-        (draft / MANIFEST).write_text(_manifest(digests), encoding="utf-8")
-        for entry in sorted(draft.iterdir(), key=lambda path: path.name == MANIFEST):  # the mark comes last
-            entry.rename(target / entry.name)
-        finished = True
-    finally:
-        if draft is not None:
-            shutil.rmtree(draft, ignore_errors=True)
-        if not (existed or finished):
-            shutil.rmtree(target, ignore_errors=True)
+    if not target.is_dir():
+        with files.atomic_folder(target) as draft:
+            _copy(draft)
+    else:  # it stays, because it may be the working directory
+        with files.draft_folder(target, target.name) as draft:
+            _copy(draft)
+            files.sync_tree(draft)
+            # The manifest comes first: with it, a copy that is cut here is completed by the next update.
+            for entry in sorted(draft.iterdir(), key=lambda path: path.name != MANIFEST):
+                entry.rename(target / entry.name)
+                files.sync_folder(target)
     return [f"The course is now in {target}."]
+
+
+def _copy(draft: Path) -> None:
+    """Copy everything into a temporary folder."""
+    digests = {}
+    for name, source in content().items():
+        (draft / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, draft / name)  # without the mode: an installed file may be read-only
+        digests[name] = _digest(source)
+    (draft / MANIFEST).write_text(_manifest(digests), encoding="utf-8")
 
 
 def _update(target: Path) -> list[str]:

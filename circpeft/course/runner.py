@@ -193,6 +193,7 @@ def _run_all(run: CourseRun, paths: list[Path], values: Mapping, cell_timeout: f
             started = time.monotonic()
             try:
                 _run_one(run.folder, path, values[path], cell_timeout, cell_bar)
+                files.sync_file(run.folder / path.name)  # before the record that it is finished
                 entry["status"] = "ok"
             except Exception as error:  # a failure is recorded here and reported at the end; the others continue
                 entry |= {"status": "failed", "error": _describe(error, run.folder / path.name)}

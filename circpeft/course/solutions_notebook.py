@@ -10,6 +10,8 @@ from typing import Any
 import nbformat
 import torch
 
+from circpeft import files
+
 from .exercise_sets import EXERCISES
 from .exercise_type import Exercise
 
@@ -31,10 +33,7 @@ def solutions_notebook() -> nbformat.NotebookNode:
 
 def write_solutions(path: str | Path) -> Path:
     """Write the notebook of all solutions, and return its path. Folders that are missing are created."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nbformat.write(solutions_notebook(), path)
-    return path
+    return files.write_atomically(path, nbformat.writes(solutions_notebook()) + "\n")
 
 
 def heading(item: Exercise) -> str:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import datasets
 from datasets import Dataset, load_from_disk
 
-from ..files import apply_umask
+from ..files import atomic_folder
 
 LARGE = 2**20  # bytes; a table of this size or more is kept
 VERSION = 1  # of the cached form; another number makes all tables be parsed again
@@ -60,15 +57,10 @@ def _cached_folder(files: list[Path], key: str, write: Callable[[str], None]) ->
             total.update(hashlib.file_digest(file, "sha256").digest())
     folder = Path(datasets.config.HF_DATASETS_CACHE) / "circpeft" / total.hexdigest()[:32]
     if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = tempfile.mkdtemp(prefix="unfinished-", dir=folder.parent)
         try:
-            write(unfinished)
-            apply_umask(unfinished)
-            os.rename(unfinished, folder)
+            with atomic_folder(folder) as unfinished:
+                write(str(unfinished))
         except OSError:
             if not folder.exists():  # otherwise another process was faster
                 raise
-        finally:
-            shutil.rmtree(unfinished, ignore_errors=True)
     return folder

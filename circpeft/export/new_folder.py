@@ -5,14 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from safetensors import SafetensorError
 
-from ..files import apply_umask
+from ..files import atomic_folder, make_folder
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -23,6 +22,7 @@ def check_new(out: str | Path) -> Path:
     Raises: FileExistsError for a file or a folder with files; NotADirectoryError for a path below a file;
     PermissionError for a folder in which this user cannot write.
 
+    >>> import tempfile
     >>> check_new(tempfile.mkdtemp()).is_dir()
     True
     """
@@ -41,7 +41,7 @@ def check_new(out: str | Path) -> Path:
 def new_folder(out: str | Path, needed: int = 0) -> Iterator[Path]:
     """Give a ``with`` block a temporary folder beside ``out``, and rename it to ``out`` at the end of the block.
 
-    If the block raises an error, the temporary folder is deleted.
+    See `files.atomic_folder`: either everything is there in the end, or nothing.
 
     Args:
         out: the folder, see `check_new`.
@@ -49,6 +49,7 @@ def new_folder(out: str | Path, needed: int = 0) -> Iterator[Path]:
 
     Raises: what `check_new` raises; OSError for a disk without room, with the bytes needed.
 
+    >>> import tempfile
     >>> place = Path(tempfile.mkdtemp())
     >>> with new_folder(place / "out") as folder:
     ...     _ = (folder / "a.txt").write_text("one")
@@ -56,23 +57,17 @@ def new_folder(out: str | Path, needed: int = 0) -> Iterator[Path]:
     ['a.txt']
     """
     target = check_new(out)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     free = shutil.disk_usage(target.parent).free
     if free < needed:
         raise OSError(_full(out, needed, free))
-    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
     try:
-        yield temporary
-        apply_umask(temporary)
-        if target.is_dir():
-            target.rmdir()
-        os.rename(temporary, target)
+        with atomic_folder(target) as temporary:
+            yield temporary
     except (OSError, SafetensorError) as error:  # safetensors writes files without raising OSError
         if getattr(error, "errno", None) in FULL or any(os.strerror(number) in str(error) for number in FULL):
             raise OSError(_full(out, needed, shutil.disk_usage(target.parent).free)) from error
         raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)  # still there only if writing failed
 
 
 def _full(out: str | Path, needed: int, free: int) -> str:

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from ..files import apply_umask
+from ..files import atomic_folder, make_folder, remove_leftovers
 from .header import Header, gguf_package, read_header
 
 if TYPE_CHECKING:
@@ -83,9 +82,9 @@ def converted(path: Path, dtype: str | None = None) -> Path:
     folder = _folder(path.name, sha256, form)
     needed = header.elements * BYTES[form] + BESIDE_WEIGHTS
     with _writable(path, folder.parent, needed):
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.parent)
         with FileLock(folder.parent / ".lock"):
-            _remove_remains(folder.parent)
+            remove_leftovers(folder.parent)
             if not folder.is_dir():
                 _check_room(folder.parent, needed)
                 _write(header, sha256, form, folder)
@@ -100,26 +99,12 @@ def _folder(name: str, sha256: str, form: str) -> Path:
     return cache_folder() / f"{Path(name).stem}-{sha256[:16]}-{FORM}-{form}"
 
 
-def _remove_remains(cache: Path) -> None:
-    """Remove what killed processes left. The caller holds the lock, so nobody is writing now."""
-    for remains in cache.glob(".writing-*"):
-        shutil.rmtree(remains, ignore_errors=True)
-
-
 def _write(header: Header, sha256: str, form: str, folder: Path) -> None:
-    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".writing-"))
-    try:
+    record = {"file": header.path.name, "sha256": sha256, "architecture": header.architecture, "dtype": form}
+    with atomic_folder(folder) as draft:
         with _one_line(header):
-            save(header, form, aside)
-        record = {"file": header.path.name, "sha256": sha256, "architecture": header.architecture, "dtype": form}
-        (aside / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        for file in aside.iterdir():
-            with file.open("rb") as stream:
-                os.fsync(stream.fileno())
-        apply_umask(aside)
-        aside.rename(folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)  # still there only if writing failed
+            save(header, form, draft)
+        (draft / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 def save(header: Header, form: str, folder: Path) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections import Counter
 from dataclasses import fields
 from pathlib import Path
@@ -17,11 +16,10 @@ import peft
 from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.auto import MODEL_TYPE_TO_PEFT_MODEL_MAPPING
 from peft.utils import SAFETENSORS_WEIGHTS_NAME
-from peft.utils.constants import CONFIG_NAME
 from safetensors.torch import save_file
 from torch import nn
 
-from ..files import apply_umask
+from ..files import draft_folder, make_folder
 from ..ops import other_layout
 from ..suggest import nearest
 from .adapter_file import find_files, read_header, read_tensors
@@ -34,6 +32,7 @@ from .peft_model import renamed_state
 from .saved_adapter import HARMLESS_FIELDS, SavedAdapter
 from .saved_keys import KEY_PREFIX, peft_loads
 from .targets import exact_targets
+from .written_files import move_files
 
 PEFT_KERNEL, CIRCPEFT_KERNEL = ".c3a_kernel", ".circonv_adapters.kernel"
 PEFT_BIAS = {"none": "none", "all": "all", "circonv_only": "c3a_only"}
@@ -200,10 +199,8 @@ def save_peft_c3a(model: nn.Module, path: str | Path, adapter_name: str = "defau
         **{name: getattr(ours, name) for name in COMMON_FIELDS},
     )
     folder = Path(path)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as temporary:
-        save_file(state, os.path.join(temporary, SAFETENSORS_WEIGHTS_NAME), metadata={"format": "pt"})
-        config.save_pretrained(temporary)
-        for name in (SAFETENSORS_WEIGHTS_NAME, CONFIG_NAME):  # the config comes last: it makes the folder an adapter
-            apply_umask(os.path.join(temporary, name))
-            os.replace(os.path.join(temporary, name), folder / name)
+    make_folder(folder)
+    with draft_folder(folder, "adapter") as temporary:
+        save_file(state, temporary / SAFETENSORS_WEIGHTS_NAME, metadata={"format": "pt"})
+        config.save_pretrained(str(temporary))
+        move_files(temporary, folder)

@@ -11,7 +11,6 @@ import inspect
 import os
 import re
 import shutil
-import tempfile
 import warnings
 from collections.abc import Callable
 from functools import wraps
@@ -19,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from peft import PeftConfig, PeftModel
-from peft.utils import SAFETENSORS_WEIGHTS_NAME, WEIGHTS_NAME
+from peft.utils import SAFETENSORS_WEIGHTS_NAME
 from peft.utils.constants import CONFIG_NAME
 from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import Tensor, nn
 
-from ..files import apply_umask
+from ..files import draft_folder, make_folder
 from .adapter_names import check_adapter_names
 from .config_file import check_config
 from .config_json import read_config
@@ -34,6 +33,7 @@ from .other_methods import check_other_method, files_are_checked
 from .same_settings import check_reload
 from .saved_keys import KEY_PREFIX, ModelKeys, loaded_by_peft, peft_loads
 from .tuner import CirculantModel
+from .written_files import move_files
 from .written_keys import keep_own_keys
 
 WHOLE_KEY = re.compile(r".+", re.DOTALL)
@@ -150,32 +150,18 @@ def _atomic_save_pretrained(save: Callable[..., Any]) -> Callable[..., Any]:
         if not given.get("safe_serialization", True):
             warnings.warn("safe_serialization=False is ignored: only safetensors is read back", stacklevel=2)
             given["safe_serialization"] = True
-        folder.mkdir(parents=True, exist_ok=True)
-        # In the folder itself, so that a file moves within one disk.
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as temporary:
+        make_folder(folder)
+        with draft_folder(folder, "adapter") as temporary:  # in the folder itself, so that a file moves within one disk
             if (folder / "README.md").is_file():  # PEFT completes an earlier model card
                 shutil.copy(folder / "README.md", temporary)
-            given["save_directory"] = temporary
+            given["save_directory"] = str(temporary)
             save(*bound.args, **bound.kwargs)
             for name in names:
-                inner = Path(temporary) if name == "default" else Path(temporary, name)
+                inner = temporary if name == "default" else temporary / name
                 keep_own_keys(model, name, inner / SAFETENSORS_WEIGHTS_NAME)
-            _move_files(Path(temporary), folder)
+            move_files(temporary, folder)
 
     return save_pretrained
-
-
-def _move_files(source: Path, target: Path) -> None:
-    """Move an adapter's files to another folder, the config last: it makes the folder an adapter."""
-    files = sorted((path.suffix == ".json", path) for path in source.rglob("*") if path.is_file())
-    for _, path in files:
-        place = target / path.relative_to(source)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        apply_umask(path)  # safetensors makes files that only their owner can read
-        os.replace(path, place)
-        other = {SAFETENSORS_WEIGHTS_NAME: WEIGHTS_NAME, WEIGHTS_NAME: SAFETENSORS_WEIGHTS_NAME}.get(path.name)
-        if other:  # weights of an earlier save in the other format, which might be loaded instead
-            place.with_name(other).unlink(missing_ok=True)
 
 
 def _with_checked_name(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -15,7 +15,6 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from .. import files, results
 from ..recipes import CellRecipe, Plan
 from . import judged, record, search
 from .judged import Judge
@@ -205,7 +204,7 @@ def _end(done: Done, recipe: CellRecipe, outcome: Outcome, bar: tqdm, on_end: Ca
     """Enter the end of a run into the outcome, its failure record and the progress bar."""
     if done.state == "finished":
         if done.record:  # from a machine that does not share this folder
-            files.write_atomically(results.path_of(recipe.name, recipe.output_dir), done.record)
+            record.write_result(recipe, done.record)
         record.forget_failure(recipe)
         outcome.finished.append(done.name)
         line = f"test {done.metric} {done.test_score:.3f}, {done.seconds:.0f} s"

@@ -12,7 +12,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
-from .. import files, results
+from .. import files, results, training
 from ..recipes import Plan, Recipe
 
 SCHEMA = 1
@@ -101,6 +101,15 @@ def hold(folder: Path) -> Iterator[None]:
         except OSError as error:
             raise SweepError(f"cannot write in {folder}: {error}; give another output folder") from error
         yield
+
+
+def write_result(recipe: Recipe, text: str) -> Path:
+    """Write the record of a run on another machine. It lists the files of the weights only if they are here, too."""
+    content = json.loads(text)
+    if not training.weights_of(recipe).is_dir():
+        content["weights"] = {}
+    path = results.path_of(recipe.name, recipe.output_dir)
+    return files.write_atomically(path, json.dumps(content, indent=1) + "\n")
 
 
 def write_failure(recipe: Recipe, error: str, traceback: str, device: str) -> Path:

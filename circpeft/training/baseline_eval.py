@@ -13,7 +13,7 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 
 from ..files import write_atomically
 from ..recipes import Recipe
-from . import distributed, throughput
+from . import checkpoints, distributed, throughput
 from .kinds import TaskKind
 
 PREDICTIONS_KEPT = 20
@@ -56,7 +56,7 @@ class BaselineEvaluation(TrainerCallback):
 
     def __init__(self, trainer: Trainer, task: Any, kind: TaskKind, recipe: Recipe, test: Dataset) -> None:
         self.arguments = (trainer, task, kind, recipe, test)
-        self.path = Path(trainer.args.output_dir) / "baseline.json"
+        self.path = Path(trainer.args.output_dir) / checkpoints.BASELINE
         self.baseline: Baseline | None = None
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from transformers import Trainer
 
 from ..ops.watching import watched_ways
-from . import distributed
+from . import checkpoints, distributed
 
 IGNORED = -100  # label that does not count for the loss
 WEIGHT = "loss_weight"  # key of a batch under which the weight of its loss is kept
@@ -152,13 +153,25 @@ class ExactTrainer(Trainer):
     def _load_best_model(self) -> None:
         """Load the best epoch, unless the training diverged: its weights could not be read back.
 
-        Raises: FloatingPointError if the score or the loss of the best epoch is not finite.
+        Raises: FloatingPointError if the score or the loss of the best epoch is not finite; ValueError, naming the
+        file, if its checkpoint is damaged.
         """
         best = max((e for e in self.state.log_history if "eval_score" in e), key=lambda e: e["eval_score"])
         check_finite({"validation score": best["eval_score"], "validation loss": best["eval_loss"]})
+        folder = Path(str(self.state.best_model_checkpoint))
+        found = distributed.from_first(checkpoints.faults(folder) if distributed.state().is_main_process else [])
+        if found:
+            raise ValueError(
+                f"the best epoch cannot be read back: in {folder}, {found[0]}; repeat the run, which then continues "
+                f"from an earlier epoch"
+            )
         super()._load_best_model()
 
-    def _save_rng_state(self, output_dir: str) -> None:
-        """Wait for the other processes' parts of a checkpoint, before the first process marks it as complete."""
-        super()._save_rng_state(output_dir)
-        self.accelerator.wait_for_everyone()
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Write a checkpoint, mark it as complete when it is on the disk, and only then remove older ones."""
+        folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
+        checkpoints.clear(folder)
+        super()._save_checkpoint(model, trial)
+        checkpoints.finish(folder)
+        best = self.state.best_model_checkpoint if self.args.load_best_model_at_end else None
+        checkpoints.remove_others(folder, best)

@@ -14,8 +14,8 @@ from .. import memory, methods
 from ..hf_peft.learning_rate_check import LearningRateCheck
 from ..hf_peft.other_methods import only_adapter_weights
 from ..method_specs import get_spec
-from ..resume import TrainingClock, check_checkpoint, last_checkpoint
-from . import base_model, computed, distributed
+from ..resume import TrainingClock, check_checkpoint
+from . import base_model, checkpoints, computed, distributed
 from .baseline_eval import Baseline, BaselineEvaluation
 from .change_recorder import change_recorders
 from .gradient_warning import MissingGradients
@@ -78,7 +78,7 @@ def starting_model(prepared: Prepared) -> nn.Module:
 def train(prepared: Prepared, callbacks: Iterable[TrainerCallback] = ()) -> Trained:
     """Train a prepared run, and predict the test split with its best epoch on validation, or with its last.
 
-    An interrupted run continues from its last finished epoch.
+    An interrupted run continues from its newest whole checkpoint. A damaged one is named in a warning.
 
     Args:
         prepared: the run, from `prepare`.
@@ -108,9 +108,10 @@ def train(prepared: Prepared, callbacks: Iterable[TrainerCallback] = ()) -> Trai
         missing_gradients = [MissingGradients()] if spec.trains_adapter else []
         changes = change_recorders(trainer, recipe)
         rate_check = LearningRateCheck(recipe.usual_rate, at_start=False)  # `check` gives the first warning
-        for callback in (clock, *callbacks, *missing_gradients, *changes, rate_check, *spec.callbacks(model)):
+        own = (clock, checkpoints.BestCheckpoint())
+        for callback in (*own, *callbacks, *missing_gradients, *changes, rate_check, *spec.callbacks(model)):
             trainer.add_callback(callback)
-        checkpoint = distributed.from_first(last_checkpoint(prepared.checkpoints))
+        checkpoint = checkpoints.to_resume(prepared.checkpoints, recipe.name, best=recipe.tested_epoch == "best")
         if checkpoint:
             check_checkpoint(checkpoint, spec.trains_adapter)
         with only_adapter_weights():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable
 
 from transformers import TrainerCallback
@@ -14,6 +15,7 @@ from . import computed, distributed
 from .loop import train
 from .preparation import Prepared, check_settings, prepare, shared_rows
 from .recording import record
+from .saving import weight_faults, weights_of
 
 
 def run(recipe: Recipe, callbacks: Iterable[TrainerCallback] = ()) -> Result:
@@ -60,7 +62,8 @@ def read_or_prepare(recipe: Recipe) -> Result | Prepared:
 def recorded(recipe: Recipe, fingerprint: str) -> Result | None:
     """Return the record of a recipe under the present code and the data of a fingerprint, or None.
 
-    A record that was computed in another way than this process would do it does not count, either.
+    A record that was computed in another way than this process would do it does not count, either. If the weights of
+    the run are damaged, a warning names the file, and the record does not count.
 
     Raises: ValueError, naming the file, for one in its place that is not a record.
     """
@@ -70,4 +73,13 @@ def recorded(recipe: Recipe, fingerprint: str) -> Result | None:
     known = results.read(path)
     if (known.code, known.data) != (results.code_version(), fingerprint):
         return None
-    return known if computation.is_same(known.computation, computed.expected(recipe)) else None
+    if not computation.is_same(known.computation, computed.expected(recipe)):
+        return None
+    weights = weights_of(recipe)
+    if found := weight_faults(recipe, known):
+        warnings.warn(f"{recipe.name} is trained again: in {weights}, {found[0]}", stacklevel=2)
+        return None
+    if known.weights and not weights.is_dir():
+        line = f"the weights of {recipe.name} are not at {weights}; to train it again, delete its record, {path}"
+        warnings.warn(line, stacklevel=2)
+    return known

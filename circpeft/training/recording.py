@@ -12,7 +12,7 @@ import torch
 from datasets import Dataset
 
 from .. import memory, results
-from ..files import write_atomically
+from ..files import sync_tree, write_atomically
 from ..hf_peft import unadapted_experts
 from ..method_specs import reads_targets
 from ..recipes import Recipe
@@ -28,7 +28,9 @@ from .throughput import tokens_per_second
 
 
 def record(prepared: Prepared, trained: Trained) -> Result:
-    """Write the record and the trained weights of a run, and remove its checkpoints.
+    """Write the trained weights and the record of a run, and remove its checkpoints, in this order.
+
+    Each is on the disk before the next begins, so that a record has its weights, also after a power cut.
 
     Every process calls this, and all get the record that the first one writes. TensorBoard's log is kept under
     ``<output_dir>/logs``.
@@ -37,17 +39,23 @@ def record(prepared: Prepared, trained: Trained) -> Result:
     """
     recipe, process = prepared.recipe, distributed.state()
     result = _result(prepared, trained)
-    save_weights(prepared, trained)
+    result.weights = distributed.from_first(save_weights(prepared, trained))
     if process.is_main_process:
-        _write_weight_changes(recipe, trained)  # first: the record has the path
-        results.write(result, results.path_of(recipe.name, recipe.output_dir))
-        tensorboard = prepared.checkpoints / "runs"
-        if tensorboard.is_dir():
-            shutil.copytree(tensorboard, Path(recipe.output_dir) / "logs" / recipe.name, dirs_exist_ok=True)
+        _write_weight_changes(recipe, trained)
+        _keep_log(recipe, prepared.checkpoints / "runs")
+        results.write(result, results.path_of(recipe.name, recipe.output_dir))  # the run counts as finished from here
         for folder in prepared.checkpoint_folders:
             shutil.rmtree(folder, ignore_errors=True)
     process.wait_for_everyone()
     return result
+
+
+def _keep_log(recipe: Recipe, tensorboard: Path) -> None:
+    """Copy TensorBoard's log, which lies beside the checkpoints, to its place."""
+    if tensorboard.is_dir():
+        target = Path(recipe.output_dir) / "logs" / recipe.name
+        shutil.copytree(tensorboard, target, dirs_exist_ok=True)
+        sync_tree(target)
 
 
 def _write_weight_changes(recipe: Recipe, trained: Trained) -> None:

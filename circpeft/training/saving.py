@@ -9,15 +9,18 @@ from peft import PeftModel
 from torch import nn
 
 from .. import methods, models, tasks
-from ..files import apply_umask
+from ..files import atomic_folder
 from ..hf_peft.other_methods import only_adapter_weights
 from ..method_specs import get_spec
 from ..recipes import Recipe
-from . import base_model, distributed
+from ..results import Result
+from . import base_model, digests, distributed
 from .kinds import KINDS
 from .loop import Trained
 from .preparation import Prepared
 from .trainer import published_names
+
+MAY_CHANGE = ("README.md",)  # files beside the weights that a user may edit
 
 
 def weights_of(recipe: Recipe) -> Path:
@@ -60,20 +63,24 @@ def load_trained(recipe: Recipe) -> tuple[nn.Module, Any]:
     return model.eval(), kind.load_processor(folder)
 
 
-def save_weights(prepared: Prepared, trained: Trained) -> None:
+def save_weights(prepared: Prepared, trained: Trained) -> dict[str, dict[str, Any]]:
     """Write the trained weights to `weights_of`. Every process calls this, and the first one writes.
+
+    An earlier folder is replaced. When this returns, the weights are on the disk.
 
     A model is saved with its tokenizer or image processor, under its published names of weights, so that
     ``from_pretrained`` and ``pipeline`` take the folder. With ``save_model=False`` it is not saved.
 
     An adapter of permuted features is not saved: PEFT would load it without their order, as another function.
+
+    Returns: the digests of the files, see `weight_faults`; empty if nothing is saved, and on the other processes.
     """
     recipe, model = prepared.recipe, trained.trainer.model
     if recipe.feature_order == "permuted":
-        return
+        return {}
     adapter = get_spec(recipe.method).trains_adapter
     if not adapter and not recipe.save_model:
-        return
+        return {}
     state = None
     if distributed.sharded():
         from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
@@ -82,14 +89,22 @@ def save_weights(prepared: Prepared, trained: Trained) -> None:
         options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=adapter)
         state = get_model_state_dict(model, options=options)
     if not distributed.state().is_main_process:
-        return
+        return {}
+    with atomic_folder(weights_of(recipe), replace=True) as folder:
+        if adapter:
+            finished: Any = methods.finish(model)
+            finished.save_pretrained(folder, state_dict=state)
+        else:
+            published_names(model)
+            model.save_pretrained(folder, state_dict=state)
+            prepared.processor.save_pretrained(folder)
+    return digests.digests(weights_of(recipe), leave_out=MAY_CHANGE)
+
+
+def weight_faults(recipe: Recipe, known: Result) -> list[str]:
+    """Return what is wrong with the weights of a recorded run, a short sentence for each file.
+
+    Weights that are not on this machine at all are not faulty: they may be on a cluster's node, or were deleted.
+    """
     folder = weights_of(recipe)
-    if adapter:
-        finished: Any = methods.finish(model)
-        finished.save_pretrained(folder, state_dict=state)
-        apply_umask(folder)  # safetensors makes files that only their owner can read
-        return
-    published_names(model)
-    model.save_pretrained(folder, state_dict=state)
-    prepared.processor.save_pretrained(folder)
-    apply_umask(folder)
+    return digests.faults(folder, known.weights) if folder.is_dir() else []

@@ -75,7 +75,6 @@ def _arguments(prepared: Prepared, trial_steps: int) -> TrainingArguments:
         "output_dir": str(prepared.checkpoints),
         "eval_strategy": "epoch" if "validation" in prepared.encoded else "no",
         "save_strategy": "epoch",
-        "save_total_limit": 1,
         "load_best_model_at_end": recipe.tested_epoch == "best",
         "metric_for_best_model": "score",
         "greater_is_better": True,

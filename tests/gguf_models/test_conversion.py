@@ -113,7 +113,7 @@ def test_a_killed_conversion_leaves_nothing_under_the_models_name(write_gguf, ca
     killed = subprocess.run([sys.executable, "-c", KILLED, str(path)], capture_output=True, text=True)
     assert killed.returncode == -9, killed.stderr
     [left] = names_in(cache)
-    assert left.startswith(".writing-")
+    assert left.endswith(".part")
     folder = Path(models.resolve(str(path)))
     assert names_in(cache) == [folder.name] and AutoModelForCausalLM.from_pretrained(folder)
 

@@ -8,24 +8,13 @@ import pytest
 from transformers import Trainer
 
 from circpeft import training
-from circpeft.resume import last_checkpoint
+from circpeft.training.checkpoints import to_resume
 
 
 @pytest.mark.parametrize("method", ["full", "c3a", "cdvft"])
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(recipe, same_when_resumed, steps, method):
     same_when_resumed(recipe, method)
     assert steps == list(range(6, 18))  # from the end of the first epoch
-
-
-def test_an_incomplete_checkpoint_is_not_used(recipe, interrupt, tmp_path, steps):
-    uninterrupted = training.run(recipe("c3a", output_dir=str(tmp_path / "whole")))
-    interrupted = recipe("c3a")
-    folder = interrupt(interrupted)
-    (folder / "checkpoint-12").mkdir()
-    (folder / "checkpoint-12" / "adapter_model.safetensors").write_bytes(b"half")
-    assert Path(last_checkpoint(folder)).name == "checkpoint-6"
-    del steps[:]
-    assert training.run(interrupted).losses == uninterrupted.losses and len(steps) == 12
 
 
 def test_the_best_epoch_before_the_interruption_is_kept(recipe, interrupt, monkeypatch, steps):
@@ -49,20 +38,10 @@ def test_seconds_include_both_parts_but_not_the_pause(recipe, interrupt, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "training_step", slow)
         folder = interrupt(interrupted)
-    state = json.loads((Path(last_checkpoint(folder)) / "trainer_state.json").read_text())
+    state = json.loads((Path(to_resume(folder, "run", best=True)) / "trainer_state.json").read_text())
     before = max(entry["clock"] for entry in state["log_history"])
     assert before >= 0.6  # six slow steps
     time.sleep(1)
     started = time.perf_counter()
     result = training.run(interrupted)
     assert before < result.seconds < before + time.perf_counter() - started
-
-
-def test_without_a_complete_checkpoint_there_is_none(tmp_path):
-    assert last_checkpoint(tmp_path / "absent") is None
-    (tmp_path / "checkpoint-3").mkdir()
-    assert last_checkpoint(tmp_path) is None
-    for step in (6, 12, 100):
-        (tmp_path / f"checkpoint-{step}").mkdir()
-        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
-    assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-100")
