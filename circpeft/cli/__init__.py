@@ -32,6 +32,7 @@ from circpeft.cli import (
 )
 from circpeft.cli.settings import hint, marked
 from circpeft.course.parameters import RequestError
+from circpeft.files import WriteError
 from circpeft.suggest import nearest
 
 EXIT_CODES = "exit codes: 0 success, 1 a notebook, run or check failed, 2 wrong usage, 130 interrupted"
@@ -118,6 +119,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RequestError as error:
         print(f"circpeft {options.command}: error: {error}", file=sys.stderr)
         return 2
+    except WriteError as error:  # a disk that is full or read-only: whatever was begun is not there
+        print(f"circpeft {options.command}: error: {error}", file=sys.stderr)
+        return 1
     except ModuleNotFoundError as error:
         if (text := extras.advice(error, options)) is None:
             raise

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from itertools import count
@@ -40,10 +41,13 @@ def prepare(folder: str | Path | None = None) -> tuple[Path, list[str]]:
         done = _update(target) if (target / MANIFEST).is_file() else _create(target)
     except OSError as error:
         raise RequestError(
-            f"cannot write the course into {str(target)!r}: {error.strerror or error}; choose another folder with "
-            f"--folder"
+            f"cannot write the course into {str(target)!r}: {_reason(error)}; choose another folder with --folder"
         ) from error
     return target, done
+
+
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def content() -> dict[str, Path]:

@@ -9,11 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from safetensors import SafetensorError
-
-from ..files import atomic_folder, make_folder
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+from ..files import WriteError, atomic_folder, make_folder
+from ..files.disk import full
 
 
 def check_new(out: str | Path) -> Path:
@@ -58,18 +55,7 @@ def new_folder(out: str | Path, needed: int = 0) -> Iterator[Path]:
     """
     target = check_new(out)
     make_folder(target.parent)
-    free = shutil.disk_usage(target.parent).free
-    if free < needed:
-        raise OSError(_full(out, needed, free))
-    try:
-        with atomic_folder(target) as temporary:
-            yield temporary
-    except (OSError, SafetensorError) as error:  # safetensors writes files without raising OSError
-        if getattr(error, "errno", None) in FULL or any(os.strerror(number) in str(error) for number in FULL):
-            raise OSError(_full(out, needed, shutil.disk_usage(target.parent).free)) from error
-        raise
-
-
-def _full(out: str | Path, needed: int, free: int) -> str:
-    size = f"{needed / 2**20:,.0f} MiB are needed, and " if needed else ""
-    return f"no room for {str(out)!r}: {size}{free / 2**20:,.0f} MiB are free; choose a place on another disk"
+    if shutil.disk_usage(target.parent).free < needed:
+        raise WriteError(errno.ENOSPC, full(target, needed))
+    with atomic_folder(target, needed=needed) as folder:
+        yield folder

@@ -13,15 +13,19 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from .disk import WriteError, explained, is_full
 from .drafts import draft_folder, draft_path, remove_leftovers
 from .syncing import make_folder, sync_file, sync_folder, sync_open_file, sync_tree
 
 __all__ = [
+    "WriteError",
     "apply_umask",
     "as_utf8",
     "atomic_folder",
     "draft_folder",
     "expanded",
+    "explained",
+    "is_full",
     "locked",
     "make_folder",
     "read_text",
@@ -90,7 +94,7 @@ def write_atomically(path: str | Path, content: str | bytes) -> Path:
 
     Returns: the path.
 
-    Raises: OSError where the folder cannot be written to.
+    Raises: OSError where the folder cannot be written to; it is a `WriteError` for a full or read-only disk.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -100,8 +104,14 @@ def write_atomically(path: str | Path, content: str | bytes) -> Path:
     ['a.txt']
     """
     path = Path(path)
-    make_folder(path.parent)
     data = content.encode() if isinstance(content, str) else content
+    with explained(path, len(data)):
+        _write(path, data)
+    return path
+
+
+def _write(path: Path, data: bytes) -> None:
+    make_folder(path.parent)
     temporary = draft_path(path.parent, path.name)
     try:
         with open(temporary, "xb") as stream:  # not by tempfile, whose files only their owner can read
@@ -112,11 +122,10 @@ def write_atomically(path: str | Path, content: str | bytes) -> Path:
     finally:
         temporary.unlink(missing_ok=True)  # still there only if writing failed
     sync_folder(path.parent)
-    return path
 
 
 @contextmanager
-def atomic_folder(path: str | Path, replace: bool = False) -> Iterator[Path]:
+def atomic_folder(path: str | Path, replace: bool = False, needed: int = 0) -> Iterator[Path]:
     """Give a ``with`` block a temporary folder beside ``path``, and rename it to ``path`` at the end of the block.
 
     When the block has ended, all files are on the disk, with the modes of the user's umask. If it raises an error, the
@@ -125,8 +134,10 @@ def atomic_folder(path: str | Path, replace: bool = False) -> Iterator[Path]:
     Args:
         path: the folder. It must not exist, or be empty.
         replace: whether to replace a folder that has files.
+        needed: bytes that the block will write at least, if known.
 
-    Raises: OSError where the folder cannot be written, and for one that has files without ``replace``.
+    Raises: OSError where the folder cannot be written, and for one that has files without ``replace``; it is a
+    `WriteError` for a full or read-only disk, also if it arises in the block.
 
     >>> import tempfile
     >>> place = Path(tempfile.mkdtemp())
@@ -136,8 +147,7 @@ def atomic_folder(path: str | Path, replace: bool = False) -> Iterator[Path]:
     ['out', 'out/a.txt']
     """
     path = Path(path)
-    make_folder(path.parent)
-    with draft_folder(path.parent, path.name) as draft:
+    with explained(path, needed), _draft_of(path) as draft:
         yield draft
         apply_umask(draft)
         sync_tree(draft)
@@ -155,6 +165,13 @@ def atomic_folder(path: str | Path, replace: bool = False) -> Iterator[Path]:
             path.rmdir()
             os.rename(draft, path)
         sync_folder(path.parent)
+
+
+@contextmanager
+def _draft_of(path: Path) -> Iterator[Path]:
+    make_folder(path.parent)
+    with draft_folder(path.parent, path.name) as draft:
+        yield draft
 
 
 def apply_umask(path: str | Path) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from ..files import atomic_folder, make_folder, remove_leftovers
+from ..files import atomic_folder, is_full, make_folder, remove_leftovers
 from .header import Header, gguf_package, read_header
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ FORM = 1  # of the converted folder; another number makes all files be converted
 BYTES = {"float32": 4, "bfloat16": 2}  # of an element, by number format
 BESIDE_WEIGHTS = 32 * 2**20  # bytes that tokenizer and config take at most
 RECORD = "conversion.json"
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def cache_folder() -> Path:
@@ -160,8 +159,7 @@ def _writable(path: Path, cache: Path, needed: int) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError) as error:
-        number = getattr(error, "errno", None)
-        if number in FULL or any(os.strerror(full) in str(error) for full in FULL):
+        if is_full(error):
             raise OSError(
                 f"the disk is too full to convert {str(path)!r}: the converted model needs {needed / 2**20:,.0f} MiB "
                 f"in {str(cache)!r}, where {_free(cache) / 2**20:,.0f} MiB are free; free some, {advice}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import sys
@@ -47,7 +46,7 @@ def work(recipe: Recipe) -> Done:
 
     An exception is returned as the outcome "failed", so that the worker can take the next run.
     """
-    from .. import training
+    from .. import files, training
     from ..training.logging_filters import quiet
     from .record import ProgressFile
 
@@ -57,14 +56,12 @@ def work(recipe: Recipe) -> Done:
         result = training.run(recipe, callbacks=[progress])
     except Exception as error:
         message = str(error) or type(error).__name__
-        disk_full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        disk_full = disk_full or os.strerror(errno.ENOSPC) in message  # safetensors raises an error of its own
         return Done(
             recipe.name,
             "failed",
             error=message,
             traceback=traceback.format_exc(),
-            disk_full=disk_full,
+            disk_full=files.is_full(error),
             device=training.device_name(),
         )
     finally:

@@ -13,6 +13,7 @@ from datasets import Dataset
 from torch import Tensor, nn
 from transformers import Trainer
 
+from .. import files
 from ..ops.watching import watched_ways
 from . import checkpoints, distributed
 
@@ -170,8 +171,9 @@ class ExactTrainer(Trainer):
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """Write a checkpoint, mark it as complete when it is on the disk, and only then remove older ones."""
         folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
-        checkpoints.clear(folder)
-        super()._save_checkpoint(model, trial)
-        checkpoints.finish(folder)
+        with files.explained(folder):
+            checkpoints.clear(folder)
+            super()._save_checkpoint(model, trial)
+            checkpoints.finish(folder)
         best = self.state.best_model_checkpoint if self.args.load_best_model_at_end else None
         checkpoints.remove_others(folder, best)

@@ -12,7 +12,7 @@ import torch
 from datasets import Dataset
 
 from .. import memory, results
-from ..files import sync_tree, write_atomically
+from ..files import explained, sync_tree, write_atomically
 from ..hf_peft import unadapted_experts
 from ..method_specs import reads_targets
 from ..recipes import Recipe
@@ -54,8 +54,9 @@ def _keep_log(recipe: Recipe, tensorboard: Path) -> None:
     """Copy TensorBoard's log, which lies beside the checkpoints, to its place."""
     if tensorboard.is_dir():
         target = Path(recipe.output_dir) / "logs" / recipe.name
-        shutil.copytree(tensorboard, target, dirs_exist_ok=True)
-        sync_tree(target)
+        with explained(target):
+            shutil.copytree(tensorboard, target, dirs_exist_ok=True)
+            sync_tree(target)
 
 
 def _write_weight_changes(recipe: Recipe, trained: Trained) -> None:

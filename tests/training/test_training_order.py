@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from circpeft import results, training
+from circpeft.cli import main
 from circpeft.sweeps import record as sweep_record
 
 
@@ -122,3 +123,38 @@ def test_an_earlier_adapter_under_the_name_is_replaced_whole(recipe):
     stale.touch()
     training.run(made)
     assert not stale.exists() and (stale.parent / "adapter_model.safetensors").exists()
+
+
+def test_a_full_disk_ends_the_command_with_one_line_and_the_next_one_continues(
+    tiny_model, data_dir, tmp_path, capsys, monkeypatch, steps
+):
+    """The disk is full from the second checkpoint on, in PyTorch's words."""
+    settings = {"model": tiny_model, "epochs": 3, "batch_size": 16, "learning_rate": 3e-2, "target_modules": "query"}
+    command = [
+        "train",
+        "c3a",
+        "--task",
+        "sst2",
+        "--data-dir",
+        data_dir,
+        "--output-dir",
+        str(tmp_path / "out"),
+        "--quiet",
+    ]
+    command += [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
+    save = training.exact_trainer.ExactTrainer._save_optimizer_and_scheduler
+
+    def full(self, folder):
+        if self.state.global_step == 12:
+            Path(folder, "optimizer.pt").write_bytes(b"half")
+            raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0")
+        save(self, folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.exact_trainer.ExactTrainer, "_save_optimizer_and_scheduler", full)
+        assert main(command) == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert len(lines) == 1 and lines[0].startswith("circpeft train: error: no room for '")
+    assert "checkpoint-12'" in lines[0] and not (tmp_path / "out" / "results").exists()
+    del steps[:]
+    assert main(command) == 0 and steps == list(range(6, 18))

@@ -1,0 +1,93 @@
+"""A disk that is full or read-only, as one error with a line that says what could not be written, and where."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+# PyTorch reports any failure of writing in these words, without the system's reason.
+OF_TORCH = ("PytorchStreamWriter failed", "unexpected pos")
+
+
+class WriteError(OSError):
+    """Something cannot be written. Its text is one line; ``errno`` is the system's reason."""
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
+def is_full(error: BaseException) -> bool:
+    """Return whether an error tells of a full disk, also one of a library that raises its own.
+
+    >>> is_full(OSError(errno.ENOSPC, "")), is_full(RuntimeError("unexpected pos 64 vs 0")), is_full(ValueError("x"))
+    (True, True, False)
+    """
+    return _reason(error) in FULL
+
+
+def _reason(error: BaseException) -> int | None:
+    """Return the system's number of a reason why nothing can be written; None for any other error."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno if error.errno in FULL + READ_ONLY else None
+    if isinstance(error, RuntimeError) and any(words in str(error) for words in OF_TORCH):
+        return errno.ENOSPC
+    return next((number for number in FULL if os.strerror(number) in str(error)), None)  # such as SafetensorError
+
+
+def _is_at(error: BaseException, path: Path) -> bool:
+    """Return whether an error is about a file beside a path or below it, or names no file."""
+    name = getattr(error, "filename", None)
+    return not isinstance(name, (str, bytes)) or Path(os.fsdecode(name)).absolute().is_relative_to(
+        path.absolute().parent
+    )
+
+
+@contextmanager
+def explained(path: str | Path, needed: int = 0) -> Iterator[None]:
+    """Replace the errors of a full or read-only disk in a ``with`` block by a `WriteError` about a path.
+
+    Args:
+        path: the file or folder that the block writes.
+        needed: its size in bytes, if it is known.
+
+    >>> with explained("runs/a.json", 3 * 2**20):
+    ...     raise OSError(errno.ENOSPC, "No space left on device")
+    Traceback (most recent call last):
+    ...
+    circpeft.files.disk.WriteError: no room for 'runs/a.json': 3 MiB are needed, and ... MiB are free; ...
+    """
+    path = Path(path)
+    try:
+        yield
+    except Exception as error:
+        number = _reason(error)
+        if number is None or not _is_at(error, path):
+            raise
+        raise WriteError(number, full(path, needed, number) if number in FULL else _read_only(path, number)) from error
+
+
+def full(path: str | Path, needed: int = 0, reason: int = errno.ENOSPC) -> str:
+    """Return the line about a path for which the disk has no room."""
+    size = f"{_size(needed)} are needed, and " if needed else ""
+    free = _size(shutil.disk_usage(_existing(Path(path))).free)
+    if reason == errno.EFBIG:  # a limit of the shell, or of a file system such as FAT
+        return f"no room for {str(path)!r}: the system allows no file of this size here; raise the limit (ulimit -f)"
+    return f"no room for {str(path)!r}: {size}{free} are free; free some, or choose a place on another disk"
+
+
+def _read_only(path: Path, reason: int) -> str:
+    return f"cannot write {str(path)!r}: {os.strerror(reason)}; choose another place, or make it writable"
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**20:,.0f} MiB" if count >= 2**20 else f"{count / 2**10:,.0f} KiB"
+
+
+def _existing(path: Path) -> Path:
+    return next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
