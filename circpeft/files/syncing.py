@@ -14,7 +14,12 @@ UNSYNCED = (errno.EINVAL, errno.ENOTSUP, errno.ENOTTY, errno.EBADF)  # of file s
 
 
 def make_folder(path: str | Path) -> None:
-    """Make a folder, and those above it as needed, so that a power cut does not undo it."""
+    """Make a folder, and those above it as needed, so that a power cut does not undo it.
+
+    Raises: NotADirectoryError if a file is in the way; OSError where a folder cannot be made.
+    """
+    if os.path.isfile(path):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
     missing = [folder for folder in (Path(path), *Path(path).parents) if not folder.exists()]
     Path(path).mkdir(parents=True, exist_ok=True)
     for folder in missing:

@@ -57,6 +57,8 @@ def open_trained(source: str | Path, task: str = "", base: str = "", data_dir: s
     if record is None:
         return _from_adapter(source, task, base, data_dir)
     recipe = recipe_of(record)
+    if damage := training.weight_faults(recipe, results.read(record)):
+        raise ValueError(f"the weights of {recipe.name} are damaged: in {training.weights_of(recipe)}, {damage[0]}")
     for name, given, own in (("task", task, recipe.task), ("base model", base, recipe.model)):
         if given and given != own:
             raise ValueError(f"the record {str(record)!r} has the {name} {own!r}, got {given!r}; leave it out")

@@ -10,7 +10,7 @@ from .loop import Trained, train
 from .pipeline import read_or_prepare, recorded, run
 from .preparation import Prepared, Rows, check, data_of, prepare
 from .recording import device_name, record
-from .saving import load_trained, weights_of
+from .saving import load_trained, weight_faults, weights_of
 from .trials import Trial, trial
 
 __all__ = [
@@ -32,5 +32,6 @@ __all__ = [
     "run",
     "train",
     "trial",
+    "weight_faults",
     "weights_of",
 ]

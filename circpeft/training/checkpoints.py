@@ -23,7 +23,8 @@ STATE = "trainer_state.json"
 def finish(folder: Path) -> None:
     """Put a checkpoint on the disk and give it its manifest. Every process calls this; the first one writes."""
     process = distributed.state()
-    files.sync_tree(folder)  # on each host, what its processes wrote
+    process.wait_for_everyone()  # until all have written their parts
+    files.sync_tree(folder)  # on each host
     process.wait_for_everyone()
     if process.is_main_process:
         listed = digests.digests(folder, leave_out=[MANIFEST])

@@ -115,6 +115,25 @@ def test_a_full_disk_leaves_nothing(shipped, tmp_path, monkeypatch, exists):
     assert target.exists() == exists and not (exists and any(target.iterdir()))
 
 
+def test_a_copy_that_is_killed_is_completed(shipped, tmp_path, monkeypatch):
+    """Into an empty folder the entries are moved one by one, and the manifest is the first of them."""
+    target, real = tmp_path / "chosen", folder.Path.rename
+    target.mkdir()
+
+    def killed(path, other):
+        if len([entry for entry in target.iterdir() if not entry.name.endswith(".part")]) == 2:
+            raise KeyboardInterrupt
+        return real(path, other)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folder.Path, "rename", killed)
+        with pytest.raises(KeyboardInterrupt):
+            folder.prepare(target)
+    assert (target / places.MANIFEST).is_file() and not set(FILES) <= set(contents(target))
+    folder.prepare(target)
+    assert set(FILES) <= set(contents(target)) and not list(target.glob("*.part"))
+
+
 def test_a_full_disk_during_an_update_leaves_whole_files_and_the_next_update_continues(shipped, monkeypatch):
     target, _ = folder.prepare()
     for name in FILES:

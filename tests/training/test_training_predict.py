@@ -32,6 +32,11 @@ def test_the_predictions_of_a_text_run_come_again(recipe, data_dir, tmp_path, ca
     (tmp_path / "rows.csv").write_text("sentense\n1\n")
     assert main(["predict", source, "--file", str(tmp_path / "rows.csv"), "--quiet"]) == 2
     assert "rename 'sentense' to 'sentence'" in capsys.readouterr().err
+    weights = training.weights_of(made) / "adapter_model.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # it still loads
+    assert main(["predict", source, "--text", "a", "--quiet"]) == 2
+    assert "are damaged: in " in (line := capsys.readouterr().err) and "safetensors is not as it was written" in line
 
 
 def test_the_answers_of_a_language_model_come_again(instruction, questions_dir, tmp_path, capsys):

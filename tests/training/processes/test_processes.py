@@ -12,7 +12,7 @@ import torch.distributed as dist
 
 from circpeft import results
 from circpeft.recipes import Recipe
-from circpeft.training import distributed
+from circpeft.training import checkpoints, distributed
 
 pytestmark = pytest.mark.skipif(not dist.is_available() or not dist.is_gloo_available(), reason="needs gloo")
 
@@ -57,6 +57,19 @@ def test_the_record_covers_both_processes(ddp):
     written = results.read(results.path_of(recipe.name, recipe.output_dir))
     assert asdict(written) == {name: value for name, value in first.items() if name != "steps"}
     assert not list((Path(recipe.output_dir) / "checkpoints").iterdir())
+
+
+def test_the_manifest_of_a_checkpoint_lists_the_files_of_both_processes(ddp):
+    """Before any test that continues this run, which removes its checkpoints."""
+    [folder] = (Path(ddp["killed"].recipe.output_dir) / "checkpoints").iterdir()
+    listed = json.loads((folder / "checkpoint-6" / "manifest.json").read_text())["files"]
+    assert {"rng_state_0.pth", "rng_state_1.pth", "optimizer.pt", "../baseline.json"} <= listed.keys()
+    assert checkpoints.faults(folder / "checkpoint-6") == []
+    for name in ("rng_state_1.pth", "../baseline.json"):
+        path, content = folder / "checkpoint-6" / name, (folder / "checkpoint-6" / name).read_bytes()
+        path.write_bytes(content[:-1])
+        assert [fault.split()[0] for fault in checkpoints.faults(folder / "checkpoint-6")] == [name]
+        path.write_bytes(content)
 
 
 def test_both_processes_read_a_record(ddp, again):
