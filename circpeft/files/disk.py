@@ -37,7 +37,9 @@ def _reason(error: BaseException) -> int | None:
         return error.errno if error.errno in FULL + READ_ONLY else None
     if isinstance(error, RuntimeError) and any(words in str(error) for words in OF_TORCH):
         return errno.ENOSPC
-    return next((number for number in FULL if os.strerror(number) in str(error)), None)  # such as SafetensorError
+    if not isinstance(error, OSError) and type(error).__name__ != "SafetensorError":
+        return None
+    return next((number for number in FULL if os.strerror(number) in str(error)), None)  # without a number of its own
 
 
 def _is_at(error: BaseException, path: Path) -> bool:
