@@ -154,7 +154,13 @@ def _open_run(root: Path, request: dict, resume: bool):
                 stack.enter_context(files.locked(path.with_name(".lock")))
             except BlockingIOError:
                 continue  # another process is working on this run
-            run = CourseRun(path.parent, json.loads(path.read_text(encoding="utf-8")))
+            try:
+                run = CourseRun(path.parent, json.loads(path.read_text(encoding="utf-8")))
+                if not isinstance(run.record, dict) or "notebooks" not in run.record:
+                    raise ValueError("it has no list of notebooks")
+            except ValueError as error:
+                print(f"{path} is damaged, so that run is not resumed: {error}", file=sys.stderr)
+                continue
             if run.unfinished and all(run.record.get(key) == request[key] for key in request):
                 yield run
                 return

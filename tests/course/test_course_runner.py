@@ -236,3 +236,13 @@ def test_resume_runs_only_failed_and_changed_notebooks(tmp_path):
     again = run_course("smoke", **chosen, resume=True)
     assert again.folder == run.folder and not again.unfinished
     assert log.read_text() == "acbC"
+
+
+@pytest.mark.parametrize("text", ['{"status": ', "", "[1]", "{}"])
+def test_a_run_with_a_damaged_record_is_not_resumed(tmp_path, capsys, text):
+    folder = runner.make_folder(tmp_path, "smoke")
+    (folder / "run.json").write_text(text)
+    request = {"profile": "smoke", "parameters": {}, "sources": []}
+    with pytest.raises(RequestError, match="nothing to resume"), runner._open_run(tmp_path, request, resume=True):
+        pass
+    assert f"{folder / 'run.json'} is damaged, so that run is not resumed: " in capsys.readouterr().err
