@@ -61,6 +61,8 @@ def audit_explorer(audit: pd.DataFrame, **chosen: str) -> Any:
     import ipywidgets as widgets
     from IPython.display import display
 
+    from .controls import Controls
+
     menus = {
         name: widgets.Dropdown(
             description=name,
@@ -84,6 +86,6 @@ def audit_explorer(audit: pd.DataFrame, **chosen: str) -> Any:
         control.observe(refresh, names="value")
     refresh()
     row = widgets.HBox(list(menus.values()), layout={"flex_flow": "row wrap"})
-    box = widgets.VBox([row, search, output])
+    box = Controls([row, search, output])
     box.controls, box.refresh = {**menus, "search": search}, refresh
     return box

@@ -171,12 +171,29 @@ def _nearest_row(rows: list[dict], r: int, b: int) -> dict:
     return min(rows, key=distance)
 
 
+def changes(old: list[dict], new: list[dict], layout: dict) -> tuple[dict, dict, list[int]]:
+    """Return the arguments of `plotly_update` that turn the old traces into the new ones, without what stays the same.
+
+    Both have the same traces in the same order; their data and names may differ, and their styles may not.
+
+    >>> before = [{"x": (1, 2), "y": (3, 4), "name": "a"}, {"x": (1, 2), "y": (5, 6), "name": "b"}]
+    >>> changes(before, [before[0], {**before[1], "y": (7, 8)}], {})
+    ({'y': [(7, 8)]}, {}, [1])
+    """
+    pairs = list(zip(old, new, strict=True))
+    keys = [key for key in ("x", "y", "name") if any(a[key] != b[key] for a, b in pairs)]
+    indices = [i for i, (a, b) in enumerate(pairs) if any(a[key] != b[key] for key in keys)]
+    return {key: [new[i][key] for i in indices] for key in keys}, layout, indices
+
+
 def explorer(d: tuple[int, ...] = (256, 384, 768, 1024, 3072, 4096, 11008)):
     """Return `figure` with sliders for the layer's sizes, tokens, rank and block size, and a list of methods.
 
-    Returns: an ipywidgets box. A change of a control updates the data of the three panels in place.
+    Returns: an ipywidgets box. A change of a control sends one message, with what changes in the three panels.
     """
     import ipywidgets as widgets
+
+    from .controls import Controls
 
     def slider(label: str, options: tuple, value: int):
         style = {"description_width": "110px"}
@@ -191,28 +208,26 @@ def explorer(d: tuple[int, ...] = (256, 384, 768, 1024, 3072, 4096, 11008)):
         "b": slider("block size b", powers[:13], 128),
         "methods": widgets.SelectMultiple(description="methods", options=COMPARED, value=COMPARED, rows=len(COMPARED)),
     }
-    shown = go.FigureWidget(figure(768, 768, 1024, 8, 128))
-
-    drawn = COMPARED
+    chosen = {name: control.value for name, control in controls.items()}
+    shown, drawn, drawn_methods = go.FigureWidget(figure(**chosen)), traces(**chosen), chosen["methods"]
 
     def redraw(_=None) -> None:
-        nonlocal drawn
+        nonlocal drawn, drawn_methods
         values = {name: control.value for name, control in controls.items()}
         title = _title(values["d_in"], values["d_out"], values["tokens"])
-        if values["methods"] == drawn:  # the traces keep their styles, and one message has all that changes
-            new = traces(**values)
-            changed = {key: [trace[key] for trace in new] for key in ("x", "y", "name")}
-            shown.plotly_update(changed, {"title.text": title}, list(range(len(new))))
-            return
-        drawn = values["methods"]
-        with shown.batch_update():
-            shown.data = ()
-            shown.add_traces(figure(**values).data)
-            shown.layout.title.text = title
+        new = traces(**values)
+        if values["methods"] == drawn_methods:
+            shown.plotly_update(*changes(drawn, new, {"title.text": title}))
+        else:
+            with shown.batch_update():
+                shown.data = ()
+                shown.add_traces(figure(**values).data)
+                shown.layout.title.text = title
+        drawn, drawn_methods = new, values["methods"]
 
     for control in controls.values():
         control.observe(redraw, names="value")
     panel = widgets.HBox([widgets.VBox([c for n, c in controls.items() if n != "methods"]), controls["methods"]])
-    box = widgets.VBox([panel, shown])
+    box = Controls([panel, shown])
     box.redraw, box.controls = redraw, controls
     return box

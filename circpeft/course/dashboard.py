@@ -15,8 +15,15 @@ COLUMNS = ["task", "label", "model", "profile", "seed", "test_score", "trainable
 SOURCED = ["source", *COLUMNS]
 FORMATS = {"test_score": "{:.3f}", "trainable_parameters": "{:,}", "seconds": "{:.0f}"}
 STYLE = [
-    {"selector": "td, th", "props": "padding: .2rem .6rem; text-align: left; white-space: nowrap; vertical-align: top"}
+    {"selector": "td, th", "props": "padding: .2rem .5rem; text-align: left; vertical-align: top"},
+    {"selector": "td", "props": "white-space: nowrap"},
 ]
+WRAPPED = "white-space: normal; overflow-wrap: anywhere; min-width: 9rem"  # labels, so that the other columns fit
+# The table takes the width of its page, however narrow, and scrolls within it; the keyboard can scroll it, too.
+FRAME = (
+    '<div role="region" aria-label="table" tabindex="0" '
+    'style="overflow: auto; max-height: 30rem; width: 0; min-width: 100%; line-height: 1.4">{}</div>'
+)
 
 
 class Dashboard:
@@ -36,6 +43,8 @@ class Dashboard:
 
     def __init__(self, found: Found, table: str = "", repository: Found | None = None) -> None:
         import ipywidgets as widgets
+
+        from .controls import Controls
 
         if table:
             found.sweeps_of(table)
@@ -59,7 +68,7 @@ class Dashboard:
         left = widgets.VBox([self.controls[name] for name in ("table", "x", "panel", "reload")])
         left.layout.min_width = "320px"  # narrower, the right ends of the dropdowns are cut off
         top = widgets.HBox([left, self.controls["task"], self.controls["method"]])
-        self.box = widgets.VBox([top, self.counts, self.figure, self.rows])
+        self.box = Controls([top, self.counts, self.figure, self.rows])
         for name in ("table", "task", "method", "x", "panel"):
             self.controls[name].observe(self._changed, names="value")
         self.controls["reload"].on_click(lambda _: self.reload())
@@ -120,7 +129,7 @@ class Dashboard:
             self.figure.data = ()
             self.figure.add_traces(new.data)
             self.figure.layout = new.layout
-        self.rows.value = f"<div style='overflow: auto; max-height: 30rem'>{self._table(selected, name)}</div>"
+        self.rows.value = FRAME.format(self._table(selected, name))
         counts = f"{len(selected.runs)} of {len(self.found.runs)} runs"
         if self.repository is not None:
             counts += f" ({sum(bool(run.mark) for run in selected.runs)} yours, the others from the repository)"
@@ -130,13 +139,16 @@ class Dashboard:
         )
 
     def _table(self, found: Found, name: str) -> str:
+        style = STYLE
         if name == RUNS:
             only_found = self.repository is None
             runs = report.runs_table(found)[COLUMNS] if only_found else repository_runs.runs_table(found)[SOURCED]
             styled = runs.style.hide(axis="index").format(FORMATS, escape="html")
+            styled.format_index(lambda column: column.replace("_", " "), axis="columns")  # headings that wrap
+            style = [*STYLE, {"selector": f"td.col{list(runs.columns).index('label')}", "props": WRAPPED}]
         else:
             styled = report.wide(report.compared(found, name)).style.format(escape="html").format_index(escape="html")
-        return styled.set_table_styles(STYLE).to_html()
+        return styled.set_table_styles(style).to_html()
 
 
 def _panel(run: report.Run) -> str:

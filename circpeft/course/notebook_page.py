@@ -12,8 +12,8 @@ from circpeft.files import write_atomically
 
 from .mathml import formula, formulas
 
-# The text form of widgets: ipywidgets write it for readers who cannot show them.
-WIDGET_TEXT = re.compile(r"[HV]Box\(children=")
+# The text form of widgets, of ipywidgets and of the course's `controls`, for readers who cannot show them.
+WIDGET_TEXT = re.compile(r"[HV]Box\(children=|Interactive controls: ")
 TEMPLATE = """
 {%- extends 'lab/index.html.j2' -%}
 {%- block html_head_js -%}{%- endblock -%}

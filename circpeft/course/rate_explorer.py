@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
+import numpy as np
 import plotly.graph_objects as go
 import torch
 from plotly.subplots import make_subplots
@@ -145,6 +147,19 @@ def traces(alpha: float | str, b: int, rate: float, outputs: int = 1) -> tuple[l
     return result, titles
 
 
+def shortened(matrix: np.ndarray) -> np.ndarray:
+    """Return a matrix rounded to a thousandth of its largest entry or less, which is short as text.
+
+    Plotly's widget sends matrices as text. The colours of a heatmap have 256 steps, so it looks the same.
+
+    >>> shortened(np.array([[0.123456, -0.00123456]])).tolist()
+    [[0.1235, -0.0012]]
+    """
+    largest = float(np.abs(matrix).max())
+    digits = 3 - math.floor(math.log10(largest)) if largest > 0 else 0
+    return np.asarray(matrix, dtype=np.float64).round(digits)
+
+
 def _norm(delta: Tensor) -> float:
     return float(torch.linalg.matrix_norm(delta, 2))
 
@@ -181,6 +196,8 @@ def explorer():
     """
     import ipywidgets as widgets
 
+    from .controls import Controls
+
     style, layout = {"description_width": "110px"}, {"width": "460px"}
     chosen = {"alpha": "paper", "b": 16, "rate": RATES[4], "outputs": 1}
     slider = widgets.SelectionSlider
@@ -211,13 +228,16 @@ def explorer():
         found, titles = traces(**values)
         with shown.batch_update():
             for old, trace in zip(shown.data, found, strict=True):
-                old.update({key: trace[key] for key in ("x", "y", "z", "zmin", "zmax", "name") if key in trace})
+                new = {key: trace[key] for key in ("x", "y", "z", "zmin", "zmax", "name") if key in trace}
+                if "z" in new:
+                    new["z"] = shortened(new["z"])
+                old.update(new)
             for annotation, title in zip(shown.layout.annotations, titles, strict=True):
                 annotation.text = title
             shown.layout.title.text = _title(**values)
 
     for control in controls.values():
         control.observe(redraw, names="value")
-    box = widgets.VBox([*controls.values(), shown])
+    box = Controls([*controls.values(), shown])
     box.redraw, box.controls, box.figure = redraw, controls, shown
     return box

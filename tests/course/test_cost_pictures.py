@@ -56,16 +56,35 @@ def _json(trace) -> str:
 
 def test_a_slider_of_the_explorer_sends_one_message_that_gives_the_figure_of_its_values():
     explorer = cost_explorer.explorer()
-    shown, sent = explorer.children[1], []
-    names = [name for name in shown.trait_names() if name.startswith("_py2js_")]
-    shown.observe(lambda change: change.new and sent.append(change.name), names=names)
+    shown, sent = explorer.children[1], messages(explorer.children[1])
     explorer.controls["tokens"].value = 16
     explorer.controls["b"].value = 64
-    assert sent == ["_py2js_update"] * 2
+    assert [name for name, _ in sent] == ["_py2js_update"] * 2
     expected = cost_explorer.figure(768, 768, 16, 8, 64)
     for old, trace in zip(shown.data, expected.data, strict=True):
         assert _json(old) == _json(trace)
     assert shown.layout.title.text == expected.layout.title.text
+
+
+def messages(shown) -> list[tuple[str, dict]]:
+    """Return a list to which each message of a plotly widget is appended, with its name."""
+    sent = []
+    names = [name for name in shown.trait_names() if name.startswith("_py2js_")]
+    shown.observe(lambda change: change.new and sent.append((change.name, change.new)), names=names)
+    return sent
+
+
+def test_a_message_of_the_explorer_has_only_the_traces_that_change():
+    explorer = cost_explorer.explorer()
+    sent = messages(explorer.children[1])
+    for control, value in (("tokens", 16), ("b", 64), ("tokens", 32)):
+        explorer.controls[control].value = value
+    (_, tokens), (_, block), _ = sent
+    lines_over_tokens = [i for i, t in enumerate(cost_explorer.traces(768, 768, 1024, 8, 128)) if t["column"] == 3]
+    assert not set(tokens["style_traces"]) & set(lines_over_tokens) and "name" not in tokens["style_data"]
+    names = {explorer.children[1].data[i].legendgroup for i in block["style_traces"]} - {None}
+    assert names == {"c3a", "cdvft"} and "name" in block["style_data"]
+    assert max(len(json.dumps(message)) for _, message in sent) < 5_000
 
 
 def test_other_methods_in_the_explorer_have_traces_of_their_own():

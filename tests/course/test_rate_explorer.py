@@ -1,5 +1,6 @@
 """The rate explorer: its training is PyTorch's Adam on circpeft's C3A, and its figures show what the course says."""
 
+import json
 import math
 
 import pytest
@@ -97,6 +98,7 @@ def test_the_controls_train_again_and_redraw():
     explorer.controls["alpha"].value = "lora"
     assert 'alpha="lora"' in explorer.figure.layout.title.text != title
     assert abs(explorer.figure.data[-1].z).max() > 3 * abs(picture).max()
+    assert len(json.dumps(explorer.figure.data[-1].z.tolist())) < 40_000  # a message has the matrix as text
     loss = explorer.figure.data[0].y[-1]
     explorer.controls["rate"].value = rate_explorer.RATES[8]
     assert explorer.figure.data[0].y[-1] < 0.5 * loss
