@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from circpeft.cli.settings import FOLDER_HELP
-from circpeft.course import folder
+from circpeft.course import folder, lab_extensions
 from circpeft.course.parameters import RequestError
 
 # Its defaults hold for this start only, and the user's own settings override them: JupyterLab asks no question about
@@ -43,6 +43,8 @@ def execute(options: argparse.Namespace) -> int:
     if find_spec("jupyterlab") is None:  # before anything is copied
         raise ModuleNotFoundError("No module named 'jupyterlab'", name="jupyterlab")
     _check_port(options.unparsed)
+    for name, shown in lab_extensions.missing().items():
+        print(f"JupyterLab lacks {name}: {shown} do not work; `circpeft doctor` says what to install.", file=sys.stderr)
     root, done = folder.prepare(options.folder)
     print(*done, sep="\n", end="\n" if done else "")
     notebook = root / "notebooks" / "00_start.ipynb"

@@ -15,12 +15,13 @@ from packaging.specifiers import SpecifierSet
 
 from circpeft import places
 
+from . import lab_extensions
+
 GIB = 1 << 30
 if places.clone():
     SETUP = "run `make setup` in the clone and use its .venv/bin/python"
 else:
     SETUP = "run: pip install 'circpeft[course]'"
-LAB_EXTENSIONS = {"anywidget": "plotly widgets", "jupyterlab-plotly": "plotly figures"}
 
 
 @dataclass(frozen=True)
@@ -170,13 +171,12 @@ def _kernel() -> Check:
 
 
 def _lab_extensions() -> Iterator[Check]:
-    # Only the environment's own folder counts: JupyterLab would also search the user's.
-    folder = Path(sys.prefix, "share", "jupyter", "labextensions")
-    for name, purpose in LAB_EXTENSIONS.items():
-        if (folder / name).is_dir():
-            yield Check("OK", f"JupyterLab shows {purpose} ({name})")
+    missing = lab_extensions.missing()
+    for name, purpose in lab_extensions.NEEDED.items():
+        if name in missing:
+            yield Check("WARN", f"JupyterLab lacks {name}; without it, {purpose} do not work", SETUP)
         else:
-            yield Check("WARN", f"JupyterLab lacks {name}; {purpose} appear as still pictures", SETUP)
+            yield Check("OK", f"JupyterLab shows {purpose} ({name})")
 
 
 def _hub(ask: bool) -> Check:

@@ -164,6 +164,16 @@ def test_lab_names_a_free_port_if_the_chosen_one_is_taken(monkeypatch, capsys):
     assert f"Port {port} is taken, so JupyterLab takes the next free one" in capsys.readouterr().err
 
 
+def test_lab_names_each_extension_that_is_missing(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(cli.lab.os, "execv", lambda program, arguments: None)
+    monkeypatch.setattr(cli.lab.lab_extensions, "missing", lambda: {"anywidget": "interactive pieces"})
+    monkeypatch.setattr(cli.lab, "_is_taken", lambda port: False)
+    monkeypatch.setenv("JUPYTER_CONFIG_PATH", "")
+    cli.main(["lab"])
+    [line] = capsys.readouterr().err.splitlines()
+    assert line == "JupyterLab lacks anywidget: interactive pieces do not work; `circpeft doctor` says what to install."
+
+
 def test_lab_runs_the_installed_jupyterlab():
     done = subprocess.run([sys.executable, "-m", "circpeft.cli", "lab", "--version"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -9,7 +9,7 @@ import jupyter_client.kernelspec
 import pytest
 
 from circpeft import models
-from circpeft.course import doctor
+from circpeft.course import doctor, lab_extensions
 
 
 def statuses(found):
@@ -95,8 +95,11 @@ def test_a_missing_kernel_fails(monkeypatch):
 
 
 def test_missing_lab_extensions_are_a_warning(monkeypatch, tmp_path):
-    monkeypatch.setattr(doctor, "sys", SimpleNamespace(prefix=str(tmp_path)))
-    assert [check.status for check in doctor._lab_extensions()] == ["WARN", "WARN"]
+    monkeypatch.setattr(lab_extensions, "sys", SimpleNamespace(prefix=str(tmp_path)))
+    (tmp_path / "share" / "jupyter" / "labextensions" / "anywidget").mkdir(parents=True)
+    manager, anywidget, figures = doctor._lab_extensions()
+    assert [manager.status, anywidget.status, figures.status] == ["WARN", "OK", "WARN"]
+    assert "lacks @jupyter-widgets/jupyterlab-manager; without it, sliders" in manager.title and manager.advice
 
 
 def test_the_hub_is_checked_only_on_request_and_never_fails(monkeypatch):
