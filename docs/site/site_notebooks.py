@@ -9,6 +9,7 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 from circpeft.course.notebook_page import WIDGET_TEXT
+from circpeft.course.pieces import palette
 from circpeft.course.pieces.base import INTERACTIVE
 from circpeft.course.runner import ADDED_BY_PAPERMILL
 
@@ -92,6 +93,7 @@ def read(app: Sphinx, docname: str, source: list[str]) -> None:
 def add_scripts(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
     """Load plotly on pages with figures only; it has 5 MB."""
     if MARK in context.get("body", ""):
+        app.add_js_file(None, body=f"const DARK_OF = {json.dumps(palette.dark_of())};")
         app.add_js_file("plotly.min.js", loading_method="defer")
         app.add_js_file("figures.js", loading_method="defer")
 

@@ -1,11 +1,13 @@
 """What all interactive pieces promise: one script each, a static form, alternative text, and colours that are seen."""
 
 import base64
+import io
 import json
 import re
 
 import nbformat
 import pytest
+from PIL import Image
 
 from circpeft.course import pieces
 from circpeft.course.notebook_page import write_page
@@ -28,6 +30,10 @@ def test_a_piece_has_a_form_for_each_kind_of_page(made, name):
     assert {"text/plain", "text/html", INTERACTIVE, "application/vnd.jupyter.widget-view+json"} <= set(data)
     picture = re.fullmatch(r'<img alt="([^"]+)" width="(\d+)" src="data:image/png;base64,([^"]+)">', data["text/html"])
     assert base64.b64decode(picture[3]).startswith(b"\x89PNG") and 400 < int(picture[2]) <= 1000
+    drawn = Image.open(io.BytesIO(base64.b64decode(picture[3]))).convert("RGBA")
+    assert drawn.getpixel((0, 0)) == (255, 255, 255, 255) and drawn.getextrema()[3] == (255, 255), (
+        "its own white page, so that its dark text can be read on a dark page, too"
+    )
     assert len(picture[1]) > 60, "the picture needs an alternative text that describes it"
     assert "<script" not in data["text/html"] and picture[0] in data[INTERACTIVE]
     json.dumps([piece.data, piece.state])

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from circpeft import results
+from circpeft.course.pieces import palette
 
 pytest.importorskip("myst_nb", reason="make site installs what the site needs")
 CHROMIUM = shutil.which("chromium")
@@ -201,6 +202,21 @@ def test_the_figures_of_a_notebook_are_drawn(opened):
         figures.nth(i).scroll_into_view_if_needed()
         figures.nth(i).locator(".main-svg").first.wait_for(timeout=60_000)
     assert figures.count() >= 3 or page.get_by_text("This page was built without outputs").is_visible()
+
+
+@pytest.mark.skipif(GIVEN is None, reason="figures with lines are in executed notebooks; make test-full has them")
+def test_the_lines_of_a_figure_can_be_seen_on_a_dark_page(opened):
+    """The page of the costs has lines in all colours of the figures, black among them."""
+    page = opened("notebooks/05_costs_and_the_papers.html")
+    figures = page.locator("figure.drawn:has(script)")
+    for i in range(figures.count()):
+        figures.nth(i).scroll_into_view_if_needed()
+        figures.nth(i).locator(".main-svg").first.wait_for(timeout=60_000)
+    strokes = page.evaluate("""() => [...document.querySelectorAll("figure.drawn .scatterlayer path.js-line")]
+      .map((path) => getComputedStyle(path).stroke.match(/\\d+/g).slice(0, 3).map(Number))""")
+    colors = {"#" + "".join(f"{value:02x}" for value in stroke) for stroke in strokes}
+    assert len(colors) >= 7
+    assert min(palette.contrast(color, palette.PALETTE["dark"]["page"]) for color in colors) >= 2.9
 
 
 def test_the_entry_leads_to_the_first_page_and_the_theme_can_be_changed(opened):

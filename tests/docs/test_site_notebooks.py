@@ -8,6 +8,7 @@ import pytest
 
 import circpeft
 from circpeft import results
+from circpeft.course import controls
 from circpeft.course.pieces.base import INTERACTIVE
 
 
@@ -50,8 +51,9 @@ def test_an_animation_keeps_its_moving_picture(site_notebooks):
     assert picture in shown["text/html"]
 
 
-def test_controls_that_need_python_become_a_sentence_and_pieces_stay(site_notebooks):
-    data = {site_notebooks.WIDGET: {"model_id": "x"}, "text/plain": "VBox(children=(IntSlider(),))"}
+@pytest.mark.parametrize("text", ["VBox(children=(IntSlider(),))", controls.SENTENCE])
+def test_controls_that_need_python_become_a_sentence_and_pieces_stay(site_notebooks, text):
+    data = {site_notebooks.WIDGET: {"model_id": "x"}, "text/plain": text}
     assert site_notebooks.static_form(data) == {"text/plain": site_notebooks.CONTROLS}
     piece = {**data, "text/plain": "Kernel lab: a", "text/html": "<img alt='a'>", INTERACTIVE: ["<div>", "</div>"]}
     assert site_notebooks.static_form(piece) == {"text/html": "<div></div>"}

@@ -39,6 +39,18 @@ PALETTE = {
 }
 
 
+def dark_of() -> dict[str, str]:
+    """Return the colour on a dark page for each colour of lines and texts in figures on white.
+
+    >>> dark_of()["#000000"], dark_of()[INK]
+    ('#f2f4f6', '#e6eaee')
+    """
+    light, dark = PALETTE["light"], PALETTE["dark"]
+    pairs = zip(light["lines"], dark["lines"], strict=True)
+    names = ("ink", "muted", "grid", "panel")
+    return {**dict(pairs), **{light[name]: dark[name] for name in names}, "black": dark["ink"]}
+
+
 def contrast(first: str, second: str) -> float:
     """Return the contrast of two colours '#rrggbb', from 1 to 21, as the web's accessibility guidelines define it.
 

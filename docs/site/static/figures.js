@@ -5,7 +5,25 @@
   const styles = getComputedStyle(document.documentElement);
   const colour = (name) => styles.getPropertyValue(name).trim();
 
-  // The colours that a figure shares with the page; those of its data do not change.
+  // A colour of a figure on white, as a colour on a dark page: "#rrggbb", "rgb(...)", "rgba(...)" or a name.
+  function dark(color) {
+    const [, rgb, rest] = /^rgba?\((\d+, ?\d+, ?\d+)(.*)\)$/.exec(color) || [];
+    const hex = (numbers) => `#${numbers.map((value) => Number(value).toString(16).padStart(2, "0")).join("")}`;
+    const found = DARK_OF[rgb ? hex(rgb.split(",")) : color.toLowerCase()];
+    if (!found || !rgb) return found || color;
+    const numbers = [1, 3, 5].map((i) => parseInt(found.slice(i, i + 2), 16));
+    return `rgba(${numbers.join(",")}${rest || ",1"})`;
+  }
+
+  // Data, frames or a layout with all colours as they are on a dark page; numbers and other texts do not change.
+  function darkened(value) {
+    if (typeof value === "string") return dark(value);
+    if (Array.isArray(value)) return typeof value[0] === "number" ? value : value.map(darkened);
+    if (value === null || typeof value !== "object") return value;
+    return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, darkened(part)]));
+  }
+
+  // The colours that a figure shares with the page.
   function themed(layout) {
     const ink = colour("--pst-color-text-base");
     const rule = colour("--pst-color-border");
@@ -29,7 +47,9 @@
       figure.append(place);
     }
     const options = { displaylogo: false };
-    return Plotly.newPlot(place, content.data, themed(content.layout), options)
+    const inTheme = document.documentElement.dataset.theme === "dark" ? darkened : (value) => value;
+    content.frames = inTheme(content.frames);
+    return Plotly.newPlot(place, inTheme(content.data), themed(inTheme(content.layout)), options)
       .then(() => content.frames && Plotly.addFrames(place, content.frames))
       .then(() => fit(figure, place))
       .then(() => figure.classList.add("ready"));
