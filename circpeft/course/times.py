@@ -1,6 +1,7 @@
 """Measured run times of the notebooks, and the lines in their title cells that state them."""
 
 import argparse
+import hashlib
 import json
 from pathlib import Path
 
@@ -52,6 +53,26 @@ def line(name: str) -> str:
     return f"**Run time**, measured: {'; '.join(parts)}. {MARKER}" if parts else MARKER
 
 
+def code_digest(path: Path) -> str:
+    """Return a hash of a notebook's code, without the cells that the runner adds."""
+    from .runner import ADDED_BY_PAPERMILL  # here, so that showing the times does not load papermill
+
+    cells = nbformat.read(path, as_version=4).cells
+    code = [c.source for c in cells if c.cell_type == "code" and not ADDED_BY_PAPERMILL & {*c.metadata.get("tags", [])}]
+    return hashlib.sha256(json.dumps(code).encode()).hexdigest()
+
+
+def outdated() -> dict[str, list[str]]:
+    """Return, by profile, the notebooks whose code has changed since it was measured, or was never measured."""
+    now = {path.stem: code_digest(path) for path in _notebooks()}
+    measured = {profile: row.get("code", {}) for profile, row in read().items()}
+    return {profile: [n for n, code in now.items() if codes.get(n) != code] for profile, codes in measured.items()}
+
+
+def _notebooks() -> list[Path]:
+    return sorted((places.shipped() / "notebooks").glob("*.ipynb"))
+
+
 def update(folder: str | Path) -> list[str]:
     """Record the times of a finished course run and rewrite the run-time line of every notebook.
 
@@ -71,10 +92,11 @@ def update(folder: str | Path) -> list[str]:
     entries, times = run["notebooks"], read()
     measured = {key: entries[-1][key] for key in ("device", "versions", "commit")} | {"finished": run["finished"]}
     seconds = {entry["name"]: entry["seconds"] for entry in entries}
-    notebooks = sorted((places.shipped() / "notebooks").glob("*.ipynb"))
+    code = {name: code_digest(Path(folder) / f"{name}.ipynb") for name in seconds}
+    notebooks = _notebooks()
     before = times.get(run["profile"])
     if before is None or seconds.keys() >= {path.stem for path in notebooks}:
-        times[run["profile"]] = {**measured, "seconds": seconds}
+        times[run["profile"]] = {**measured, "seconds": seconds, "code": code}
     elif before["device"] != measured["device"]:
         raise ValueError(
             f"the run in {folder} is on {measured['device']}, and the other times are on {before['device']}; "
@@ -83,6 +105,7 @@ def update(folder: str | Path) -> list[str]:
     else:
         before["seconds"] = dict(sorted((before["seconds"] | seconds).items()))
         dated = {name: {key: measured[key] for key in ("commit", "finished")} for name in seconds}
+        before["code"] = before.get("code", {}) | code
         before["later"] = before.get("later", {}) | dated
     order = [name for name in ("smoke", "cpu", "paper") if name in times]
     files.write_atomically(record_path(), json.dumps({name: times[name] for name in order}, indent=1) + "\n")
@@ -97,5 +120,14 @@ def update(folder: str | Path) -> list[str]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Record the times of a course run, and write them into the notebooks.")
-    parser.add_argument("folder", help="folder of a run of `circpeft course`, such as runs/20260101T120000Z-cpu-1a2b")
-    print(*update(parser.parse_args().folder), sep="\n")
+    parser.add_argument(
+        "folder",
+        nargs="?",
+        help="folder of a run of `circpeft course`, such as runs/20260101T120000Z-cpu-1a2b; without it, the notebooks "
+        "that have to be measured again are listed",
+    )
+    if folder := parser.parse_args().folder:
+        print(*update(folder), sep="\n")
+    else:
+        for profile, names in outdated().items():
+            print(f"{profile}: {', '.join(names) or 'all are current'}")

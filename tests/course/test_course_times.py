@@ -46,6 +46,10 @@ def course(tmp_path, monkeypatch):
         ]
         run = {"status": "finished", "profile": "smoke", "finished": f"date of {commit}", "notebooks": entries}
         (tmp_path / "run.json").write_text(json.dumps(run))
+        for name in seconds:  # the executed notebook has the runner's parameters, too
+            executed = nbformat.read(tmp_path / "notebooks" / f"{name}.ipynb", 4)
+            given = nbformat.v4.new_code_cell("profile = 'smoke'", metadata={"tags": ["injected-parameters"]})
+            nbformat.write(nbformat.v4.new_notebook(cells=[given, *executed.cells]), tmp_path / f"{name}.ipynb")
         times.update(tmp_path)
         titles = [nbformat.read(tmp_path / "notebooks" / f"{n}.ipynb", 4).cells[0].source for n in ("00_a", "01_b")]
         return times.read()["smoke"], titles
@@ -62,6 +66,21 @@ def test_a_run_of_some_notebooks_replaces_only_their_times(course):
     assert "smoke 5 s" in titles[0] and "smoke 9 s" in titles[1]
     whole, _ = course({"00_a": 6.0, "01_b": 8.0}, "newest")
     assert whole["commit"] == "newest" and "later" not in whole
+
+
+def test_a_notebook_is_outdated_after_its_code_has_changed(course, tmp_path):
+    course({"00_a": 5.0, "01_b": 7.0}, "old")
+    assert times.outdated() == {"smoke": []}
+    path = tmp_path / "notebooks" / "01_b.ipynb"
+    notebook = nbformat.read(path, 4)
+    notebook.cells[0].source += " Only a text."
+    nbformat.write(notebook, path)
+    assert times.outdated() == {"smoke": []}
+    notebook.cells.append(nbformat.v4.new_code_cell("import time"))
+    nbformat.write(notebook, path)
+    assert times.outdated() == {"smoke": ["01_b"]}
+    course({"01_b": 9.0}, "new")
+    assert times.outdated() == {"smoke": []}
 
 
 def test_times_of_another_device_are_not_mixed_in(course):
