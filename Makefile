@@ -152,6 +152,8 @@ test-full: test release-check site $(PEFT_SOURCE)/.ready
 	@CIRCPEFT_SITE=build/site $(BIN)/python -m pytest tests/docs/test_site.py
 	@echo "Damaged adapters"
 	@CIRCPEFT_FUZZ=5000 $(BIN)/python -m pytest -s tests/hf_peft/test_adapter_fuzz.py
+	@echo "Damaged records"
+	@CIRCPEFT_FUZZ=2000 $(BIN)/python -m pytest -s tests/report/test_reader_fuzz.py
 	@echo "PEFT's own tests"
 	@PYTHONPATH=$(QUANTIZED) $(BIN)/python benchmarks/peft_suite.py $(PEFT_SOURCE) --color=auto
 

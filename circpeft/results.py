@@ -6,7 +6,7 @@ import json
 import math
 import platform
 import subprocess
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,11 +15,13 @@ from . import computation, places
 from .files import write_atomically
 from .fingerprint import fingerprint
 from .method_specs import reads_targets
+from .run_files import json_files
+from .run_files.json_files import Count, Name, Number, Positive, Text
+from .run_files.record_parts import Computation, Epoch, FailedSettings, Loss, Settings, WeightFile
 
 SCHEMA = 3
 ROOT = places.shipped()
-# Fields that records of this schema may lack, because they were added later.
-LATER = {"computation", "unadapted", "kernel_ranks", "chat_template", "weight_changes", "other_scores", "weights"}
+REMEDY = "delete it to run again"
 PACKAGES = ("circpeft", "torch", "transformers", "peft", "datasets", "accelerate", "numpy")
 
 
@@ -83,45 +85,45 @@ class Result:
         schema: version of this list of fields.
     """
 
-    task: str
-    method: str
-    label: str
-    seed: int
-    metric: str
-    score: float | None
-    test_score: float
-    start_score: float
-    best_epoch: int
-    trainable_parameters: int
-    head_parameters: int
-    seconds: float
-    tokens_per_second: float
-    flops_per_token: float | None
-    base_flops_per_token: float | None
-    peak_bytes: int
-    rows: dict[str, int]
-    split: str
-    settings: dict
-    device: str
+    task: Name
+    method: Name
+    label: Name
+    seed: Count
+    metric: Name
+    score: Number | None
+    test_score: Number
+    start_score: Number
+    best_epoch: Count
+    trainable_parameters: Count
+    head_parameters: Count
+    seconds: Positive
+    tokens_per_second: Positive
+    flops_per_token: Positive | None
+    base_flops_per_token: Positive | None
+    peak_bytes: Count
+    rows: dict[str, Count]
+    split: Text
+    settings: Settings
+    device: Name
     versions: dict[str, str]
-    commit: str
-    code: str
-    data: str
-    finished: str
-    epochs: list[dict] = field(default_factory=list)
-    losses: list[dict] = field(default_factory=list)
-    groups: dict[str, float] = field(default_factory=dict)
-    spectra: dict[str, list[float]] = field(default_factory=dict)
+    commit: Name
+    code: Name
+    data: Name
+    finished: Name
+    epochs: list[Epoch] = field(default_factory=list)
+    losses: list[Loss] = field(default_factory=list)
+    groups: dict[str, Number] = field(default_factory=dict)
+    spectra: dict[str, list[Positive]] = field(default_factory=dict)
     predictions: list = field(default_factory=list)
     start_predictions: list = field(default_factory=list)
-    computation: dict = field(default_factory=dict)
-    unadapted: dict[str, int] = field(default_factory=dict)
+    computation: Computation = field(default_factory=dict)
+    unadapted: dict[str, Count] = field(default_factory=dict)
     kernel_ranks: dict[str, dict] = field(default_factory=dict)
     chat_template: bool | None = None
-    weight_changes: str = ""
-    other_scores: dict[str, float] = field(default_factory=dict)
-    weights: dict[str, dict] = field(default_factory=dict)
-    state: str = "finished"
+    weight_changes: Text = ""
+    other_scores: dict[str, Number] = field(default_factory=dict)
+    weights: dict[str, WeightFile] = field(default_factory=dict)
+    state: Name = "finished"
     schema: int = SCHEMA
 
     @property
@@ -144,16 +146,16 @@ class Failure:
         schema: version of this list of fields.
     """
 
-    name: str
-    settings: dict
+    name: Text
+    settings: FailedSettings
     error: str
     traceback: str
-    device: str
+    device: Name
     versions: dict[str, str]
-    commit: str
-    code: str
-    finished: str
-    state: str = "failed"
+    commit: Name
+    code: Name
+    finished: Name
+    state: Name = "failed"
     schema: int = SCHEMA
 
 
@@ -193,22 +195,36 @@ def write(result: Result | Failure, path: Path) -> Path:
 def read(path: str | Path) -> Result:
     """Read a record.
 
-    Raises: ValueError, naming the file, for one that is not a record of this schema, or names a file elsewhere.
+    Raises: ValueError, naming the file and the field, for one that is not a record of this schema, or names a file
+    elsewhere; OSError for one that is missing or cannot be opened.
     """
-    try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:  # not JSON, or not text, or nested too deeply
-        raise ValueError(f"{path} is not a record: {error}; delete it to run again") from error
-    schema = data.get("schema") if isinstance(data, dict) else None
-    if schema != SCHEMA:
-        raise ValueError(f"{path} has schema {schema!r}, expected {SCHEMA}; delete it to run again")
-    missing = [f.name for f in fields(Result) if f.name not in data and f.name not in LATER]
-    if missing:
-        raise ValueError(f"{path} lacks {', '.join(missing)}; delete it to run again")
-    beside = data.get("weight_changes", "")
-    if not isinstance(beside, str) or Path(beside).is_absolute() or ".." in Path(beside).parts:
-        raise ValueError(f"{path} names {str(beside)[:200]!r}, outside its folder; delete it to run again")
-    return Result(**{f.name: data[f.name] for f in fields(Result) if f.name in data})
+    return read_with_unknown(path)[0]
+
+
+def read_with_unknown(path: str | Path) -> tuple[Result, list[str]]:
+    """Read a record, and return it with the names of its fields that this version does not know.
+
+    Raises: as `read`.
+    """
+    result, unknown = json_files.read(path, Result, SCHEMA, REMEDY)
+    for field_name, name in (
+        ("weight_changes", result.weight_changes),
+        *(("weights", name) for name in result.weights),
+    ):
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            reason = f"has {field_name} = {name[:200]!r}, outside its folder"
+            raise json_files.FileError(path, reason, remedy=REMEDY)
+    if result.score is None and "validation" in result.rows:  # a run may train on all rows
+        raise json_files.FileError(path, "has score = null, but rows of validation", remedy=REMEDY)
+    return result, unknown
+
+
+def read_failure(path: str | Path) -> tuple[Failure, list[str]]:
+    """Read the record of a failed run, and return it with the names of its fields that this version does not know.
+
+    Raises: as `read`.
+    """
+    return json_files.read(path, Failure, SCHEMA, "delete it; restart the sweep or notebook to repeat the run")
 
 
 def read_all(output_dir: str | Path) -> list[Result]:

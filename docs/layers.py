@@ -43,6 +43,7 @@ BESIDE = {
     "recipes",
     "report",
     "results",
+    "run_files",
     "data_folders",
     "tasks",
     "plots",

@@ -29,7 +29,7 @@ RECORD = Result(
     peak_bytes=2**20,
     rows={"train": 64, "validation": 32, "test": 32},
     split="test: as published",
-    settings={"hyperparameters": {"block_size": 64}, "target_modules": ["query"]},
+    settings={"hyperparameters": {"block_size": 64}, "model": "bert", "target_modules": ["query"]},
     device="CPU",
     versions={"torch": "2"},
     commit="unknown",
@@ -68,10 +68,10 @@ def test_a_failed_write_leaves_the_old_record(tmp_path, monkeypatch, step):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'{"task": "entail', "is not a record"),
-        (b"", "is not a record"),
-        (b"\xff\xfe\x00", "is not a record"),
-        (b"[1, 2]", "has schema None, expected 3"),
+        (b'{"task": "entail', "is not JSON in UTF-8: EOF while parsing a string"),
+        (b"", "is empty"),
+        (b"\xff\xfe\x00", "is not JSON in UTF-8"),
+        (b"[1, 2]", "is not an object of JSON: a list of 2"),
         (b'{"schema": 99}', "has schema 99, expected 3"),
         (b'{"schema": 3, "task": "rte"}', "lacks method, label, seed"),
     ],
@@ -89,13 +89,20 @@ def test_a_damaged_record_is_named(tmp_path, content, message):
 @pytest.mark.parametrize("beside", ["/etc/passwd", "../x.json", "a/../../x.json", 3])
 def test_a_record_names_no_file_outside_its_folder(tmp_path, beside):
     path = results.write(dataclasses.replace(RECORD, weight_changes=beside), results.path_of("run", tmp_path))
-    with pytest.raises(ValueError, match=r"run\.json names .*, outside its folder"):
+    with pytest.raises(ValueError, match=r"run\.json has weight_changes = .*(outside its folder|valid string)"):
+        results.read(path)
+
+
+def test_a_record_has_no_weights_outside_its_folder(tmp_path):
+    weights = {"../other.safetensors": {"bytes": 1, "sha256": "0"}}
+    path = results.write(dataclasses.replace(RECORD, weights=weights), results.path_of("run", tmp_path))
+    with pytest.raises(ValueError, match=r"run\.json has weights = '\.\./other\.safetensors', outside its folder"):
         results.read(path)
 
 
 def test_a_record_nested_without_end(tmp_path):
     (tmp_path / "run.json").write_text("[" * 100_000)
-    with pytest.raises(ValueError, match=r"run\.json is not a record"):
+    with pytest.raises(ValueError, match=r"run\.json is not JSON in UTF-8: recursion limit exceeded"):
         results.read(tmp_path / "run.json")
 
 

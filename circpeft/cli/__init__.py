@@ -1,7 +1,7 @@
 """The `circpeft` command.
 
-Exit codes: 0 success; 1 a notebook, run or check failed; 2 wrong usage; 130 interrupted. `circpeft exec` has the exit
-code of the program that it runs.
+Exit codes: 0 success; 1 a notebook, run or check failed; 2 wrong usage; 130 interrupted by Ctrl-C, 143 by SIGTERM.
+`circpeft exec` has the exit code of the program that it runs.
 
 The parser imports only light modules, so that `--help` and the errors about wrong arguments appear at once. A command
 imports PyTorch and whatever else it needs when it runs.
@@ -20,6 +20,7 @@ from circpeft.cli import (
     exec_command,
     export,
     extras,
+    interruption,
     lab,
     list_command,
     merge,
@@ -35,7 +36,7 @@ from circpeft.course.parameters import RequestError
 from circpeft.files import WriteError
 from circpeft.suggest import nearest
 
-EXIT_CODES = "exit codes: 0 success, 1 a notebook, run or check failed, 2 wrong usage, 130 interrupted"
+EXIT_CODES = "exit codes: 0 success, 1 a notebook, run or check failed, 2 wrong usage, 130 or 143 interrupted"
 
 
 def version() -> str:
@@ -101,6 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises: SystemExit with code 2 for arguments that the parser rejects, and with code 0 after `--help`.
     """
     parser = build_parser()
+    given = argv is not None
     argv = list(sys.argv[1:] if argv is None else argv)
     if argv and not argv[0].startswith("-") and argv[0] not in parser.commands:
         parser.error(f"unknown command {argv[0]!r}; {nearest(argv[0], parser.commands)}")
@@ -115,7 +117,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         advice = hint(options.command, options.unparsed, known)
         parser.commands[options.command].error(f"unknown arguments: {arguments}{advice}")
     try:
-        return options.execute(options)
+        with interruption.handled(options.command, restored=given):
+            return options.execute(options)
     except RequestError as error:
         print(f"circpeft {options.command}: error: {error}", file=sys.stderr)
         return 2
@@ -127,8 +130,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"circpeft {options.command}: error: {text}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        return 130
+    except KeyboardInterrupt as error:
+        return interruption.exit_code(options.command, error)
 
 
 def _options_of(command: argparse.ArgumentParser) -> list[str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from circpeft import places
 from circpeft.course.parameters import RequestError
 from circpeft.files import expanded
+from circpeft.run_files.json_files import printable
 from circpeft.suggest import nearest
 
 if TYPE_CHECKING:
@@ -84,8 +85,9 @@ def execute(options: argparse.Namespace) -> int:
             print(_overview(found))
     except ValueError as error:
         raise RequestError(str(error)) from error
-    for problem in found.problems:
-        print(f"unusable: {problem.path}: {problem.reason}; {problem.remedy}", file=sys.stderr)
+    for word, noted in (("unusable", found.problems), ("left out", found.left_out)):
+        for entry in noted:
+            print(f"{word}: {printable(entry.path)}: {entry.reason}; {entry.remedy}", file=sys.stderr)
     return 1 if found.problems else 0
 
 
@@ -100,7 +102,7 @@ def _overview(found: Found) -> str:
         parts.append(f"## {sweep.name}, profile {sweep.profile}, {sweep.statistic} of {sweep.seeds} seeds: {counts}\n")
         parts.append(report.FORMATS["markdown"](found, sweep.title, sweep))
     if not found.sweeps:
-        empty = f"no records under {found.folder}"
+        empty = f"no records under {printable(found.folder)}"
         parts.append(report.FORMATS["markdown"](found, None, None) if found.runs else empty)
     parts += [f"failed: {failed.failure.name}: {failed.failure.error}" for failed in found.failures]
     return "\n".join(parts).rstrip()

@@ -111,9 +111,6 @@ def execute(options: argparse.Namespace) -> int:
     except sweeps.Stopped as error:
         print(f"\ncircpeft sweep: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("\nInterrupted. Finished runs are kept; the same command resumes the sweep.", file=sys.stderr)
-        raise
     print(sweeps.summary(outcome) if options.json else _summary(outcome))
     return 1 if outcome.failed or outcome.not_judged else 0
 

@@ -16,6 +16,7 @@ from circpeft.cli.settings import add_overrides, add_settings, read_overrides, r
 from circpeft.course.parameters import RequestError
 from circpeft.files import expanded
 from circpeft.recipes import LEARNING_RATES, TABLES
+from circpeft.run_files.ownership import BusyError
 
 if TYPE_CHECKING:
     from circpeft.recipes import Recipe
@@ -97,7 +98,7 @@ def execute(options: argparse.Namespace) -> int:
 def _run(recipe: Recipe) -> Result:
     """Return the record of a run, which is trained unless it has one.
 
-    Raises: RequestError for rows or weights that do not fit into the model.
+    Raises: RequestError for rows or weights that do not fit into the model, and for a run that another process makes.
     """
     from circpeft import results, training
 
@@ -108,8 +109,8 @@ def _run(recipe: Recipe) -> Result:
     if isinstance(ready, results.Result):
         return ready
     try:
-        return training.record(ready, training.train(ready))
-    except training.UnfitModelError as error:
+        return training.train_and_record(ready)
+    except (training.UnfitModelError, BusyError) as error:
         raise RequestError(str(error)) from error
 
 

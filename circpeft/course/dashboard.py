@@ -8,9 +8,11 @@ import plotly.graph_objects as go
 
 from .. import report
 from ..report import Found
+from ..run_files.json_files import printable
 from . import repository_runs
 
 RUNS = "all runs"
+MOST_PROBLEMS = 10  # unusable files that are listed
 COLUMNS = ["task", "label", "model", "profile", "seed", "test_score", "trainable_parameters", "seconds"]
 SOURCED = ["source", *COLUMNS]
 FORMATS = {"test_score": "{:.3f}", "trainable_parameters": "{:,}", "seconds": "{:.0f}"}
@@ -133,9 +135,15 @@ class Dashboard:
         counts = f"{len(selected.runs)} of {len(self.found.runs)} runs"
         if self.repository is not None:
             counts += f" ({sum(bool(run.mark) for run in selected.runs)} yours, the others from the repository)"
+        problems = report.problems_table(self.found)
+        lines = [escape(f"{row.file}: {row.reason}; {row.remedy}") for row in problems.itertuples()]
+        listed = "".join(f"<li>{line}</li>" for line in lines[:MOST_PROBLEMS])
+        if len(lines) > MOST_PROBLEMS:
+            listed += f"<li>and {len(lines) - MOST_PROBLEMS} more: circpeft report lists them</li>"
         self.counts.value = (
             f"{counts}, {len(selected.failures)} failed, "
-            f"{len(self.found.problems)} unusable files in {escape(str(self.found.folder))}"
+            f"{len(self.found.problems)} unusable files in {escape(printable(self.found.folder))}"
+            + (f"<ul>{listed}</ul>" if listed else "")
         )
 
     def _table(self, found: Found, name: str) -> str:

@@ -131,7 +131,7 @@ def _recorded(manifest: str) -> dict[str, str]:
     """Return the digests in a manifest; none of them for a damaged one, so that no file counts as unchanged."""
     try:
         return dict(json.loads(manifest)["files"])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return {}
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from jinja2 import Environment
 
+from circpeft import results
 from circpeft.files import write_atomically
+from circpeft.run_files.json_files import FileError, printable
 
 TEXT_COLUMNS = {"task": "Task", "name": "Method", "layers": "Adapted layers", "metric": "Metric"}
 NUMBER_COLUMNS = {
@@ -18,7 +20,6 @@ NUMBER_COLUMNS = {
     "seconds": "Seconds",
     "peak_bytes": "Peak memory",
 }
-REQUIRED = ("task", "method", "seed", "metric", "score")
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1f2328; --paper: white; --quiet: #59636e; --rule: #d1d9e0; --shade: #f6f8fa;
@@ -76,7 +77,7 @@ src="data:image/png;base64,{{ picture }}"></p>{% endif %}
 <p class="quiet">Scores are means over the seeds, with [lowest, highest]. A whisker is half of that range.</p>
 {%- endif %}
 {% for problem in problems %}
-{%- if loop.first %}<h2>Unusable files in results/</h2>{% endif %}<p>{{ problem }}</p>{% endfor %}
+{%- if loop.first %}<h2>Unusable files and fields in results/</h2>{% endif %}<p>{{ problem }}</p>{% endfor %}
 <h2>Environment</h2>
 {%- for environment in environments %}<p class="quiet">{{ environment }}</p>{% endfor %}
 </main></body></html>
@@ -102,7 +103,7 @@ def write(folder: Path, record: dict) -> Path:
         columns=TEXT_COLUMNS | {"seeds": "Seeds"} | NUMBER_COLUMNS,
         text_columns=TEXT_COLUMNS,
         problems=problems,
-        picture=base64.b64encode(_picture(rows)).decode() if rows else "",
+        picture=base64.b64encode(_picture(rows)).decode() if any(row["score"] for row in rows) else "",
         pages={path.stem for path in (folder / "html").glob("*.html")},
         environments=list(dict.fromkeys(environments)),
     )
@@ -111,20 +112,25 @@ def write(folder: Path, record: dict) -> Path:
 
 
 def read_results(folder: Path) -> tuple[list[dict], list[str]]:
-    """Return the records in a folder, in order of file name, and a line for each file that is not a record."""
-    results, problems = [], []
+    """Return the records in a folder, in order of file name, and a line for each file that is not a record.
+
+    A file with fields of a newer version is read, and its line names them.
+    """
+    found, problems = [], []
     for path in sorted(folder.rglob("*.json")):
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            problems.append(f"{path.name}: {error}")
+        if path.name.startswith("."):  # a file that is being written
             continue
-        missing = [name for name in REQUIRED if not isinstance(record, dict) or name not in record]
-        if missing:
-            problems.append(f"{path.name}: has no {', '.join(missing)}")
-        else:
-            results.append(record)
-    return results, problems
+        try:
+            record, unknown = results.read_with_unknown(path)
+        except (OSError, ValueError) as error:
+            reason = error.reason if isinstance(error, FileError) else str(error)
+            problems.append(f"{printable(path.name)}: {reason}")
+            continue
+        found.append(vars(record))
+        if unknown:
+            fields = ", ".join(unknown)
+            problems.append(f"{printable(path.name)}: has fields that this version does not know: {fields}")
+    return found, problems
 
 
 def summarise(records: list[dict]) -> list[dict]:
@@ -147,7 +153,7 @@ def summarise(records: list[dict]) -> list[dict]:
         same = sum((row["task"], row["base"]) == (other["task"], other["base"]) for other in rows)
         row["name"] = row["base"] + (f" #{same + 1}" if same else "")
         rows.append(row)
-    return sorted(rows, key=lambda row: (row["task"], -statistics.fmean(row["score"])))
+    return sorted(rows, key=lambda row: (row["task"], -statistics.fmean(row["score"] or row["test_score"])))
 
 
 def _formatted(row: dict) -> dict:
@@ -174,7 +180,7 @@ def _picture(rows: list[dict]) -> bytes:
 
     means: dict[str, dict[str, float]] = {}
     spread: dict[str, dict[str, float]] = {}
-    for row in rows:
+    for row in (row for row in rows if row["score"]):  # a run may train on all rows
         means.setdefault(row["name"], {})[row["task"]] = statistics.fmean(row["score"])
         spread.setdefault(row["name"], {})[row["task"]] = (max(row["score"]) - min(row["score"])) / 2
     metrics = ", ".join(dict.fromkeys(row["metric"] for row in rows))

@@ -39,10 +39,10 @@ def read(folder: Path = FOLDER) -> Found:
     runs = []
     for path in [folder / name for name in LISTS] + sorted((folder / SINGLE).glob("*.json")):
         if path.is_file():
-            data = json.loads(path.read_text(encoding="utf-8"))
             try:
+                data = json.loads(path.read_text(encoding="utf-8"))
                 runs += [_run(row, path) for row in (data if path.name in LISTS else [data])]
-            except (AttributeError, KeyError, TypeError) as error:
+            except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
                 raise ValueError(f"{path} is not a record of runs: {error}; restore it with git checkout") from error
     return Found(folder, tuple(runs))
 

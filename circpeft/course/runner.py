@@ -20,7 +20,8 @@ from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 from tqdm import tqdm
 
-from circpeft import files, places, results
+from circpeft import files, places, results, run_files
+from circpeft.run_files.ownership import BusyError, owned
 
 from . import index, notebook_page
 from .doctor import device
@@ -119,8 +120,8 @@ def run_course(
     with _open_run(root, request, resume) as run:
         try:
             _run_all(run, paths, values, cell_timeout, progress)
-        except KeyboardInterrupt:
-            print(f"\nInterrupted. Finished notebooks are kept in {run.folder}", file=sys.stderr)
+        except KeyboardInterrupt as error:
+            error.add_note(f"finished notebooks stay in {run.folder}")
             raise
         finally:
             for entry in run.record["notebooks"]:
@@ -148,18 +149,18 @@ def make_folder(root: Path, profile: str) -> Path:
 @contextmanager
 def _open_run(root: Path, request: dict, resume: bool):
     """Yield the run to work on, new or resumed, under a lock that ends with this process."""
+    others = ""
     for path in sorted(root.glob("*-*-*/run.json"), reverse=True) if resume else []:
         with ExitStack() as stack:
             try:
-                stack.enter_context(files.locked(path.with_name(".lock")))
-            except BlockingIOError:
-                continue  # another process is working on this run
-            try:
-                run = CourseRun(path.parent, json.loads(path.read_text(encoding="utf-8")))
-                if not isinstance(run.record, dict) or "notebooks" not in run.record:
-                    raise ValueError("it has no list of notebooks")
-            except ValueError as error:
-                print(f"{path} is damaged, so that run is not resumed: {error}", file=sys.stderr)
+                stack.enter_context(owned(path.with_name(".lock")))
+            except BusyError as busy:
+                others += f"; another process works on {path.parent.name} ({busy})"
+                continue
+            except OSError as error:  # a folder that cannot be written to
+                print(f"left out: {path.parent}: {error}", file=sys.stderr)
+                continue
+            if (run := _read_run(path)) is None:
                 continue
             if run.unfinished and all(run.record.get(key) == request[key] for key in request):
                 yield run
@@ -167,7 +168,7 @@ def _open_run(root: Path, request: dict, resume: bool):
     if resume:
         raise RequestError(
             f"nothing to resume in {root}: it has no unfinished run with profile {request['profile']!r}, these "
-            f"{len(request['sources'])} notebooks and parameters {request['parameters']}"
+            f"{len(request['sources'])} notebooks and parameters {request['parameters']}{others}"
         )
     try:
         folder = make_folder(root, request["profile"])
@@ -177,9 +178,21 @@ def _open_run(root: Path, request: dict, resume: bool):
         ) from error
     for name in ("results", "html"):
         (folder / name).mkdir()
-    with files.locked(folder / ".lock"):
+    with owned(folder / ".lock"):
         entries = [{"name": Path(source).stem, "status": "pending"} for source in request["sources"]]
         yield CourseRun(folder, {**request, "started": _now(), "status": "running", "notebooks": entries})
+
+
+def _read_run(path: Path) -> CourseRun | None:
+    """Return the run of a `run.json`; None, after a line about it, for one that cannot be used."""
+    try:
+        record, unknown = run_files.read_course(path)
+    except (OSError, ValueError) as error:
+        print(f"left out: {' '.join(str(error).split())}", file=sys.stderr)
+        return None
+    if unknown:
+        print(f"left out: {path}: fields that this version does not know: {', '.join(unknown)}", file=sys.stderr)
+    return CourseRun(path.parent, {name: value for name, value in vars(record).items() if value is not None})
 
 
 def _run_all(run: CourseRun, paths: list[Path], values: Mapping, cell_timeout: float, progress: bool) -> None:

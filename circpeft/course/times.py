@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 
-from .. import files, places
+from .. import files, places, run_files
 
 MARKER = "<!-- runtime -->"
 
@@ -86,7 +86,7 @@ def update(folder: str | Path) -> list[str]:
     """
     if places.clone() is None:
         raise ValueError("the times are written into the notebooks of a clone; run this in a clone of the repository")
-    run = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))
+    run = vars(run_files.read_course(Path(folder) / "run.json")[0])
     if run["status"] != "finished":
         raise ValueError(f"the run in {folder} is {run['status']}; use a run in which every notebook finished")
     entries, times = run["notebooks"], read()

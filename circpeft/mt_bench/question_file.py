@@ -169,7 +169,7 @@ def read_lines(path: Path, advice: str = "") -> list[tuple[int, dict]]:
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:  # invalid JSON, or bytes that are not text
+        except (ValueError, RecursionError) as error:  # not JSON, not text, or nested too deeply
             raise ValueError(
                 f"{path}, line {number} is not JSON: {error}; expected one object per line{advice}"
             ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from ..learning_rates import check_rate
 from ..method_specs import get_spec
 from ..recipes import Recipe
 from ..recipes.recipe import RATES
+from ..run_files import json_files
+from ..run_files.json_files import Number, Positive
 from ..training import Prepared, distributed
 from .outcome import RateTrial, Search, best_of, finite_or_none
 from .suggestion import APART, rounded, suggest
@@ -137,16 +139,24 @@ class _Runner:
         return RateTrial(rate, loss, losses, known["seconds"])
 
 
+@dataclass(frozen=True)
+class _TrialFile:
+    """The file of a trial. A loss that was not finite is None."""
+
+    identity: dict[str, Any]
+    start_loss: Number
+    loss: Number | None
+    losses: list[tuple[int | float, Number | None]]
+    seconds: Positive
+
+
 def _read(path: Path) -> dict[str, Any] | None:
-    if not path.exists():
-        return None
-    try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-        return {name: known[name] for name in ("identity", "start_loss", "loss", "losses", "seconds")}
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path} is not the file of a trial ({error!r}); move it away, or give another folder"
-        ) from error
+    """Return the content of a trial's file; None without one.
+
+    Raises: ValueError, naming the file and the field, for one that is not such a file.
+    """
+    remedy = "it is not the file of a trial; move it away, or give another folder"
+    return asdict(json_files.read(path, _TrialFile, remedy=remedy)[0]) if path.exists() else None
 
 
 class _Bar(TrainerCallback):

@@ -75,7 +75,7 @@ def plan_file(
         raise FileNotFoundError(f"there is no recipe file {str(path)!r}")
     try:
         content = tomllib.loads(read_text(path))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # not TOML, not text, or nested too deeply
         raise ValueError(f"{path} is not TOML: {error}") from error
     _check(path, content)
     profile = profile or content.get("profile", "cpu")

@@ -71,7 +71,7 @@ def hyperparameter(text: str) -> Any:
     """
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
         # A word, such as init_weights=gaussian. "false" as a word would count as true.
         return {"true": True, "false": False}.get(text.lower(), text)
 

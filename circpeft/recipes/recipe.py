@@ -30,6 +30,8 @@ UNNAMED = {
     "chat_template": "auto",
     "feature_order": "natural",
 }
+# Bytes of a run's name. Its files and folders add up to 40.
+LONGEST_NAME = 200
 # Settings that may be given among the hyperparameters.
 RATES = {"learning_rate", "head_learning_rate"}
 
@@ -218,10 +220,15 @@ class Recipe:
 
     @property
     def name(self) -> str:
-        """Name of the run, also of its files: task, method, seed, and a hash of all settings."""
+        """Name of the run, also of its files: task, method, seed, and a hash of all settings.
+
+        A long one is cut before the seed, because a file name has at most 255 bytes.
+        """
         settings_hash = hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:10]
         label = "".join(c if c.isalnum() else "-" for c in self.label)
-        return f"{self.task}-{label}-s{self.seed}-{settings_hash}"
+        end = f"-s{self.seed}-{settings_hash}"
+        start = f"{self.task}-{label}".encode()[: LONGEST_NAME - len(end)].decode(errors="ignore")
+        return start + end
 
     def with_seed(self, seed: int) -> Recipe:
         """Return the same recipe with another seed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -202,7 +203,7 @@ def spectra(found: Found) -> list[go.Figure]:
         layers: dict[str, dict[str, np.ndarray]] = {}
         for group in best:
             first = min(group.runs, key=lambda run: run.result.seed)
-            for layer, values in results.read(first.path).spectra.items():
+            for layer, values in _spectra_of(first).items():
                 if values and max(values) > 0:
                     # The weights are float32, so the rank in the legend is counted at that precision.
                     layers.setdefault(layer, {})[group.name] = np.asarray(values, dtype=np.float32)
@@ -214,3 +215,12 @@ def spectra(found: Found) -> list[go.Figure]:
                 trace.update(line={"color": color}, marker={"color": color, "symbol": symbol})
             figures.append(figure)
     return figures
+
+
+def _spectra_of(run: Run) -> dict[str, list[float]]:
+    """Return the spectra in the file of a run; none if it is gone or was damaged after the scan."""
+    try:
+        return results.read(run.path).spectra
+    except (OSError, ValueError) as error:
+        warnings.warn(f"the singular values of {run.name} are left out: {error}", stacklevel=2)
+        return {}

@@ -14,11 +14,12 @@ from markupsafe import Markup
 
 from .. import computation, plots
 from ..results import Result
+from ..run_files.json_files import printable
 from .compared import compared
 from .figures import AXES, scatter, spectra
 from .formatting import with_cell_text
 from .records import Found, Sweep
-from .runs import failures_table, problems_table, runs_table
+from .runs import failures_table, problems_table, relative, runs_table
 from .template import PAGE, SCRIPT, STYLE
 
 SCALE = 1.5  # image pixels per pixel on the page, for sharp pictures on dense screens
@@ -80,6 +81,7 @@ def page(found: Found, table: str | None = None) -> str:
         .from_string(PAGE)
         .render(
             found=found,
+            folder=printable(found.folder),
             style=Markup(STYLE),
             script=Markup(SCRIPT),
             written=datetime.now(UTC).isoformat(sep=" ", timespec="minutes"),
@@ -119,7 +121,7 @@ def _table(found: Found, name: str, sweep: Sweep | None, number: int) -> dict:
     )
     frozen = sorted({result.label for result in sweep_results if result.unadapted})
     if sweep:
-        where = str(sweep.folder.relative_to(found.folder))
+        where = relative(sweep.folder, found.folder)
         title = ", ".join([name, sweep.profile, *([where] if where != "." else [])])
         description = (
             f"{sweep.statistic.capitalize()} over {sweep.seeds} seeds ± standard deviation. Commit {sweep.commit}, "

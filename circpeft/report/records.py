@@ -101,7 +101,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Problem:
-    """An unusable file: its path, the reason, and what to do about it."""
+    """An unusable file, or one with an unknown field: its path, the reason, and what to do about it."""
 
     path: Path
     reason: str
@@ -110,13 +110,21 @@ class Problem:
 
 @dataclass(frozen=True)
 class Found:
-    """Everything that `scan` read under a folder."""
+    """Everything that `scan` read under a folder.
+
+    Args:
+        folder: the folder.
+        runs, failures, sweeps: what its files hold.
+        problems: the files that cannot be used.
+        left_out: the files of which a part was left out: fields that a newer version wrote.
+    """
 
     folder: Path
     runs: tuple[Run, ...] = ()
     failures: tuple[FailedRun, ...] = ()
     sweeps: tuple[Sweep, ...] = ()
     problems: tuple[Problem, ...] = field(default=())
+    left_out: tuple[Problem, ...] = field(default=())
 
     def sweeps_of(self, table: str) -> tuple[Sweep, ...]:
         """Return the sweeps of a table, latest start first; an empty tuple if a printed table has no sweep.

@@ -9,6 +9,7 @@ import pandas as pd
 
 from .. import computation
 from ..results import Result
+from ..run_files.json_files import printable
 from .records import STATES, Found
 
 IDENTITY = ("run", "folder", "task", "method", "label", "model", "profile", "tables", "seed", "metric")
@@ -37,7 +38,7 @@ def adapter_flops(result: Result) -> float | None:
 
 def relative(path: Path, folder: Path) -> str:
     """Return a path relative to the folder that was read; a path outside it stays as it is."""
-    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+    return printable(path.relative_to(folder) if path.is_relative_to(folder) else path)
 
 
 def runs_table(found: Found) -> pd.DataFrame:
@@ -82,8 +83,9 @@ def failures_table(found: Found) -> pd.DataFrame:
 
 
 def problems_table(found: Found) -> pd.DataFrame:
-    """Return one row per unusable file: its path, the reason, and what to do."""
-    rows = [(relative(p.path, found.folder), p.reason, p.remedy) for p in found.problems]
+    """Return one row per unusable file, and per file with unknown fields: its path, the reason, and what to do."""
+    noted = (*found.problems, *found.left_out)
+    rows = [(relative(p.path, found.folder), p.reason, p.remedy) for p in noted]
     return pd.DataFrame(rows, columns=["file", "reason", "remedy"])
 
 

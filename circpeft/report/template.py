@@ -61,13 +61,13 @@ PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="icon" href="data:,"><title>circpeft: results</title><style>{{ style }}</style></head><body><main>
 <h1>circpeft: results</h1>
-<p class="quiet">Folder {{ found.folder }}. Finished runs: {{ found.runs | length }}, failed runs:
+<p class="quiet">Folder {{ folder }}. Finished runs: {{ found.runs | length }}, failed runs:
 {{ found.failures | length }}, sweeps: {{ found.sweeps | length }}, unusable files: {{ found.problems | length }}.
 Page written {{ written }}.</p>
 <nav>{% for table in tables %}<a href="#{{ table.anchor }}">{{ table.title }}</a>{% endfor %}
 {%- if panels %}<a href="#figures">figures</a>{% endif %}<a href="#runs">runs</a>
 {%- if failures %}<a href="#failures">failures</a>{% endif %}
-{%- if problems %}<a href="#problems">unusable files</a>{% endif %}</nav>
+{%- if problems %}<a href="#problems">unusable files and fields</a>{% endif %}</nav>
 <p><input id="filter" type="search" placeholder="filter rows by these words" aria-label="filter rows of all tables">
 <span id="left" class="quiet"></span></p>
 <p class="quiet">Click on a column head to sort by that column.</p>
@@ -106,6 +106,6 @@ device memory on a GPU, and of the whole process on a CPU.</p>
 src="data:image/png;base64,{{ picture.code }}">{% endfor %}</div>{% endfor %}{% endif %}
 <h2 id="runs">Runs</h2>{{ long(run_columns, runs) }}
 {% if failures %}<h2 id="failures">Failed runs</h2>{{ long(failure_columns, failures) }}{% endif %}
-{% if problems %}<h2 id="problems">Unusable files</h2>{{ long(problem_columns, problems) }}{% endif %}
+{% if problems %}<h2 id="problems">Unusable files and fields</h2>{{ long(problem_columns, problems) }}{% endif %}
 </main><script>{{ script }}</script></body></html>
 """

@@ -193,7 +193,7 @@ def _explain_full_disk(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EISDIR, errno.ENOTDIR):
             raise
         raise Stopped(
             f"can no longer write in {folder} ({error}). What is finished stays; make room, and repeat the same command"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -112,12 +114,16 @@ def _connect(ray: Any, address: str) -> None:
         "log_to_driver": False,
         "configure_logging": False,
     }
+    before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address, **options)
     except ConnectionError as error:
         raise SweepError(
             f"no Ray cluster answers at {address!r} ({error}); start one with `ray start --head`, or give --ray local"
         ) from error
+    finally:  # Ray replaces the handler of SIGTERM
+        if before is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def _check_answer(address: str) -> None:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,7 @@ class _Pool(ProcessPoolExecutor):
     def __init__(self, workers: int, log: Path) -> None:
         self.submitted, self.other_children = 0, set(multiprocessing.active_children())
         threads = max(1, (os.cpu_count() or 1) // workers) if workers > 1 else 0
+        _start_tracker()
         spawn = multiprocessing.get_context("spawn")  # after a fork, torch would have no threads
         super().__init__(workers, mp_context=spawn, initializer=start_worker, initargs=(os.getpid(), threads, log))
 
@@ -101,6 +103,18 @@ class _Pool(ProcessPoolExecutor):
         for child in set(multiprocessing.active_children()) - self.other_children if kill else ():
             child.kill()
         self.shutdown(wait=True, cancel_futures=True)
+
+
+def _start_tracker() -> None:
+    """Start Python's tracker of semaphores. It removes those of killed workers, here without a warning about each."""
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [before, "ignore:resource_tracker:UserWarning"]))
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        del os.environ["PYTHONWARNINGS"]
+        if before is not None:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 def _has_suspect(running: dict[Future, Recipe], deaths: dict[str, int]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
@@ -20,7 +21,7 @@ def not_on_record(recipes: Iterable[Recipe]) -> tuple[list[Recipe], list[str]]:
     pending, known_names = [], []
     for recipe in recipes:
         path = results.path_of(recipe.name, recipe.output_dir)
-        if not path.exists():
+        if not os.path.lexists(path):
             pending.append(recipe)
             continue
         source = (recipe.task, recipe.data_dir, recipe.max_train, recipe.max_eval, recipe.hold_out)
@@ -31,7 +32,7 @@ def not_on_record(recipes: Iterable[Recipe]) -> tuple[list[Recipe], list[str]]:
                 fingerprints[source] = ""
         try:
             known = training.recorded(recipe, fingerprints[source])
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             tqdm.write(f"{error}\n  moved to {record.set_aside(recipe)}; it runs again", file=sys.stderr)
             known = None
         if known is None:

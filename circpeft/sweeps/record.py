@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
+import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tqdm.auto import tqdm
 from transformers import TrainerCallback
 
-from .. import files, results, training
+from .. import files, results, run_files, training
 from ..recipes import Plan, Recipe
+from ..run_files.ownership import BusyError, owned
 
 SCHEMA = 1
 
@@ -35,8 +41,12 @@ def write_plan(plan: Plan, folder: Path, chosen: Sequence[dict[str, Any]] = ()) 
         plan: the plan.
         folder: its output folder.
         chosen: what was tried in each grid, and what was chosen.
+
+    Raises: SweepError if a folder is in the file's place.
     """
     path = folder / "sweeps" / f"{plan.name}.json"
+    if path.is_dir():
+        raise SweepError(f"{path} is a folder, and the plan of the sweep belongs there; move it away")
     cells = [
         {
             "row": cell.row,
@@ -74,10 +84,11 @@ def _further_seeds(path: Path, cells: list[dict]) -> list[dict]:
     if not path.exists():
         return []
     try:
-        earlier = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        old = {(cell["row"], cell["column"], cell["seed"]): cell for cell in earlier}
-    except (ValueError, KeyError, TypeError):  # a damaged plan is replaced
+        earlier, _ = run_files.read_sweep(path)
+    except ValueError as error:  # a damaged plan is replaced
+        tqdm.write(f"{error}\n  it is replaced, and keeps no further seeds", file=sys.stderr)
         return []
+    old = {(cell.row, cell.column, cell.seed): asdict(cell) for cell in earlier.cells}
     new = {(cell["row"], cell["column"], cell["seed"]): cell for cell in cells}
     if any(old[key]["run"] != new[key]["run"] for key in old.keys() & new.keys()) or not old.keys() & new.keys():
         return []
@@ -88,15 +99,15 @@ def _further_seeds(path: Path, cells: list[dict]) -> list[dict]:
 def hold(folder: Path) -> Iterator[None]:
     """Hold an output folder for one sweep at a time. The lock ends with the process.
 
-    Raises: SweepError if another sweep uses the folder, or if it cannot be written to.
+    Raises: SweepError if another sweep uses the folder, with its host and process, or if it cannot be written to.
     """
     with ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(files.locked(folder / ".sweep.lock"))
-        except BlockingIOError:
+            stack.enter_context(owned(folder / ".sweep.lock"))
+        except BusyError as busy:
             raise SweepError(
-                f"another sweep is running in {folder}; wait for its end, or give another output folder"
+                f"another sweep is running in {folder} ({busy}); wait for its end, or give another output folder"
             ) from None
         except OSError as error:
             raise SweepError(f"cannot write in {folder}: {error}; give another output folder") from error
@@ -127,7 +138,9 @@ def write_failure(recipe: Recipe, error: str, traceback: str, device: str) -> Pa
 
 def forget_failure(recipe: Recipe) -> None:
     """Delete the failure record of a run that has succeeded, if there is one."""
-    results.failure_path(recipe.name, recipe.output_dir).unlink(missing_ok=True)
+    path = results.failure_path(recipe.name, recipe.output_dir)
+    if path.is_file():
+        path.unlink(missing_ok=True)
 
 
 def set_aside(recipe: Recipe) -> Path:
@@ -158,20 +171,26 @@ class ProgressFile(TrainerCallback):
         """Write the number of steps, at most once in ``every`` seconds."""
         if time.monotonic() - self.written >= self.every and state.is_world_process_zero:
             self.written = time.monotonic()
-            files.write_atomically(self.path, json.dumps({"step": state.global_step, "of": state.max_steps}))
+            try:
+                files.write_atomically(self.path, json.dumps({"step": state.global_step, "of": state.max_steps}))
+            except (IsADirectoryError, NotADirectoryError, PermissionError) as error:
+                # Only the bar shows the progress, so the run continues without it.
+                warnings.warn(f"the progress of the run cannot be written: {error}", stacklevel=2)
+                self.every = math.inf
 
     def remove(self) -> None:
         """Remove the file."""
-        self.path.unlink(missing_ok=True)
+        if self.path.is_file():
+            self.path.unlink(missing_ok=True)
 
 
 def fraction_done(recipe: Recipe) -> float:
     """Return how much of a run is done, from 0 to 1."""
     try:
-        progress = json.loads(progress_path(recipe).read_text(encoding="utf-8"))
-    except FileNotFoundError:  # not begun, or just ended
+        progress = run_files.read_progress(progress_path(recipe))
+    except (OSError, ValueError):  # not begun, just ended, or not the file of a run: only the bar shows it
         return 0.0
-    return min(1.0, progress["step"] / max(1, progress["of"]))
+    return min(1.0, progress.step / max(1, progress.of))
 
 
 def now() -> str:

@@ -7,7 +7,7 @@ for many recipes, without what is expensive.
 from .base_model import UnfitModelError
 from .kinds import KINDS, TaskKind
 from .loop import Trained, train
-from .pipeline import read_or_prepare, recorded, run
+from .pipeline import read_or_prepare, recorded, run, train_and_record
 from .preparation import Prepared, Rows, check, data_of, prepare
 from .recording import device_name, record
 from .saving import load_trained, weight_faults, weights_of
@@ -31,6 +31,7 @@ __all__ = [
     "recorded",
     "run",
     "train",
+    "train_and_record",
     "trial",
     "weight_faults",
     "weights_of",

@@ -16,6 +16,7 @@ from .loop import train
 from .preparation import Prepared, check_settings, prepare, shared_rows
 from .recording import record
 from .saving import weight_faults, weights_of
+from .turns import own_run
 
 
 def run(recipe: Recipe, callbacks: Iterable[TrainerCallback] = ()) -> Result:
@@ -35,7 +36,8 @@ def run(recipe: Recipe, callbacks: Iterable[TrainerCallback] = ()) -> Result:
         recipe: the settings.
         callbacks: callbacks of the Trainer, to follow the run.
 
-    Raises: whatever `check` raises, before any training; FloatingPointError if the training diverged.
+    Raises: whatever `check` raises, before any training; BusyError, which is an OSError, if another process makes this
+    run; FloatingPointError if the training diverged.
 
     >>> run(Recipe("entailment", "c3a", epochs=0))
     Traceback (most recent call last):
@@ -43,7 +45,21 @@ def run(recipe: Recipe, callbacks: Iterable[TrainerCallback] = ()) -> Result:
     ValueError: epochs must be an integer of at least 1, got 0
     """
     ready = read_or_prepare(recipe)
-    return ready if isinstance(ready, Result) else record(ready, train(ready, callbacks))
+    return ready if isinstance(ready, Result) else train_and_record(ready, callbacks)
+
+
+def train_and_record(prepared: Prepared, callbacks: Iterable[TrainerCallback] = ()) -> Result:
+    """Train a prepared run and record it, while no other process makes the same run.
+
+    If another one has just finished it, its record is returned.
+
+    Raises: BusyError, with the host and the ID of the other process; whatever `train` and `record` raise.
+    """
+    with own_run(prepared.recipe):
+        first_process = distributed.state().is_main_process
+        fingerprint = prepared.rows.fingerprint
+        known = distributed.from_first(recorded(prepared.recipe, fingerprint) if first_process else None)
+        return record(prepared, train(prepared, callbacks)) if known is None else known
 
 
 def read_or_prepare(recipe: Recipe) -> Result | Prepared:

@@ -12,12 +12,16 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from ..run_files import json_files
+from ..run_files.json_files import Count, Name, Within
+
 SCHEMA = 1
 FOLDER = "weight_changes"
+Side = Annotated[int, Within(1, 2**31)]
 MOST_EPOCHS, MOST_VALUES, MOST_SIDE = 8, 64, 48
 CELLS = 27_000  # of all heat maps of a run together
 LEVELS = 127  # a cell is a whole number from -127 to 127, in units of the largest entry / 127
@@ -96,47 +100,86 @@ def encoded_map(cells: np.ndarray) -> dict[str, Any]:
     return {"largest": largest, "cells": base64.b64encode(levels.tobytes()).decode()}
 
 
-def _decoded_map(entry: dict[str, Any], shape: tuple[int, int]) -> np.ndarray:
-    levels = np.frombuffer(base64.b64decode(entry["cells"], validate=True), dtype=np.int8)
-    return levels.reshape(shape) * (float(entry["largest"]) / LEVELS)
+@dataclass(frozen=True)
+class _MapEntry:
+    """What the file has of one layer after one epoch; the heat map as `encoded_map` returns it."""
+
+    largest: Annotated[float, Within(0, 1e300)]
+    cells: str
+    rank: Count
+    singular_values: list[Annotated[float, Within(0, 1e300)]]
+
+
+@dataclass(frozen=True)
+class _LayerEntry:
+    """What the file has of one layer, whatever the epoch."""
+
+    name: Name
+    shape: tuple[Side, Side]
+    step: Side
+    index: list[Count]
+
+
+@dataclass(frozen=True)
+class _EpochEntry:
+    """What the file has of one epoch, with an entry per layer."""
+
+    epoch: Count
+    layers: list[_MapEntry]
+
+
+@dataclass(frozen=True)
+class _File:
+    """The schema of the file."""
+
+    run: str
+    layers: list[_LayerEntry]
+    epochs: list[_EpochEntry]
 
 
 def read(path: str | Path) -> list[LayerChange]:
     """Read a run's file: the first, the middle and the last adapted layer, in this order.
 
-    Raises: OSError for a file that cannot be opened; ValueError, naming the file, for one that is damaged or of another
-    schema.
+    Raises: OSError for a file that cannot be opened; ValueError, naming the file and the field, for one that is damaged
+    or of another schema.
     """
+    remedy = "delete it, and the run's record to make it again"
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-        if data["schema"] != SCHEMA:
-            raise ValueError(f"schema {data['schema']!r}, expected {SCHEMA}")
-        return [_layer(layer, number, data["epochs"]) for number, layer in enumerate(data["layers"])]
-    except (ValueError, KeyError, IndexError, TypeError) as error:  # not JSON, or not what `content` writes
-        reason = f"no {error}" if isinstance(error, KeyError) else error
+        data, _ = json_files.read(path, _File, SCHEMA)
+        return [_layer(layer, number, data.epochs) for number, layer in enumerate(data.layers)]
+    except ValueError as error:  # binascii.Error of base64 is one
+        reason = error.reason if isinstance(error, json_files.FileError) else f"it has {error}"
         raise ValueError(
-            f"{path} is not a file of weight changes: {reason}; delete it, and the run's record to make it again"
+            f"{path} is not a file of weight changes: it {reason.removeprefix('it ')}; {remedy}"
         ) from error
 
 
-def _layer(layer: dict[str, Any], number: int, epochs: list[dict[str, Any]]) -> LayerChange:
-    (d_out, d_in), step, index = layer["shape"], layer["step"], layer["index"]
+def _layer(layer: _LayerEntry, number: int, epochs: list[_EpochEntry]) -> LayerChange:
+    (d_out, d_in), step, index = layer.shape, layer.step, layer.index
     cells = -(-d_out // step), -(-d_in // step)
-    entries = [epoch["layers"][number] for epoch in epochs]
-    values = [[float(value) for value in entry["singular_values"]] for entry in entries]
-    for epoch, of_epoch in zip(epochs, values, strict=True):
-        if len(of_epoch) != len(index):
-            raise ValueError(f"epoch {epoch['epoch']} has {len(of_epoch)} singular values, expected {len(index)}")
+    for epoch in epochs:
+        if len(epoch.layers) <= number:
+            raise ValueError(f"{len(epoch.layers)} layers in epoch {epoch.epoch}, expected at least {number + 1}")
+        if len(values := epoch.layers[number].singular_values) != len(index):
+            raise ValueError(f"{len(values)} singular values in epoch {epoch.epoch}, expected {len(index)}")
+    entries = [epoch.layers[number] for epoch in epochs]
     return LayerChange(
-        layer=layer["name"],
+        layer=layer.name,
         shape=(d_out, d_in),
         step=step,
-        epochs=[int(epoch["epoch"]) for epoch in epochs],
+        epochs=[epoch.epoch for epoch in epochs],
         maps=[_decoded_map(entry, cells) for entry in entries],
         index=list(index),
-        singular_values=values,
-        ranks=[int(entry["rank"]) for entry in entries] if index else None,
+        singular_values=[entry.singular_values for entry in entries],
+        ranks=[entry.rank for entry in entries] if index else None,
     )
+
+
+def _decoded_map(entry: _MapEntry, shape: tuple[int, int]) -> np.ndarray:
+    levels = np.frombuffer(base64.b64decode(entry.cells, validate=True), dtype=np.int8)
+    if levels.size != shape[0] * shape[1]:
+        raise ValueError(f"a heat map of {levels.size} cells, expected {shape[0]} by {shape[1]}")
+    return levels.reshape(shape) * (entry.largest / LEVELS)
 
 
 def content(run: str, layers: Iterable[dict[str, Any]], epochs: Iterable[dict[str, Any]]) -> str:

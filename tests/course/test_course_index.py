@@ -38,7 +38,10 @@ A command nobody knows: $\nosuchcommand{x}$.
 def record(**changes):
     values = {"task": "toy", "method": "c3a", "label": "c3a", "seed": 0, "metric": "accuracy", "score": 0.5}
     values |= {"test_score": 0.25, "trainable_parameters": 1536, "seconds": 3.0, "peak_bytes": 2**20}
-    return values | changes
+    values |= {"start_score": 0.5, "best_epoch": 1, "head_parameters": 2, "tokens_per_second": 1.0, "schema": 3}
+    values |= {"flops_per_token": None, "base_flops_per_token": None, "rows": {"train": 1, "validation": 1, "test": 1}}
+    values |= {"split": "", "settings": {"hyperparameters": {}, "model": "bert"}, "device": "CPU", "versions": {}}
+    return values | {"commit": "", "code": "", "data": "", "finished": ""} | changes
 
 
 def run_record(*names):
@@ -104,7 +107,7 @@ def test_the_index_links_existing_pages_and_names_files_that_are_not_records(fol
     page = (folder / "index.html").read_text()
     assert 'href="html/01_a%20%26%20b.html"' in page and 'href="01_a%20%26%20b.ipynb"' in page
     assert "02_pending" in page and "html/02_pending" not in page
-    assert "half.json: " in page and "other.json: has no method, metric, score" in page
+    assert "half.json: " in page and "other.json: has schema None, expected 3" in page
     assert (
         "Started 2026-01-02 03:04 UTC." in page
         and "UTC. Parameters: seeds = 3.</p>" in page

@@ -21,7 +21,12 @@ from circpeft.files import locked
 
 WRITES_A_RECORD = """
 import json, os, pathlib, sys
-record = dict(task="toy", method="c3a", seed=0, metric="accuracy", score=0.5, seeds=seeds)
+record = dict(task="toy", method="c3a", label="c3a", seed=0, metric="accuracy", score=0.5, test_score=0.5, seeds=seeds)
+record |= dict.fromkeys(["start_score", "seconds", "tokens_per_second"], 0.5)
+record |= dict.fromkeys(["best_epoch", "trainable_parameters", "head_parameters", "peak_bytes"], 1)
+record |= dict.fromkeys(["split", "device", "commit", "code", "data", "finished"], "")
+record |= dict(flops_per_token=None, base_flops_per_token=None, rows={}, versions={}, schema=3)
+record |= dict(settings=dict(hyperparameters={}, model="bert"))
 record |= dict(executable=sys.executable, pid=os.getpid(), cwd=os.getcwd())
 (pathlib.Path(output_dir) / "results" / "first.json").write_text(json.dumps(record))
 """
@@ -194,7 +199,7 @@ def test_an_interrupted_run_keeps_finished_notebooks_and_resumes(tmp_path):
     assert text() == "ab"
 
     # A run that another process works on cannot be resumed.
-    with pytest.raises(RequestError, match="nothing to resume"):
+    with pytest.raises(RequestError, match=f"nothing to resume.* works on .*host .*, process {process.pid}"):
         run_course("smoke", [first, second, third], output_dir=tmp_path / "runs", resume=True)
     for _ in range(6):  # repeated, because a library may swallow the signal
         process.send_signal(signal.SIGINT)
@@ -203,6 +208,7 @@ def test_an_interrupted_run_keeps_finished_notebooks_and_resumes(tmp_path):
             break
     out, _ = process.communicate(timeout=10)
     assert process.returncode == 130, out.decode()
+    assert "circpeft course: interrupted: finished notebooks stay in" in out.decode()
     (folder,) = (tmp_path / "runs").iterdir()
     assert str(folder) in out.decode()
     record = json.loads((folder / "run.json").read_text())
@@ -238,11 +244,45 @@ def test_resume_runs_only_failed_and_changed_notebooks(tmp_path):
     assert log.read_text() == "acbC"
 
 
-@pytest.mark.parametrize("text", ['{"status": ', "", "[1]", "{}"])
-def test_a_run_with_a_damaged_record_is_not_resumed(tmp_path, capsys, text):
-    folder = runner.make_folder(tmp_path, "smoke")
-    (folder / "run.json").write_text(text)
-    request = {"profile": "smoke", "parameters": {}, "sources": []}
-    with pytest.raises(RequestError, match="nothing to resume"), runner._open_run(tmp_path, request, resume=True):
-        pass
-    assert f"{folder / 'run.json'} is damaged, so that run is not resumed: " in capsys.readouterr().err
+def test_sigterm_ends_a_run_with_its_kernel(tmp_path):
+    pid = tmp_path / "pid"
+    code = f"import os, time\nopen({str(pid)!r}, 'w').write(str(os.getpid()) + ' ')\ntime.sleep(600)"
+    slow = write_notebook(tmp_path / "00_a.ipynb", PARAMETERS, code)
+    command = [sys.executable, "-m", "circpeft", "course", "--profile", "smoke", "--quiet", str(slow)]
+    command += ["--output-dir", str(tmp_path / "runs")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not (pid.exists() and pid.read_text().endswith(" ")):
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.terminate()
+    line = process.communicate(timeout=120)[1].strip().splitlines()[-1]
+    assert process.returncode == 143
+    assert line.startswith("circpeft course: ended by SIGTERM: finished notebooks stay in") and "--resume" in line
+    assert not os.path.exists(f"/proc/{int(pid.read_text())}")
+    [path] = (tmp_path / "runs").glob("*/run.json")
+    record = json.loads(path.read_text())
+    assert (record["status"], record["notebooks"][0]["status"]) == ("interrupted", "interrupted")
+
+
+DAMAGED_RUNS = {
+    "cut": lambda text: text[: len(text) // 2],
+    "of another type": lambda text: text.replace('"seconds": ', '"seconds": "long", "x": '),
+    "without a notebook": lambda text: json.dumps(json.loads(text) | {"notebooks": []}),
+    "nested": lambda text: "[" * 100_000,
+}
+
+
+def test_resuming_passes_over_damaged_runs_and_names_them(finished, notebooks, tmp_path, capsys):
+    text = (finished.folder / "run.json").read_text()
+    for number, change in enumerate(DAMAGED_RUNS.values()):
+        folder = tmp_path / f"2026010{number}T000000Z-smoke-aaaa"
+        folder.mkdir()
+        (folder / "run.json").write_text(change(text))
+    (tmp_path / "20260109T000000Z-smoke-aaaa" / "run.json").mkdir(parents=True)
+    with pytest.raises(RequestError, match="nothing to resume"):
+        run_course("smoke", notebooks, {"seeds": "3"}, output_dir=tmp_path, resume=True)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 + len(DAMAGED_RUNS)
+    assert "is a folder, expected a file" in lines[0] and "is not JSON in UTF-8: recursion limit" in lines[1]
+    assert "has 0 notebooks, expected 3" in lines[2] and "notebooks.0.seconds = 'long'" in lines[3]
+    assert all(line.startswith("left out: ") and "run.json" in line for line in lines)

@@ -24,9 +24,14 @@ def test_table_has_one_row_per_notebook():
 
 
 def test_times_of_an_unfinished_run_are_refused(tmp_path):
-    (tmp_path / "run.json").write_text('{"status": "failed", "notebooks": []}')
+    started = "2026-01-02T03:04:05+00:00"
+    run = {"profile": "cpu", "parameters": {}, "sources": [], "started": started, "status": "failed", "notebooks": []}
+    (tmp_path / "run.json").write_text(json.dumps(run))
     with pytest.raises(ValueError, match="failed"):
         times.update(tmp_path)
+
+
+DATES = {name: f"2026-01-0{day}T03:04:05+00:00" for day, name in enumerate(("old", "new", "newest"), 1)}
 
 
 @pytest.fixture
@@ -41,10 +46,12 @@ def course(tmp_path, monkeypatch):
 
     def record(seconds, commit, device="CPU, 2 threads"):
         entries = [
-            {"name": name, "seconds": value, "device": device, "versions": {}, "commit": commit}
+            {"name": name, "status": "ok", "digest": "", "seconds": value}
+            | {"device": device, "versions": {}, "commit": commit}
             for name, value in seconds.items()
         ]
-        run = {"status": "finished", "profile": "smoke", "finished": f"date of {commit}", "notebooks": entries}
+        run = {"status": "finished", "profile": "smoke", "parameters": {}, "sources": list(seconds)}
+        run |= {"started": DATES["old"], "finished": DATES[commit], "notebooks": entries}
         (tmp_path / "run.json").write_text(json.dumps(run))
         for name in seconds:  # the executed notebook has the runner's parameters, too
             executed = nbformat.read(tmp_path / "notebooks" / f"{name}.ipynb", 4)
@@ -62,7 +69,7 @@ def test_a_run_of_some_notebooks_replaces_only_their_times(course):
     assert first["seconds"] == {"00_a": 5.0, "01_b": 7.0} and "later" not in first
     second, titles = course({"01_b": 9.0}, "new")
     assert second["seconds"] == {"00_a": 5.0, "01_b": 9.0} and second["commit"] == "old"
-    assert second["later"] == {"01_b": {"commit": "new", "finished": "date of new"}}
+    assert second["later"] == {"01_b": {"commit": "new", "finished": DATES["new"]}}
     assert "smoke 5 s" in titles[0] and "smoke 9 s" in titles[1]
     whole, _ = course({"00_a": 6.0, "01_b": 8.0}, "newest")
     assert whole["commit"] == "newest" and "later" not in whole

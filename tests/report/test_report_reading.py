@@ -42,16 +42,16 @@ def test_a_record_overrides_an_older_failure_and_both_are_listed(folder):
 
 
 DAMAGED = {
-    "half written": (lambda data: json.dumps(data)[:300], "Unterminated string"),
-    "empty": (lambda data: "", "is not a record"),
+    "half written": (lambda data: json.dumps(data)[:300], "EOF while parsing a string"),
+    "empty": (lambda data: "", "is empty"),
     "older": (lambda data: json.dumps(data | {"schema": 2}), "has schema 2, expected 3"),
-    "not an object": (lambda data: json.dumps([1, 2]), "has schema None"),
+    "not an object": (lambda data: json.dumps([1, 2]), "is not an object of JSON: a list of 2"),
     "incomplete": (lambda data: json.dumps({k: v for k, v in data.items() if k != "score"}), "lacks score"),
     "diverged": (lambda data: json.dumps(data | {"test_score": float("nan")}), "test_score = nan"),
-    "words": (lambda data: json.dumps(data | {"seconds": "long"}), "seconds = 'long', expected a finite number"),
+    "words": (lambda data: json.dumps(data | {"seconds": "long"}), "seconds = 'long', expected a valid number"),
     "flags": (lambda data: json.dumps(data | {"seed": True}), "seed = True"),
-    "no model": (lambda data: json.dumps(data | {"settings": {"hyperparameters": {}}}), "model = None"),
-    "null": (lambda data: json.dumps(data | {"score": None}), "score = None"),
+    "no model": (lambda data: json.dumps(data | {"settings": {"hyperparameters": {}}}), "lacks model in settings"),
+    "null": (lambda data: json.dumps(data | {"score": None}), "score = null, but rows of validation"),
 }
 
 
@@ -83,9 +83,12 @@ def test_a_damaged_record_is_listed_with_what_to_do(folder, record, kind):
     [
         ({"schema": 9}, "has schema 9, expected 1"),
         ({"table": "cdvft-9"}, "unknown table 'cdvft-9'; did you mean"),
-        ({"statistic": "mode"}, "expected mean or median"),
-        ({"cells": [{"row": "LoRA"}]}, "lacks column, task, printed_task, label, seed, run in a cell"),
-        ({"left_out": ["LoRA"]}, "lacks row, column, reason"),
+        ({"statistic": "mode"}, "statistic = 'mode', expected 'mean' or 'median'"),
+        (
+            {"cells": [{"row": "LoRA"}]},
+            "lacks column, task, printed_task, label, seed, run in cells.0",
+        ),
+        ({"left_out": ["LoRA"]}, "left_out.0 = 'LoRA', expected "),
     ],
 )
 def test_a_damaged_sweep_is_listed_and_its_runs_are_read(folder, changes, reason):
@@ -94,7 +97,9 @@ def test_a_damaged_sweep_is_listed_and_its_runs_are_read(folder, changes, reason
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     found = report.scan(folder.path)
     assert len(found.runs) == 1 and not found.sweeps
-    assert reason in found.problems[0].reason and "start the sweep again" in found.problems[0].remedy
+    assert reason in found.problems[0].reason
+    newer = changes.get("schema")
+    assert ("update circpeft" if newer else "start the sweep again") in found.problems[0].remedy
 
 
 def test_a_damaged_failure_and_a_damaged_run_file_are_listed(folder):
@@ -113,7 +118,8 @@ def test_a_file_that_is_being_written_is_not_a_problem(folder):
 
 def test_the_profile_of_a_course_run(folder):
     folder.finished("a")
-    (folder.path / "run.json").write_text(json.dumps({"profile": "cpu"}))
+    run = {"profile": "cpu", "parameters": {}, "sources": [], "status": "finished", "notebooks": []}
+    (folder.path / "run.json").write_text(json.dumps(run | {"started": "2026-01-02T03:04:05+00:00"}))
     assert report.scan(folder.path).runs[0].profile == "cpu"
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -88,7 +89,8 @@ def test_record_writes_what_was_trained_and_removes_the_checkpoints(recipe):
 
 def test_run_is_the_three_in_order(recipe, monkeypatch):
     made, stages = recipe(), []
-    prepared, trained, result = object(), object(), object()
+    prepared = SimpleNamespace(recipe=made, rows=SimpleNamespace(fingerprint="of the rows"))
+    trained, result = object(), object()
     pipeline = training.pipeline
     monkeypatch.setattr(pipeline, "prepare", lambda *given: stages.append(given[0]) or prepared)
     monkeypatch.setattr(pipeline, "train", lambda *given: stages.append(given) or trained)
