@@ -207,13 +207,9 @@ def read_with_unknown(path: str | Path) -> tuple[Result, list[str]]:
     Raises: as `read`.
     """
     result, unknown = json_files.read(path, Result, SCHEMA, REMEDY)
-    for field_name, name in (
-        ("weight_changes", result.weight_changes),
-        *(("weights", name) for name in result.weights),
-    ):
+    for name in (result.weight_changes, *result.weights):
         if Path(name).is_absolute() or ".." in Path(name).parts:
-            reason = f"has {field_name} = {name[:200]!r}, outside its folder"
-            raise json_files.FileError(path, reason, remedy=REMEDY)
+            raise json_files.FileError(path, f"names {name[:200]!r}, outside its folder", remedy=REMEDY)
     if result.score is None and "validation" in result.rows:  # a run may train on all rows
         raise json_files.FileError(path, "has score = null, but rows of validation", remedy=REMEDY)
     return result, unknown

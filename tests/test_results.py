@@ -89,14 +89,14 @@ def test_a_damaged_record_is_named(tmp_path, content, message):
 @pytest.mark.parametrize("beside", ["/etc/passwd", "../x.json", "a/../../x.json", 3])
 def test_a_record_names_no_file_outside_its_folder(tmp_path, beside):
     path = results.write(dataclasses.replace(RECORD, weight_changes=beside), results.path_of("run", tmp_path))
-    with pytest.raises(ValueError, match=r"run\.json has weight_changes = .*(outside its folder|valid string)"):
+    with pytest.raises(ValueError, match=r"run\.json (names .*outside its folder|has weight_changes = 3)"):
         results.read(path)
 
 
 def test_a_record_has_no_weights_outside_its_folder(tmp_path):
     weights = {"../other.safetensors": {"bytes": 1, "sha256": "0"}}
     path = results.write(dataclasses.replace(RECORD, weights=weights), results.path_of("run", tmp_path))
-    with pytest.raises(ValueError, match=r"run\.json has weights = '\.\./other\.safetensors', outside its folder"):
+    with pytest.raises(ValueError, match=r"run\.json names '\.\./other\.safetensors', outside its folder"):
         results.read(path)
 
 
