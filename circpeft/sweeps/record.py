@@ -173,7 +173,9 @@ class ProgressFile(TrainerCallback):
             self.written = time.monotonic()
             try:
                 files.write_atomically(self.path, json.dumps({"step": state.global_step, "of": state.max_steps}))
-            except (IsADirectoryError, NotADirectoryError, PermissionError) as error:
+            except OSError as error:
+                if files.is_full(error):  # the checkpoints would not be written, either
+                    raise
                 # Only the bar shows the progress, so the run continues without it.
                 warnings.warn(f"the progress of the run cannot be written: {error}", stacklevel=2)
                 self.every = math.inf
