@@ -125,6 +125,7 @@ def for_convolution(adapter: Any, layer: nn.Conv2d, name: str = "") -> Convoluti
 
     Raises: TypeError for another module; ValueError for other sizes.
 
+    >>> import torch
     >>> layer = nn.Conv2d(4, 8, 3, padding=1)
     >>> adapter = for_convolution(C3A(*convolution_shape(layer), init_weights="gaussian"), layer)
     >>> x = torch.randn(2, 4, 5, 5)
