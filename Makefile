@@ -32,6 +32,14 @@ SBOM := $(BUILT)/sbom
 # The date of the files in a built package, that of the commit. With the same date, everyone builds the same bytes.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1580601600)
 
+# Environments of their own: the lowest versions that pyproject.toml allows, and the newest that exist.
+LOWEST := $(VENV)/lowest
+NEWEST := $(VENV)/newest
+VERSIONS_TESTS := tests/ops tests/adapters tests/hf_peft tests/training
+# Programs with a plug-in (docs/hosts.md), and what the plug-in needs of their libraries.
+HOSTS := $(VENV)/hosts
+
+.PHONY: test-lowest test-newest test-hosts
 .PHONY: help setup course lab site solutions smollm2 test test-full release-check check bench constraints clean
 .DEFAULT_GOAL := help
 
@@ -39,6 +47,9 @@ help:
 	@echo "make course            run the notebooks of the course into runs/ (PROFILE=smoke|cpu|paper, default cpu)"
 	@echo "make test              run all tests: style, package, doctests, notebooks in the smoke profile, Triton kernels"
 	@echo "make test-full         make test, the long tests, make release-check, the site, damaged adapters, and PEFT's own tests"
+	@echo "make test-lowest       run the tests of operators, adapters and training with the lowest versions of pyproject.toml"
+	@echo "make test-newest       the same with the newest versions of everything but torch"
+	@echo "make test-hosts        download Axolotl and ms-swift (30 MB) and test the plug-ins for them"
 	@echo "make release-check     build the package into build/release/, check it, install it and run its commands there"
 	@echo "make lab               open JupyterLab on notebooks/00_start.ipynb"
 	@echo "make site              build the site into build/site/; it runs the course in the smoke profile first (or give NOTEBOOKS=runs/NAME)"
@@ -156,6 +167,37 @@ test-full: test release-check site $(PEFT_SOURCE)/.ready
 	@CIRCPEFT_FUZZ=2000 $(BIN)/python -m pytest -s tests/report/test_reader_fuzz.py
 	@echo "PEFT's own tests"
 	@PYTHONPATH=$(QUANTIZED) $(BIN)/python benchmarks/peft_suite.py $(PEFT_SOURCE) --color=auto
+
+# The two environments take the build of torch that TORCH_ARGS chooses.
+$(LOWEST)/.ready: pyproject.toml tests/packaging/lowest.py
+	@rm -rf $(LOWEST)
+	@$(PYTHON) -m venv $(LOWEST)
+	@$(LOWEST)/bin/python tests/packaging/lowest.py > $(LOWEST)/lowest.txt
+	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH_ARGS) "$$(grep ^torch= $(LOWEST)/lowest.txt)"
+	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(LOWEST)/lowest.txt '.[train]' hypothesis pytest
+	@touch $@
+
+$(NEWEST)/.ready: pyproject.toml constraints.txt
+	@rm -rf $(NEWEST)
+	@$(PYTHON) -m venv $(NEWEST)
+	@$(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH_ARGS) "$$(grep ^torch= constraints.txt)"
+	@$(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade '.[train]' hypothesis pytest
+	@touch $@
+
+test-lowest: $(LOWEST)/.ready
+	@OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR) $(LOWEST)/bin/python -m pytest $(VERSIONS_TESTS)
+
+test-newest: $(NEWEST)/.ready
+	@OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR) $(NEWEST)/bin/python -m pytest $(VERSIONS_TESTS)
+
+$(HOSTS)/.ready: $(READY)
+	@rm -rf $(HOSTS)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python --target $(HOSTS)/axolotl axolotl==0.21.0 addict
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(HOSTS)/swift ms-swift==4.6.0 dacite einops json_repair modelscope modelscope-hub trl==0.24.0
+	@touch $@
+
+test-hosts: $(HOSTS)/.ready
+	@CIRCPEFT_HOSTS=$(HOSTS) $(BIN)/python -m pytest tests/hosts
 
 bench: $(READY)
 	@$(BIN)/python benchmarks/speed.py

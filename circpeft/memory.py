@@ -23,7 +23,7 @@ def reset_peak(device: torch.device) -> None:
     elif CLEAR.exists():
         with suppress(OSError, AttributeError):  # other C libraries have no malloc_trim; the peak is then slightly high
             ctypes.CDLL("libc.so.6").malloc_trim(0)
-        CLEAR.write_text("5")  # resets VmHWM to the current size
+        CLEAR.write_text("5", encoding="ascii")  # resets VmHWM to the current size
 
 
 def peak_bytes(device: torch.device) -> int:
@@ -36,5 +36,5 @@ def peak_bytes(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device)
     if not CLEAR.exists():
         return 0
-    line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+    line = next(line for line in STATUS.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) * 1024

@@ -16,6 +16,7 @@ LAYERS = [
     "ops",
     "adapters",
     "hf_peft",
+    "hosts",
     "methods",
     "training",
     "export",

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from circpeft.cli.programs import ProgramError, python_arguments
+from circpeft.cli.programs import ProgramError, python_arguments, replace_by
 
 STARTUP = Path(__file__).with_name("startup")
 
@@ -49,9 +49,7 @@ def execute(options: argparse.Namespace) -> int:
     except ProgramError as error:
         print(f"circpeft exec: error: {error}", file=sys.stderr)
         return error.exit_code
-    sys.stdout.flush()
-    sys.stderr.flush()
-    return os.execv(sys.executable, [sys.executable, *arguments])
+    return replace_by([sys.executable, *arguments])
 
 
 def python_path(existing: str | None) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from circpeft.cli.programs import replace_by
 from circpeft.cli.settings import FOLDER_HELP
 from circpeft.course import folder, lab_extensions
 from circpeft.course.parameters import RequestError
@@ -53,12 +54,11 @@ def execute(options: argparse.Namespace) -> int:
     # The notebook is not a file argument: JupyterLab would open it, but not print its address.
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root}"]
     command.append(f"--LabApp.default_url=/lab/tree/{notebook.relative_to(root)}")
-    if os.geteuid() == 0:  # root, as in a container: JupyterLab refuses to start without this option
+    if hasattr(os, "geteuid") and os.geteuid() == 0:  # root, as in a container: JupyterLab wants this option
         command.append("--allow-root")
     folders = [str(CONFIG), os.environ.get("JUPYTER_CONFIG_PATH", "")]
     os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, folders))
-    sys.stdout.flush()
-    os.execv(sys.executable, [*command, *options.unparsed])
+    return replace_by([*command, *options.unparsed])
 
 
 def _check_port(arguments: Sequence[str]) -> None:

@@ -75,7 +75,7 @@ def execute(options: argparse.Namespace) -> int:
     try:
         with (
             warnings.catch_warnings(record=True) as warned,
-            open(os.devnull, "w") as devnull,
+            open(os.devnull, "w", encoding="utf-8") as devnull,
             redirect_stdout(devnull if options.quiet else sys.stderr),  # the Trainer prints its metrics
         ):
             source, data_dir = expanded(options.source), expanded(options.data_dir)

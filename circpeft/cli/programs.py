@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 import sysconfig
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ SUFFIXES = (".py", ".pyw", ".pyc", ".pyz")
 # `#!/bin/sh` and `'''exec' "/a venv/bin/python3" "$0" "$@"`.
 INTERPRETER = re.compile(rb"""(?:^\#!\s*|^\#!/bin/sh\n'''exec'\s+)"?([^"\n]*?python[\d.]*)["\s]""")
 IGNORES_PYTHONPATH = re.compile(r"-[bBdhiOPqsuv]*[IES]")
+WINDOWS = os.name == "nt"
 METHODS = {"CIRCONV": "C3A", "CDVFT": "CDVFT"}
 
 
@@ -31,6 +33,15 @@ class ProgramError(Exception):
     def __init__(self, message: str, exit_code: int = NOT_RUNNABLE) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def replace_by(command: Sequence[str]) -> int:
+    """Replace this process by a program. On Windows, which cannot do that, run it and return its exit code."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if WINDOWS:
+        return subprocess.call(command)
+    return os.execv(command[0], command)
 
 
 def python_arguments(command: Sequence[str]) -> list[str]:

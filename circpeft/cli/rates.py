@@ -164,7 +164,7 @@ def _search(options: argparse.Namespace, recipe: Recipe, rates: Sequence[float] 
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     try:
-        with open(os.devnull, "w") as devnull, redirect_stdout(devnull if options.quiet else sys.stderr):
+        with open(os.devnull, "w", encoding="utf-8") as sink, redirect_stdout(sink if options.quiet else sys.stderr):
             found: Search = search(recipe, rates, options.steps, progress=not options.quiet)
     finally:
         transformers_logging.set_verbosity(verbosity)

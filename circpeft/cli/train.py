@@ -85,7 +85,7 @@ def execute(options: argparse.Namespace) -> int:
         transformers_logging.set_verbosity_error()  # this hides the Trainer's progress bar
     try:
         # The Trainer logs to stdout, which is kept for the result.
-        with open(os.devnull, "w") as devnull, redirect_stdout(devnull if options.quiet else sys.stderr):
+        with open(os.devnull, "w", encoding="utf-8") as sink, redirect_stdout(sink if options.quiet else sys.stderr):
             result = _run(recipe)
     finally:
         transformers_logging.set_verbosity(verbosity)

@@ -43,10 +43,20 @@ def linked(path: Path, files: Iterable[Path] = ()) -> Path:
     def link(target: str) -> None:
         for place, file in places.items():
             (Path(target) / place).parent.mkdir(exist_ok=True)
-            (Path(target) / place).symlink_to(file)
+            _link(Path(target) / place, file)
 
     folder = _cached_folder([*places.values()], f"links {[*map(str, places.items())]}", link)
     return folder / "file" if path.is_file() else folder
+
+
+def _link(place: Path, file: Path) -> None:
+    """Make a link to a file, or a copy where the system allows no links, as Windows does for most users."""
+    try:
+        place.symlink_to(file)
+    except OSError as error:
+        if getattr(error, "winerror", None) != 1314:  # a privilege is missing
+            raise
+        shutil.copyfile(file, place)
 
 
 def _cached_folder(files: list[Path], key: str, write: Callable[[str], None]) -> Path:

@@ -9,7 +9,7 @@ return zero as the derivative of a custom op in forward mode.
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, NamedTuple, Protocol, TypeVar, cast, get_type_hints
 
 import torch
 from torch import Tensor
@@ -26,6 +26,17 @@ Result_co = TypeVar("Result_co", covariant=True)
 IMPLEMENTATIONS: dict[Any, Callable[..., Any]] = {}
 LIBRARY = torch.library.Library("circpeft", "FRAGMENT")
 PRE_DISPATCH = torch._C.DispatchKey.PreDispatch  # active under the modes that trace above autograd
+# The types of operands and results, as the schema of a custom op names them.
+SCHEMA_TYPES: dict[Any, str] = {
+    Tensor: "Tensor",
+    Tensor | None: "Tensor?",
+    list[Tensor]: "Tensor[]",
+    torch.dtype: "ScalarType",
+    int: "SymInt",
+    float: "float",
+    bool: "bool",
+    str: "str",
+}
 
 
 class Rules(NamedTuple):
@@ -74,7 +85,7 @@ def operator(
         rules: None if ``composed`` consists of operators that have rules.
     """
     compute = _without_views(compute)
-    LIBRARY.define(name + torch.library.infer_schema(compute, mutates_args=()), tags=torch.Tag.pt2_compliant_tag)
+    LIBRARY.define(name + _schema(compute), tags=torch.Tag.pt2_compliant_tag)
     LIBRARY.impl(name, compute, "CompositeExplicitAutograd")
     torch.library.register_fake(f"circpeft::{name}", fake, lib=LIBRARY)
     packet = getattr(torch.ops.circpeft, name)
@@ -173,6 +184,13 @@ def _autograd_function(
     function: Any = type("CustomOp", (torch.autograd.Function,), {k: staticmethod(f) for k, f in methods.items()})
     apply: Callable[..., Any] = function.apply
     return apply
+
+
+def _schema(compute: Callable[..., Any]) -> str:
+    """Return the schema that the annotations of a function describe. `torch.library.infer_schema` needs torch 2.5."""
+    hints = get_type_hints(compute)
+    result = SCHEMA_TYPES[hints.pop("return")]
+    return f"({', '.join(f'{SCHEMA_TYPES[kind]} {name}' for name, kind in hints.items())}) -> {result}"
 
 
 def _without_views(compute: Callable[..., Result]) -> Callable[..., Result]:

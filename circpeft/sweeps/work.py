@@ -11,6 +11,8 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from ..recipes import Recipe
 
 
@@ -91,6 +93,6 @@ def start_worker(parent: int, threads: int, log: Path) -> None:
 
 def _end_with(parent: int) -> None:
     # A parent that is killed cannot tell its workers. They would continue beside those of the next sweep.
-    while os.getppid() == parent:
+    while os.getppid() == parent and psutil.pid_exists(parent):  # Windows keeps the ID of a parent that has ended
         time.sleep(0.5)
     os._exit(1)

@@ -11,6 +11,7 @@ from ..recipes import Recipe
 from ..recipes.recipe import CHOICES
 from ..suggest import nearest
 from . import distributed, launcher
+from .device import accelerator
 
 LAUNCH_SETS = "accelerate launch and the file of accelerate config set it"
 # They replace transformers' training loop, or divide the work in another way. No run was compared under them.
@@ -69,7 +70,7 @@ def _check_device() -> None:
     asked = os.environ.get("ACCELERATE_TORCH_DEVICE", "")
     if not asked:
         return
-    present = torch.accelerator.current_accelerator(check_available=True)
+    present = accelerator()
     usual = "cpu" if present is None or launcher.flag("ACCELERATE_USE_CPU") else present.type
     if asked not in (usual, f"{usual}:0") or distributed.state().num_processes > 1:
         raise ValueError(

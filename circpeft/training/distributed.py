@@ -13,7 +13,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
 from accelerate import PartialState
 from accelerate.utils import (
     DistributedType,
@@ -25,6 +24,7 @@ from accelerate.utils import (
 from ..method_specs import get_spec
 from ..recipes import Recipe
 from . import launcher
+from .device import accelerator
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ def on_cpu() -> bool:
     """
     if launcher.flag("ACCELERATE_USE_CPU"):
         return True
-    device = torch.accelerator.current_accelerator(check_available=True)
+    device = accelerator()
     return launcher.is_group() and (device is None or device.type == "mps")
 
 

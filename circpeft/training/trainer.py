@@ -16,6 +16,7 @@ from transformers import PreTrainedModel, TrainingArguments
 
 from ..recipes import Recipe
 from . import distributed, launcher
+from .device import accelerator
 from .exact_trainer import ExactTrainer
 from .preparation import Prepared
 
@@ -97,7 +98,7 @@ def _arguments(prepared: Prepared, trial_steps: int) -> TrainingArguments:
         bf16=recipe.precision == "bf16",
         fp16=recipe.precision == "fp16",
         # On a machine with only a CPU, transformers refuses bf16 without this, and accelerate several processes.
-        use_cpu=distributed.on_cpu() or (recipe.precision == "bf16" and not torch.accelerator.is_available()),
+        use_cpu=distributed.on_cpu() or (recipe.precision == "bf16" and accelerator() is None),
         warmup_steps=round(recipe.warmup * steps),
         lr_scheduler_type="linear",
         logging_steps=max(1, steps // 50),

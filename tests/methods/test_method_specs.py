@@ -120,6 +120,7 @@ MAY_NAME_METHODS = {
     "course/adapted_layers.py": "the configs of the methods that a notebook compares",
     "course/cost_explorer.py": "the range of each method's hyperparameter, and the methods that are drawn",
     "course/flop_parts.py": "the parts of each method's forward pass",
+    "hosts/configs.py": "the methods that other programs can train",
     "learning_rates.py": "a formula for each method",
     "method_specs.py": "the specs",
     "papers/": "the methods of the printed tables",
