@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
-from torch.nn.modules.module import _has_any_global_hook
+from torch.nn.modules import module
 from transformers.pytorch_utils import Conv1D
 
 from ..adapters import C3A, CDVFT
@@ -20,6 +20,13 @@ from .scaling import ScaledLayer
 
 # PEFT's name for "no adapter" in a batch that mixes adapters.
 BASE = "__base__"
+# torch's tables of hooks on all modules.
+GLOBAL_HOOKS = (
+    module._global_forward_pre_hooks,
+    module._global_forward_hooks,
+    module._global_backward_pre_hooks,
+    module._global_backward_hooks,
+)
 
 
 def is_watched(module: nn.Module) -> bool:
@@ -136,7 +143,7 @@ class CirculantLayer(nn.Module, MergedLayer, ScaledLayer, BaseTunerLayer):
         modules: dict[str, Any] = adapter._modules
         if type(weight) not in (nn.Parameter, Tensor) or adapter.training and modules["dropout"].p:
             return False
-        return x.dtype is weight.dtype and not (is_watched(base) or is_watched(adapter) or _has_any_global_hook())
+        return x.dtype is weight.dtype and not (is_watched(base) or is_watched(adapter) or any(GLOBAL_HOOKS))
 
     def _mixed(self, x: Tensor, adapter_names: Sequence[str], *args: Any, **kwargs: Any) -> Tensor:
         if self.merged:
