@@ -50,7 +50,9 @@ def test_the_example_trains_the_adapter_and_saves_it(example, folder, monkeypatc
 )
 def test_a_wrong_setting_ends_with_one_line(arguments, message):
     with pytest.raises(SystemExit) as ended:
-        trl_command.main([*arguments, "--output_dir", "x"] if arguments[:1] == ["sft"] else arguments)
+        trl_command.main(
+            [*arguments, "--output_dir", "x", "--bf16", "False"] if arguments[:1] == ["sft"] else arguments
+        )
     assert message in str(ended.value) and "\n" not in str(ended.value)
 
 
