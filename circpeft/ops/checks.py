@@ -123,8 +123,8 @@ def check_diagonals(
         )
     for name, tensor, shape in (
         ("diagonal_in", diagonal_in, x.shape[-1:]),
-        ("diagonal_out", diagonal_out, torch.Size([d_out])),
-        ("base", base, torch.Size([*x.shape[:-1], d_out])),
+        ("diagonal_out", diagonal_out, (d_out,)),
+        ("base", base, (*x.shape[:-1], d_out)),
     ):
         if tensor is not None and tensor.shape != shape:
             raise ValueError(f"{name} of shape {tuple(tensor.shape)} does not fit: expected {tuple(shape)}")
