@@ -41,7 +41,7 @@ def replace_by(command: Sequence[str]) -> int:
     sys.stderr.flush()
     if WINDOWS:
         return subprocess.call(command)
-    return os.execv(command[0], command)
+    return os.execv(command[0], [*command])
 
 
 def python_arguments(command: Sequence[str]) -> list[str]:
