@@ -7,11 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import _has_any_global_hook
 
 from ..adapters.convolution import ConvolutionC3A, ConvolutionCDVFT, for_convolution
 from .configs import CirculantConfig
-from .layer import C3ALinear, CDVFTLinear, CirculantLayer, is_watched
+from .layer import GLOBAL_HOOKS, C3ALinear, CDVFTLinear, CirculantLayer, is_watched
 
 
 class ConvolutionLayer(CirculantLayer):
@@ -47,7 +46,7 @@ class ConvolutionLayer(CirculantLayer):
             return False
         if adapter.training and adapter.dropout.p:
             return False
-        return not (is_watched(base) or is_watched(adapter) or _has_any_global_hook())
+        return not (is_watched(base) or is_watched(adapter) or any(GLOBAL_HOOKS))
 
     def _mixed(self, x: Tensor, adapter_names: Sequence[str], *args: Any, **kwargs: Any) -> Tensor:
         if x.dim() != 4:
