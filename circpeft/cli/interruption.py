@@ -27,7 +27,8 @@ STAYS = {
     "export": "OUT was not written; repeat the command",
     "predict": "no predictions were written; repeat the command",
 }
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Windows has no SIGHUP.
+SIGNALS = tuple(signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if name in signal.Signals.__members__)
 
 
 class Interrupted(KeyboardInterrupt):

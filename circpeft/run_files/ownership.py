@@ -131,7 +131,8 @@ def _renew(path: Path, ended: threading.Event) -> None:
 
 def _place() -> str:
     parts = []
-    for read in (lambda: Path("/proc/sys/kernel/random/boot_id").read_text().strip(), lambda: os.readlink(PID_SPACE)):
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    for read in (lambda: boot.read_text(encoding="ascii").strip(), lambda: os.readlink(PID_SPACE)):
         try:
             parts.append(read())
         except OSError:  # not Linux
