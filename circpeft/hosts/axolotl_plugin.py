@@ -21,8 +21,10 @@ from transformers import PreTrainedModel, set_seed
 from .configs import CONFIGS, host_config
 
 # Settings of LoRA that the two methods do not have.
-LORA_ONLY = ("lora_r", "lora_alpha", "lora_dropout", "lora_rank_pattern", "lora_alpha_pattern")
-LORA_ONLY += ("peft_init_lora_weights", "peft_use_dora", "peft_use_rslora")
+LORA_ONLY = (
+    *("lora_r", "lora_alpha", "lora_dropout", "lora_rank_pattern", "lora_alpha_pattern"),
+    *("peft_init_lora_weights", "peft_use_dora", "peft_use_rslora"),
+)
 TASK_TYPES = {"SequenceClassification": "SEQ_CLS", "TokenClassification": "TOKEN_CLS"}
 
 

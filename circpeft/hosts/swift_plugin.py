@@ -54,7 +54,7 @@ def _completed(config: CirculantConfig, args: Any, model: nn.Module) -> Circulan
     return completed
 
 
-def _targets(args: Any, model: nn.Module) -> list[str] | str:
+def _targets(args: Any, model: Any) -> list[str] | str:
     if isinstance(args.target_modules, str) or not {"all-linear", "all-embedding"} & set(args.target_modules):
         return args.target_modules
     if args.target_modules != ["all-linear"] or model.model_meta.is_multimodal:

@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 from .. import limits
 
@@ -135,7 +135,7 @@ def read(path: str | Path, kind: type[T], schema: int | None = None, remedy: str
         reason = f"has schema {_shown(stated)}, expected {schema}"
         raise FileError(path, reason, newer, advice if newer else remedy)
     try:
-        value = _adapter(kind).validate_json(data, strict=True)
+        value = _adapter(cast(Hashable, kind)).validate_json(data, strict=True)
     except ValidationError as error:
         raise FileError(path, _reason(error), remedy=remedy) from None
     known = {entry.name for entry in fields(kind)}  # type: ignore[arg-type]
@@ -143,10 +143,10 @@ def read(path: str | Path, kind: type[T], schema: int | None = None, remedy: str
 
 
 @cache
-def _adapter(kind: type) -> Any:
+def _adapter(kind: Hashable) -> Any:
     from pydantic import TypeAdapter  # here, because it takes longer to import than the rest of a small command
 
-    return TypeAdapter(kind)
+    return TypeAdapter(cast(Any, kind))
 
 
 def _content(path: str | Path, remedy: str) -> bytes:

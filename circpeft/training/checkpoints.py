@@ -81,7 +81,7 @@ def to_resume(folder: Path, name: str, best: bool) -> str | None:
 
 def _choose(folder: Path, best: bool) -> tuple[str | None, list[str]]:
     """Return the newest whole checkpoint, and a line for each newer one."""
-    lines = []
+    lines: list[str] = []
     for path in _all(folder):
         found = faults(path) or (_faults_of_best(path) if best else [])
         if not found:

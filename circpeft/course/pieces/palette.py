@@ -46,9 +46,9 @@ def dark_of() -> dict[str, str]:
     ('#f2f4f6', '#e6eaee')
     """
     light, dark = PALETTE["light"], PALETTE["dark"]
-    pairs = zip(light["lines"], dark["lines"], strict=True)
-    names = ("ink", "muted", "grid", "panel")
-    return {**dict(pairs), **{light[name]: dark[name] for name in names}, "black": dark["ink"]}
+    lines = zip(map(str, light["lines"]), map(str, dark["lines"]), strict=True)
+    named = {str(light[name]): str(dark[name]) for name in ("ink", "muted", "grid", "panel")}
+    return {**dict(lines), **named, "black": str(dark["ink"])}
 
 
 def contrast(first: str, second: str) -> float:
