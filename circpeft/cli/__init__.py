@@ -10,9 +10,11 @@ imports PyTorch and whatever else it needs when it runs.
 import argparse
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from textwrap import fill
+from typing import Any, NoReturn
 
 from circpeft.cli import (
     completion,
@@ -33,9 +35,11 @@ from circpeft.cli import (
 )
 from circpeft.cli.settings import hint, marked
 from circpeft.course.parameters import RequestError
+from circpeft.escaping import print_text, terminal
 from circpeft.files import WriteError
 from circpeft.suggest import nearest
 
+FORMAT_WARNING = warnings.formatwarning
 EXIT_CODES = "exit codes: 0 success, 1 a notebook, run or check failed, 2 wrong usage, 130 or 143 interrupted"
 
 
@@ -45,9 +49,13 @@ def version() -> str:
 
 
 class Parser(argparse.ArgumentParser):
-    """The parser of the command. `commands` are the parsers of the commands by name."""
+    """The parser of the command, or of one of its commands. `commands` are the parsers of the commands by name."""
 
     commands: dict[str, argparse.ArgumentParser]
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and an error, which may hold the name of any file, and exit with code 2."""
+        super().error(terminal(message))
 
 
 def build_parser() -> Parser:
@@ -60,8 +68,7 @@ def build_parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"circpeft {version()}")
-    kind = argparse.ArgumentParser
-    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=kind)
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
 
     def add_command(name: str, summary: str, examples: str, details: str = "") -> argparse.ArgumentParser:
         return subparsers.add_parser(
@@ -101,6 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Raises: SystemExit with code 2 for arguments that the parser rejects, and with code 0 after `--help`.
     """
+    warnings.formatwarning = _format_warning
     parser = build_parser()
     given = argv is not None
     argv = list(sys.argv[1:] if argv is None else argv)
@@ -120,18 +128,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         with interruption.handled(options.command, restored=given):
             return options.execute(options)
     except RequestError as error:
-        print(f"circpeft {options.command}: error: {error}", file=sys.stderr)
+        print_text(f"circpeft {options.command}: error: {error}", file=sys.stderr)
         return 2
     except WriteError as error:  # a disk that is full or read-only: whatever was begun is not there
-        print(f"circpeft {options.command}: error: {error}", file=sys.stderr)
+        print_text(f"circpeft {options.command}: error: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
         if (text := extras.advice(error, options)) is None:
             raise
-        print(f"circpeft {options.command}: error: {text}", file=sys.stderr)
+        print_text(f"circpeft {options.command}: error: {text}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as error:
         return interruption.exit_code(options.command, error)
+
+
+def _format_warning(*arguments: Any) -> str:
+    """Return a warning as Python writes it, for the terminal; it may hold texts of data."""
+    return terminal(FORMAT_WARNING(*arguments))
 
 
 def _options_of(command: argparse.ArgumentParser) -> list[str]:

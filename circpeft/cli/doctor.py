@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import version
+
+from circpeft.escaping import json_text, print_text
 
 
 def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
@@ -29,5 +30,5 @@ def execute(options: argparse.Namespace) -> int:
     system = doctor.Check("INFO", f"circpeft {version('circpeft')} on {platform.platform()}")
     found = [system, *doctor.checks(hub=options.hub)]
     for check in found:
-        print(json.dumps(asdict(check), ensure_ascii=False))
+        print_text(json_text(asdict(check)))
     return int(any(check.status == "FAIL" for check in found))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from circpeft.cli.programs import ProgramError, python_arguments, replace_by
+from circpeft.escaping import print_text
 
 STARTUP = Path(__file__).with_name("startup")
 
@@ -47,7 +48,7 @@ def execute(options: argparse.Namespace) -> int:
         arguments = python_arguments(options.unparsed)
         os.environ["PYTHONPATH"] = python_path(os.environ.get("PYTHONPATH"))
     except ProgramError as error:
-        print(f"circpeft exec: error: {error}", file=sys.stderr)
+        print_text(f"circpeft exec: error: {error}", file=sys.stderr)
         return error.exit_code
     return replace_by([sys.executable, *arguments])
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from circpeft.cli.merge import DTYPES
 from circpeft.course.parameters import RequestError
+from circpeft.escaping import print_text
 from circpeft.files import expanded
 from circpeft.suggest import nearest
 
@@ -90,7 +91,7 @@ def execute(options: argparse.Namespace) -> int:
         done = getattr(export, form.function)(expanded(options.adapter), expanded(options.out), options.base, **given)
     except (OSError, ValueError, TypeError) as error:
         raise RequestError(" ".join(str(error).split())) from error
-    print(json.dumps(asdict(done), default=str) if options.json else DESCRIBED[options.to](done))
+    print_text(json.dumps(asdict(done), default=str) if options.json else DESCRIBED[options.to](done))
     return 0
 
 

@@ -15,9 +15,10 @@ from circpeft.cli.programs import replace_by
 from circpeft.cli.settings import FOLDER_HELP
 from circpeft.course import folder, lab_extensions
 from circpeft.course.parameters import RequestError
+from circpeft.escaping import print_text
 
-# Its defaults hold for this start only, and the user's own settings override them: JupyterLab asks no question about
-# news, and looks for no update.
+# Its defaults hold for this start only, and the user's own settings of JupyterLab override them: JupyterLab asks no
+# question about news, and looks for no update.
 CONFIG = Path(__file__).with_name("jupyter")
 USUAL_PORT = 8888  # of JupyterLab, which takes the next free one if it is taken
 
@@ -28,7 +29,8 @@ def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
         "lab",
         "Open JupyterLab on the first notebook.",
         "circpeft lab --port 8890 --no-browser",
-        "All other arguments are passed on to JupyterLab.",
+        "It listens on this machine only, with a token, whatever your configuration of Jupyter says. "
+        "All other arguments (such as --ip, --config FILE) are passed on to JupyterLab.",
     )
     parser.usage = "circpeft lab [-h] [--folder FOLDER] [JUPYTERLAB ARGUMENT ...]"
     parser.add_argument("--folder", metavar="FOLDER", help=FOLDER_HELP)
@@ -47,12 +49,12 @@ def execute(options: argparse.Namespace) -> int:
     for name, shown in lab_extensions.missing().items():
         print(f"JupyterLab lacks {name}: {shown} do not work; `circpeft doctor` says what to install.", file=sys.stderr)
     root, done = folder.prepare(options.folder)
-    print(*done, sep="\n", end="\n" if done else "")
+    print_text(*done, sep="\n", end="\n" if done else "")
     notebook = root / "notebooks" / "00_start.ipynb"
     if not notebook.is_file():
         raise RequestError(f"{notebook} is missing; restore it with: git checkout -- notebooks")
     # The notebook is not a file argument: JupyterLab would open it, but not print its address.
-    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={root}"]
+    command = [sys.executable, "-m", "circpeft.cli.lab_server", f"--ServerApp.root_dir={root}"]
     command.append(f"--LabApp.default_url=/lab/tree/{notebook.relative_to(root)}")
     if hasattr(os, "geteuid") and os.geteuid() == 0:  # root, as in a container: JupyterLab wants this option
         command.append("--allow-root")
@@ -74,7 +76,7 @@ def _check_port(arguments: Sequence[str]) -> None:
         )
     if not named and _is_taken(USUAL_PORT):
         line = f"Port {USUAL_PORT} is taken, so JupyterLab takes the next free one: open the address that it prints."
-        print(line, file=sys.stderr)
+        print_text(line, file=sys.stderr)
 
 
 def _is_taken(port: int) -> bool:

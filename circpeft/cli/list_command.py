@@ -10,6 +10,7 @@ from importlib.util import find_spec
 
 from circpeft import places
 from circpeft.course.parameters import RequestError, read_notebook, select
+from circpeft.escaping import json_text, print_text
 from circpeft.suggest import nearest
 
 KINDS = ("methods", "tasks", "models", "tables", "notebooks", "backends")
@@ -41,19 +42,19 @@ def execute(options: argparse.Namespace) -> int:
     Raises: RequestError for an unknown kind.
     """
     if not options.kind:
-        print(json.dumps(list(KINDS)) if options.json else "\n".join(KINDS))
+        print_text(json.dumps(list(KINDS)) if options.json else "\n".join(KINDS))
         return 0
     if options.kind not in KINDS:
         raise RequestError(f"unknown kind {options.kind!r}; {nearest(options.kind, KINDS)}")
     rows = ROWS[options.kind]()
     if options.json:
         for row in rows:
-            print(json.dumps(row, ensure_ascii=False))
+            print_text(json_text(row))
         return 0
     widths = [max(len(str(row[key])) for row in rows) for key in rows[0]]
     for row in rows:
         line = "  ".join(f"{value!s:<{width}}" for value, width in zip(row.values(), widths, strict=True))
-        print(line.rstrip())
+        print_text(line.rstrip())
     return 0
 
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 
 from circpeft.course.parameters import RequestError
+from circpeft.escaping import print_text
 from circpeft.files import expanded
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -51,9 +52,9 @@ def execute(options: argparse.Namespace) -> int:
         raise RequestError(" ".join(str(error).split())) from error
     if options.json:
         row = {"folder": str(done.folder), "dtype": done.dtype, "layers": done.layers}
-        print(json.dumps({**row, "kept": done.kept, "worst_layer": done.worst}))
+        print_text(json.dumps({**row, "kept": done.kept, "worst_layer": done.worst}))
         return 0
-    print(f"{done.folder}: {done.layers} layers merged, in {done.dtype}")
+    print_text(f"{done.folder}: {done.layers} layers merged, in {done.dtype}")
     if done.worst and abs(done.kept - 1) > 5e-4:
-        print(f"the rounding keeps {done.kept:.1%} of ΔW in {done.worst}, and more in the other layers")
+        print_text(f"the rounding keeps {done.kept:.1%} of ΔW in {done.worst}, and more in the other layers")
     return 0

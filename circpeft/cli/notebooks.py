@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from circpeft.cli.settings import FOLDER_HELP, PROFILE_HELP, unmarked
 from circpeft.course import folder
 from circpeft.course.parameters import RequestError, check_profile, select
+from circpeft.escaping import print_text
 
 if TYPE_CHECKING:
     from circpeft.course.runner import CourseRun
@@ -82,7 +83,7 @@ def execute(options: argparse.Namespace) -> int:
     with redirect_stdout(sys.stderr if options.json else sys.stdout):  # run_course prints a line per notebook
         if options.command == "course":
             root, done = folder.prepare(options.folder)
-            print(*done, sep="\n", end="\n" if done else "")
+            print_text(*done, sep="\n", end="\n" if done else "")
             paths = select(options.notebooks, root / "notebooks")
             output_dir = output_dir or root / "runs"
         run = run_course(
@@ -94,7 +95,7 @@ def execute(options: argparse.Namespace) -> int:
             cell_timeout=options.cell_timeout,
             progress=not options.quiet,
         )
-    print(json.dumps({"folder": str(run.folder), **run.record}) if options.json else _summary(run))
+    print_text(json.dumps({"folder": str(run.folder), **run.record}) if options.json else _summary(run))
     return 1 if run.failed else 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import warnings
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from circpeft.course.parameters import RequestError
+from circpeft.escaping import json_text, print_text
 from circpeft.files import expanded
 
 if TYPE_CHECKING:
@@ -82,22 +82,19 @@ def execute(options: argparse.Namespace) -> int:
             trained = prediction.open_trained(source, options.task, options.base, data_dir)
             rows = _rows(options, trained)
             predictions = prediction.predict(trained, rows, progress=bool(options.file) and not options.quiet)
-        lines = [
-            json.dumps({**given, **found}, ensure_ascii=False)
-            for given, found in zip(_plain(rows), predictions, strict=True)
-        ]
+        lines = [json_text({**given, **found}) for given, found in zip(_plain(rows), predictions, strict=True)]
         for text in dict.fromkeys(str(entry.message) for entry in warned if entry.category is UserWarning):
-            print(f"warning: {' '.join(text.split())}", file=sys.stderr)
+            print_text(f"warning: {' '.join(text.split())}", file=sys.stderr)
         if output:
             write_atomically(output, "".join(f"{line}\n" for line in lines))
     except (OSError, ValueError, TypeError) as error:
         raise RequestError(" ".join(str(error).split())) from error
     if output:
-        print(f"{output}: {len(lines)} rows of {trained.task.name}")
+        print_text(f"{output}: {len(lines)} rows of {trained.task.name}")
     elif options.file or options.json:
-        print("\n".join(lines))
+        print_text("\n".join(lines))
     else:
-        print(predictions[0]["prediction"])
+        print_text(predictions[0]["prediction"])
     return 0
 
 

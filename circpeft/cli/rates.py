@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from circpeft.cli.settings import RUN_EXIT_CODES, add_settings, read_settings
 from circpeft.course.parameters import RequestError
+from circpeft.escaping import print_text
 from circpeft.files import expanded
 from circpeft.recipes import LEARNING_RATES
 from circpeft.suggest import nearest
@@ -106,7 +107,7 @@ def execute(options: argparse.Namespace) -> int:
             return _search(options, recipe, rates or (suggestion.rates if options.lora_rate else None))
     except (ValueError, TypeError, OSError) as error:
         raise RequestError(str(error)) from error
-    print(json.dumps(suggestion.to_dict()) if options.json else suggestion.text)
+    print_text(json.dumps(suggestion.to_dict()) if options.json else suggestion.text)
     return 0
 
 
@@ -168,9 +169,9 @@ def _search(options: argparse.Namespace, recipe: Recipe, rates: Sequence[float] 
             found: Search = search(recipe, rates, options.steps, progress=not options.quiet)
     finally:
         transformers_logging.set_verbosity(verbosity)
-    print(json.dumps(found.to_dict()) if options.json else found.text)
+    print_text(json.dumps(found.to_dict()) if options.json else found.text)
     if options.plot:
         from circpeft.plots import save
 
-        print(f"figure: {save(found.figure(), expanded(options.plot))}", file=sys.stderr)
+        print_text(f"figure: {save(found.figure(), expanded(options.plot))}", file=sys.stderr)
     return 1 if found.best is None else 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from circpeft import places
 from circpeft.course.parameters import RequestError
+from circpeft.escaping import markdown, print_text
 from circpeft.files import expanded
 from circpeft.run_files.json_files import printable
 from circpeft.suggest import nearest
@@ -78,16 +79,16 @@ def execute(options: argparse.Namespace) -> int:
         if format == "html" and output is None:
             output = folder / "report.html"
         if output is not None:
-            print(report.export(found, options.table or None, format, output))
+            print_text(report.export(found, options.table or None, format, output))
         elif options.table or format != "markdown":
-            print(report.FORMATS[format](found, options.table or None, None), end="")
+            print_text(report.FORMATS[format](found, options.table or None, None), end="")
         else:
-            print(_overview(found))
+            print_text(_overview(found))
     except ValueError as error:
         raise RequestError(str(error)) from error
     for word, noted in (("unusable", found.problems), ("left out", found.left_out)):
         for entry in noted:
-            print(f"{word}: {printable(entry.path)}: {entry.reason}; {entry.remedy}", file=sys.stderr)
+            print_text(f"{word}: {printable(entry.path)}: {entry.reason}; {entry.remedy}", file=sys.stderr)
     return 1 if found.problems else 0
 
 
@@ -99,10 +100,11 @@ def _overview(found: Found) -> str:
     for sweep in found.sweeps:
         states = [cell.state for cell in sweep.cells]
         counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-        parts.append(f"## {sweep.name}, profile {sweep.profile}, {sweep.statistic} of {sweep.seeds} seeds: {counts}\n")
+        title = f"{sweep.name}, profile {sweep.profile}, {sweep.statistic} of {sweep.seeds} seeds"
+        parts.append(f"## {markdown(title)}: {counts}\n")
         parts.append(report.FORMATS["markdown"](found, sweep.title, sweep))
     if not found.sweeps:
-        empty = f"no records under {printable(found.folder)}"
+        empty = markdown(f"no records under {printable(found.folder)}")
         parts.append(report.FORMATS["markdown"](found, None, None) if found.runs else empty)
-    parts += [f"failed: {failed.failure.name}: {failed.failure.error}" for failed in found.failures]
+    parts += [markdown(f"failed: {failed.failure.name}: {failed.failure.error}") for failed in found.failures]
     return "\n".join(parts).rstrip()

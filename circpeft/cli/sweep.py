@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from circpeft.cli.settings import add_overrides, add_settings, read_overrides, read_settings
 from circpeft.course.parameters import RequestError
+from circpeft.escaping import print_text
 from circpeft.recipes import TABLES
 
 if TYPE_CHECKING:
@@ -109,9 +110,9 @@ def execute(options: argparse.Namespace) -> int:
     except sweeps.SweepError as error:
         raise RequestError(str(error)) from error
     except sweeps.Stopped as error:
-        print(f"\ncircpeft sweep: {error}", file=sys.stderr)
+        print_text(f"\ncircpeft sweep: {error}", file=sys.stderr)
         return 1
-    print(sweeps.summary(outcome) if options.json else _summary(outcome))
+    print_text(sweeps.summary(outcome) if options.json else _summary(outcome))
     return 1 if outcome.failed or outcome.not_judged else 0
 
 
@@ -148,7 +149,7 @@ def _print_run(done: Done, recipe: CellRecipe) -> None:
     """Print the end of one run as a line of JSON."""
     names = {"disk_full": "full"}  # the names that scripts read
     row = {names.get(name, name): value for name, value in asdict(done).items() if name not in ("record", "traceback")}
-    print(json.dumps(row | {"row": recipe.row, "column": recipe.column, "seed": recipe.seed}), flush=True)
+    print_text(json.dumps(row | {"row": recipe.row, "column": recipe.column, "seed": recipe.seed}), flush=True)
 
 
 def _summary(outcome: Outcome) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from circpeft.cli.settings import add_overrides, add_settings, read_overrides, read_settings
 from circpeft.course.parameters import RequestError
+from circpeft.escaping import print_text
 from circpeft.files import expanded
 from circpeft.recipes import LEARNING_RATES, TABLES
 from circpeft.run_files.ownership import BusyError
@@ -79,7 +80,8 @@ def execute(options: argparse.Namespace) -> int:
     except (ValueError, TypeError, OSError) as error:
         raise RequestError(str(error)) from error
     if training.distributed.state().is_main_process:
-        print(f"data: {lines[recipe.task, recipe.data_dir]}", file=sys.stderr)  # before a training that may take hours
+        # before a training that may take hours
+        print_text(f"data: {lines[recipe.task, recipe.data_dir]}", file=sys.stderr)
     verbosity = transformers_logging.get_verbosity()
     if options.quiet:
         transformers_logging.set_verbosity_error()  # this hides the Trainer's progress bar
@@ -179,12 +181,12 @@ def _print_result(recipe: Recipe, result: Result, as_json: bool) -> None:
     weights = str(folder) if folder.is_dir() else ""  # the record may be older than this call, its weights deleted
     if as_json:
         scores = {name: getattr(result, name) for name in SHOWN}
-        print(json.dumps({**scores, "record": record, "weights": weights}))
+        print_text(json.dumps({**scores, "record": record, "weights": weights}))
         return
     text = f"test {result.metric} {result.test_score:.3f}"
     if result.score is not None:
         text = f"validation {result.metric} {result.score:.3f}, test {result.test_score:.3f}"
-    print(f"{recipe.label} on {recipe.task}, seed {recipe.seed}: {text}, {result.seconds:.0f} s")
-    print(f"record: {record}")
+    print_text(f"{recipe.label} on {recipe.task}, seed {recipe.seed}: {text}, {result.seconds:.0f} s")
+    print_text(f"record: {record}")
     if weights:
-        print(f"{folder.parent.name.removesuffix('s')}: {weights}")
+        print_text(f"{folder.parent.name.removesuffix('s')}: {weights}")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import Any
 
 import pandas as pd
 from datasets import Dataset
 
+from ..escaping import html, html_table
 from ..results import Result
 from ..tasks import InstructionTask
 
@@ -23,7 +23,7 @@ def texts_table(table: pd.DataFrame) -> Any:
     >>> "&lt;b&gt;" in texts_table(pd.DataFrame({"answer": ["<b>7</b>"]})).to_html()
     True
     """
-    styled = table.style.hide(axis="index").format(escape="html").format_index(escape="html", axis="columns")
+    styled = html_table(table).hide(axis="index")
     return styled.set_properties(**TEXTS).set_table_styles(LEFT)
 
 
@@ -57,5 +57,5 @@ def side_by_side(task: InstructionTask, rows: Dataset, run: Result, count: int =
         }
     )
     scores = f"{run.metric} on all {run.rows['test']} test questions: {run.start_score:.3f} before training"
-    caption = escape(f"{scores}, {run.test_score:.3f} after {run.label}")
+    caption = html(f"{scores}, {run.test_score:.3f} after {run.label}")
     return texts_table(table).set_table_styles(EQUAL, overwrite=False).set_caption(caption)

@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from ..escaping import html_table, print_text
+
 COLUMNS = ("paper", "table", "row", "column", "printed", "stated", "computed", "verdict", "note")
 SHOWN = 60  # rows of the filtered table
 # In percent. Texts wrap, so the table is as wide as its page and not as wide as its longest note.
@@ -28,7 +30,7 @@ def audit_table(rows: pd.DataFrame) -> Any:
     True
     """
     texts = [name for name in COLUMNS if name not in ("stated", "computed", "printed")]
-    styled = rows[list(COLUMNS)].style.hide().format({"stated": _figure, "computed": _figure})
+    styled = html_table(rows[list(COLUMNS)]).hide().format({"stated": _figure, "computed": _figure})
     widths = [
         {"selector": f"th.col_heading.level0.col{i}", "props": f"width: {WIDTHS[name]}%"}
         for i, name in enumerate(COLUMNS)
@@ -80,7 +82,7 @@ def audit_explorer(audit: pd.DataFrame, **chosen: str) -> Any:
         with output:
             output.clear_output(wait=True)
             display(audit_table(rows.head(SHOWN)))
-            print(f"{len(rows)} rows" + (f"; the first {SHOWN} are shown" if len(rows) > SHOWN else ""))
+            print_text(f"{len(rows)} rows" + (f"; the first {SHOWN} are shown" if len(rows) > SHOWN else ""))
 
     for control in (*menus.values(), search):
         control.observe(refresh, names="value")

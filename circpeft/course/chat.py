@@ -6,11 +6,11 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import replace
-from html import escape
 from typing import Any, NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
+from ..escaping import html
 from ..tasks import InstructionTask
 from ..training import chat, generation, tokens
 
@@ -151,7 +151,7 @@ class Chat:
         self.button.description, self.button.icon = ("Writing", "spinner spin") if busy else ("Ask", "comment")
 
     def _say(self, sentence: str) -> None:
-        self.status.value = f'<span role="status">{escape(sentence)}</span>'
+        self.status.value = f'<span role="status">{html(sentence)}</span>'
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         """Return the widgets, and the table for viewers that cannot show widgets."""
@@ -160,4 +160,4 @@ class Chat:
 
 
 def _cell(text: str) -> str:
-    return f'<td style="{CELL}">{escape(text.strip()) or EMPTY}</td>'
+    return f'<td style="{CELL}">{html(text.strip()) or EMPTY}</td>'

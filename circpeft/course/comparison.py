@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from transformers import AutoConfig
 
-from circpeft import methods, models, places, plots, recipes, results, tasks, training
+from circpeft import escaping, methods, models, places, plots, recipes, results, tasks, training
 from circpeft.course import model_settings
 from circpeft.method_specs import get_spec, reads_targets
 from circpeft.recipes import Recipe
@@ -96,7 +96,7 @@ def _drop_unsupported(planned: list[Recipe]) -> list[Recipe]:
     if len(refused) == len({recipe.method for recipe in planned}):
         return planned  # the cause is not a method; the check of all recipes raises the error
     for method, reason in refused.items():
-        print(f"{method} is left out: {reason}")
+        escaping.print_text(f"{method} is left out: {reason}")
     return [recipe for recipe in planned if recipe.method not in refused]
 
 
@@ -118,10 +118,12 @@ def run_all(planned: Iterable[Recipe]) -> list[Result]:
     planned, finished = list(planned), []
     for number, recipe in enumerate(planned, 1):
         started = time.perf_counter()
-        print(f"[{number}/{len(planned)}] {recipe.label} on {layers_of(recipe)}, seed {recipe.seed}", flush=True)
+        escaping.print_text(
+            f"[{number}/{len(planned)}] {recipe.label} on {layers_of(recipe)}, seed {recipe.seed}", flush=True
+        )
         result = training.run(recipe)
         finished.append(result)
-        print(
+        escaping.print_text(
             f"      test {result.metric} {result.test_score:.3f} after {time.perf_counter() - started:.0f} s",
             flush=True,
         )
@@ -132,7 +134,7 @@ def table(finished: list[Result]):
     """Return the comparison as a styled table with one row per method."""
     scores = ["before", "validation", "test", "test min", "test max"]
     formats = {"parameters": "{:,}", "seconds": "{:.0f}", "peak MiB": "{:.0f}", **dict.fromkeys(scores, "{:.3f}")}
-    return results.table(finished).style.hide(axis="index").format(formats)
+    return escaping.html_table(results.table(finished)).hide(axis="index").format(formats)
 
 
 def name_of(result: Result, usual_layers: str) -> str:
@@ -168,7 +170,9 @@ def against_parameters(finished: list[Result], usual_layers: str):
     )
     for name, level in levels.items():
         ends = [min(counts) / 1.4, max(counts) * 1.4]
-        figure.add_scatter(x=ends, y=[level, level], mode="lines", line={"dash": "dot", "color": "#59636e"}, name=name)
+        figure.add_scatter(
+            x=ends, y=[level, level], mode="lines", line={"dash": "dot", "color": "#59636e"}, name=escaping.plotly(name)
+        )
     figure.layout.showlegend = len(runs) > 1
     return figure
 

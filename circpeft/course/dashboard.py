@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from html import escape
-
 import plotly.graph_objects as go
 
-from .. import report
+from .. import escaping, report
 from ..report import Found
 from ..run_files.json_files import printable
 from . import repository_runs
@@ -123,7 +121,8 @@ class Dashboard:
     def redraw(self) -> None:
         """Draw the figure and the table for the current values of the controls."""
         selected, name = self.chosen(), self.controls["table"].value
-        figures = {figure.layout.title.text: figure for figure in report.scatter(selected, self.controls["x"].value)}
+        drawn = report.scatter(selected, self.controls["x"].value)
+        figures = {escaping.plain(figure.layout.title.text): figure for figure in drawn}
         yours = {_panel(run) for run in selected.runs if run.mark}
         self._set_options("panel", sorted(figures, key=lambda title: title.partition(":")[0] not in yours))
         new = figures.get(self.controls["panel"].value, go.Figure())
@@ -136,13 +135,13 @@ class Dashboard:
         if self.repository is not None:
             counts += f" ({sum(bool(run.mark) for run in selected.runs)} yours, the others from the repository)"
         problems = report.problems_table(self.found)
-        lines = [escape(f"{row.file}: {row.reason}; {row.remedy}") for row in problems.itertuples()]
+        lines = [escaping.html(f"{row.file}: {row.reason}; {row.remedy}") for row in problems.itertuples()]
         listed = "".join(f"<li>{line}</li>" for line in lines[:MOST_PROBLEMS])
         if len(lines) > MOST_PROBLEMS:
             listed += f"<li>and {len(lines) - MOST_PROBLEMS} more: circpeft report lists them</li>"
         self.counts.value = (
             f"{counts}, {len(selected.failures)} failed, "
-            f"{len(self.found.problems)} unusable files in {escape(printable(self.found.folder))}"
+            f"{len(self.found.problems)} unusable files in {escaping.html(printable(self.found.folder))}"
             + (f"<ul>{listed}</ul>" if listed else "")
         )
 
@@ -151,11 +150,11 @@ class Dashboard:
         if name == RUNS:
             only_found = self.repository is None
             runs = report.runs_table(found)[COLUMNS] if only_found else repository_runs.runs_table(found)[SOURCED]
-            styled = runs.style.hide(axis="index").format(FORMATS, escape="html")
+            styled = escaping.html_table(runs).hide(axis="index").format(FORMATS)
             styled.format_index(lambda column: column.replace("_", " "), axis="columns")  # headings that wrap
             style = [*STYLE, {"selector": f"td.col{list(runs.columns).index('label')}", "props": WRAPPED}]
         else:
-            styled = report.wide(report.compared(found, name)).style.format(escape="html").format_index(escape="html")
+            styled = escaping.html_table(report.wide(report.compared(found, name)))
         return styled.set_table_styles(style).to_html()
 
 

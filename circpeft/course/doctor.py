@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from circpeft import places
+from circpeft.escaping import print_text
 
 from . import lab_extensions
 
@@ -58,8 +59,8 @@ def print_report(hub: bool = False) -> bool:
     results = checks(hub)
     failed = sum(check.status == "FAIL" for check in results)
     for check in results:
-        print(check)
-    print(f"\n{failed} of {len(results)} checks failed." if failed else "\nReady: no check failed.")
+        print_text(check)
+    print_text(f"\n{failed} of {len(results)} checks failed." if failed else "\nReady: no check failed.")
     return not failed
 
 

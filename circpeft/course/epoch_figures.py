@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from circpeft import plots
+from circpeft.escaping import print_text
 from circpeft.method_specs import get_spec
 from circpeft.results import Result
 from circpeft.suggest import nearest
@@ -30,12 +31,14 @@ def read(finished: list[Result], folder: str | Path) -> list[tuple[Result, list[
         if run.seed != 0 or get_spec(run.method).trains not in ("adapter", "all"):
             continue
         if not run.weight_changes:
-            print(f"{run.label}: the record names no file of weight changes; delete the record to make the run again")
+            print_text(
+                f"{run.label}: the record names no file of weight changes; delete the record to make the run again"
+            )
             continue
         try:
             layers = weight_changes.read(Path(folder) / run.weight_changes)
         except (OSError, ValueError) as error:
-            print(f"{run.label}: {error}")
+            print_text(f"{run.label}: {error}")
             continue
         if layers and layers[0].epochs:
             found.append((run, layers))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import plotly.graph_objects as go
 from IPython.display import HTML, display
 
 from circpeft import places, plots
+from circpeft.escaping import html
 from circpeft.suggest import nearest
 
 FOLDER = places.shipped() / "benchmarks" / "results" / "evidence"
@@ -47,6 +47,6 @@ def show(name: str, mentions: str = "", folder: Path = FOLDER) -> None:
     if record["figure"]:
         plots.show(go.Figure(record["figure"]))
     found = [text for text in record["conclusions"] if mentions.lower() in text.lower()]
-    points = "".join(f"<li>{html.escape(text)}</li>" for text in found)
+    points = "".join(f"<li>{html(text)}</li>" for text in found)
     source = f"benchmarks/results/evidence/{name}.json, {len(record['rows'])} rows"
-    display(HTML(f"<p><b>{html.escape(record['question'])}</b></p><ul>{points}</ul><p>From {source}.</p>"))
+    display(HTML(f"<p><b>{html(record['question'])}</b></p><ul>{points}</ul><p>From {source}.</p>"))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from html import escape
 from numbers import Number
 from typing import Any
 
 import torch
 
+from ..escaping import html
 from .exercise_type import Exercise
 from .exercises import find
 
@@ -45,7 +45,7 @@ class Examples:
             arrow = '<span style="font-size: 1.6em" aria-label="gives">→</span>'
             grids = [_grid(*pair) for pair in arguments] + [arrow] + [_grid(*pair) for pair in results]
             rows.append(f'<div style="{ROW}">{"".join(grids)}</div>')
-        return f"<div><strong>Worked examples of exercise {escape(self.title)}</strong>{''.join(rows)}</div>"
+        return f"<div><strong>Worked examples of exercise {html(self.title)}</strong>{''.join(rows)}</div>"
 
 
 def examples(exercise_id: str, cases: Sequence[Sequence[Any]] = ()) -> Examples:
@@ -138,9 +138,9 @@ def _text(value: Any) -> str:
 
 def _grid(name: str, value: Any) -> str:
     """Return a value as an HTML table under its name; an array with more than two axes as several tables."""
-    label = f'<span style="font-family: monospace">{escape(name)}</span>'
+    label = f'<span style="font-family: monospace">{html(name)}</span>'
     if not isinstance(value, torch.Tensor) or value.dim() == 0:
-        shown = escape(_text(value.tolist() if isinstance(value, torch.Tensor) else value))
+        shown = html(_text(value.tolist() if isinstance(value, torch.Tensor) else value))
         return f"<div>{label} = <strong>{shown}</strong></div>"
     if value.dim() > 2:
         return "".join(_grid(f"{name}[{i}]", part) for i, part in enumerate(value))

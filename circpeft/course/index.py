@@ -6,9 +6,9 @@ import statistics
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jinja2 import Environment
+from markupsafe import Markup
 
-from circpeft import results
+from circpeft import escaping, results
 from circpeft.files import write_atomically
 from circpeft.run_files.json_files import FileError, printable
 
@@ -39,7 +39,8 @@ img { max-width: 100%; background: white; border-radius: 6px; }
 """
 
 PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<html lang="en"><head><meta charset="utf-8">{{ policy }}
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="icon" href="data:,"><title>circpeft: course run, profile {{ run.profile }}</title>
 <style>{{ style }}</style></head><body><main>
 <h1>circpeft: course run</h1>
@@ -93,11 +94,12 @@ def write(folder: Path, record: dict) -> Path:
         f"{entry['device']}; commit {entry['commit']}; {', '.join(map(' '.join, entry['versions'].items()))}"
         for entry in started
     ]
-    jinja = Environment(autoescape=True)
+    jinja = escaping.page_environment()
     jinja.filters["utc"] = lambda text: f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M UTC}"
     page = jinja.from_string(PAGE)
     values = dict(
         run=record,
+        policy=Markup(escaping.page_policy()),
         style=STYLE,
         rows=[_formatted(row) for row in rows],
         columns=TEXT_COLUMNS | {"seeds": "Seeds"} | NUMBER_COLUMNS,

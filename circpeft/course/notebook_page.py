@@ -7,7 +7,7 @@ import nbformat
 from nbconvert import HTMLExporter
 from nbconvert.filters import markdown_mistune
 
-from circpeft import places
+from circpeft import escaping, places
 from circpeft.files import write_atomically
 
 from .mathml import formula, formulas
@@ -16,7 +16,7 @@ from .mathml import formula, formulas
 WIDGET_TEXT = re.compile(r"[HV]Box\(children=|Interactive controls: ")
 TEMPLATE = """
 {%- extends 'lab/index.html.j2' -%}
-{%- block html_head_js -%}{%- endblock -%}
+{%- block html_head_js -%}POLICY{%- endblock -%}
 {%- block html_head_js_mathjax -%}
 <style>
 math { font-size: 1.1em; } math[display=block] { margin: .6em 0; }
@@ -67,7 +67,8 @@ class MathRenderer(markdown_mistune.IPythonRenderer):
 def write_page(notebook: Path, target: Path) -> Path:
     """Write an executed notebook as one HTML file without scripts, and return its path.
 
-    Static forms replace interactive outputs; a line of text replaces widgets that have no static form.
+    Static forms replace interactive outputs; a line of text replaces widgets that have no static form. The page lets
+    no script run, so that markup which reached an output by mistake does nothing.
     """
     nb = nbformat.read(notebook, as_version=4)
     nb.metadata.pop("widgets", None)
@@ -78,7 +79,7 @@ def write_page(notebook: Path, target: Path) -> Path:
             widget = data.pop("application/vnd.jupyter.widget-view+json", None)
             if widget and WIDGET_TEXT.match(data.get("text/plain", "")):
                 data["text/plain"] = "Interactive controls: open this notebook in JupyterLab (circpeft lab)."
-    exporter = HTMLExporter(raw_template=TEMPLATE)
+    exporter = HTMLExporter(raw_template=TEMPLATE.replace("POLICY", escaping.page_policy()))
     exporter.register_filter("formulas", formulas)
     to_html = markdown_mistune.MarkdownWithMath(renderer=MathRenderer(escape=False)).render
     exporter.register_filter("markdown2html", to_html)

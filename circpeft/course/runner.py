@@ -21,6 +21,7 @@ from jupyter_client.kernelspec import KernelSpec
 from tqdm import tqdm
 
 from circpeft import files, places, results, run_files
+from circpeft.escaping import print_text, terminal
 from circpeft.run_files.ownership import BusyError, owned
 
 from . import index, notebook_page
@@ -197,7 +198,7 @@ def _read_run(path: Path) -> CourseRun | None:
 
 def _run_all(run: CourseRun, paths: list[Path], values: Mapping, cell_timeout: float, progress: bool) -> None:
     hide = None if progress else True  # with None, tqdm shows the bars only in a terminal
-    with tqdm(total=len(paths), unit="notebook", desc=run.folder.name, disable=hide, position=0) as bar:
+    with tqdm(total=len(paths), unit="notebook", desc=terminal(run.folder.name), disable=hide, position=0) as bar:
         for path, entry in zip(paths, run.record["notebooks"], strict=True):
             digest = _digest(path)
             if entry["status"] == "ok" and entry["digest"] == digest:
@@ -208,7 +209,7 @@ def _run_all(run: CourseRun, paths: list[Path], values: Mapping, cell_timeout: f
             entry |= {"started": _now(), **results.environment(device())}
             run.record["status"] = "running"
             run.save()
-            cell_bar = {"desc": path.stem, "position": 1, "leave": False, "disable": hide}
+            cell_bar = {"desc": terminal(path.stem), "position": 1, "leave": False, "disable": hide}
             started = time.monotonic()
             try:
                 _run_one(run.folder, path, values[path], cell_timeout, cell_bar)
@@ -220,7 +221,8 @@ def _run_all(run: CourseRun, paths: list[Path], values: Mapping, cell_timeout: f
                 entry["seconds"] = round(time.monotonic() - started, 1)
                 run.save()
                 _render(run.folder, path, entry)
-            tqdm.write(f"{path.stem:<28} {entry['status']:<6} {entry['seconds']:8.1f} s", file=sys.stdout)
+            line = f"{path.stem:<28} {entry['status']:<6} {entry['seconds']:8.1f} s"
+            tqdm.write(terminal(line), file=sys.stdout)
             bar.update()
 
 

@@ -9,6 +9,7 @@ import nbformat
 import pandas as pd
 
 from .. import files, places, run_files
+from ..escaping import print_text
 
 MARKER = "<!-- runtime -->"
 
@@ -127,7 +128,7 @@ if __name__ == "__main__":
         "that have to be measured again are listed",
     )
     if folder := parser.parse_args().folder:
-        print(*update(folder), sep="\n")
+        print_text(*update(folder), sep="\n")
     else:
         for profile, names in outdated().items():
-            print(f"{profile}: {', '.join(names) or 'all are current'}")
+            print_text(f"{profile}: {', '.join(names) or 'all are current'}")

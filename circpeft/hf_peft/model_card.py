@@ -8,6 +8,8 @@ from typing import Any
 
 from huggingface_hub import ModelCard
 
+from ..escaping import json_text, markdown, one_line
+
 TAGS = ("circpeft", "circulant")
 WRITTEN_BY_PEFT = re.compile(r"^library_name: peft$", re.MULTILINE)
 
@@ -56,7 +58,7 @@ def scale(config: Any) -> str:
     name = "paper" if alpha == 1 else alpha if isinstance(alpha, str) else ""
     rate = RATES.get((config.method, name), "its learning rate is that of alpha=1 divided by alpha")
     text = f"alpha={alpha!r}, `ΔW = {_formulas(config)[name]}`; {rate}"
-    others = ", ".join(f"{layer}: {value!r}" for layer, value in config.alpha_pattern.items())
+    others = ", ".join(f"{markdown(layer)}: {value!r}" for layer, value in config.alpha_pattern.items())
     return text + (f"; other alphas by layer: {others}" if others else "")
 
 
@@ -68,11 +70,12 @@ def section(config: Any, adapter: str = "") -> str:
     auto = AUTO_CLASSES.get(config.task_type, "AutoModel")
     # The number of labels belongs to the task, not to the base model, so it has to be given when the model is loaded.
     labels = ", num_labels=NUM_LABELS" if config.task_type in ("SEQ_CLS", "TOKEN_CLS") else ""
-    where = f', subfolder="{adapter}"' if adapter else ""
+    where = f", subfolder={json_text(adapter)}" if adapter else ""
+    base = json_text(one_line(config.base_model_name_or_path or "BASE_MODEL"))
     return "\n".join(
         [
             f"<!-- circpeft {adapter}-->",
-            f"## {name} adapter{f' in {adapter}' if adapter else ''}",
+            f"## {name} adapter{f' in {markdown(adapter)}' if adapter else ''}",
             "",
             "Made with circpeft, which adds the method to PEFT. Import circpeft before you load the adapter; without "
             f"it, PEFT raises `KeyError: '{config.method}'`. For a program that you do not want to change, put "
@@ -81,14 +84,14 @@ def section(config: Any, adapter: str = "") -> str:
             f"- method: {name} ([{title}](https://arxiv.org/abs/{arxiv}))",
             f"- block size: {config.block_size}",
             f"- scale: {scale(config)}",
-            f"- adapted layers: {targets}",
+            f"- adapted layers: {markdown(targets)}",
             "",
             "```python",
             "import circpeft  # registers the method with PEFT",
             "from peft import PeftModel",
             f"from transformers import {auto}",
             "",
-            f'base = {auto}.from_pretrained("{config.base_model_name_or_path or "BASE_MODEL"}"{labels})',
+            f"base = {auto}.from_pretrained({base}{labels})",
             f'model = PeftModel.from_pretrained(base, "THIS_REPOSITORY_OR_FOLDER"{where})',
             "```",
             f"<!-- /circpeft {adapter}-->",

@@ -3,6 +3,7 @@
 import numpy as np
 import plotly.graph_objects as go
 
+from ..escaping import plotly
 from .heatmaps import cell_texts, heatmap_trace, matrix_axes
 from .style import INK, PANEL, TEMPLATE, as_array, color_range
 
@@ -247,7 +248,7 @@ def circulant_animation(c, x, layout="column", fps=2):
             title = f"y[{row}] = row {row} of C, times x"
         else:
             title = f"{b} numbers make {b} \u00d7 {b} entries: y = C x"
-        figure.layout.title.text = title
+        figure.layout.title.text = plotly(title)
         return figure
 
     steps = [(0, 0)] + [(row + 1, row + computed) for row in range(b) for computed in (0, 1)]  # rows of C, entries of y

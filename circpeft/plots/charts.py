@@ -1,8 +1,12 @@
-"""Charts of lines, bars, points and singular values, as plotly figures of given numbers."""
+"""Charts of lines, bars, points and singular values, as plotly figures of given numbers.
+
+Texts are shown as they are written: titles and labels may come from data. A `markupsafe.Markup` may hold plotly's tags.
+"""
 
 import numpy as np
 import plotly.graph_objects as go
 
+from ..escaping import plotly
 from .style import (
     COLORS,
     DASHES,
@@ -16,7 +20,7 @@ from .style import (
 
 
 def _layout(title, width, height, **kwargs):
-    return go.Layout(template=TEMPLATE, title={"text": title}, width=width, height=height, **kwargs)
+    return go.Layout(template=TEMPLATE, title={"text": plotly(title)}, width=width, height=height, **kwargs)
 
 
 def _legend_margin(labels):
@@ -31,7 +35,7 @@ def _check_series(series):
         if len(entry) not in (2, 3):
             raise ValueError(f"{label!r} has {len(entry)} parts; give (x, y) or (x, y, spread)")
         x, y, spread = (*entry, None)[:3]
-        x = list(x) if len(x) and isinstance(x[0], str) else as_array(x, f"x of {label!r}")
+        x = list(map(plotly, x)) if len(x) and isinstance(x[0], str) else as_array(x, f"x of {label!r}")
         y = as_array(y, f"y of {label!r}")
         if len(x) != len(y):
             raise ValueError(f"{label!r} has {len(x)} values of x and {len(y)} of y; give as many of each")
@@ -44,7 +48,10 @@ def _check_series(series):
 def _axes(x_title, y_title, log_x, log_y):
     # Ticks only at powers of ten: plotly's ticks at 2 and 5 crowd small figures.
     scales = [{"type": "log", "dtick": 1, "exponentformat": "power"} if log else {} for log in (log_x, log_y)]
-    return {"xaxis": {"title": {"text": x_title}, **scales[0]}, "yaxis": {"title": {"text": y_title}, **scales[1]}}
+    return {
+        "xaxis": {"title": {"text": plotly(x_title)}, **scales[0]},
+        "yaxis": {"title": {"text": plotly(y_title)}, **scales[1]},
+    }
 
 
 def lines(series, title="", x_title="", y_title="", log_x=False, log_y=False, markers=None):
@@ -85,7 +92,7 @@ def lines(series, title="", x_title="", y_title="", log_x=False, log_y=False, ma
         figure.add_scatter(
             x=x,
             y=y,
-            name=str(label),
+            name=plotly(label),
             legendgroup=str(label),
             mode="lines+markers" if markers else "lines",
             line={"color": color, "width": 2.2, "dash": DASHES[i // len(COLORS) % len(DASHES)]},
@@ -121,9 +128,9 @@ def bars(values, spread=None, title="", x_title="", y_title="", log_y=False, y_r
         spread_of = {str(category): value for category, value in ((spread or {}).get(label) or {}).items()}
         error = as_array([spread_of.get(c, 0.0) for c in categories])
         figure.add_bar(
-            x=categories,
+            x=list(map(plotly, categories)),
             y=as_array([row.get(c, np.nan) for c in categories]),
-            name=str(label),
+            name=plotly(label),
             marker={"color": COLORS[i % len(COLORS)]},
             error_y={"type": "data", "array": error, "color": INK, "thickness": 1.3, "width": 4} if spread_of else None,
         )
@@ -153,9 +160,9 @@ def scatter(series, title="", x_title="", y_title="", log_x=False, log_y=False, 
         figure.add_scatter(
             x=x,
             y=y,
-            name=str(label),
+            name=plotly(label),
             mode="markers+text" if texts else "markers",
-            text=texts,
+            text=texts and list(map(plotly, texts)),
             cliponaxis=False,
             textposition="middle right",
             marker={"symbol": MARKERS[i % len(MARKERS)], "size": 10, "color": color, "opacity": 0.85},

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
+from ..escaping import one_line
 from .style import INK
 
 GAP, TEXT_HEIGHT = 6, 16  # pixels between pictures, and for the text below a picture
@@ -44,5 +45,7 @@ def sheet(pictures: Sequence[Image.Image], words: Sequence[str] = (), columns: i
         x, y = GAP + number % columns * (side + GAP), GAP + number // columns * (height + GAP)
         canvas.paste(shown, (x + (side - size[0]) // 2, y + (side - size[1]) // 2))
         if words:
-            draw.text((x + side / 2, y + side + TEXT_HEIGHT / 2), words[number], fill=INK, font=font, anchor="mm")
+            draw.text(
+                (x + side / 2, y + side + TEXT_HEIGHT / 2), one_line(words[number]), fill=INK, font=font, anchor="mm"
+            )
     return canvas

@@ -3,6 +3,7 @@
 import numpy as np
 import plotly.graph_objects as go
 
+from ..escaping import plotly
 from .style import PANEL, TEMPLATE, as_matrix, color_range, thin
 
 MAX_SIDE_WITH_NUMBERS = 12  # larger matrices have no numbers in their cells
@@ -120,7 +121,9 @@ def matrices(items, title="", signed=None, numbers=True):
     if not items:
         raise ValueError("matrices() needs at least one (title, array) pair")
     shown = [(name, *thin(as_matrix(values, name or "matrix"))) for name, values in items]
-    shown = [(f"{name} (1 row and column in {step})" if step > 1 else name, array, step) for name, array, step in shown]
+    shown = [
+        (name + f" (1 row and column in {step})" if step > 1 else name, array, step) for name, array, step in shown
+    ]
     lowest, highest, scale = color_range([array for _, array, _ in shown], signed)
     side = {1: 360, 2: 290, 3: 205}.get(len(shown), 150)  # pixels; a notebook's column is about 860 wide
     cell = min(58.0, side / max(max(array.shape[0] / 1.2, array.shape[1]) for _, array, _ in shown))
@@ -131,7 +134,7 @@ def matrices(items, title="", signed=None, numbers=True):
     widths = [max(array.shape[1] * cell, 8.5 * len(name) - spare, 40.0) for name, array, _ in shown]
     gap = 48
     full_width = sum(widths) + gap * (len(widths) - 1)
-    layout = go.Layout(template=TEMPLATE, title={"text": title}, plot_bgcolor=PANEL, annotations=[])
+    layout = go.Layout(template=TEMPLATE, title={"text": plotly(title)}, plot_bgcolor=PANEL, annotations=[])
     layout.margin = {"l": 48, "r": 96, "t": 66 if title else 36, "b": 30}
     layout.width, layout.height = round(full_width) + 144, round(height) + (96 if title else 66)
     figure, left = go.Figure(layout=layout), 0.0
@@ -150,6 +153,6 @@ def matrices(items, title="", signed=None, numbers=True):
         figure.update_layout(matrix_axes(rows, columns, axis, step, square, x_domain=domain))
         position = {"xref": f"x{axis} domain", "yref": f"y{axis} domain", "x": 0.5, "y": 1.0, "yshift": 4}
         style = {"xanchor": "center", "yanchor": "bottom", "showarrow": False, "font": {"size": 14}}
-        figure.add_annotation(text=name, **position, **style)
+        figure.add_annotation(text=plotly(name), **position, **style)
         left += width + gap
     return figure

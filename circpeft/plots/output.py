@@ -1,13 +1,12 @@
 """Show a figure in a notebook, in interactive and static form, or save it to a file."""
 
 import base64
-import html
 import json
-import re
 from pathlib import Path
 
 from IPython.display import display
 
+from ..escaping import html, plain
 from ..files import write_atomically
 from .static import SCALE, gif, static
 
@@ -18,7 +17,7 @@ class _Bundle:
     """A figure in every form that a viewer of the notebook may need; each viewer takes the best that it can show."""
 
     def __init__(self, figure, with_static, interactive):
-        title = re.sub(r"<[^>]+>", " ", figure.layout.title.text or "untitled").strip()
+        title = plain(figure.layout.title.text) or "untitled"
         self.description = (figure.layout.meta or {}).get("alt") or f"Figure: {title}"
         self.data = {"text/plain": self.description}
         if interactive:
@@ -28,7 +27,7 @@ class _Bundle:
             picture = gif(figure)
             # Bytes 6 and 7 of a GIF are its width. Shown at plotly's size, it is sharp on high-resolution screens.
             width = round(int.from_bytes(picture[6:8], "little") / SCALE)
-            alt, code = html.escape(self.description, quote=True), base64.b64encode(picture).decode()
+            alt, code = html(self.description), base64.b64encode(picture).decode()
             self.data["text/html"] = f'<img alt="{alt}" width="{width}" src="data:image/gif;base64,{code}">'
         elif with_static:
             # Plotly's JupyterLab extension shows this PNG, one dot per pixel, until the pointer enters it.

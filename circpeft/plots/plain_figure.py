@@ -1,5 +1,6 @@
 """Plotly figures as plain dictionaries, which the static form reads because plotly's own objects are slow."""
 
+import html
 import re
 
 from .style import INK
@@ -73,6 +74,8 @@ def parts(figure, frame=None):
 def text(plotly_text):
     """Return plotly's HTML-like text as matplotlib text: line breaks, sub- and superscripts; other tags are dropped.
 
+    Entities, such as those that `escaping.plotly` writes, become their characters.
+
     >>> print(text("<b>x</b><sub>1</sub>"))
     x$_{\\mathrm{1}}$
     """
@@ -80,7 +83,8 @@ def text(plotly_text):
     converted = re.sub(r"<br\s*/?>", "\n", converted.replace("$", r"\$"))
     converted = re.sub(r"<sub>(.*?)</sub>", r"$_{\\mathrm{\1}}$", converted)
     converted = re.sub(r"<sup>(.*?)</sup>", r"$^{\\mathrm{\1}}$", converted)
-    return re.sub(r"</?[A-Za-z]+[^>]*>", "", converted)
+    converted = re.sub(r"</?[A-Za-z]+[^>]*>", "", converted)
+    return re.sub(r"&#?\w+;", lambda entity: html.unescape(entity[0]).replace("$", r"\$"), converted)
 
 
 def color(value, default=INK):

@@ -1,6 +1,7 @@
 """The roots of unity on the unit circle, coloured by the factor of z^b - 1 that they belong to."""
 
 import numpy as np
+from markupsafe import Markup
 
 from .charts import scatter
 
@@ -24,7 +25,7 @@ def roots_of_leaves(b, r):
     for k in range(r):
         angle = -2 * np.pi * np.arange(k, b, r) / b
         series[f"k = {k}"] = (np.cos(angle), np.sin(angle))
-    title = f"The {b} roots of z<sup>{b}</sup> = 1, by the factor z<sup>{b // r}</sup> \u2212 u<sub>k</sub>"
+    title = Markup(f"The {b} roots of z<sup>{b}</sup> = 1, by the factor z<sup>{b // r}</sup> \u2212 u<sub>k</sub>")
     figure = scatter(series, title, "real part", "imaginary part")
     figure.update_layout(width=560, height=470, showlegend=True)
     for axis in (figure.layout.xaxis, figure.layout.yaxis):

@@ -3,6 +3,7 @@
 import numpy as np
 import plotly.graph_objects as go
 
+from ..escaping import plotly
 from .animations import animation
 from .heatmaps import heatmap_trace, matrix_axes
 from .style import COLORS, TEMPLATE, as_array, as_matrix, color_range, translucent
@@ -94,7 +95,7 @@ def _check(epochs, maps, values, places, ranks):
 
 
 def _layout(cells, step, values, places, title):
-    layout = go.Layout(template=TEMPLATE, title={"text": title}, showlegend=False)
+    layout = go.Layout(template=TEMPLATE, title={"text": plotly(title)}, showlegend=False)
     layout.margin = {"l": 56, "r": 24, "t": 76, "b": 52}
     layout.width, layout.height = round(SIDE / MAP[1]) + 80, SIDE + 128
     layout.update(matrix_axes(*cells, step=step, x_domain=MAP))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
+from .. import escaping
 from ..files import write_atomically
 from ..suggest import nearest
 from .compared import compared
@@ -35,7 +35,8 @@ def export(found: Found, table: str | None, format: str, path: str | Path, sweep
     """Write a table, or all runs, to a file, atomically: the file is complete, or unchanged after an error.
 
     CSV and JSON hold the long form, every number at full precision. Markdown and LaTeX (which needs the package
-    booktabs) hold the wide form of a table, or the main columns of the runs. HTML is the page of `page`.
+    booktabs) hold the wide form of a table, or the main columns of the runs. HTML is the page of `page`. Texts are
+    escaped by `circpeft.escaping`; in CSV, a text that a spreadsheet would compute begins with an apostrophe.
 
     Args:
         found: what `scan` read.
@@ -59,7 +60,8 @@ def export(found: Found, table: str | None, format: str, path: str | Path, sweep
 
 
 def _csv(found: Found, table: str | None, sweep: Sweep | None) -> str:
-    return (runs_table(found) if table is None else compared(found, table, sweep)).to_csv(index=False)
+    frame = runs_table(found) if table is None else compared(found, table, sweep)
+    return frame.map(escaping.csv_cell).to_csv(index=False)
 
 
 def _readable(found: Found, table: str | None, sweep: Sweep | None) -> pd.DataFrame:
@@ -75,22 +77,17 @@ def _readable(found: Found, table: str | None, sweep: Sweep | None) -> pd.DataFr
 def _markdown(found: Found, table: str | None, sweep: Sweep | None) -> str:
     frame = _readable(found, table, sweep)
     cells = compared(found, table, sweep).itertuples() if table is not None else ()
-    reasons = [f"{line.row}, {line.column}: {line.reason}" for line in cells if line.reason.endswith(NOT_AVERAGED)]
+    kept = [line for line in cells if line.reason.endswith(NOT_AVERAGED)]
+    reasons = [escaping.markdown(f"{line.row}, {line.column}: {line.reason}") for line in kept]
     rows = [frame.columns, *frame.itertuples(index=False)]
-    lines = ["| " + " | ".join(str(cell).replace("|", r"\|") for cell in row) + " |" for row in rows]
+    lines = ["| " + " | ".join(map(escaping.markdown, row)) + " |" for row in rows]
     lines.insert(1, "|" + " --- |" * len(frame.columns))
     return "\n".join([*lines, *([""] if reasons else []), *reasons]) + "\n"
 
 
 def _latex(found: Found, table: str | None, sweep: Sweep | None) -> str:
     frame = _readable(found, table, sweep)
-
-    def escaped(text: str) -> str:
-        specials = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-        specials |= {c: f"\\{c}" for c in "&%$#_{}"} | {"±": r"$\pm$", "|": r"$\mid$"}
-        return "".join(specials.get(character, character) for character in str(text))
-
-    styled = frame.map(escaped).rename(columns=escaped).style.hide(axis="index")
+    styled = frame.map(escaping.latex).rename(columns=escaping.latex).style.hide(axis="index")
     return styled.to_latex(hrules=True, column_format="l" * len(frame.columns))
 
 
@@ -111,7 +108,7 @@ def _json(found: Found, table: str | None, sweep: Sweep | None) -> str:
         fields = ("name", "table", "profile", "seeds", "statistic", "printed_model", "started", "commit", "code")
         document = {"table": table, "sweep": {name: getattr(source, name) for name in fields} if source else None}
         document["cells"] = _records(compared(found, table, sweep))
-    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    return escaping.json_text(document, indent=1) + "\n"
 
 
 def _html(found: Found, table: str | None, sweep: Sweep | None) -> str:

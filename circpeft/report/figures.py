@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from .. import computation, plots, results
+from .. import computation, escaping, plots, results
 from ..plots.style import COLORS, MARKERS
 from ..results import Result
 from ..suggest import nearest
@@ -142,7 +142,9 @@ def _scatter(
     for group in (group for group, cost in costs.items() if cost == 0 and log_x):
         y, color = statistics.fmean(group.scores), _color_and_marker(group.name, order)[0]
         line = {"dash": "dot", "color": color, "width": 2}
-        figure.add_scatter(x=[low / 1.4, high * 1.4], y=[y, y], mode="lines", line=line, name=f"{group.title}: 0")
+        figure.add_scatter(
+            x=[low / 1.4, high * 1.4], y=[y, y], mode="lines", line=line, name=escaping.plotly(f"{group.title}: 0")
+        )
     if log_x:
         ticks = _ticks(low / 1.4, high * 1.4)
         figure.layout.xaxis.update(
@@ -151,7 +153,7 @@ def _scatter(
             ticktext=[_tick_text(t) for t in ticks],
         )
     figure.layout.showlegend = True
-    figure.layout.margin.r = 90 + 7 * max(len(trace.name) for trace in figure.data)
+    figure.layout.margin.r = 90 + 7 * max(len(escaping.plain(trace.name)) for trace in figure.data)
     return figure
 
 

@@ -9,10 +9,9 @@ from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
-from jinja2 import Environment
 from markupsafe import Markup
 
-from .. import computation, plots
+from .. import computation, escaping, plots
 from ..results import Result
 from ..run_files.json_files import printable
 from .compared import compared
@@ -77,11 +76,12 @@ def page(found: Found, table: str | None = None) -> str:
     failures, failure_columns = _cells(failures_table(found), where="pre", error="text failed", remedy="text")
     problems, problem_columns = _cells(problems_table(found), reason="text", remedy="text")
     return (
-        Environment(autoescape=True)
+        escaping.page_environment()
         .from_string(PAGE)
         .render(
             found=found,
             folder=printable(found.folder),
+            policy=Markup(escaping.page_policy(SCRIPT)),
             style=Markup(STYLE),
             script=Markup(SCRIPT),
             written=datetime.now(UTC).isoformat(sep=" ", timespec="minutes"),
@@ -190,10 +190,11 @@ def _panels(figures: list[go.Figure]) -> dict[str, list[dict]]:
     pictures: dict[str, list[dict]] = {}
     for figure in figures:
         png = plots.static(figure, SCALE)
-        title = figure.layout.title.text
+        title = escaping.plain(figure.layout.title.text)
+        axes = [escaping.plain(axis.title.text) for axis in (figure.layout.yaxis, figure.layout.xaxis)]
         pictures.setdefault(title.partition(":")[0], []).append(
             {
-                "alt": f"{title}: {figure.layout.yaxis.title.text} against {figure.layout.xaxis.title.text}",
+                "alt": f"{title}: {axes[0]} against {axes[1]}",
                 "width": round(int.from_bytes(png[16:20]) / SCALE),  # bytes 16 to 19 of a PNG hold its width
                 "code": base64.b64encode(png).decode(),
             }

@@ -58,7 +58,8 @@ box.addEventListener("input", () => {
 """
 
 PAGE = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<html lang="en"><head><meta charset="utf-8">{{ policy }}
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="icon" href="data:,"><title>circpeft: results</title><style>{{ style }}</style></head><body><main>
 <h1>circpeft: results</h1>
 <p class="quiet">Folder {{ folder }}. Finished runs: {{ found.runs | length }}, failed runs:

@@ -15,6 +15,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from ..escaping import terminal
 from ..recipes import CellRecipe, Plan
 from . import judged, record, search
 from .judged import Judge
@@ -107,7 +108,7 @@ def run_sweep(
         if plan.searches:
             plan, outcome.chosen = search.resolve(plan, {*outcome.finished, *outcome.skipped})
             for entry in outcome.chosen if progress else ():
-                tqdm.write(search.described(entry), file=sys.stderr)
+                tqdm.write(terminal(search.described(entry)), file=sys.stderr)
             ended = {*outcome.finished, *outcome.skipped, *outcome.failed}
             others = [cell for cell in plan.cells if cell.name not in ended]
             _run(plan, others, outcome, runner, bool(ray), progress, on_end)
@@ -139,7 +140,7 @@ def _run(
     with tqdm(
         total=before + len(runs),
         initial=outcome.ended,
-        desc=plan.name,
+        desc=terminal(plan.name),
         unit="run",
         bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total} runs [{elapsed}<{remaining}]",
         disable=None if progress else True,  # None shows the bar only on a terminal
@@ -172,7 +173,7 @@ def _judge(plan: Plan, judge: Judge, questions: list, outcome: Outcome, progress
             break
         if progress:
             text = f"MT-Bench {outcome.judged[name]:.2f}" if name in outcome.judged else outcome.not_judged[name]
-            tqdm.write(f"{cell.row} | {cell.column} | seed {cell.seed} | {text}", file=sys.stderr)
+            tqdm.write(terminal(f"{cell.row} | {cell.column} | seed {cell.seed} | {text}"), file=sys.stderr)
 
 
 @contextmanager
@@ -215,7 +216,7 @@ def _end(done: Done, recipe: CellRecipe, outcome: Outcome, bar: tqdm, on_end: Ca
         outcome.failed[done.name] = done.error
         line = f"failed: {done.error}"
     if progress:
-        tqdm.write(f"{recipe.row} | {recipe.column} | seed {recipe.seed} | {line}", file=sys.stderr)
+        tqdm.write(terminal(f"{recipe.row} | {recipe.column} | seed {recipe.seed} | {line}"), file=sys.stderr)
     bar.n = outcome.ended
     bar.refresh()
     if on_end is not None:

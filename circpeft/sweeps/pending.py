@@ -11,6 +11,7 @@ from dataclasses import replace
 from tqdm.auto import tqdm
 
 from .. import results, training
+from ..escaping import terminal
 from ..recipes import Recipe
 from . import record
 
@@ -33,7 +34,7 @@ def not_on_record(recipes: Iterable[Recipe]) -> tuple[list[Recipe], list[str]]:
         try:
             known = training.recorded(recipe, fingerprints[source])
         except (OSError, ValueError) as error:
-            tqdm.write(f"{error}\n  moved to {record.set_aside(recipe)}; it runs again", file=sys.stderr)
+            tqdm.write(terminal(f"{error}\n  moved to {record.set_aside(recipe)}; it runs again"), file=sys.stderr)
             known = None
         if known is None:
             pending.append(recipe)
@@ -74,4 +75,4 @@ def impossible(pending: list[Recipe], remote: bool) -> dict[str, Exception]:
 def print_data(lines: dict[tuple[str, str], str]) -> None:
     """Print the lines about the data sets from `training.check`."""
     for (task, _), line in lines.items():
-        tqdm.write(f"data of {task}: {line}", file=sys.stderr)
+        tqdm.write(terminal(f"data of {task}: {line}"), file=sys.stderr)

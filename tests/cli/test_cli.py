@@ -136,7 +136,7 @@ def test_lab_starts_jupyterlab_on_the_first_notebook(monkeypatch, tmp_path, caps
     notebook(tmp_path / "notebooks" / "00_start.ipynb", "1")
     cli.main(["lab", "--port", "8890", "--no-browser"])
     ((program, arguments),) = called
-    assert program == sys.executable and arguments[1:3] == ["-m", "jupyterlab"]
+    assert program == sys.executable and arguments[1:3] == ["-m", "circpeft.cli.lab_server"]
     assert f"--ServerApp.root_dir={tmp_path}" in arguments
     assert "--LabApp.default_url=/lab/tree/notebooks/00_start.ipynb" in arguments
     assert arguments[-3:] == ["--port", "8890", "--no-browser"]

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from ...escaping import print_text
 from ...suggest import nearest
 from ..exercise_sets import EXERCISES
 from ..exercise_type import Exercise
@@ -79,7 +80,7 @@ def hint(exercise_id: str) -> None:
     >>> hint("08.1")
     A layer has (d_in / b) * (d_out / b) blocks. Each block has a kernel of b numbers.
     """
-    print(find(exercise_id).hint)
+    print_text(find(exercise_id).hint)
 
 
 def solution(exercise_id: str) -> None:
@@ -89,4 +90,4 @@ def solution(exercise_id: str) -> None:
         ValueError: if there is no such exercise; the message names the nearest id.
     """
     chosen = find(exercise_id)
-    print(inspect.getsource(chosen.solution or chosen.reference).strip())
+    print_text(inspect.getsource(chosen.solution or chosen.reference).strip())

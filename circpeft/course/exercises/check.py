@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from ... import plots
+from ...escaping import print_text
 from ..exercise_type import Exercise
 from .calls import allowed, call
 from .diagnosis import Case, diagnose
@@ -22,7 +23,7 @@ def check(exercise: Exercise, function: Callable) -> bool:
         want = exercise.reference(*copy.deepcopy(arguments))
         cases.append(Case(arguments, want, call(exercise, function, arguments)))
         if not (cases[0].outcome.attempted):
-            print(f"Exercise {exercise.id} not attempted; the cells below use the reference answer.")
+            print_text(f"Exercise {exercise.id} not attempted; the cells below use the reference answer.")
             return False
         if cases[-1].outcome.last:
             break
@@ -30,7 +31,7 @@ def check(exercise: Exercise, function: Callable) -> bool:
     for case in cases:
         reason, picture = _what_is_wrong(exercise, case)
         if reason:
-            print(f"[NOT YET] Exercise {exercise.id} ({exercise.title}), input {case.shapes}: {reason}")
+            print_text(f"[NOT YET] Exercise {exercise.id} ({exercise.title}), input {case.shapes}: {reason}")
             advice = "" if case.outcome.problem else diagnose(exercise, cases)
             _print_lines(advice, f"Also, {matrix}{allowed(exercise)}" if matrix else "", _offer(exercise))
             if picture:
@@ -38,10 +39,10 @@ def check(exercise: Exercise, function: Callable) -> bool:
             return False
     if matrix:
         refused = f"{matrix}{allowed(exercise)}"
-        print(f"[NOT YET] Exercise {exercise.id} ({exercise.title}): the values are right, but {refused}")
+        print_text(f"[NOT YET] Exercise {exercise.id} ({exercise.title}): the values are right, but {refused}")
         _print_lines(_offer(exercise))
         return False
-    print(f"[OK] Exercise {exercise.id} ({exercise.title}): right on all {len(cases)} inputs.")
+    print_text(f"[OK] Exercise {exercise.id} ({exercise.title}): right on all {len(cases)} inputs.")
     return True
 
 
@@ -53,7 +54,7 @@ def _offer(exercise: Exercise) -> str:
 
 def _print_lines(*texts: str) -> None:
     for text in filter(None, texts):
-        print(f"  {text}")
+        print_text(f"  {text}")
 
 
 def _what_is_wrong(exercise: Exercise, case: Case) -> tuple[str, tuple | None]:

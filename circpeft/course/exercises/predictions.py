@@ -4,6 +4,7 @@ import math
 from numbers import Real
 from typing import Any
 
+from ...escaping import print_text
 from ...suggest import nearest
 from ..exercise_sets import QUESTIONS
 from ..exercise_type import Question
@@ -21,7 +22,7 @@ def predict(question_id: str, answer: float | str | None = None) -> None:
     """
     if question_id not in QUESTIONS:
         raise ValueError(f"unknown question {question_id!r}; {nearest(question_id, QUESTIONS)}")
-    print(response(QUESTIONS[question_id], answer))
+    print_text(response(QUESTIONS[question_id], answer))
 
 
 def response(question: Question, answer: Any) -> str:
