@@ -34,7 +34,17 @@ LAYER_OF = {
     "learning_rates": "methods",
 }
 # Every part of the package may import these; they import nothing of it.
-BELOW = {"computation", "files", "fingerprint", "fused_experts", "import_hooks", "limits", "places", "suggest"}
+BELOW = {
+    "computation",
+    "escaping",
+    "files",
+    "fingerprint",
+    "fused_experts",
+    "import_hooks",
+    "limits",
+    "places",
+    "suggest",
+}
 # These import only ops and each other, so that they work without a model. Layers from `methods` on may import them.
 BESIDE = {
     "fits",

@@ -21,7 +21,7 @@ from jupyter_client.kernelspec import KernelSpec
 from tqdm import tqdm
 
 from circpeft import files, places, results, run_files
-from circpeft.escaping import print_text, terminal
+from circpeft.escaping import terminal
 from circpeft.run_files.ownership import BusyError, owned
 
 from . import index, notebook_page

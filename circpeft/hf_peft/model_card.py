@@ -8,7 +8,7 @@ from typing import Any
 
 from huggingface_hub import ModelCard
 
-from ..escaping import json_text, markdown, one_line
+from ..escaping import html, json_text, markdown, one_line
 
 TAGS = ("circpeft", "circulant")
 WRITTEN_BY_PEFT = re.compile(r"^library_name: peft$", re.MULTILINE)
@@ -74,7 +74,7 @@ def section(config: Any, adapter: str = "") -> str:
     base = json_text(one_line(config.base_model_name_or_path or "BASE_MODEL"))
     return "\n".join(
         [
-            f"<!-- circpeft {adapter}-->",
+            f"<!-- circpeft {html(adapter)}-->",
             f"## {name} adapter{f' in {markdown(adapter)}' if adapter else ''}",
             "",
             "Made with circpeft, which adds the method to PEFT. Import circpeft before you load the adapter; without "
@@ -94,7 +94,7 @@ def section(config: Any, adapter: str = "") -> str:
             f"base = {auto}.from_pretrained({base}{labels})",
             f'model = PeftModel.from_pretrained(base, "THIS_REPOSITORY_OR_FOLDER"{where})',
             "```",
-            f"<!-- /circpeft {adapter}-->",
+            f"<!-- /circpeft {html(adapter)}-->",
         ]
     )
 
@@ -113,7 +113,7 @@ def complete(folder: Path, config: Any) -> None:
     adapter, file = cards[0]
     card = ModelCard.load(file)
     card.data["tags"] = sorted({*(card.data.get("tags") or []), *TAGS, PAPERS[config.method][0].lower()})
-    name = re.escape(adapter)
+    name = re.escape(html(adapter))
     earlier = re.compile(rf"\n*<!-- circpeft {name}-->\n.*?<!-- /circpeft {name}-->\n?", re.DOTALL)
     card.text = f"{earlier.sub('', card.text).rstrip()}\n\n{section(config, adapter)}\n"
     card.save(file)

@@ -4,7 +4,11 @@ import re
 
 import pytest
 from huggingface_hub import ModelCard
+from markdown_it import MarkdownIt
 from peft import get_peft_model
+
+from circpeft.hf_peft.model_card import complete
+from tests import planted
 
 
 def test_card_tells_how_to_load_and_what_it_is(method, tiny, tmp_path):
@@ -45,3 +49,28 @@ def test_any_other_readme_is_unchanged(method, tmp_path, content):
     method(target_modules=["value"]).save_pretrained(str(tmp_path))
     method(target_modules=["value"]).save_pretrained(str(tmp_path / "adapter"))
     assert (tmp_path / "README.md").read_text() == content
+
+
+def test_names_from_others_are_text_in_the_card(method, tiny, tmp_path):
+    base, name = tiny.bert(), "x--><script>planted()<\u2215script>\x1b[2J"
+    base.name_or_path = f"planted\n```\n---\n{planted.TEXT}"
+    model = get_peft_model(base, method(target_modules=["value"], block_size=4, alpha=0.5), adapter_name=name)
+    model.peft_config[name].target_modules = {planted.TEXT}
+    model.peft_config[name].alpha_pattern = {planted.TEXT: 0.5}
+    for _ in range(2):
+        complete(_with_card(tmp_path, name), model.peft_config[name])
+    card = ModelCard.load(tmp_path / "README.md")
+    assert card.text.count("import circpeft  #") == 1 and {"circpeft", "circulant"} <= set(card.data["tags"])
+    text = card.text.replace(f"<!-- circpeft {name}-->", "")
+    code = text[text.index("```python") : text.rindex("```")]
+    compile(code.removeprefix("```python\n"), "card", "exec")
+    planted.check_terminal(text)
+    planted.check_html(MarkdownIt("commonmark", {"html": True}).render(text))
+
+
+def _with_card(folder, name):
+    """Write a card as PEFT does, unless there is one; return the folder of the adapter."""
+    if not (folder / "README.md").exists():
+        (folder / "README.md").write_text("---\nlibrary_name: peft\n---\n# Card\n")
+    (folder / name).mkdir(exist_ok=True)
+    return folder / name
