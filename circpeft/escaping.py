@@ -162,7 +162,7 @@ def markdown(text: Any) -> str:
     >>> print(markdown("<b> *a* | b_c"))
     &lt;b&gt; \\*a\\* \\| b_c
     """
-    line = standard.escape(INLINE.sub(lambda match: f"\\{match[0]}", one_line(text)), quote=False)
+    line = standard.escape(INLINE.sub(lambda match: f"\\{match[0]}", one_line(text).strip()), quote=False)
     line = LINK.sub(lambda match: f"{match[1] or match[3]}&#{ord(match[2] or match[4])};", line)
     return BLOCK.sub(lambda match: f"{match[0][:-1]}\\{match[0][-1]}", line)
 
@@ -192,4 +192,5 @@ def latex(text: Any) -> str:
     >>> print(latex("50% of x_1"))
     50\\% of x\\_1
     """
-    return "".join(LATEX.get(character, character) for character in one_line(text))
+    escaped = "".join(LATEX.get(character, character) for character in one_line(text))
+    return f"{{}}{escaped}" if escaped.startswith(("[", "*")) else escaped  # or it would belong to the end of a row

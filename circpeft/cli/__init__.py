@@ -51,7 +51,7 @@ def version() -> str:
 class Parser(argparse.ArgumentParser):
     """The parser of the command, or of one of its commands. `commands` are the parsers of the commands by name."""
 
-    commands: dict[str, argparse.ArgumentParser]
+    commands: dict[str, "Parser"]
 
     def error(self, message: str) -> NoReturn:
         """Print the usage and an error, which may hold the name of any file, and exit with code 2."""
@@ -68,7 +68,7 @@ def build_parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"circpeft {version()}")
-    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add_command(name: str, summary: str, examples: str, details: str = "") -> argparse.ArgumentParser:
         return subparsers.add_parser(
