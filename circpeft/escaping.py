@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # Control characters, separators of lines, overrides of the direction of text, and halves of characters.
 UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 FORMULA = re.compile(r"\s*[=+\-@\t\r＝＋－＠]")  # how a cell begins that a spreadsheet computes
+LONGEST_NAME = 60  # characters of a name in a legend
 LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 LATEX |= {character: f"\\{character}" for character in "&%$#_{}"} | {"±": r"$\pm$", "|": r"$\mid$"}
 LATEX |= {"<": r"\textless{}", ">": r"\textgreater{}"}
@@ -147,6 +148,18 @@ def plotly(text: Any) -> str:
     return standard.escape(one_line("" if text is None else text), quote=False).replace("$", "&#36;")
 
 
+def plotly_name(text: Any) -> str:
+    """Return a text for the legend of a plotly figure: as `plotly` writes it, cut off after 60 characters.
+
+    A longer one would leave no room for the figure.
+
+    >>> len(plotly_name(100 * "x"))
+    60
+    """
+    cut = len(str(text)) > LONGEST_NAME and not hasattr(text, "__html__")
+    return plotly(f"{one_line(text)[: LONGEST_NAME - 1]}…" if cut else text)
+
+
 def plain(plotly_text: str | None) -> str:
     """Return what a viewer sees of a text of a plotly figure: without its tags, and with its characters.
 
@@ -176,7 +189,7 @@ def csv_cell(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     computed = FORMULA.match(value) and not _is_number(value)
-    return f"{chr(39) if computed else ''}{visible(value.replace(chr(13) + chr(10), chr(10)), keep=chr(10))}"
+    return f"{chr(39) if computed else ''}{terminal(value)}"
 
 
 def _is_number(text: str) -> bool:

@@ -171,7 +171,11 @@ def against_parameters(finished: list[Result], usual_layers: str):
     for name, level in levels.items():
         ends = [min(counts) / 1.4, max(counts) * 1.4]
         figure.add_scatter(
-            x=ends, y=[level, level], mode="lines", line={"dash": "dot", "color": "#59636e"}, name=escaping.plotly(name)
+            x=ends,
+            y=[level, level],
+            mode="lines",
+            line={"dash": "dot", "color": "#59636e"},
+            name=escaping.plotly_name(name),
         )
     figure.layout.showlegend = len(runs) > 1
     return figure

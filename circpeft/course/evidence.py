@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from IPython.display import HTML, display
 
 from circpeft import places, plots
-from circpeft.escaping import html
+from circpeft.escaping import html, print_text
 from circpeft.suggest import nearest
 
 FOLDER = places.shipped() / "benchmarks" / "results" / "evidence"
@@ -42,7 +42,7 @@ def show(name: str, mentions: str = "", folder: Path = FOLDER) -> None:
     """
     record = read(name, folder)
     if record is None:
-        print(f"No record. The runs are made by: python benchmarks/evidence.py --only {PARTS[name]}")
+        print_text(f"No record. The runs are made by: python benchmarks/evidence.py --only {PARTS[name]}")
         return
     if record["figure"]:
         plots.show(go.Figure(record["figure"]))

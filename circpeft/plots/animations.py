@@ -119,7 +119,7 @@ def animation(frames, names=None, title=None, fps=3):
         if limits is not None:
             figure.update_layout({key: {"range": limits}})
     if title is not None:
-        figure.layout.title.text = title
+        figure.layout.title.text = plotly(title)
     animation_frames = []
     for name, still in zip(names, frames, strict=True):
         data = [trace.to_plotly_json() for trace in still.data]
@@ -248,7 +248,7 @@ def circulant_animation(c, x, layout="column", fps=2):
             title = f"y[{row}] = row {row} of C, times x"
         else:
             title = f"{b} numbers make {b} \u00d7 {b} entries: y = C x"
-        figure.layout.title.text = plotly(title)
+        figure.layout.title.text = title
         return figure
 
     steps = [(0, 0)] + [(row + 1, row + computed) for row in range(b) for computed in (0, 1)]  # rows of C, entries of y

@@ -6,7 +6,7 @@ Texts are shown as they are written: titles and labels may come from data. A `ma
 import numpy as np
 import plotly.graph_objects as go
 
-from ..escaping import plotly
+from ..escaping import LONGEST_NAME, plotly, plotly_name
 from .style import (
     COLORS,
     DASHES,
@@ -25,7 +25,7 @@ def _layout(title, width, height, **kwargs):
 
 def _legend_margin(labels):
     """Return a right margin that fits the legend, so that the plot area is the same in both forms of the figure."""
-    return 24 if len(labels) < 2 else 70 + 7 * max(len(str(label)) for label in labels)
+    return 24 if len(labels) < 2 else 70 + 7 * min(LONGEST_NAME, max(len(str(label)) for label in labels))
 
 
 def _check_series(series):
@@ -87,13 +87,13 @@ def lines(series, title="", x_title="", y_title="", log_x=False, log_y=False, ma
                 fillcolor=translucent(color, 0.18),
                 hoverinfo="skip",
                 showlegend=False,
-                legendgroup=str(label),
+                legendgroup=plotly(label),
             )
         figure.add_scatter(
             x=x,
             y=y,
-            name=plotly(label),
-            legendgroup=str(label),
+            name=plotly_name(label),
+            legendgroup=plotly(label),
             mode="lines+markers" if markers else "lines",
             line={"color": color, "width": 2.2, "dash": DASHES[i // len(COLORS) % len(DASHES)]},
             marker={"symbol": MARKERS[i % len(MARKERS)], "size": 7, "color": color},
@@ -130,7 +130,7 @@ def bars(values, spread=None, title="", x_title="", y_title="", log_y=False, y_r
         figure.add_bar(
             x=list(map(plotly, categories)),
             y=as_array([row.get(c, np.nan) for c in categories]),
-            name=plotly(label),
+            name=plotly_name(label),
             marker={"color": COLORS[i % len(COLORS)]},
             error_y={"type": "data", "array": error, "color": INK, "thickness": 1.3, "width": 4} if spread_of else None,
         )
@@ -160,7 +160,7 @@ def scatter(series, title="", x_title="", y_title="", log_x=False, log_y=False, 
         figure.add_scatter(
             x=x,
             y=y,
-            name=plotly(label),
+            name=plotly_name(label),
             mode="markers+text" if texts else "markers",
             text=texts and list(map(plotly, texts)),
             cliponaxis=False,

@@ -3,7 +3,7 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from ..escaping import plotly
+from ..escaping import LONGEST_NAME, plotly_name
 from .charts import lines
 from .style import COLORS, MARKERS
 
@@ -43,7 +43,7 @@ def roofline(bytes_per_second, roofs, points, title=""):
     figure = lines(limits, title, "FLOPs per byte", "FLOPs per second", log_x=True, log_y=True, markers=False)
     for i, (label, (intensity, rate)) in enumerate(points.items()):
         marker = {"symbol": MARKERS[i % len(MARKERS)], "size": 12, "color": COLORS[(len(roofs) + i) % len(COLORS)]}
-        figure.add_trace(go.Scatter(x=[intensity], y=[rate], name=plotly(label), mode="markers", marker=marker))
+        figure.add_trace(go.Scatter(x=[intensity], y=[rate], name=plotly_name(label), mode="markers", marker=marker))
     figure.update_layout(showlegend=True, width=780)
-    figure.layout.margin.r = 70 + 7 * max(len(str(name)) for name in names)
+    figure.layout.margin.r = 70 + 7 * min(LONGEST_NAME, max(len(str(name)) for name in names))
     return figure

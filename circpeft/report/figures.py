@@ -143,7 +143,7 @@ def _scatter(
         y, color = statistics.fmean(group.scores), _color_and_marker(group.name, order)[0]
         line = {"dash": "dot", "color": color, "width": 2}
         figure.add_scatter(
-            x=[low / 1.4, high * 1.4], y=[y, y], mode="lines", line=line, name=escaping.plotly(f"{group.title}: 0")
+            x=[low / 1.4, high * 1.4], y=[y, y], mode="lines", line=line, name=escaping.plotly_name(f"{group.title}: 0")
         )
     if log_x:
         ticks = _ticks(low / 1.4, high * 1.4)
