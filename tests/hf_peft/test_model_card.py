@@ -54,11 +54,11 @@ def test_any_other_readme_is_unchanged(method, tmp_path, content):
 def test_names_from_others_are_text_in_the_card(method, tiny, tmp_path):
     base, name = tiny.bert(), "x--><script>planted()<\u2215script>\x1b[2J"
     base.name_or_path = f"planted\n```\n---\n{planted.TEXT}"
-    model = get_peft_model(base, method(target_modules=["value"], block_size=4, alpha=0.5), adapter_name=name)
-    model.peft_config[name].target_modules = {planted.TEXT}
-    model.peft_config[name].alpha_pattern = {planted.TEXT: 0.5}
+    model = get_peft_model(base, method(target_modules=["value"], block_size=4, alpha=0.5))
+    config = model.peft_config["default"]
+    config.target_modules, config.alpha_pattern = {planted.TEXT}, {planted.TEXT: 0.5}
     for _ in range(2):
-        complete(_with_card(tmp_path, name), model.peft_config[name])
+        complete(_with_card(tmp_path, name), config)
     card = ModelCard.load(tmp_path / "README.md")
     assert card.text.count("import circpeft  #") == 1 and {"circpeft", "circulant"} <= set(card.data["tags"])
     text = card.text.replace(f"<!-- circpeft {name}-->", "")

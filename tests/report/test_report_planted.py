@@ -27,6 +27,7 @@ def plant(folder) -> None:
             "target_modules": [TEXT],
             TEXT: TEXT,
         }
+        settings["epochs"] = 1
         values = {"settings": settings, "versions": {TEXT: TEXT}, "groups": {TEXT: 0.5}, "unadapted": {TEXT: 1}}
         values |= {"spectra": {TEXT: [1.0, 0.5]}, "computation": {"device": f"{seed}{TEXT}", "precision": TEXT}}
         results.write(replace(record, **dict.fromkeys(fields, TEXT), **values), path)
