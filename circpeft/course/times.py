@@ -9,7 +9,7 @@ import nbformat
 import pandas as pd
 
 from .. import files, places, run_files
-from ..escaping import print_text
+from ..escaping import markdown, print_text
 
 MARKER = "<!-- runtime -->"
 
@@ -47,7 +47,7 @@ def show() -> None:
 def line(name: str) -> str:
     """Return the run-time line of a notebook's title cell, or only its marker if nothing was measured."""
     parts = [
-        f"{profile} {row['seconds'][name]:.0f} s on {row['device']}"
+        f"{profile} {row['seconds'][name]:.0f} s on {markdown(row['device'])}"
         for profile, row in read().items()
         if name in row["seconds"]
     ]

@@ -149,8 +149,8 @@ def test_the_page_of_a_notebook(tmp_path):
         new_output("display_data", data={"text/html": html_table(pd.DataFrame({TEXT: [TEXT]})).to_html()}),
     ]
     notebook = new_notebook(cells=[new_code_cell("1", outputs=outputs)])
-    nbformat.write(notebook, tmp_path / "a.ipynb")
-    page = notebook_page.write_page(tmp_path / "a.ipynb", tmp_path / "a.html").read_text(encoding="utf-8")
+    nbformat.write(notebook, tmp_path / f"{NAME}.ipynb")
+    page = notebook_page.write_page(tmp_path / f"{NAME}.ipynb", tmp_path / "a.html").read_text(encoding="utf-8")
     soup = BeautifulSoup(page, "html.parser")
     assert not soup.find_all("script") and not soup.find_all("img") and "planted" in soup.get_text()
     [policy] = soup.find_all("meta", attrs={"http-equiv": "Content-Security-Policy"})
