@@ -23,6 +23,7 @@ from circpeft.course import (
     notebook_page,
     predict,
     runner,
+    times,
 )
 from circpeft.escaping import html_table
 from tests import planted
@@ -139,6 +140,11 @@ def test_the_index_page_of_a_course_run(tmp_path):
     links = [a["href"] for a in BeautifulSoup(page, "html.parser").find_all("a")]
     assert all(link.startswith("html/") or "/" not in link for link in links) and len(links) == 2
     assert "script-src 'none'" in page
+
+
+def test_the_run_time_in_the_title_of_a_notebook(monkeypatch):
+    monkeypatch.setattr(times, "read", lambda: {"cpu": {"seconds": {"00_start": 1.0}, "device": TEXT}})
+    planted.check_markdown(times.line("00_start"))
 
 
 def test_the_page_of_a_notebook(tmp_path):
