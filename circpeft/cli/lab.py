@@ -47,7 +47,9 @@ def execute(options: argparse.Namespace) -> int:
         raise ModuleNotFoundError("No module named 'jupyterlab'", name="jupyterlab")
     _check_port(options.unparsed)
     for name, shown in lab_extensions.missing().items():
-        print(f"JupyterLab lacks {name}: {shown} do not work; `circpeft doctor` says what to install.", file=sys.stderr)
+        print_text(
+            f"JupyterLab lacks {name}: {shown} do not work; `circpeft doctor` says what to install.", file=sys.stderr
+        )
     root, done = folder.prepare(options.folder)
     print_text(*done, sep="\n", end="\n" if done else "")
     notebook = root / "notebooks" / "00_start.ipynb"

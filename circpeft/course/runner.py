@@ -21,7 +21,7 @@ from jupyter_client.kernelspec import KernelSpec
 from tqdm import tqdm
 
 from circpeft import files, places, results, run_files
-from circpeft.escaping import terminal
+from circpeft.escaping import print_text, terminal
 from circpeft.run_files.ownership import BusyError, owned
 
 from . import index, notebook_page
@@ -159,7 +159,7 @@ def _open_run(root: Path, request: dict, resume: bool):
                 others += f"; another process works on {path.parent.name} ({busy})"
                 continue
             except OSError as error:  # a folder that cannot be written to
-                print(f"left out: {path.parent}: {error}", file=sys.stderr)
+                print_text(f"left out: {path.parent}: {error}", file=sys.stderr)
                 continue
             if (run := _read_run(path)) is None:
                 continue
@@ -189,10 +189,10 @@ def _read_run(path: Path) -> CourseRun | None:
     try:
         record, unknown = run_files.read_course(path)
     except (OSError, ValueError) as error:
-        print(f"left out: {' '.join(str(error).split())}", file=sys.stderr)
+        print_text(f"left out: {' '.join(str(error).split())}", file=sys.stderr)
         return None
     if unknown:
-        print(f"left out: {path}: fields that this version does not know: {', '.join(unknown)}", file=sys.stderr)
+        print_text(f"left out: {path}: fields that this version does not know: {', '.join(unknown)}", file=sys.stderr)
     return CourseRun(path.parent, {name: value for name, value in vars(record).items() if value is not None})
 
 
