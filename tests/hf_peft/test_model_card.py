@@ -56,7 +56,7 @@ def test_names_from_others_are_text_in_the_card(method, tiny, tmp_path):
     base.name_or_path = f"planted\n```\n---\n{planted.TEXT}"
     model = get_peft_model(base, method(target_modules=["value"], block_size=4, alpha=0.5))
     config = model.peft_config["default"]
-    config.target_modules, config.alpha_pattern = {planted.TEXT}, {planted.TEXT: 0.5}
+    config.target_modules, config.alpha_pattern = {planted.TEXT}, {"<script>planted()</script>": 0.5}
     for _ in range(2):
         complete(_with_card(tmp_path, name), config)
     card = ModelCard.load(tmp_path / "README.md")
