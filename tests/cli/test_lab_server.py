@@ -94,8 +94,9 @@ def test_no_configuration_opens_the_server(planted, tmp_path):
     assert set(found["listens"]) <= {"127.0.0.1", "::1"} and found["listens"]
     assert len(found["token"]) == 48 and found["provider"] == "PasswordIdentityProvider"
     assert found["cookie_options"] == {} and found["origin"] == "" and "*" not in str(found["headers"])
+    usual = ("password_required", "allow_unauthenticated_access")  # the planted value is Jupyter's own default
     for name in names:
-        assert found[name] != OPEN["ServerApp"][name] or name == "password_required", name
+        assert found[name] != OPEN["ServerApp"][name] or name in usual, name
 
 
 def test_the_own_command_line_decides(planted, tmp_path):
