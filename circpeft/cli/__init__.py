@@ -142,9 +142,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return interruption.exit_code(options.command, error)
 
 
-def _format_warning(*arguments: Any) -> str:
+def _format_warning(message: Any, category: Any, filename: str, lineno: int, line: str | None = None) -> str:
     """Return a warning as Python writes it, for the terminal; it may hold texts of data."""
-    return terminal(FORMAT_WARNING(*arguments))
+    return terminal(FORMAT_WARNING(message, category, filename, lineno, line))
 
 
 def _options_of(command: argparse.ArgumentParser) -> list[str]:

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
+from circpeft.escaping import print_text
+
 # What stays after an interruption, and how to go on, by command. Other commands have nothing to keep.
 STAYS = {
     "train": "the checkpoints of finished epochs stay; the same command continues the run",
@@ -93,7 +95,7 @@ def exit_code(command: str, error: KeyboardInterrupt) -> int:
     if command in STAYS and os.environ.get("RANK", "0") == "0":
         notes = "".join(f"{note}; " for note in getattr(error, "__notes__", ()))
         word = "interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}"
-        print(f"\ncircpeft {command}: {word}: {notes}{STAYS[command]}", file=sys.stderr)
+        print_text(f"\ncircpeft {command}: {word}: {notes}{STAYS[command]}", file=sys.stderr)
     return 128 + number
 
 

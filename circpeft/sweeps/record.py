@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 from transformers import TrainerCallback
 
 from .. import files, results, run_files, training
+from ..escaping import terminal
 from ..recipes import Plan, Recipe
 from ..run_files.ownership import BusyError, owned
 
@@ -86,7 +87,7 @@ def _further_seeds(path: Path, cells: list[dict]) -> list[dict]:
     try:
         earlier, _ = run_files.read_sweep(path)
     except ValueError as error:  # a damaged plan is replaced
-        tqdm.write(f"{error}\n  it is replaced, and keeps no further seeds", file=sys.stderr)
+        tqdm.write(terminal(f"{error}\n  it is replaced, and keeps no further seeds"), file=sys.stderr)
         return []
     old = {(cell.row, cell.column, cell.seed): asdict(cell) for cell in earlier.cells}
     new = {(cell["row"], cell["column"], cell["seed"]): cell for cell in cells}
