@@ -48,7 +48,7 @@ def execute(options: argparse.Namespace) -> int:
     _check_port(options.unparsed)
     for name, shown in lab_extensions.missing().items():
         print_text(
-            f"JupyterLab lacks {name}: {shown} do not work; `circpeft doctor` says what to install.", file=sys.stderr
+            f"JupyterLab lacks {name}: {shown} do not work; `circpeft doctor` names what to install.", file=sys.stderr
         )
     root, done = folder.prepare(options.folder)
     print_text(*done, sep="\n", end="\n" if done else "")

@@ -11,7 +11,7 @@ SENTENCE = (
 
 
 class Controls(widgets.VBox):
-    """A column of widgets. Where widgets cannot be shown, a sentence says what to do.
+    """A column of widgets. Where widgets cannot be shown, a sentence tells what to do.
 
     >>> Controls([widgets.IntSlider()])._repr_mimebundle_()["text/plain"][:20]
     'Interactive controls'

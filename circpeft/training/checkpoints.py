@@ -60,7 +60,7 @@ def remove_others(newest: Path, best: str | None) -> None:
 
 
 def to_resume(folder: Path, name: str, best: bool) -> str | None:
-    """Return the newest whole checkpoint in a run's folder, the same on every process; None if there is none.
+    """Return the newest whole checkpoint in a run's folder, the same on every process; None if no checkpoint is whole.
 
     Each one that is not whole gets a warning of one line, which names the file and what is wrong with it.
 
