@@ -24,6 +24,7 @@ NOT_TRAINING = (
     "course",
     "export",
     "fits",
+    "hosts",
     "learning_rates",
     "mt_bench",
     "papers",

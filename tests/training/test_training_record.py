@@ -106,7 +106,7 @@ def test_a_damaged_record_raises_before_training(recipe, steps):
     path = results.path_of(made.name, made.output_dir)
     path.parent.mkdir(parents=True)
     path.write_text('{"task": ')
-    with pytest.raises(ValueError, match=f"{made.name}.json is not a record: .*delete it"):
+    with pytest.raises(ValueError, match=f"{made.name}.json is not JSON in UTF-8: .*delete it"):
         training.run(made)
     assert steps == []
 
