@@ -63,7 +63,7 @@ def test_a_sweep_finishes_fails_skips_and_repeats_runs(plan, in_this_process, ca
     assert written == {path: path.stat().st_mtime_ns for path in kept}
     assert len(list((folder / "unreadable").iterdir())) == 2 and len(results.read_all(folder)) == 4
     message = capsys.readouterr().err
-    assert "is not a record" in message and "has schema 1" in message and "it runs again" in message
+    assert "is not JSON in UTF-8" in message and "has schema 1" in message and "it runs again" in message
 
 
 def test_a_sweep_without_a_possible_run_raises_before_anything_runs(plan):
