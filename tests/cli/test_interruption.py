@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 
 import pytest
 
@@ -37,15 +36,20 @@ cli.build_parser = build
 sys.exit(cli.main())
 """
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
-# A shell starts background processes with SIGINT ignored, and children inherit that.
-RESTORE = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+
+
+def restore():
+    """Undo what children inherit: a shell starts background processes with SIGINT ignored, and nohup ignores SIGHUP."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture
 def start():
     started = []
 
-    def run(*arguments, setup=RESTORE):
+    def run(*arguments, setup=restore):
         command = [sys.executable, "-c", PROGRAM, *arguments]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         process = subprocess.Popen(command, text=True, preexec_fn=setup, **pipes)
