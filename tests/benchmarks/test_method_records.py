@@ -20,7 +20,12 @@ def run(benchmark):
     kept = json.loads((benchmark.RECORDS / "rte-lora-s0.json").read_text(encoding="utf-8"))
     kept = {name: value for name, value in kept.items() if name != "data_name"}
     settings = {**kept.pop("settings"), "data_dir": "/home/somebody/held_out"}
-    long = {"losses": [{"step": 1, "loss": 0.5}], "spectra": {"q": [1.0]}, "predictions": [0], "start_predictions": [1]}
+    long = {
+        "losses": [{"step": 1, "epoch": 0.5, "loss": 0.5}],
+        "spectra": {"q": [1.0]},
+        "predictions": [0],
+        "start_predictions": [1],
+    }
     return results.Result(settings=settings, **{**kept, **long})
 
 
