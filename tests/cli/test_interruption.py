@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -52,13 +53,14 @@ def start():
     def run(*arguments, setup=restore):
         command = [sys.executable, "-c", PROGRAM, *arguments]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        process = subprocess.Popen(command, text=True, preexec_fn=setup, **pipes)
+        process = subprocess.Popen(command, text=True, preexec_fn=setup, start_new_session=True, **pipes)
         started.append(process)
         return process, int(process.stdout.readline())
 
     yield run
     for process in started:
-        process.kill()
+        with suppress(ProcessLookupError):  # the group has its child, which would keep the pipes open
+            os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
 
 
