@@ -13,17 +13,19 @@ from circpeft.cli.extras import DISTRIBUTIONS
 # Libraries that a declared one requires, and that one.
 BROUGHT = {
     "huggingface_hub": "transformers",
+    "jupyter_core": "jupyterlab",
     "markupsafe": "jinja2",
     "packaging": "transformers",
     "psutil": "peft",
+    "pydantic_core": "pydantic",
     "safetensors": "transformers",
     "sympy": "torch",
     "tokenizers": "transformers",
 }
 # torch brings Triton where it can use a GPU. Only modules of kernels import it.
 ONLY_WITH_A_GPU = {"triton"}
-# The programs that import the plug-ins in circpeft/hosts, and a library of theirs.
-IN_A_HOST = {"axolotl", "pydantic", "swift"}
+# The programs that import the plug-ins in circpeft/hosts.
+IN_A_HOST = {"axolotl", "swift"}
 
 
 def name_of(requirement: str) -> str:
