@@ -21,7 +21,7 @@ from circpeft import places
 GIVEN = os.environ.get("CIRCPEFT_INSTALLED", "")
 BIN = places.clone() / GIVEN / "bin"
 # Tests that need only the package and pytest.
-PORTABLE = ("tests/adapters", "tests/costs", "tests/test_files.py", "tests/test_suggest.py")
+PORTABLE = ("tests/adapters", "tests/costs", "tests/files/test_files.py", "tests/test_suggest.py")
 
 # Without the clone, which a developer may have on the path.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
