@@ -1,4 +1,4 @@
-"""A disk that is full or read-only, as one error with a line that says what could not be written, and where."""
+"""One error for a disk that is full or read-only: what could not be written, and where."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ def _adapter(kind: Hashable) -> Any:
 def _content(path: str | Path, remedy: str) -> bytes:
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
-        what = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
+        what = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
         raise FileError(path, f"is {what}, expected a file", remedy=remedy)
     try:
         limits.RECORD.check(str(path), status.st_size)

@@ -190,7 +190,7 @@ def _runner(workers: int, ray: str, gpus: float | None, folder: Path) -> Iterato
 
 @contextmanager
 def _explain_full_disk(folder: Path) -> Iterator[None]:
-    """Replace the error of a full disk by one that says what to do."""
+    """Replace the error of a full disk by one that names a remedy."""
     try:
         yield
     except OSError as error:

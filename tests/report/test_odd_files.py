@@ -42,7 +42,7 @@ IN_ANY_PLACE: dict[str, tuple[Odd, str]] = {
     "long number": (_text(lambda good: json.dumps(good)[:-1] + ', "x": ' + "9" * 9999 + "}"), "number out of range"),
     "zeros": (lambda path, good: path.write_bytes(bytes(100)), "is not JSON in UTF-8"),
     "folder": (lambda path, good: (path.unlink(), path.mkdir()), "is a folder, expected a file"),
-    "pipe": (lambda path, good: (path.unlink(), os.mkfifo(path)), "is no regular file"),
+    "pipe": (lambda path, good: (path.unlink(), os.mkfifo(path)), "is not a regular file"),
     "link to nothing": (
         lambda path, good: (path.unlink(), path.symlink_to("nowhere")),
         "cannot be opened: No such file",
