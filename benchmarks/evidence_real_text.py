@@ -29,7 +29,7 @@ from circpeft import models, results, tasks
 
 TRAINING_ROWS = 1000
 # The adapters have the rate at which LoRA did better on 400 rows of ViGGO, seed 0, of 1e-3 and 3e-3.
-RATES = {"full": 5e-5, "lora": 3e-3, "c3a:block_size=64": 3e-3, "cdvft": 3e-3}
+RATES = {"lora": 3e-3, "c3a:block_size=64": 3e-3, "cdvft": 3e-3, "full": 5e-5}
 COMMON = {"model": "smollm2", "precision": "bf16", "max_train": TRAINING_ROWS, "max_length": 384, "batch_size": 4}
 SETTINGS = {
     "viggo": {"epochs": 2, "max_eval": 200, "max_new_tokens": 96},
@@ -58,14 +58,14 @@ def folders(options: Options) -> dict[str, Path]:
 
 
 def planned(options: Options) -> list[Cell]:
-    """Return the runs, seed by seed and task by task; none without data or without SmolLM2."""
+    """Return the runs, seed by seed and method by method, the slowest last; none without data or without SmolLM2."""
     seeds = 1 if options.smoke or not torch.cuda.is_available() else options.seeds
     given = folders(options)
     return [
         _cell(options, task, folder, label, seed)
         for seed in range(seeds if given and installed() else 0)
-        for task, folder in given.items()
         for label in (["lora"] if options.smoke else RATES)
+        for task, folder in given.items()
     ]
 
 
