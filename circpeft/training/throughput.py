@@ -42,7 +42,8 @@ def _forward_flops(trainer: Trainer, model: Any, batch: dict) -> int:
     was_training = model.training
     model.eval()
     with torch.no_grad(), trainer.compute_loss_context_manager(), FlopCounter() as counter:
-        trainer.compute_loss(model, dict(batch))
+        # Of the Trainer itself: instructions would leave out the logits of the prompts, and FLOPs are per token.
+        Trainer.compute_loss(trainer, model, dict(batch))
     model.train(was_training)
     return counter.total
 

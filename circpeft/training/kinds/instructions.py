@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset, DatasetDict
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedTokenizerBase
 from transformers.trainer_utils import EvalLoopOutput
@@ -15,6 +15,7 @@ from transformers.trainer_utils import EvalLoopOutput
 from ...recipes import Recipe
 from ...tasks import InstructionTask
 from .. import chat, tokens
+from ..answer_logits import accepts_kept_logits, only_answers
 from ..exact_trainer import IGNORED, ExactTrainer
 from ..generation import write_answers
 
@@ -147,6 +148,14 @@ class AnsweringTrainer(ExactTrainer):
         self.task, self.tokenizer_of_task = task, tokenizer
         self.max_new_tokens = recipe.max_new_tokens or task.max_new_tokens
         self.end = chat.end(tokenizer) if chat.used(recipe, tokenizer) else None
+        self.keeps_logits = accepts_kept_logits(self.model)
+
+    def compute_loss(
+        self, model: nn.Module, inputs: dict, return_outputs: bool = False, *arguments: Any, **options: Any
+    ) -> Tensor | tuple[Tensor, Any]:
+        """Return the model's loss. The logits of the prompts are not computed, if the model can leave them out."""
+        kept = only_answers(inputs) if self.keeps_logits else inputs
+        return super().compute_loss(model, kept, return_outputs, *arguments, **options)
 
     def loss_of(self, rows: Dataset) -> float:
         """Return the mean loss on the answers, without those that do not fit into ``max_length``."""
