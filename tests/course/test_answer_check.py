@@ -221,7 +221,7 @@ def test_of_an_answer_with_a_matrix_one_learns_whether_its_values_are_right(caps
     right = rejected(lambda w, x: row(w) @ x, capsys, no_matrix=square, twins=(twin,))
     wrong = rejected(lambda w, x: row(w).T @ x, capsys, no_matrix=square, twins=(twin,))
     assert "the values are right, but it builds a matrix" in right and "largest difference" not in right
-    assert "largest difference" in wrong and 'These are the values of "exchanged"' in wrong
+    assert "largest difference" in wrong and 'a known mistake ("exchanged")' in wrong
     assert "Also, it builds a matrix (a tensor of shape (7, 7))" in wrong
 
 

@@ -27,7 +27,7 @@ def test_a_twin_is_rejected_and_named_and_no_other_with_it(id, twin, capsys):
     said = capsys.readouterr().out
     named = [other.name for other in EXERCISES[id].twins if f'"{other.name}"' in said]
     assert named == [twin.name], said
-    assert f'These are the values of "{twin.name}". {twin.message}' in said
+    assert f'Your answer has a known mistake ("{twin.name}"). {twin.message}' in said
 
 
 @pytest.mark.parametrize("id", EXERCISES)
@@ -83,7 +83,7 @@ def test_a_twin_is_not_named_if_it_does_not_explain_several_inputs(answer, sizes
 
 def test_a_twin_may_be_undefined_on_some_inputs_and_so_may_the_answer(capsys):
     assert not check(item(LAYOUT, sizes=(7, 6, 4, 3)), above_five)
-    assert 'These are the values of "layout exchanged". The layout.' in capsys.readouterr().out
+    assert 'Your answer has a known mistake ("layout exchanged"). The layout.' in capsys.readouterr().out
     assert not check(item(Twin("for long ones", "Long.", above_five), sizes=(7, 6, 4, 3)), by_columns)
     assert "for long ones" in capsys.readouterr().out
 
@@ -92,7 +92,7 @@ def test_two_twins_that_fit_equally_well_are_both_named(capsys):
     long = Twin("for long ones", "Long.", above_five)
     assert not check(item(LAYOUT, long, sizes=(7, 6, 4)), above_five)
     said = capsys.readouterr().out
-    assert 'the values of 2 known mistakes. "layout exchanged". The layout. Or: "for long ones". Long.' in said
+    assert 'Your values fit 2 known mistakes. "layout exchanged". The layout. Or: "for long ones". Long.' in said
 
 
 def test_a_right_answer_is_never_named(capsys):
@@ -106,7 +106,7 @@ def test_a_right_answer_is_never_named(capsys):
     [
         (lambda w, x: (row(w) @ x).roll(1), "Rolled by -1, each result is the right answer"),
         (lambda w, x: (row(w) @ x).flip(0).roll(1), "index reversed"),
-        (lambda w, x: row(w) @ x / 2, "Each is 0.5 times the right answer"),
+        (lambda w, x: row(w) @ x / 2, "Each result is 0.5 times the right answer"),
     ],
 )
 def test_a_simple_change_is_named_if_it_corrects_all_inputs(answer, words, capsys):
@@ -132,4 +132,4 @@ def test_a_factor_is_no_diagnosis_if_it_changes_from_input_to_input(id, answer, 
 def test_a_transpose_is_named(capsys):
     transposed = Exercise("99.2", "A matrix", 1, 5, "A hint.", column, lambda g: vectors(7, 4, count=1))
     assert not check(transposed, row)
-    assert "Each is the transpose of the right answer" in capsys.readouterr().out
+    assert "Each result is the transpose of the right answer" in capsys.readouterr().out

@@ -130,7 +130,7 @@ GRID_EXERCISES = (
             ),
             Twin(
                 "budget not used up",
-                "Your b never has exactly as many parameters as the budget. That is allowed, too: at most `budget`.",
+                "Your b never uses the whole budget. Exactly `budget` parameters are allowed, too.",
                 lambda d_in, d_out, budget: size_for_budget(d_in, d_out, budget - 1),
             ),
         ),

@@ -139,8 +139,8 @@ SPECTRUM_EXERCISES = (
             ),
             Twin(
                 "each block by itself",
-                "You return the singular values of the single blocks. Blocks mix: at each frequency they form one m by "
-                "n matrix, and its singular values count.",
+                "You return the singular values of the single blocks. The blocks act together: at each frequency "
+                "they form one m by n matrix. Return the singular values of these matrices.",
                 lambda w: torch.fft.fft(w).abs().flatten().sort(descending=True)[0],
             ),
         ),

@@ -96,8 +96,8 @@ DIAGONAL = Exercise(
     twins=(
         Twin(
             "a factor too many",
-            "Your gradient for a has the factor a in it. It multiplies the input y by the gradient g of the output, "
-            "not by the gradient that arrives at y.",
+            "Your gradient for a has the factor a in it. Multiply the input y by the gradient g of the output, not by "
+            "the gradient a * g that arrives at y.",
             lambda a, y, g: (a * g * y, a * g),
         ),
         Twin(

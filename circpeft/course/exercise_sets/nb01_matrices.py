@@ -56,7 +56,7 @@ MATRICES = (
             Twin("layout exchanged", "This matrix has c as its first row. Here c should be its first column.", row),
             Twin(
                 "one off",
-                "Every entry comes from one place too early: the first column starts with the last number of c.",
+                "The index is one too small: the first column starts with the last number of c instead of the first.",
                 lambda c: column(c.roll(1)),
             ),
             Twin(

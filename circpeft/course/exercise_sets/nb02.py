@@ -29,8 +29,8 @@ QUESTIONS = (
         "Now the features of the random matrix come in another order, drawn at random. Which share does its closest "
         "circulant keep?",
         "b",
-        "In a random matrix no order is special, so each keeps 1/64 in the mean. A trained matrix is not random: there "
-        "it has to be measured.",
+        "In a random matrix no order is special, so about 1/64 is kept in any order. A trained matrix is not random: "
+        "only a measurement can show whether its order matters.",
         choices={"a": "a smaller one", "b": "about the same", "c": "a larger one"},
         wrong={
             "a": "The first order was not chosen to suit circulants either.",
@@ -67,7 +67,7 @@ QUESTIONS = (
         "transpose is missing?",
         "a",
         "A circulant of size 1 or 2 is symmetric, so it is its own transpose.",
-        choices={"a": "1 and 2", "b": "all powers of 2", "c": "odd ones", "d": "not one"},
+        choices={"a": "1 and 2", "b": "all powers of 2", "c": "odd ones", "d": "none of them"},
         wrong={
             "b": "For b = 4, the kernel (0, 1, 0, 0) shifts right. Its transpose shifts left.",
             "c": "For b = 3, the kernel (0, 1, 0) shifts right. Its transpose shifts left.",

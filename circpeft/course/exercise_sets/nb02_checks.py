@@ -147,7 +147,8 @@ CHECKS = (
             ),
             Twin(
                 "weights not squared",
-                "The weights are |w_hat| |g_hat| here. Both vectors contain them: inner products have their squares.",
+                "Your weights are |w_hat| |g_hat|. Both vectors contain this factor, so it is squared in their inner "
+                "product.",
                 lambda w, g: float(
                     ((fft(w) * fft(g)).abs() * torch.cos(2 * fft(w).angle())).sum() / (fft(w) * fft(g)).abs().sum()
                 ),

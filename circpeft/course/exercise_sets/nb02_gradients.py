@@ -60,7 +60,7 @@ def dw_by_transforms(g: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
 
 PRINTED_DX = Twin(
     "the equation that the paper prints",
-    "This is C(w) g, without the transpose: it sums over the inputs. Each x[j] feels all outputs, so sum over those.",
+    "This is C(w) g, without the transpose: it sums over the inputs. Each x[j] affects all outputs, so sum over those.",
     lambda w, g: row(w) @ g,
 )
 PEFT_DX = Twin(
@@ -155,7 +155,7 @@ GRADIENTS = (
             PEFT_DX,
             Twin(
                 "one off",
-                "Every entry stands one place too late. Indices count from 0: at i = j, the factor is w[0].",
+                "Every entry of the result is one place too late. Indices count from 0: at i = j, the factor is w[0].",
                 lambda w, g: (row(w).T @ g).roll(1),
             ),
         ),

@@ -91,13 +91,13 @@ STEPS = (
         twins=(
             Twin(
                 "sums as if random products did not cancel",
-                "With b times the size of one product for each sum, no scale would be needed. Random signs cancel, "
-                "which leaves sqrt(b).",
+                "This takes a sum of b products as b times as large as one of them. With random signs, most of it "
+                "cancels, and sqrt(b) is left.",
                 lambda d, b: 1.0,
             ),
             Twin(
                 "size of the sums forgotten",
-                "This counts the sums only. There are d / b times as many, but each is smaller, too.",
+                "This takes only the number of sums into account, d / b times as many. But each sum is smaller, too.",
                 lambda d, b: b / d,
             ),
             Twin(
@@ -130,7 +130,7 @@ STEPS = (
             ),
             Twin(
                 "scale forgotten",
-                "This is the rate divided by d_in. The scale of `lora` is 1 / sqrt(k), which makes up for a part.",
+                "This is paper_rate / d_in, which would be right for a scale of 1. The scale of `lora` is 1 / sqrt(k).",
                 lambda paper_rate, d_in, d_out, b: paper_rate / d_in,
             ),
         ),

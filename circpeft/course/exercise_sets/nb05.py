@@ -63,7 +63,7 @@ AUDIT = (
         twins=(
             Twin(
                 "the nearest rank only",
-                "You returned the rank whose count is nearest to the print. Rounding lets others through as well.",
+                "You returned the rank with the nearest count. Other ranks may be rounded to the printed figure, too.",
                 lambda per_rank, printed, unit: (round(printed * unit / per_rank),) * 2,
             ),
             Twin(
@@ -153,7 +153,7 @@ QUESTIONS = (
     ),
     Question(
         "05.q2",
-        "The abstract promises much less FLOPs. By the paper's own count of Table 2, how many FLOPs does CDVFT need "
+        "The abstract promises 'much less FLOPs'. By the paper's own count of Table 2, how many FLOPs does CDVFT need "
         "per token on a layer of 768 x 768, compared with LoRA of rank 16?",
         "c",
         "By that count CDVFT needs 4.5 times LoRA's. In one unit, and with the kernel's transform once per step, it is "
@@ -183,8 +183,8 @@ QUESTIONS = (
     ),
     Question(
         "05.q4",
-        "Apart from measured scores, the audit covers 180 printed figures. For how many of them do the settings in the "
-        "text give the print?",
+        "Apart from measured scores, the audit covers 180 printed figures. How many of them follow from the "
+        "settings in the text?",
         "b",
         "130 of 180. For most of the others the text names other settings, or leaves out what is needed.",
         choices={"a": "nearly all", "b": "about seven in ten", "c": "fewer than a quarter"},

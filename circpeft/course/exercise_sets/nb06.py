@@ -153,7 +153,7 @@ QUESTIONS = (
         "06.q1",
         "A low-rank layer from 128 to 128 features is B A with rank one. How many numbers does it train?",
         256,
-        "A has 1 x 128 numbers and B has 128 x 1. C3A with b = 64 has 2 x 2 kernels of 64 numbers: as many.",
+        "A has 1 x 128 numbers and B has 128 x 1. C3A with b = 64 has 2 x 2 kernels of 64 numbers: just as many.",
         wrong={
             128: "That is one of the two vectors.",
             16384: "That is the dense layer.",
@@ -168,7 +168,7 @@ QUESTIONS = (
         "Every C3A network is far ahead of every rank-one network at epoch 100. Section 5 asks what that shows.",
         choices={"a": "about the same accuracy", "b": "C3A is far ahead", "c": "rank one is far ahead"},
         wrong={
-            "a": "So a count of parameters suggests. But only one number per point passes through the rank-one layer.",
+            "a": "The equal numbers of parameters suggest it. But only one number per point passes through rank one.",
             "c": "Only one number per point passes through the rank-one layer.",
         },
     ),

@@ -33,7 +33,7 @@ TWINS = (
     ),
     Twin(
         "colour last",
-        "The patches are right, but their numbers are in the order row, column, colour. Asked is colour, row, column.",
+        "The patches are right, but their numbers come row, column, colour. The order is colour, row, column.",
         lambda image, p: axes_moved(image, p, 1, 3, 2, 4, 0),
     ),
     Twin(

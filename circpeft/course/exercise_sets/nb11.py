@@ -39,7 +39,7 @@ def flops_of_leaves(tokens, d_in, d_out, R):
 VIEW_TWINS = (
     Twin(
         "layout exchanged",
-        "This is the circulant whose first column is c. Asked is the one whose first row is c.",
+        "This is the circulant whose first column is c. Here c should be its first row.",
         lambda c: circulant_view(c).T,
     ),
     Twin(

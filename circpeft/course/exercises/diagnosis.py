@@ -37,10 +37,10 @@ def diagnose(exercise: Exercise, cases: list[Case]) -> str:
     comparable = [case for case in cases if not case.outcome.problem]
     matching = [twin for twin in exercise.twins if _wrote(twin, comparable)]
     if len(matching) == 1:
-        return f'These are the values of "{matching[0].name}". {matching[0].message}'
+        return f'Your answer has a known mistake ("{matching[0].name}"). {matching[0].message}'
     if matching:
         listed = " Or: ".join(f'"{twin.name}". {twin.message}' for twin in matching)
-        return f"These are the values of {len(matching)} known mistakes. {listed}"
+        return f"Your values fit {len(matching)} known mistakes. {listed}"
     return _simple_change(comparable, "conjugate one spectrum more or fewer" if "fft" in exercise.allowed else "")
 
 
@@ -76,17 +76,17 @@ def _simple_change(cases: list[Case], reversal: str = "") -> str:
         return all(same(change(got), want) for got, want in pairs)
 
     if all(want.dim() == 2 and want.shape[0] == want.shape[1] for _, want in pairs) and corrects(lambda got: got.T):
-        return "Each is the transpose of the right answer: swap rows and columns."
+        return "Each result is the transpose of the right answer: swap rows and columns."
     if all(want.dim() == 1 for _, want in pairs):
         if corrects(lambda got: got.flip(0).roll(1)):
             advice = reversal or "check the signs of the indices"
-            return f"Each is the right answer with its index reversed, k -> -k mod b: {advice}."
+            return f"Each result is the right answer with its index reversed, k -> -k mod b: {advice}."
         shift = next((s for s in (1, -1, 2, -2) if corrects(lambda got, s=s: got.roll(s))), None)
         if shift:
             return f"Rolled by {shift}, each result is the right answer: check where the index starts."
     factor = _common_factor(pairs)
     return (
-        f"Each is {factor:.4g} times the right answer: a factor is missing, or there is one too many." if factor else ""
+        f"Each result is {factor:.4g} times the right answer: check for a missing or an extra factor." if factor else ""
     )
 
 
