@@ -94,7 +94,7 @@ class Switches(Piece):
         said = "passes" if verdicts[str(b)][layout]["yes" if conjugate else "no"] else "fails"
         alt = (
             f"The matrix that the forward pass multiplies by, in {layout} layout with a kernel of {b} numbers; the "
-            f"matrix that the backward pass takes it for; and their difference. gradcheck {said}."
+            f"matrix whose transpose the backward pass multiplies by; and their difference. gradcheck {said}."
         )
         state = {"layout": layout, "conjugate": conjugate, "size": str(b)}
         super().__init__({"kernels": drawn, "verdicts": verdicts}, state, alt)
@@ -105,7 +105,7 @@ class Switches(Piece):
         found = switch_numbers(self.data["kernels"][state["size"]], state["layout"], state["conjugate"])
         said = self.data["verdicts"][state["size"]][state["layout"]]["yes" if state["conjugate"] else "no"]
         verdict_text = f"difference: gradcheck {'passes' if said else 'FAILS'}"
-        panels = row(["what forward multiplies by", "what backward takes it for", verdict_text], width=820)
+        panels = row(["matrix of the forward pass", "matrix in the backward pass", verdict_text], width=820)
         forward, implied = torch.tensor(found["forward"]), torch.tensor(found["implied"])
         for column, matrix in enumerate((forward, implied, forward - implied), 1):
             add_matrix(panels, column, matrix, limit=float(forward.abs().max()))

@@ -59,9 +59,9 @@ export function render({ model, el }) {
     format: (value) => value.toFixed(1),
     input: (value) => piece.change({ strength: value }),
   });
-  const frozen = toggle({ label: "frozen weight W₀ beside the circulant", value: piece.state.frozen, change: (value) => piece.change({ frozen: value }) });
+  const frozen = toggle({ label: "with the frozen weight W₀", value: piece.state.frozen, change: (value) => piece.change({ frozen: value }) });
   const kernel = choice({
-    label: "gradient of the kernels, printed run",
+    label: "kernel gradient beside the printed ∂L/∂x",
     options: [["right", "right"], ["printed", "as printed, too"]],
     value: piece.state.printedKernel ? "printed" : "right",
     change: (value) => piece.change({ printedKernel: value === "printed" }),

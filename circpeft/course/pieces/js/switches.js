@@ -39,7 +39,7 @@ export function render({ model, el }) {
     change: (value) => piece.change({ size: value }),
   });
   piece.controls.append(layout, conjugate, size);
-  const names = ["what forward multiplies by", "what backward takes it for", "difference"];
+  const names = ["matrix of the forward pass", "matrix in the backward pass", "difference"];
   const pictures = names.map((name) => picture(212, 234, name));
   const table = element("table");
   piece.pictures.append(...pictures, table);
