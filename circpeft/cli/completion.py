@@ -24,8 +24,8 @@ def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
         "completion",
         "Print a script with which your shell completes circpeft's commands.",
         "\n  ".join(INSTALL.values()),
-        "The script has the names of methods, tasks, models, tables and notebooks in it, so completing starts no "
-        "Python. Print it again after an upgrade.",
+        "The script contains the names of methods, tasks, models, tables and notebooks, so that completing does "
+        "not start Python. Print it again after an upgrade.",
     )
     parser.add_argument("shell", metavar="SHELL", help=", ".join(SHELLS))
     parser.set_defaults(execute=execute)

@@ -42,7 +42,7 @@ def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
         "circpeft export ADAPTER c3a --to peft-c3a\n  "
         "circpeft export ADAPTER onnx --to onnx\n  "
         "circpeft export ADAPTER gguf --to gguf --converter llama.cpp/convert_hf_to_gguf.py",
-        "What is written is compared with the adapter first; OUT appears only if both agree. For a plain model, use "
+        "The written files are compared with the adapter; OUT appears only if they agree. For a plain model, use "
         "`circpeft merge`.",
     )
     parser.add_argument("adapter", metavar="ADAPTER", help="folder of a saved adapter")
@@ -69,8 +69,8 @@ def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
         "--converter",
         default="",
         metavar="FILE",
-        help="gguf: llama.cpp's convert_hf_to_gguf.py, or a command (default: the one on PATH; without one, only the "
-        "folder that it takes is written)",
+        help="gguf: llama.cpp's convert_hf_to_gguf.py, or a command (default: the one on PATH; without one, only its "
+        "input folder is written)",
     )
     parser.add_argument("--json", action="store_true", help="print the result as one line of JSON")
     parser.set_defaults(execute=execute)

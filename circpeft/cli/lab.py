@@ -29,7 +29,7 @@ def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
         "lab",
         "Open JupyterLab on the first notebook.",
         "circpeft lab --port 8890 --no-browser",
-        "It listens on this machine only, with a token, whatever your configuration of Jupyter says. "
+        "It ignores your configuration of Jupyter servers: it listens on this machine only, with a token. "
         "All other arguments (such as --ip, --config FILE) are passed on to JupyterLab.",
     )
     parser.usage = "circpeft lab [-h] [--folder FOLDER] [JUPYTERLAB ARGUMENT ...]"

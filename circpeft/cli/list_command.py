@@ -30,7 +30,7 @@ def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
         "circpeft list tasks\n  circpeft list models --json",
     )
     parser.add_argument(
-        "kind", metavar="KIND", nargs="?", default="", help=f"{', '.join(KINDS)} (default: the kinds themselves)"
+        "kind", metavar="KIND", nargs="?", default="", help=f"{', '.join(KINDS)} (default: list these kinds)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON, one object per line")
     parser.set_defaults(execute=execute)

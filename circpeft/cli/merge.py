@@ -20,8 +20,8 @@ def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
         "Merge a saved adapter into its base model, and write a plain model.",
         "circpeft merge runs/train/adapters/NAME merged\n  "
         "circpeft merge ADAPTER merged --base FacebookAI/roberta-base --dtype float32",
-        "transformers loads the result without PEFT and without circpeft. The command prints which share of each "
-        "layer's change the rounded weights keep: in bfloat16, small changes are lost in part.",
+        "transformers loads the result without PEFT and without circpeft. The command prints the share of each "
+        "layer's change that is left after rounding: in bfloat16, small changes are lost in part.",
     )
     parser.add_argument("adapter", metavar="ADAPTER", help="folder of a saved adapter")
     parser.add_argument("out", metavar="OUT", help="folder of the plain model; it must not exist, or be empty")

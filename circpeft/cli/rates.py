@@ -26,8 +26,8 @@ SUFFIXES = (".html", ".png")
 EXIT_CODES = "exit codes: 0 success, 1 every rate diverged, 2 wrong usage, 130 interrupted"
 DETAILS = (
     'C3A and CDVFT have the scale alpha="lora" by default, at which LoRA\'s learning rates work. With alpha="paper" '
-    "a layer needs a rate that grows with its width. Without --search nothing is trained. With it, short trials of "
-    "the run are compared by their validation loss."
+    "a layer needs a rate that grows with its width. Nothing is trained without --search. With --search, short trials "
+    "are trained and compared by their validation loss."
 )
 
 

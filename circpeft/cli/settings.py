@@ -81,7 +81,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 def add_overrides(parser: argparse.ArgumentParser) -> None:
     """Add the options that change single rows: `--override` and `--grid`."""
-    of_row = "a hyperparameter or setting of one row (as printed, or the method of a TOML file; all: every row)"
+    of_row = "a hyperparameter or setting of one row (its printed name, or its method in a TOML file; all: every row)"
     parser.add_argument(
         "--override",
         nargs=3,
@@ -98,7 +98,7 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar=("ROW", "NAME", "VALUES"),
-        help="try several values with the first seed, such as 1e-4,3e-4,1e-3, and take the best on validation",
+        help="try several values with the first seed, such as 1e-4,3e-4,1e-3, and keep the best on validation",
     )
 
 
