@@ -49,7 +49,7 @@ def part_text(rows: list[dict]) -> str:
         "",
         f"MiniLM (22.7 million parameters) on the embedded entailment task: {first['rows']['train']:,} pairs, "
         f"{settings['epochs']} epochs, adapted layers {', '.join(settings['target_modules'])}. The parameters do not "
-        "include the head's. The rate is also the head's, unless that is given. The record, with device and commit "
+        "include the head's. The head has the same rate, unless its own is given. The record, with device and commit "
         "of every run, is `benchmarks/results/entailment.json`.",
         "",
     ]
