@@ -9,9 +9,11 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from circpeft.cli.interruption import STAYS
 from circpeft.cli.settings import add_overrides, add_settings, read_overrides, read_settings
 from circpeft.course.parameters import RequestError
 from circpeft.escaping import print_text
+from circpeft.files import WriteError
 from circpeft.recipes import TABLES
 
 if TYPE_CHECKING:
@@ -109,8 +111,8 @@ def execute(options: argparse.Namespace) -> int:
         )
     except sweeps.SweepError as error:
         raise RequestError(str(error)) from error
-    except sweeps.Stopped as error:
-        print_text(f"\ncircpeft sweep: {error}", file=sys.stderr)
+    except WriteError as error:
+        print_text(f"circpeft sweep: error: {error}; {STAYS['sweep']}", file=sys.stderr)
         return 1
     print_text(sweeps.summary(outcome) if options.json else _summary(outcome))
     return 1 if outcome.failed or outcome.not_judged else 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import plotly.graph_objects as go
 
 from .. import escaping, report
@@ -11,6 +13,7 @@ from . import repository_runs
 
 RUNS = "all runs"
 MOST_PROBLEMS = 10  # unusable files that are listed
+MOST_ROWS = 1000  # runs that are listed one by one; more would make a browser slow
 COLUMNS = ["task", "label", "model", "profile", "seed", "test_score", "trainable_parameters", "seconds"]
 SOURCED = ["source", *COLUMNS]
 FORMATS = {"test_score": "{:.3f}", "trainable_parameters": "{:,}", "seconds": "{:.0f}"}
@@ -29,9 +32,9 @@ FRAME = (
 class Dashboard:
     """Widgets that filter the runs in a folder, and below them the chosen figure and table.
 
-    A table shows the printed numbers beside ours. "all runs" lists the runs one by one. The figures are those of
-    `report.scatter`, for one task and model at a time. "read again" reads the folder again, for sweeps that are still
-    running. Your own runs are stars, beside the repository's, and their figures come first.
+    A table shows the printed numbers beside ours. "all runs" lists the runs one by one, at most the first 1,000. The
+    figures are those of `report.scatter`, for one task and model at a time. "read again" reads the folder again, for
+    sweeps that are still running. Your own runs are stars, beside the repository's, and their figures come first.
 
     Args:
         found: the records, from `report.scan`.
@@ -121,11 +124,11 @@ class Dashboard:
     def redraw(self) -> None:
         """Draw the figure and the table for the current values of the controls."""
         selected, name = self.chosen(), self.controls["table"].value
-        drawn = report.scatter(selected, self.controls["x"].value)
-        figures = {escaping.plain(figure.layout.title.text): figure for figure in drawn}
+        drawings = report.drawings(selected, self.controls["x"].value)
+        figures = {escaping.one_line(title).strip(): draw for title, draw in drawings}
         yours = {_panel(run) for run in selected.runs if run.mark}
         self._set_options("panel", sorted(figures, key=lambda title: title.partition(":")[0] not in yours))
-        new = figures.get(self.controls["panel"].value, go.Figure())
+        new = figures.get(self.controls["panel"].value, go.Figure)()
         with self.figure.batch_update():
             self.figure.data = ()
             self.figure.add_traces(new.data)
@@ -134,6 +137,8 @@ class Dashboard:
         counts = f"{len(selected.runs)} of {len(self.found.runs)} runs"
         if self.repository is not None:
             counts += f" ({sum(bool(run.mark) for run in selected.runs)} yours, the others from the repository)"
+        if name == RUNS and len(selected.runs) > MOST_ROWS:
+            counts += f", of which the first {MOST_ROWS} are listed"
         problems = report.problems_table(self.found)
         lines = [escaping.html(f"{row.file}: {row.reason}; {row.remedy}") for row in problems.itertuples()]
         listed = "".join(f"<li>{line}</li>" for line in lines[:MOST_PROBLEMS])
@@ -148,7 +153,7 @@ class Dashboard:
     def _table(self, found: Found, name: str) -> str:
         style = STYLE
         if name == RUNS:
-            only_found = self.repository is None
+            only_found, found = self.repository is None, replace(found, runs=found.runs[:MOST_ROWS])
             runs = report.runs_table(found)[COLUMNS] if only_found else repository_runs.runs_table(found)[SOURCED]
             styled = escaping.html_table(runs).hide(axis="index").format(FORMATS)
             styled.format_index(lambda column: column.replace("_", " "), axis="columns")  # headings that wrap

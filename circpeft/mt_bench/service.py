@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 MAX_TOKENS = 2048  # per judgment, as in FastChat
 LONGEST_WAIT = 60.0  # seconds between two attempts
 SHORTEST_SECRET = 8  # a shorter key is a placeholder that may occur inside any word
+VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")  # the usual name of an environment variable; keys and tokens look otherwise
 
 
 @dataclass(frozen=True)
@@ -141,13 +143,14 @@ def _url(endpoint: str) -> str:
 
     if "@" in endpoint:  # the message leaves the endpoint out: it may contain a password
         raise ValueError("endpoint must not hold a user or password; the key comes only from the environment")
+    shown = re.split("[?#]", endpoint)[0]  # without a query, which may contain a key
     try:
         parts = httpx.URL(endpoint)
     except httpx.InvalidURL as error:
-        raise ValueError(f"endpoint {endpoint!r} is not an address: {error}") from error
+        raise ValueError(f"endpoint {shown!r} is not an address: {error}") from error
     if parts.scheme not in ("http", "https") or not parts.host or parts.query or parts.fragment:
         raise ValueError(
-            f"endpoint {endpoint!r} must begin with http:// or https://, name a host and have no query, such as "
+            f"endpoint {shown!r} must begin with http:// or https://, name a host and have no query, such as "
             f"'http://localhost:8000/v1'"
         )
     return endpoint.rstrip("/").removesuffix("/chat/completions") + "/chat/completions"
@@ -156,6 +159,11 @@ def _url(endpoint: str) -> str:
 def _key(variable: str) -> str:
     """Return the key, checked here because an error of the HTTP client would show it."""
     key = os.environ.get(variable, "").strip()
+    if not key and not VARIABLE.fullmatch(variable):
+        raise ValueError(
+            "expected the name of the environment variable that holds the judge's key, such as OPENAI_API_KEY; what "
+            "was given is left out here, because it may be the key itself"
+        )
     if not key:
         raise ValueError(
             f"the environment variable {variable} is not set; set it to the judge's key (any text for a service that "

@@ -7,7 +7,7 @@
 
 from .compared import compared
 from .exports import FORMATS, export
-from .figures import AXES, scatter, spectra
+from .figures import AXES, drawings, scatter, spectra
 from .filters import choices, filtered
 from .formatting import wide, with_cell_text
 from .page import page
@@ -28,6 +28,7 @@ __all__ = [
     "Sweep",
     "choices",
     "compared",
+    "drawings",
     "empty",
     "export",
     "failures_table",

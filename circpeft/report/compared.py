@@ -125,8 +125,9 @@ def compared(found: Found, table: str, sweep: Sweep | None = None) -> pd.DataFra
     rows = list(dict.fromkeys([*(row for row, _ in printed), *(row for row, _ in groups)]))
     columns = list(dict.fromkeys([*(column for _, column in printed), *(column for _, column in groups)]))
     runs = {run.name: run for run in found.runs if sweep and run.folder == sweep.folder}
-    lines = []
+    lines: list[_Line] = []
     for row in rows:
+        row_lines: list[_Line] = []
         row_cells = {column: groups.get((row, column), []) for column in columns}
         for column in columns:
             kind = kind_of(column) if (row, column) in printed else "score"
@@ -135,13 +136,14 @@ def compared(found: Found, table: str, sweep: Sweep | None = None) -> pd.DataFra
                 _fill_score(line, sweep, runs)
             elif kind != "average":
                 _fill_resource(line, sweep, runs, row_cells, column.split(" ")[0])
-            lines.append(line)
-        _fill_average(row, lines)
+            row_lines.append(line)
+        _fill_average(row_lines)
         for kind, (column, _) in RESOURCES.items():
             if sweep and kind not in map(kind_of, columns):
                 line = _Line(row, column, kind)
                 _fill_resource(line, sweep, runs, row_cells, "")
-                lines.append(line)
+                row_lines.append(line)
+        lines += row_lines
     frame = pd.DataFrame([line.values() for line in lines], columns=list(COLUMNS))
     numbers = ["printed_value", "ours", "spread", "difference"]
     return frame.astype(dict.fromkeys(numbers, float))
@@ -231,7 +233,9 @@ def _fill_resource(
     finished = list({cell.run: result for cell in used for result in _finished([cell], runs)}.values())
     line.label = ", ".join(dict.fromkeys(cell.label for cell in used))
     if line.kind == "memory":
-        cells_of = {cell.column: [other for other in used if other.column == cell.column] for cell in used}
+        cells_of: dict[str, list[Cell]] = {}
+        for cell in used:
+            cells_of.setdefault(cell.column, []).append(cell)
         if any(_is_mixed(line, _finished(cells, runs)) for cells in cells_of.values()):
             return
         if _is_mixed(line, finished, computation.OF_RECIPE):  # tasks may have their own settings
@@ -243,9 +247,8 @@ def _fill_resource(
         line.reason = "over runs with different hyperparameters"
 
 
-def _fill_average(row: str, lines: list[_Line]) -> None:
+def _fill_average(row_lines: list[_Line]) -> None:
     """Fill in a row's average over its printed scores if all of them are there; otherwise name the missing ones."""
-    row_lines = [line for line in lines if line.row == row]
     for line in row_lines:
         if line.kind == "average":
             scores = [other for other in row_lines if other.kind == "score" and other.printed]

@@ -8,6 +8,7 @@ import statistics
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import plotly.graph_objects as go
@@ -113,27 +114,35 @@ def scatter(found: Found, x: str = "parameters") -> list[go.Figure]:
     Raises:
         ValueError: ``x`` has another value; the message names the nearest.
     """
+    return [draw() for _, draw in drawings(found, x)]
+
+
+def drawings(found: Found, x: str = "parameters") -> list[tuple[str, Callable[[], go.Figure]]]:
+    """Return the title of each figure of `scatter`, with the function that draws it.
+
+    Drawing takes most of the time, so this is for a reader who looks at one figure.
+
+    Raises:
+        ValueError: ``x`` is not one of `AXES`; the message names the nearest.
+    """
     if x not in AXES:
         raise ValueError(f"unknown x {x!r}; {nearest(x, AXES)}")
-    order = _order(found)
-    figures = [_scatter(*key, panel_groups, x, order) for key, panel_groups in panels(found).items()]
-    return [figure for figure in figures if figure is not None]
+    by_panel = panels(found)
+    order, found_drawings = _order(by_panel), list[tuple[str, Callable[[], go.Figure]]]()
+    for (task, metric, model), panel_groups in by_panel.items():
+        costs = {group: _mean([AXES[x][2](run.result) for run in group.runs]) for group in _best(panel_groups)}
+        if any(cost is not None for cost in costs.values()):
+            left_out = f": best {MAX_SERIES} of {len(panel_groups)}" if len(panel_groups) > MAX_SERIES else ""
+            title = f"{task}, {model}{left_out}"
+            found_drawings.append((title, partial(_scatter, title, metric, costs, x, order)))
+    return found_drawings
 
 
-def _scatter(
-    task: str, metric: str, model: str, panel_groups: list[Group], x: str, order: list[str]
-) -> go.Figure | None:
-    x_title, log_x, measure = AXES[x]
-    best = _best(panel_groups)
-    costs = {group: _mean([measure(run.result) for run in group.runs]) for group in best}
-    if all(cost is None for cost in costs.values()):
-        return None
+def _scatter(title: str, metric: str, costs: dict[Group, float | None], x: str, order: list[str]) -> go.Figure:
+    x_title, log_x, _ = AXES[x]
     drawn = {g: cost for g, cost in costs.items() if cost is not None and (cost > 0 or not log_x)}
     series = {g.title: ([cost], [statistics.fmean(g.scores)], [_deviation(g.scores)]) for g, cost in drawn.items()}
-    left_out = f": best {MAX_SERIES} of {len(panel_groups)}" if len(panel_groups) > MAX_SERIES else ""
-    figure = plots.scatter(
-        series, title=f"{task}, {model}{left_out}", x_title=x_title, y_title=f"test {metric}", log_x=log_x
-    )
+    figure = plots.scatter(series, title=title, x_title=x_title, y_title=f"test {metric}", log_x=log_x)
     for group, trace in zip(drawn, figure.data, strict=True):
         color, symbol = _color_and_marker(group.name, order)
         marker = {"symbol": "star", "size": 14} if group.mark else {"symbol": symbol}
@@ -162,9 +171,9 @@ def _best(panel_groups: list[Group]) -> list[Group]:
     return sorted(panel_groups, key=lambda group: (not group.mark, -statistics.fmean(group.scores)))[:MAX_SERIES]
 
 
-def _order(found: Found) -> list[str]:
-    """Return the sorted names of all groups; a name's position decides its colour."""
-    return sorted({group.name for panel_groups in panels(found).values() for group in panel_groups})
+def _order(by_panel: dict[tuple[str, str, str], list[Group]]) -> list[str]:
+    """Return the sorted names of all groups of `panels`; a name's position decides its colour."""
+    return sorted({group.name for panel_groups in by_panel.values() for group in panel_groups})
 
 
 def _color_and_marker(name: str, order: list[str]) -> tuple[str, str]:
@@ -199,8 +208,9 @@ def spectra(found: Found) -> list[go.Figure]:
     Each method is drawn with its lowest seed, unless its ΔW of the layer is zero. This reads the records again, as
     `scan` does not keep their spectra.
     """
-    figures, order = [], _order(found)
-    for (task, _, model), panel_groups in panels(found).items():
+    figures, by_panel = [], panels(found)
+    order = _order(by_panel)
+    for (task, _, model), panel_groups in by_panel.items():
         best = sorted(panel_groups, key=lambda group: -statistics.fmean(group.scores))[:MAX_SERIES]
         layers: dict[str, dict[str, np.ndarray]] = {}
         for group in best:

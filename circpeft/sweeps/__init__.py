@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -16,12 +15,14 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from ..escaping import terminal
+from ..files import WriteError, explained
 from ..recipes import CellRecipe, Plan
 from . import judged, record, search
+from .in_turn import run_in_turn
 from .judged import Judge
 from .local import run_locally
 from .pending import impossible, not_on_record
-from .record import Stopped, SweepError
+from .record import SweepError
 from .work import Done
 
 
@@ -71,7 +72,8 @@ def run_sweep(
 
     A finished run is never repeated. An interrupted run continues from its last epoch. A failed run is recorded under
     ``failed/``; the others continue, and the next sweep tries it again. An unreadable record is moved to
-    ``unreadable/``, and its run is repeated.
+    ``unreadable/``, and its run is repeated. A run that another process makes, such as `circpeft train`, takes its turn
+    after the others.
 
     A grid is run first, with the first seed. Its best candidate on validation then gets the other seeds. The choice is
     made from the records, so a sweep that is repeated makes the same one.
@@ -88,7 +90,8 @@ def run_sweep(
 
     Raises: SweepError, before anything runs, for a folder that another sweep uses or that cannot be written to, a
     cluster that does not answer or lacks what a run needs, options that exclude each other, a grid without a validation
-    split, or if no run is possible (with the first one's error); Stopped if the disk is full: what is finished stays.
+    split, or if no run is possible (with the first one's error). WriteError (see `circpeft.files`) for a full or
+    read-only disk; what is finished stays.
     """
     if workers < 1:
         raise SweepError(f"workers must be at least 1, got {workers!r}")
@@ -101,7 +104,7 @@ def run_sweep(
     started = time.perf_counter()
     folder = Path(plan.cells[0].output_dir)
     outcome = Outcome(folder, left_out=list(plan.left_out))
-    with record.hold(folder), _runner(workers, ray, gpus, folder) as runner, _explain_full_disk(folder):
+    with record.hold(folder), _runner(workers, ray, gpus, folder) as runner, explained(folder):
         search.check(plan)
         questions = judged.check(plan, judge) if judge else []
         _run(plan, plan.cells, outcome, runner, bool(ray), progress, on_end)
@@ -151,7 +154,7 @@ def _run(
                 failed = Done(recipe.name, "failed", error=str(refused[recipe.name]))
                 _end(failed, runs[recipe.name], outcome, bar, on_end, progress)
         possible = [recipe for recipe in pending if recipe.name not in refused]
-        for event in runner(possible):
+        for event in run_in_turn(runner, possible):
             if isinstance(event, Done):
                 _end(event, runs[event.name], outcome, bar, on_end, progress)
             else:  # the runs that are at work
@@ -188,19 +191,6 @@ def _runner(workers: int, ray: str, gpus: float | None, folder: Path) -> Iterato
         yield lambda recipes: run_locally(recipes, workers, folder / "sweeps" / "workers.log")
 
 
-@contextmanager
-def _explain_full_disk(folder: Path) -> Iterator[None]:
-    """Replace the error of a full disk by one that names a remedy."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EISDIR, errno.ENOTDIR):
-            raise
-        raise Stopped(
-            f"can no longer write in {folder} ({error}). What is finished stays; make room, and repeat the same command"
-        ) from error
-
-
 def _end(done: Done, recipe: CellRecipe, outcome: Outcome, bar: tqdm, on_end: Callable | None, progress: bool) -> None:
     """Enter the end of a run into the outcome, its failure record and the progress bar."""
     if done.state == "finished":
@@ -211,7 +201,7 @@ def _end(done: Done, recipe: CellRecipe, outcome: Outcome, bar: tqdm, on_end: Ca
         line = f"test {done.metric} {done.test_score:.3f}, {done.seconds:.0f} s"
     else:
         if done.disk_full:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise WriteError(errno.ENOSPC, done.error)
         record.write_failure(recipe, done.error, done.traceback, done.device or "not run, or lost")
         outcome.failed[done.name] = done.error
         line = f"failed: {done.error}"

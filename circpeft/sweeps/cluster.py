@@ -23,6 +23,7 @@ from .work import Done, work
 CONNECT_SECONDS = 5.0  # time that an address has to accept a connection
 # Variables that change how a run is computed. Workers get them, so that a record agrees with the machine of the sweep.
 COMPUTATION_VARIABLES = ("ACCELERATE_", "CIRCPEFT_", "NVIDIA_TF32_", "TORCH_ALLOW_TF32_", "ONEDNN_DEFAULT_", "DNNL_")
+SECRET_WORDS = ("KEY", "PASSWORD", "SECRET", "TOKEN")
 
 
 def work_remotely(recipe: Recipe, code: str) -> Done:
@@ -36,7 +37,7 @@ def work_remotely(recipe: Recipe, code: str) -> Done:
             f"install the same commit on every node"
         )
     done = work(recipe)
-    if done.state == "failed":
+    if done.state != "finished":
         return done
     path = results.path_of(recipe.name, recipe.output_dir)
     return replace(done, record=path.read_text(encoding="utf-8"))
@@ -107,7 +108,7 @@ def _connect(ray: Any, address: str) -> None:
     if address not in ("auto", "local"):
         _check_answer(address)
     # Workers import this very package, whether it is installed or not.
-    variables = {name: value for name, value in os.environ.items() if name.startswith(COMPUTATION_VARIABLES)}
+    variables = {name: value for name, value in os.environ.items() if _changes_a_run(name)}
     paths = os.pathsep.join(filter(None, [str(places.PACKAGE.parent), os.environ.get("PYTHONPATH", "")]))
     options = {
         "runtime_env": {"env_vars": {**variables, "PYTHONPATH": paths}},
@@ -124,6 +125,11 @@ def _connect(ray: Any, address: str) -> None:
     finally:  # Ray replaces the handler of SIGTERM
         if before is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)
+
+
+def _changes_a_run(variable: str) -> bool:
+    """Return whether workers get an environment variable. Secrets stay here, because Ray shows what it passes on."""
+    return variable.startswith(COMPUTATION_VARIABLES) and not any(word in variable for word in SECRET_WORDS)
 
 
 def _check_answer(address: str) -> None:

@@ -34,7 +34,7 @@ def not_on_record(recipes: Iterable[Recipe]) -> tuple[list[Recipe], list[str]]:
         try:
             known = training.recorded(recipe, fingerprints[source])
         except (OSError, ValueError) as error:
-            tqdm.write(terminal(f"{error}\n  moved to {record.set_aside(recipe)}; it runs again"), file=sys.stderr)
+            tqdm.write(terminal(f"{error}\n  moved to {record.set_aside(path)}; it runs again"), file=sys.stderr)
             known = None
         if known is None:
             pending.append(recipe)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import time
 import warnings
@@ -23,14 +24,11 @@ from ..recipes import Plan, Recipe
 from ..run_files.ownership import BusyError, owned
 
 SCHEMA = 1
+FOLDERS = ("failed", "sweeps", "unreadable")  # beside those of the runs, which `training.check` looks at
 
 
 class SweepError(ValueError):
     """A reason why a sweep cannot begin. Nothing has run."""
-
-
-class Stopped(OSError):
-    """A sweep cannot continue, because its folder cannot be written to. Records of finished runs stay."""
 
 
 def write_plan(plan: Plan, folder: Path, chosen: Sequence[dict[str, Any]] = ()) -> Path:
@@ -105,6 +103,9 @@ def hold(folder: Path) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            for path in (folder / name for name in FOLDERS):
+                if os.path.lexists(path) and not path.is_dir():
+                    raise NotADirectoryError(f"{path} is not a folder")
             stack.enter_context(owned(folder / ".sweep.lock"))
         except BusyError as busy:
             raise SweepError(
@@ -125,7 +126,10 @@ def write_result(recipe: Recipe, text: str) -> Path:
 
 
 def write_failure(recipe: Recipe, error: str, traceback: str, device: str) -> Path:
-    """Record that a run failed, and why."""
+    """Record that a run failed, and why. A folder in the place of this record is moved aside."""
+    path = results.failure_path(recipe.name, recipe.output_dir)
+    if path.is_dir():
+        set_aside(path)
     failure = results.Failure(
         name=recipe.name,
         settings=recipe.settings,
@@ -134,7 +138,7 @@ def write_failure(recipe: Recipe, error: str, traceback: str, device: str) -> Pa
         finished=now(),
         **results.environment(device),
     )
-    return results.write(failure, results.failure_path(recipe.name, recipe.output_dir))
+    return results.write(failure, path)
 
 
 def forget_failure(recipe: Recipe) -> None:
@@ -144,10 +148,9 @@ def forget_failure(recipe: Recipe) -> None:
         path.unlink(missing_ok=True)
 
 
-def set_aside(recipe: Recipe) -> Path:
-    """Move an unreadable record aside instead of deleting it, and return its new path."""
-    path = results.path_of(recipe.name, recipe.output_dir)
-    target = Path(recipe.output_dir) / "unreadable" / f"{time.time_ns()}-{path.name}"
+def set_aside(path: Path) -> Path:
+    """Move an unreadable record of a run aside instead of deleting it, and return its new path."""
+    target = path.parents[1] / "unreadable" / f"{time.time_ns()}-{path.name}"
     target.parent.mkdir(parents=True, exist_ok=True)
     return path.rename(target)
 

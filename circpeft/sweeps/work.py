@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from ..recipes import Recipe
+from ..run_files.ownership import BusyError
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,9 @@ class Done:
 
     Attributes:
         name: name of the run.
-        state: "finished" or "failed".
+        state: "finished", "failed", or "busy" if another process makes the run.
         metric, score, test_score, seconds: as in its record, if it finished.
-        error, traceback: if it failed.
+        error, traceback: if it did not finish.
         record: text of its record, from a machine that does not share the output folder.
         disk_full: whether it failed because the disk is full.
         device: the device on which it failed.
@@ -46,7 +47,7 @@ class Done:
 def work(recipe: Recipe) -> Done:
     """Run a recipe, and return how it ended.
 
-    An exception is returned as the outcome "failed", so that the worker can take the next run.
+    An exception is returned as the outcome "failed" or "busy", so that the worker can take the next run.
     """
     from .. import files, training
     from ..training.logging_filters import quiet
@@ -56,6 +57,8 @@ def work(recipe: Recipe) -> Done:
     progress = ProgressFile(recipe)
     try:
         result = training.run(recipe, callbacks=[progress])
+    except BusyError as error:
+        return Done(recipe.name, "busy", error=str(error))
     except Exception as error:
         message = str(error) or type(error).__name__
         return Done(

@@ -129,6 +129,7 @@ def test_autocast_gives_the_outputs_and_gradients_of_float32_but_for_rounding(im
 
 
 @pytest.mark.parametrize("reentrant", [False, True])
+@pytest.mark.filterwarnings("ignore:`gradient_checkpointing_enable` is deprecated:FutureWarning")
 def test_gradient_checkpointing(reentrant):
     gradients = []
     for checkpointing in (False, True):

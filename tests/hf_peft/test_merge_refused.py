@@ -199,6 +199,7 @@ def test_a_layer_with_a_forward_of_its_own_is_called(method):
 
 @pytest.mark.parametrize("kind", SPECIAL)
 @pytest.mark.parametrize("how", [inject, lambda net, config: get_peft_model(net, config)], ids=["inject", "peft"])
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated:FutureWarning")
 def test_a_computed_weight_is_refused_before_anything_changes(method, kind, how):
     net = model(SPECIAL[kind](nn.Linear(16, 16)))
     modules = list(net.named_modules())

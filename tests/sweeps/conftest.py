@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -80,6 +81,36 @@ def in_this_process(monkeypatch, tmp_path):
             yield done
 
     monkeypatch.setattr(sweeps, "run_locally", run)
+
+
+@pytest.fixture
+def two_nodes(monkeypatch):
+    """Return a cluster of two nodes with one processor each."""
+    pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_health_check_period_ms", "500")  # the default is to look less often for dead nodes
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster.second = cluster.add_node(num_cpus=1)
+    yield cluster
+    cluster.shutdown()
+
+
+@pytest.fixture
+def processes_of():
+    """Return a function that lists the processes which have a file of a folder open: workers have their log open."""
+
+    def listed(folder: Path) -> list[int]:
+        found = []
+        for path in Path("/proc").glob("[0-9]*/fd"):
+            try:
+                links = [os.readlink(link) for link in path.iterdir()]
+            except OSError:  # the process has ended
+                continue
+            found += [int(path.parent.name)] if any(link.startswith(str(folder)) for link in links) else []
+        return found
+
+    return listed
 
 
 @pytest.fixture(autouse=True)

@@ -78,6 +78,22 @@ def test_a_damaged_plan_is_replaced_and_named(tmp_path, capsys):
         record.write_plan(plan, tmp_path)
 
 
+@pytest.mark.parametrize("name", ["failed", "sweeps", "unreadable"])
+def test_a_file_in_the_place_of_a_folder_is_named_before_anything_runs(tmp_path, name):
+    (tmp_path / name).write_text("")
+    with pytest.raises(SweepError, match=f"cannot write in .*{name} is not a folder; give another output folder"):
+        with record.hold(tmp_path):
+            raise AssertionError("it is held")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_folder_in_the_place_of_a_failure_record_is_moved_away(recipe):
+    path = results.failure_path(recipe.name, recipe.output_dir)
+    path.mkdir(parents=True)
+    assert record.write_failure(recipe, "an error", "", "cpu") == path and path.is_file()
+    assert len(list((Path(recipe.output_dir) / "unreadable").iterdir())) == 1
+
+
 @pytest.mark.parametrize("text", [b"a = " + b"[" * 100_000, b"a = " + b"9" * 9_999, b"\xff", b"a = "])
 def test_a_sweep_file_that_is_not_toml_is_named(tmp_path, text):
     (tmp_path / "mine.toml").write_bytes(text)

@@ -22,18 +22,6 @@ def one_node():
     cluster.shutdown()
 
 
-@pytest.fixture
-def two_nodes(monkeypatch):
-    """Return a cluster of two nodes with one processor each."""
-    from ray.cluster_utils import Cluster
-
-    monkeypatch.setenv("RAY_health_check_period_ms", "500")  # the default is to look less often for dead nodes
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    cluster.second = cluster.add_node(num_cpus=1)
-    yield cluster
-    cluster.shutdown()
-
-
 @pytest.mark.full
 def test_no_run_is_lost_with_a_node_and_scores_are_those_of_this_machine(plan, two_nodes):
     methods, settings = ["c3a", "lora:r=4", "head"], {"seeds": 2, "epochs": 3}

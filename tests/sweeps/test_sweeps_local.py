@@ -1,6 +1,5 @@
 """Sweeps on this machine: nothing runs twice, nothing is lost, and the others continue if a run fails."""
 
-import errno
 import json
 import multiprocessing
 import os
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from circpeft import recipes, results, sweeps
+from circpeft import cli, recipes, results, sweeps
 from circpeft.sweeps import record
 from circpeft.sweeps.work import Done
 
@@ -21,18 +20,6 @@ from circpeft.sweeps.work import Done
 def scores(folder: Path) -> dict[str, tuple]:
     """Return what the seed determines in every record of a folder."""
     return {r.label + str(r.seed): (r.score, r.test_score, r.losses, r.epochs) for r in results.read_all(folder)}
-
-
-def processes_of(folder: Path) -> list[int]:
-    """Return the processes that have a file of a folder open: workers have their log open."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/fd"):
-        try:
-            links = [os.readlink(link) for link in path.iterdir()]
-        except OSError:  # the process has ended
-            continue
-        found += [int(path.parent.name)] if any(link.startswith(str(folder)) for link in links) else []
-    return found
 
 
 def test_a_sweep_finishes_fails_skips_and_repeats_runs(plan, in_this_process, capsys):
@@ -170,19 +157,21 @@ def test_a_run_that_always_dies_is_given_up_and_the_others_finish(plan, forked, 
     assert len(outcome.finished) == 3
 
 
-def test_a_full_disk_stops_the_sweep_with_advice(plan, monkeypatch):
-    planned = plan(["head", "lora:r=4", "c3a"])
-    full = OSError(errno.ENOSPC, "No space left on device")
-
+def test_a_full_disk_stops_the_sweep_with_advice(sweep_file, tmp_path, monkeypatch, capsys):
     def runs(recipes, *arguments):
         yield Done(recipes[0].name, "finished", "accuracy", 0.5, 0.5, 1.0)
-        yield Done(recipes[1].name, "failed", error=str(full), disk_full=True)
+        yield Done(recipes[1].name, "failed", error="No space left on device", disk_full=True)
         raise AssertionError("the sweep continued")
 
     monkeypatch.setattr(sweeps, "run_locally", runs)
-    with pytest.raises(sweeps.Stopped, match="can no longer write .*No space left.* What is finished stays; make room"):
-        sweeps.run_sweep(planned)
-    assert not (Path(planned.cells[0].output_dir) / "failed").exists()
+    file = sweep_file(["head", "lora:r=4", "c3a"])
+    assert cli.main(["sweep", str(file), "--output-dir", str(tmp_path / "out"), "--quiet"]) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert (
+        line.startswith(f"circpeft sweep: error: no room for '{tmp_path / 'out'}': ") and " are free; free some" in line
+    )
+    assert "finished runs stay" in line and line.endswith("the same command continues the sweep")
+    assert not (tmp_path / "out" / "failed").exists()
 
 
 @pytest.mark.parametrize("below", [False, True])
@@ -224,7 +213,7 @@ time.sleep(600)
 """
 
 
-def test_a_worker_ends_with_its_parent(tmp_path):
+def test_a_worker_ends_with_its_parent(processes_of, tmp_path):
     log = tmp_path / "workers.log"
     with subprocess.Popen([sys.executable, "-c", WORKER, str(log)]) as parent:
         while not (log.exists() and log.read_text().endswith("\n")):
@@ -239,7 +228,7 @@ def test_a_worker_ends_with_its_parent(tmp_path):
 
 
 @pytest.mark.full
-def test_a_killed_sweep_continues_and_ends_like_an_uninterrupted_one(plan, sweep_file, tmp_path):
+def test_a_killed_sweep_continues_and_ends_like_an_uninterrupted_one(plan, sweep_file, processes_of, tmp_path):
     methods, settings = ["c3a", "lora:r=4"], {"epochs": 6, "seeds": 2}
     file, folder = sweep_file(methods, **settings), tmp_path / "killed"
     command = [sys.executable, "-m", "circpeft", "sweep", str(file), "--output-dir", str(folder), "--quiet"]
