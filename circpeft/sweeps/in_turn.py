@@ -1,7 +1,6 @@
-"""Turns with other processes: a run that one of them makes, such as `circpeft train`, waits until the others are done.
+"""Turns with other processes: a run that one of them makes, such as `circpeft train`, is left until the end.
 
-The sweep makes its other runs first. When the other process has ended, it reads the record, or makes the run if there
-is no record.
+When that process has ended, the sweep reads its record, or makes the run itself.
 """
 
 from __future__ import annotations

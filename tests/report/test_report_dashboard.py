@@ -39,6 +39,14 @@ def test_reload_finds_new_runs(box, folder):
     assert "65.8±0.8 | 60.0 (-5.8)" in box.rows.value
 
 
+def test_of_many_runs_the_first_are_listed(folder, monkeypatch):
+    monkeypatch.setattr(dashboard, "MOST_ROWS", 2)
+    folder.scored("LoRA", "SST-2", [0.91, 0.92, 0.93])
+    box = dashboard.Dashboard(report.scan(folder.path))
+    assert "3 of 3 runs, of which the first 2 are listed, 0 failed" in box.counts.value
+    assert "0.920" in box.rows.value and "0.930" not in box.rows.value
+
+
 def test_nothing_found_and_a_wrong_table():
     box = dashboard.Dashboard(report.empty(), "cdvft-2")
     assert "96.1 | -" in box.rows.value and not box.figure.data
