@@ -87,8 +87,10 @@ def _markdown(found: Found, table: str | None, sweep: Sweep | None) -> str:
 
 def _latex(found: Found, table: str | None, sweep: Sweep | None) -> str:
     frame = _readable(found, table, sweep)
-    styled = frame.map(escaping.latex).rename(columns=escaping.latex).style.hide(axis="index")
-    return styled.to_latex(hrules=True, column_format="l" * len(frame.columns))
+    rows = [frame.columns, *frame.itertuples(index=False)]
+    head, *lines = [" & ".join(map(escaping.latex, row)) + r" \\" for row in rows]
+    begin = rf"\begin{{tabular}}{{{'l' * len(frame.columns)}}}"
+    return "\n".join([begin, r"\toprule", head, r"\midrule", *lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
 def _records(frame: pd.DataFrame) -> list[dict]:
