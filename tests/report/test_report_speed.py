@@ -22,14 +22,20 @@ SEEDS = range(5)
 FORMATS = {"markdown": ".md", "csv": ".csv", "json": ".json", "latex": ".tex"}
 
 
-@contextmanager
-def limited(what: str) -> Iterator[None]:
-    """Print the processor time of a block, on which other programs have little influence, and assert the limit."""
-    start = time.process_time()
-    yield
-    seconds = time.process_time() - start
-    print(f"{what}: {seconds:.2f} s")
-    assert seconds < SECONDS, what
+@pytest.fixture
+def limited(capsys):
+    """Return a function that limits the processor time of a block. Other programs have little influence on that."""
+
+    @contextmanager
+    def block(what: str) -> Iterator[None]:
+        start = time.process_time()
+        yield
+        seconds = time.process_time() - start
+        with capsys.disabled():
+            print(f"\n{what}: {seconds:.2f} s", end="")
+        assert seconds < SECONDS, what
+
+    return block
 
 
 @pytest.fixture
@@ -50,7 +56,7 @@ def many(folder, record):
     return folder.path
 
 
-def test_the_dashboard_and_the_report_of_5000_records(many, tmp_path, capsys):
+def test_the_dashboard_and_the_report_of_5000_records(many, limited, tmp_path, capsys):
     repository = repository_runs.read()
     dashboard.Dashboard(report.empty(tmp_path), repository=repository)  # imports what it needs
     with limited("read the records and show the dashboard"):

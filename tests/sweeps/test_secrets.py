@@ -4,7 +4,6 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
@@ -25,7 +24,7 @@ class Service(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.seen: list[str] = []
+        self.seen: list[str | None] = []
         self.address = f"http://127.0.0.1:{self.server_port}"
 
 
@@ -111,7 +110,8 @@ def test_a_model_that_the_hub_refuses(data, service, check, monkeypatch, tmp_pat
     command = ["train", "head", "--task", "sst2", "--data-dir", f"{data}/sst2", "--output-dir", str(tmp_path / "out")]
     assert cli.main([*command, "--set", "model", "planted/model", "--set", "target_modules", "query"]) == 2
     assert "planted/model" in check()
-    assert set(service.seen) == {f"Bearer {TOKEN if place == 'environment' else TOKEN_IN_FILE}"}
+    sent = {secret for secret in service.seen if secret}  # the first request of a process is sent without a token
+    assert sent == {f"Bearer {TOKEN if place == 'environment' else TOKEN_IN_FILE}"}
 
 
 @pytest.mark.parametrize(
@@ -145,8 +145,8 @@ def test_a_judged_sweep_and_a_notebook(service, in_this_process, check, tmp_path
     assert cli.main([*command, "--output-dir", str(folder)]) == 0
     assert len(service.seen) == 3 and set(service.seen) == {f"Bearer {KEY}"}  # two turns, one of them asked twice
     assert "You sent Bearer ***" in next(folder.glob("mt_bench/*/judgments-*.jsonl")).read_text()
-    parameters = {"profile": "smoke", "table": "cdvft-3", "runs_dir": str(folder), "output_dir": str(tmp_path / "own")}
+    parameters = {"profile": "smoke", "table": "cdvft-3", "runs_dir": str(folder)}
     given = [part for pair in parameters.items() for part in ("-p", *pair)]
     assert cli.main(["run", "12", *given, "--output-dir", str(tmp_path / "course")]) == 0
-    assert list(Path(tmp_path / "course").rglob("12_results.ipynb"))
+    assert list((tmp_path / "course").rglob("12_results.ipynb"))
     check()
