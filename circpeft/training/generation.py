@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from . import distributed
+from .answer_logits import last_position
 from .tokens import longest
 
 
@@ -72,6 +73,7 @@ def write_answers(
             pad_token_id=tokenizer.pad_token_id,
             eos_token_id=ends,
             synced_gpus=together and distributed.sharded(),
+            **last_position(model, device),
         )
         texts = tokenizer.batch_decode(
             completed[:, longest_prompt:], skip_special_tokens=True, clean_up_tokenization_spaces=False

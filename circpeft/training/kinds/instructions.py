@@ -15,7 +15,7 @@ from transformers.trainer_utils import EvalLoopOutput
 from ...recipes import Recipe
 from ...tasks import InstructionTask
 from .. import chat, tokens
-from ..answer_logits import accepts_kept_logits, only_answers
+from ..answer_logits import accepts_positions, only_answers
 from ..exact_trainer import IGNORED, ExactTrainer
 from ..generation import write_answers
 
@@ -148,12 +148,12 @@ class AnsweringTrainer(ExactTrainer):
         self.task, self.tokenizer_of_task = task, tokenizer
         self.max_new_tokens = recipe.max_new_tokens or task.max_new_tokens
         self.end = chat.end(tokenizer) if chat.used(recipe, tokenizer) else None
-        self.keeps_logits = accepts_kept_logits(self.model)
+        self.keeps_logits = accepts_positions(self.model)
 
     def compute_loss(
         self, model: nn.Module, inputs: dict, return_outputs: bool = False, *arguments: Any, **options: Any
     ) -> Tensor | tuple[Tensor, Any]:
-        """Return the model's loss. The logits of the prompts are not computed, if the model can leave them out."""
+        """Return the model's loss. If the model allows it, logits are computed only where the answers are."""
         kept = only_answers(inputs) if self.keeps_logits else inputs
         return super().compute_loss(model, kept, return_outputs, *arguments, **options)
 
