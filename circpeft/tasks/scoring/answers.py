@@ -30,7 +30,8 @@ LONGEST_POWER = 3000  # digits of the largest power that is computed
 MARK = "####"  # precedes the answer in GSM8K
 CALCULATION = re.compile(r"[+×÷·]|\\(?:times|cdot|div)|\d[a-zA-Z\s)%]*(?:[-−/]|\*+|\bx)\s*[($]*\d|\dx\d")
 FENCE = re.compile(r"```[ \t]*(?:[a-z]*sql\w*\b)?(.*?)(?:```|\Z)", re.DOTALL | re.IGNORECASE)
-ATTRIBUTE = r"\s*(\w+)\s*(?:\[([^\[\]]*)\])?\s*"  # in a ViGGO meaning representation
+# In a ViGGO meaning representation. Blanks can be matched in one way only, or the time would be exponential.
+ATTRIBUTE = r"\s*(\w+)(?:\s*\[([^\[\]]*)\])?\s*"
 
 
 def number(text: str) -> Fraction | None:
@@ -70,8 +71,8 @@ def _without_latex(text: str) -> str:
     text = re.sub(r"(?<=[\d,])\\[,!;](?=\d)", "", text)
     above, below = rf"(?:\{{\s*([-−]?{INTEGER}(?:\.\d+)?)\s*\}}|(\d))", r"(?:\{\s*(\d+)\s*\}|(\d))"
     return re.sub(
-        rf"(\d?)\s*\\[cdt]?frac\s*{above}\s*{below}",
-        lambda f: f"{f[1]}{' ' if f[1] else ''}{f[2] or f[3]}/{f[4] or f[5]}",
+        rf"(\d\s*|(?<!\s)\s*)\\[cdt]?frac\s*{above}\s*{below}",  # blanks are tried from the first one only
+        lambda f: f"{f[1].strip()}{' ' if f[1].strip() else ''}{f[2] or f[3]}/{f[4] or f[5]}",
         text,
     )
 

@@ -107,7 +107,7 @@ def _normal_number(text: str) -> str:
     if fraction := re.fullmatch(r"(-?)(\d+)/(\d+)|\\frac\{(-)(\d+)\}\{(\d+)\}", text):
         sign, above, below = [part for part in fraction.groups() if part is not None]
         return rf"{sign}\frac{{{above}}}{{{below}}}"
-    if re.fullmatch(r"-?\d*\.?\d+", text):
+    if re.fullmatch(r"-?(?:\d*\.\d+|\d+)", text):
         text = format(Decimal(text), "f")
         text = text.rstrip("0").rstrip(".") if "." in text else text
     return {"-0": "0", "0.5": r"\frac{1}{2}"}.get(text, text)
