@@ -92,7 +92,8 @@ ROWS = Limit(20_000_000, "CIRCPEFT_MAX_ROWS", "rows (or objects and lists in JSO
 CELLS = Limit(200_000_000, "CIRCPEFT_MAX_CELLS", "values (rows times columns)")
 IMAGE = Limit(256 * 2**20, "CIRCPEFT_MAX_IMAGE", "of an image", in_bytes=True)
 RECORD = Limit(256 * 2**20, "CIRCPEFT_MAX_RECORD", "of a record", in_bytes=True)
-LIMITS = (CONFIG, HEADER, ADAPTER, FACTORS, TABLE, COLUMNS, ROWS, CELLS, IMAGE, RECORD)
+RUNS = Limit(10_000, "CIRCPEFT_MAX_RUNS", "runs")
+LIMITS = (CONFIG, HEADER, ADAPTER, FACTORS, TABLE, COLUMNS, ROWS, CELLS, IMAGE, RECORD, RUNS)
 
 # Folders outside the data folder from which tables may name images, separated like those of PATH.
 IMAGE_FOLDERS = "CIRCPEFT_IMAGE_FOLDERS"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -13,7 +14,7 @@ from ..results import default_folder
 from ..suggest import nearest
 from .overrides import Overrides, check_overrides, variants
 from .parsing import parse_method
-from .plan import Plan, planned, seeds_of, settings_of
+from .plan import Plan, check_settings, planned, seeds_of, settings_of
 from .protocol import checked_statistic
 from .table_plan import plan_table
 from .tables import TABLES
@@ -80,16 +81,18 @@ def plan_file(
     _check(path, content)
     profile = profile or content.get("profile", "cpu")
     asked: int | None = seeds or content.get("seeds")
-    folder = Path(expanded(data)) if data else path.parent / expanded(content["data"]) if "data" in content else None
     own = content.get("overrides", {})
-    options = {
-        "output_dir": output_dir or default_folder(f"{path.stem}-{profile}"),
-        "statistic": content.get("statistic", ""),
-        "overrides": {row: {**own.get(row, {}), **overrides.get(row, {})} for row in [*own, *overrides]},
-        **content.get("settings", {}),
-        **settings,
-    }
+    settings = {**content.get("settings", {}), **settings}
     try:
+        check_settings(settings)  # one with the name of an argument would be taken for it
+        of_file = path.parent / expanded(content["data"]) if "data" in content else None
+        folder = Path(expanded(data)) if data else of_file
+        options = {
+            "output_dir": output_dir or default_folder(f"{path.stem}-{profile}"),
+            "statistic": content.get("statistic", ""),
+            "overrides": {row: {**own.get(row, {}), **overrides.get(row, {})} for row in [*own, *overrides]},
+            **settings,
+        }
         if "table" in content:
             chosen = {name: content.get(name, ()) for name in OF_TABLES}
             plan = plan_table(content["table"], profile, asked, data=folder or "", **chosen, **options)
@@ -155,7 +158,7 @@ def _check(path: Path, content: dict[str, Any]) -> None:
         names = content.get(key)
         if not names or not all(isinstance(name, str) for name in names):
             raise ValueError(f'{path}: {key} must be a list of names, such as {key} = ["..."], got {names!r}')
-        repeated = [name for name in names if names.count(name) > 1]
+        repeated = [name for name, times in Counter(names).items() if times > 1]
         if repeated:
             raise ValueError(f"{path}: {repeated[0]!r} is listed twice in {key}; for more runs of it raise seeds")
     if path.stem in TABLES:

@@ -11,11 +11,13 @@ The row "all" stands for every row; what a row has of its own goes before it.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from itertools import product
 from typing import Any
 
+from .. import limits
 from ..method_specs import get_spec
 from ..suggest import nearest
 from .recipe import RATES, Recipe
@@ -76,6 +78,7 @@ def check_overrides(overrides: Overrides, methods: Mapping[str, Iterable[str]]) 
 def _check_grid(row: str, name: str, values: list | tuple) -> None:
     if not values:
         raise ValueError(f"row {row!r}: {name} has an empty list of values; give one or more")
+    limits.RUNS.check(f"row {row!r}: the grid of {name}", len(values))
     repeated = [value for value in values if list(values).count(value) > 1]
     if repeated:
         raise ValueError(f"row {row!r}: {name} has {repeated[0]!r} twice; give each value once")
@@ -95,11 +98,14 @@ def is_grid(name: str, value: Any) -> bool:
 def variants(overrides: Overrides, row: str) -> list[Variant]:
     """Return every combination of the values of a row, in the order in which they are given.
 
+    Raises: ValueError for more than `limits.RUNS`.
+
     >>> [v.hyperparameters for v in variants({"LoRA": {"r": 4, "alpha": [4, 8]}}, "LoRA")]
     [{'r': 4, 'alpha': 4}, {'r': 4, 'alpha': 8}]
     """
     given = {**overrides.get(ALL, {}), **overrides.get(row, {})}
     grid = {name: value for name, value in given.items() if is_grid(name, value)}
+    limits.RUNS.check(f"the grid of row {row!r}", math.prod(map(len, grid.values())))
     found = []
     for combination in product(*grid.values()):
         values = dict(zip(grid, combination, strict=True))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import warnings
 from typing import Any
 
 from ..defaults import PROFILES
 from ..method_specs import SPECS
 from ..suggest import nearest
+from .plain_values import is_plain
 
 
 def profile(name: str, kind: str = "text") -> dict:
@@ -64,16 +66,18 @@ def parse_method(text: str) -> tuple[str, dict]:
 
 
 def hyperparameter(text: str) -> Any:
-    """Return the value of a hyperparameter from text.
+    """Return the value of a hyperparameter from text; a text that spells no plain value is the value itself.
 
     >>> hyperparameter("1e-3"), hyperparameter("gaussian"), hyperparameter("false")
     (0.001, 'gaussian', False)
     """
     try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        with warnings.catch_warnings(action="ignore"):  # of Python's compiler, for a text such as 1st
+            value = ast.literal_eval(text)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         # A word, such as init_weights=gaussian. "false" as a word would count as true.
         return {"true": True, "false": False}.get(text.lower(), text)
+    return value if is_plain(value) else text  # not a set, such as {1}, or a complex number
 
 
 def parse_methods(text: str) -> list[tuple[str, dict]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from .. import limits
 from ..suggest import nearest
 from .overrides import Variant
 from .parsing import profile as profile_settings
@@ -95,14 +96,19 @@ class Plan:
         return replace(self, cells=kept + chosen, listed=self.listed + chosen, searches=())
 
 
+def check_settings(names: Iterable[str]) -> None:
+    """Raise ValueError for the name of a setting that no recipe has, with the nearest one."""
+    for name in names:
+        if name not in SETTINGS:
+            raise ValueError(f"unknown setting {name!r}; {nearest(name, SETTINGS)}")
+
+
 def settings_of(profile: str, kind: str, settings: dict[str, Any]) -> dict[str, Any]:
     """Return a profile's settings, replaced by the given ones where there are any.
 
     Raises: ValueError for a setting that no recipe has, with the nearest one.
     """
-    for setting in settings:
-        if setting not in SETTINGS:
-            raise ValueError(f"unknown setting {setting!r}; {nearest(setting, SETTINGS)}")
+    check_settings(settings)
     return _parsed({**profile_settings(profile, kind), **settings})
 
 
@@ -118,12 +124,13 @@ def _parsed(merged: dict[str, Any]) -> dict[str, Any]:
 def seeds_of(seeds: Any) -> list[int]:
     """Return the seeds: 0, 1, ... for a number of seeds, or those of a list.
 
-    Raises: ValueError for an empty list, a number below 1, or a value of another type.
+    Raises: ValueError for an empty list, a number below 1 or above `limits.RUNS`, or a value of another type.
     """
     if isinstance(seeds, Sequence) and not isinstance(seeds, str) and seeds:
         return list(seeds)
     if type(seeds) is not int or seeds < 1:
         raise ValueError(f"seeds must be an integer of at least 1, got {seeds!r}")
+    limits.RUNS.check("seeds", seeds)
     return list(range(seeds))
 
 
@@ -136,9 +143,12 @@ def planned(
         cells: for each cell its variants (one without a grid), and the fields of `CellRecipe` without those of the
             variants and the seed.
         seeds: the seeds.
+
+    Raises: ValueError for more than `limits.RUNS`.
     """
     recipes, searches = [], []
     cells = list(cells)
+    limits.RUNS.check("the plan", sum(len(variants) - 1 + len(seeds) for variants, _ in cells))
     for seed in seeds:
         for variants, given in cells:
             if len(variants) > 1 and seed != seeds[0]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
+import sys
 from dataclasses import asdict, dataclass, field, replace
 
 from ..files import expanded
 from ..method_specs import HEAD_LEARNING_RATE, SPECS
 from ..suggest import nearest
+from .plain_values import is_plain
 
 CHOICES = {
     "precision": ("float32", "bf16", "fp16"),
@@ -21,6 +22,7 @@ CHOICES = {
 # Fields that do not influence the outcome; they are not part of a recipe's identity.
 NOT_IDENTITY = {"output_dir", "report_to", "save_model", "weight_changes", "table", "row", "column"}
 ADAM_BETA2 = 0.999  # torch's default
+LARGEST = sys.float_info.max  # an integer may be larger
 # Fields that `settings` leaves out at these values: a recipe that does not name them is the same run as before.
 UNNAMED = {
     "target_parameters": (),
@@ -126,13 +128,13 @@ class Recipe:
     output_dir: str = "runs"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.target_modules, (str, list, tuple, set, frozenset)):
-            raise ValueError(f"target_modules must be a string or a list of names, got {self.target_modules!r}")
-        if not isinstance(self.target_modules, str):
-            object.__setattr__(self, "target_modules", tuple(self.target_modules))
-        if not isinstance(self.target_parameters, (list, tuple, set, frozenset)):
-            raise ValueError(f"target_parameters must be a list of names, got {self.target_parameters!r}")
-        object.__setattr__(self, "target_parameters", tuple(self.target_parameters))
+        for name, text in (("target_modules", "a string or "), ("target_parameters", "")):
+            value = getattr(self, name)
+            if text and isinstance(value, str):
+                continue
+            if not isinstance(value, (list, tuple, set, frozenset)) or not all(isinstance(n, str) for n in value):
+                raise ValueError(f"{name} must be {text}a list of names, got {value!r}")
+            object.__setattr__(self, name, tuple(value))
         minimum_of = {"epochs": 1, "batch_size": 1, "max_length": 8, "max_train": 0, "max_eval": 0, "seed": 0}
         minimum_of |= {"gradient_accumulation": 1, "max_new_tokens": 0}
         for name, minimum in minimum_of.items():
@@ -155,7 +157,7 @@ class Recipe:
             if value is None and name != "base_dropout":
                 raise ValueError(f"{name} must be a number, got None")
         for name in ("learning_rate", "head_learning_rate", "weight_decay"):
-            if not 0 <= getattr(self, name) < math.inf:
+            if not 0 <= getattr(self, name) <= LARGEST:
                 raise ValueError(f"{name} must be a number of at least 0, got {getattr(self, name)!r}")
         if not 0 <= self.adam_beta2 < 1:
             raise ValueError(f"adam_beta2 must be in [0, 1), such as 0.999 or 0.95, got {self.adam_beta2!r}")
@@ -170,8 +172,11 @@ class Recipe:
                 raise ValueError(f"unknown {name} {getattr(self, name)!r}; {nearest(getattr(self, name), choices)}")
         for name in RATES & set(self.hyperparameters):
             value = self.hyperparameters[name]
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= LARGEST:
                 raise ValueError(f"{name} of method {self.method!r} must be a positive number, got {value!r}")
+        for name, value in self.hyperparameters.items():
+            if not is_plain(value):  # it is part of the record
+                raise ValueError(f"{name} of method {self.method!r} must be a number or a text, got {value!r}")
 
     @property
     def rates(self) -> tuple[float, float]:
