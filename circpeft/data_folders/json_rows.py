@@ -19,6 +19,7 @@ from .claimed_sizes import check_table
 BLANK = re.compile(r"[\s\ufeff]*")
 # Types of values that one column of a table can hold together.
 COLUMN_TYPES = ({str}, {bool}, {int}, {int, float})
+DEEPEST = 50  # levels of objects and lists in one another; Arrow stores no more than 64
 LARGEST_EXACT = 2**53  # larger integers are not all representable as floating-point numbers
 SURROGATE = re.compile("[\ud800-\udfff]")  # half of a character beyond the first 65,536; JSON can hold one by itself
 
@@ -39,7 +40,8 @@ def read(file: BinaryIO, place: str) -> Dataset:
         place: the file's name in errors.
 
     Raises: ValueError for a file without rows, invalid JSON (with its line), a row that is not an object, a single
-    object of columns, a name that occurs twice in an object, and values that a column cannot hold.
+    object of columns, a name that occurs twice in an object, more than `DEEPEST` levels of objects and lists in one
+    another, and values that a column cannot hold.
 
     >>> from io import BytesIO
     >>> read(BytesIO(b'{"sentence": "2024-02-01", "label": 1}\\n{"sentence": "a"}'), "train.jsonl").to_list()
@@ -92,6 +94,9 @@ def _table(rows: list, places: list[str]) -> Dataset:
             raise ValueError(f"{place} is {repr(row)[:80]}; expected an object, {{...}}")
     names = dict.fromkeys(name for row in rows for name in row)
     check_table(places[0], len(rows), len(names))
+    if half := next(filter(SURROGATE.search, names), None):
+        place = next(place for row, place in zip(rows, places, strict=True) if half in row)
+        raise ValueError(f"{place} has half of a character in the name {half[:80]!r}; expected a text")
     columns = {name: [row.get(name) for row in rows] for name in names}
     if not columns:
         raise ValueError("no data")
@@ -141,8 +146,20 @@ def _values(text: str, place: str) -> Iterator[Any]:
             if repr(place) in str(error):
                 raise
             raise ValueError(f"cannot read {place!r} as json: {error}") from error
+        if _is_deep(value):
+            raise ValueError(f"cannot read {place!r} as json: it has more than {DEEPEST} levels of objects and lists")
         yield value
         position = _after_blanks(text, position)
+
+
+def _is_deep(value: Any) -> bool:
+    """Return whether objects and lists are in one another at more than `DEEPEST` levels."""
+    level, depth = [value] if isinstance(value, (dict, list)) else [], 0
+    while level and depth < DEEPEST:
+        parts = (part.values() if isinstance(part, dict) else part for part in level)
+        level = [inner for part in parts for inner in part if isinstance(inner, (dict, list))]
+        depth += 1
+    return bool(level)
 
 
 def _check(name: str, values: list, places: list[str]) -> None:

@@ -15,6 +15,7 @@ from datasets.exceptions import DatasetGenerationError
 
 from ..files import as_utf8
 from . import delimited, json_rows
+from .arrow_values import check_values
 from .claimed_sizes import check_parquet, check_size, check_text_size
 from .file_formats import TABLE_FORMATS, stem_and_ending
 from .table_cache import cached, linked
@@ -60,11 +61,17 @@ def _read(path: Path, texts: tuple[str, ...], headerless: tuple[str, ...]) -> Da
             check_size(path)  # before the contents are read for the cache
             return cached(path, f"{form} {texts} {headerless}", lambda: _parsed(path, form, texts, headerless))
         # Not load_dataset: it reports every load of local files to the hub, and waits seconds if that is unreachable.
-        return Dataset.from_parquet(str(linked(path)))
+        rows = Dataset.from_parquet(str(linked(path)))
+        check_values(rows, str(path))
+        return rows
     except (DatasetGenerationError, pyarrow.ArrowException) as error:
         raise ValueError(f"cannot read {str(path)!r} as {form}: {str(error.__cause__ or error).strip()}") from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"cannot read {str(path)!r}: it is damaged, or was not written by gzip ({error})") from error
+    except OSError as error:
+        if form != "parquet" or error.errno is not None:  # pyarrow gives an error of a damaged file no number
+            raise
+        raise ValueError(f"cannot read {str(path)!r} as parquet: it is damaged ({error})") from error
     except ValueError as error:
         if str(error) != "no data":  # the readers' message for a file without rows
             raise

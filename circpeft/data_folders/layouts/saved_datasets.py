@@ -7,6 +7,7 @@ from pathlib import Path
 
 from datasets import Dataset, DatasetDict, load_from_disk
 
+from ..arrow_values import check_values
 from ..claimed_sizes import check_holes
 from ..file_formats import DESCRIPTIONS
 from ..image_paths import join_image_paths
@@ -65,13 +66,21 @@ def load_saved(folder: Inventory) -> Dataset | DatasetDict:
     for file in files:
         check_holes(file)
     try:
-        return load_from_disk(str(linked(folder.path, files)))
+        saved = load_from_disk(str(linked(folder.path, files)))
     except IndexError as error:  # datasets cannot read back a table that it saved without rows
         raise ValueError(
             f"empty split in the saved data set {str(folder.path)!r}: one of its splits has no rows"
         ) from error
     except FileNotFoundError as error:
         raise FileNotFoundError(f"the saved data set {str(folder.path)!r} lacks a file: {error}") from error
+    except Exception as error:  # datasets trusts what it wrote: KeyError, TypeError, ArrowInvalid and more
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        reason = f"{type(error).__name__}: {str(error)[:200]}"
+        raise ValueError(f"the saved data set {str(folder.path)!r} is damaged ({reason}); save it again") from error
+    for rows in saved.values() if isinstance(saved, DatasetDict) else [saved]:
+        check_values(rows, str(folder.path))
+    return saved
 
 
 def _check_names(split: Inventory) -> None:
