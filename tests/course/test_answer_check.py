@@ -13,7 +13,7 @@ from nbclient import NotebookClient
 import circpeft
 from circpeft.course.exercise_sets.matrices import row
 from circpeft.course.exercise_type import Exercise, Twin
-from circpeft.course.exercises import calls
+from circpeft.course.exercises import attempts
 from circpeft.course.exercises.check import check
 from circpeft.course.exercises.forbidden_calls import forbid
 from circpeft.course.exercises.time_limit import OutOfTime, call_within
@@ -32,7 +32,7 @@ def no_pictures(monkeypatch):
 
 @pytest.fixture
 def short(monkeypatch):
-    monkeypatch.setattr(calls, "SECONDS", 0.3)
+    monkeypatch.setattr(attempts, "SECONDS", 0.3)
 
 
 def rejected(answer, capsys, **fields):
@@ -241,15 +241,16 @@ def test_a_forbidden_name_that_does_not_exist_is_an_error():
 def test_a_kernel_survives_what_an_answer_may_do():
     """On the main thread of a Jupyter kernel, where a notebook's cells run."""
     cells = [
-        "from circpeft.course import exercise, right_answer\nfrom circpeft.course.exercises import calls\n"
-        "import circpeft\ncircpeft.plots.show = lambda figure: None\ncalls.SECONDS = 2",
+        "from circpeft.course import exercise, right_answer\nfrom circpeft.course.exercises import attempts\n"
+        "import circpeft\ncircpeft.plots.show = lambda figure: None\nattempts.SECONDS = 2",
         "@exercise('08.1')\ndef mine(layers, b):\n    while True:\n        pass",
         "@exercise('08.1')\ndef mine(layers, b):\n    import sys\n    sys.exit()",
         "@exercise('08.1')\ndef mine(layers, b):\n    raise KeyboardInterrupt",
+        "@exercise('08.1')\ndef mine(layers, b):\n    import sys\n    sys.stdout.close()\n    sys.stdout = None",
         "print(right_answer('08.1')([(4, 4)], 4))",
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
     said = ["".join(output.get("text", "") for output in cell.outputs) for cell in notebook.cells]
     assert "a loop that never ends" in said[1] and "SystemExit" in said[2] and "KeyboardInterrupt" in said[3]
-    assert said[4] == "4\n"
+    assert "is a `return` missing?" in said[4] and said[5] == "4\n"

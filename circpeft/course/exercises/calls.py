@@ -11,10 +11,9 @@ from typing import Any
 import torch
 
 from ..exercise_type import Exercise
+from . import attempts
 from .forbidden_calls import Forbidden, MatrixBuilt, forbid
-from .time_limit import OutOfTime, call_within
-
-SECONDS = 5.0  # the time that one call may take; the inputs of the exercises need milliseconds
+from .time_limit import OutOfTime
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Outcome:
 
 
 def call(exercise: Exercise, function: Callable, arguments: tuple) -> Outcome:
-    """Call a learner's function on a copy of the arguments, for at most `SECONDS`, and return the outcome."""
+    """Call a learner's function on a copy of the arguments, as `attempts.attempt` does, and return the outcome."""
     matrices = tuple(exercise.no_matrix(*arguments)) if exercise.no_matrix else ()
     try:
         return _outcome(exercise, function, arguments, matrices)
@@ -53,28 +52,35 @@ def _outcome(exercise: Exercise, function: Callable, arguments: tuple, matrices:
         MatrixBuilt: if the function builds a matrix of one of the shapes in `matrices`.
     """
     given = copy.deepcopy(arguments)
-    try:
-        with forbid(exercise.forbidden, matrices):
-            value = call_within(SECONDS, function, *given)
-    except MatrixBuilt:
-        raise
-    except Forbidden as refused:
-        return Outcome(problem=f"{refused}{allowed(exercise)}", last=True)
-    except OutOfTime:
-        reason = f"it ran for more than {SECONDS:.0f} seconds and was stopped: is there a loop that never ends?"
-        return Outcome(problem=reason, last=True)
-    except (SystemExit, KeyboardInterrupt) as error:
-        reason = f"it raised {type(error).__name__}{_raising_line(error, function)}, which would end the program"
-        return Outcome(problem=f"{reason}: return the answer instead", last=True)
-    except Exception as error:  # any error of the learner's code is reported, and the notebook continues
-        if isinstance(error, NotImplementedError) and not error.args:
-            other = _other_function(error, function)
-            if other:
-                return Outcome(problem=f"it calls `{other}`, which raises NotImplementedError: write that one first")
-            return Outcome(attempted=False, problem="it raised NotImplementedError, but for other inputs it did not")
-        message = f"{error}".split("\n")[0][:200]  # torch adds hundreds of lines to some
-        return Outcome(problem=f"it raised {type(error).__name__}{_raising_line(error, function)}: {message}")
+    with forbid(exercise.forbidden, matrices):
+        value, error = attempts.attempt(function, *given)
+    if isinstance(error, MatrixBuilt):
+        raise error
+    if error is not None:
+        return _failure(exercise, function, error)
     return Outcome(value, _changed_arguments(function, arguments, given) or _nothing_returned(function, value))
+
+
+def _failure(exercise: Exercise, function: Callable, error: BaseException) -> Outcome:
+    """Return the outcome of a call that raised an error."""
+    if isinstance(error, Forbidden):
+        return Outcome(problem=f"{error}{allowed(exercise)}", last=True)
+    if isinstance(error, OutOfTime):
+        limit = f"{attempts.SECONDS:.0f} seconds"
+        reason = f"it ran for more than {limit} and was stopped: is there a loop that never ends?"
+        return Outcome(problem=reason, last=True)
+    raised = f"it raised {type(error).__name__}{_raising_line(error, function)}"
+    if not isinstance(error, Exception):
+        return Outcome(problem=f"{raised}, which would end the program: return the answer instead", last=True)
+    if isinstance(error, RecursionError):
+        return Outcome(problem=f"{raised}: does it call itself without end?", last=True)
+    if isinstance(error, NotImplementedError) and not error.args:
+        other = _other_function(error, function)
+        if other:
+            return Outcome(problem=f"it calls `{other}`, which raises NotImplementedError: write that one first")
+        return Outcome(attempted=False, problem="it raised NotImplementedError, but for other inputs it did not")
+    message, _ = attempts.attempt(str, error)  # a class of the learner's may have no text
+    return Outcome(problem=f"{raised}: {(message or '').split(chr(10))[0][:200]}")  # torch adds hundreds of lines
 
 
 def allowed(exercise: Exercise) -> str:
@@ -99,8 +105,14 @@ def _other_function(error: BaseException, function: Callable) -> str:
 def _changed_arguments(function: Callable, before: tuple, after: tuple) -> str:
     """Return which arguments the function changed in place, or ""."""
 
-    def equal(a, b):
-        return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+    def equal(a, b):  # what the function left may be of any type
+        if type(a) is not type(b):
+            return False
+        if isinstance(a, torch.Tensor):
+            return (a.shape, a.dtype) == (b.shape, b.dtype) and torch.equal(a, b)
+        if isinstance(a, list | tuple):
+            return len(a) == len(b) and all(map(equal, a, b))
+        return a == b
 
     names = [f"number {i + 1}" for i in range(len(before))]
     with contextlib.suppress(ValueError, TypeError):  # a built-in function may have no signature
@@ -115,10 +127,15 @@ def _changed_arguments(function: Callable, before: tuple, after: tuple) -> str:
 
 
 def _nothing_returned(function: Callable, value: Any) -> str:
-    """Return what is missing if the function returned None or an exception, or ""."""
+    """Return what is missing if the function returned None, an exception or a generator, or ""."""
     error = value if isinstance(value, type) else type(value)
     if issubclass(error, BaseException):
         return f"it returned {error.__name__} instead of raising it: write `raise {error.__name__}`, or your answer"
+    if inspect.isgenerator(value):
+        return "it returned a generator, which holds no values yet: write `return` instead of `yield`, or a list"
+    if inspect.iscoroutine(value):
+        value.close()  # otherwise Python warns that nothing awaited it
+        return "it returned a coroutine, which holds no value yet: write `def` instead of `async def`"
     if value is not None:
         return ""
     if "NotImplementedError" in getattr(getattr(function, "__code__", None), "co_names", ()):

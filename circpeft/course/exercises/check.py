@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ import torch
 from ... import plots
 from ...escaping import print_text
 from ..exercise_type import Exercise
+from .attempts import attempt
 from .calls import allowed, call
 from .diagnosis import Case, diagnose
 from .values import difference
@@ -18,18 +20,24 @@ SEED = 0
 
 def check(exercise: Exercise, function: Callable) -> bool:
     """Return True if a learner's function is right on all inputs of an exercise, and print the result."""
-    cases = []
+    cases, verdicts = [], []
     for arguments in exercise.inputs(torch.Generator().manual_seed(SEED)):
         want = exercise.reference(*copy.deepcopy(arguments))
-        cases.append(Case(arguments, want, call(exercise, function, arguments)))
+        case = Case(arguments, want, call(exercise, function, arguments))
+        verdict, error = attempt(_what_is_wrong, exercise, case)
+        if error is not None:  # the value has a class of the learner's, or is of a kind that torch cannot compare
+            kind = type(case.outcome.value).__name__
+            problem = f"it returned a {kind}, and comparing it raised {type(error).__name__}"
+            case, verdict = replace(case, outcome=replace(case.outcome, problem=problem)), (problem, None)
+        cases.append(case)
+        verdicts.append(verdict)
         if not (cases[0].outcome.attempted):
             print_text(f"Exercise {exercise.id} not attempted; the cells below use the reference answer.")
             return False
         if cases[-1].outcome.last:
             break
     matrix = next((case.outcome.matrix for case in cases if case.outcome.matrix), "")
-    for case in cases:
-        reason, picture = _what_is_wrong(exercise, case)
+    for case, (reason, picture) in zip(cases, verdicts, strict=True):
         if reason:
             print_text(f"[NOT YET] Exercise {exercise.id} ({exercise.title}), input {case.shapes}: {reason}")
             advice = "" if case.outcome.problem else diagnose(exercise, cases)
@@ -77,14 +85,16 @@ def _what_is_wrong(exercise: Exercise, case: Case) -> tuple[str, tuple | None]:
 
 def _show_heatmaps(exercise: Exercise, got: Any, want: Any, name: str) -> None:
     """Show the expected and returned values and their difference as heatmaps, if they are tensors of drawable size."""
-    if not isinstance(got, torch.Tensor) or not isinstance(want, torch.Tensor) or not 0 < got.numel() <= 10_000:
+    if not isinstance(want, torch.Tensor) or type(got) not in (torch.Tensor, torch.nn.Parameter):
         return
-    if got.layout != want.layout or got.device != want.device:
+    if (got.layout, got.device) != (want.layout, want.device) or got.is_nested or got.is_quantized:
         return
+    if not 0 < got.numel() <= 10_000 or not want.numel():
+        return
+    want, yours, label = _plain(want), _plain(got), "yours"
     if want.is_complex():  # two rows: real parts and imaginary parts
-        want, got = (torch.stack([v.real, v.imag]) for v in (want.detach(), got.detach().to(want.dtype)))
+        want, yours = (torch.stack([v.real, v.imag]) for v in (want, yours.to(want.dtype)))
         name = f"{name}, real and imaginary part".removeprefix(", ")
-    yours, label = got.detach(), "yours"
     if yours.is_complex():
         yours, label = yours.real, "yours (real part)"
     if yours.dim() > 2:
@@ -96,3 +106,8 @@ def _show_heatmaps(exercise: Exercise, got: Any, want: Any, name: str) -> None:
         panels.append(("difference", yours - want))
     title = f"Exercise {exercise.id}: {name}" if name else f"Exercise {exercise.id}"
     plots.show(plots.matrices(panels, title, signed=True))
+
+
+def _plain(values: torch.Tensor) -> torch.Tensor:
+    """Return values that can be subtracted, also those of truth values and of formats of few bits."""
+    return values.detach().to(torch.complex128 if values.is_complex() else torch.float64)

@@ -8,6 +8,8 @@ from ...escaping import print_text
 from ...suggest import nearest
 from ..exercise_sets import QUESTIONS
 from ..exercise_type import Question
+from .attempts import attempt
+from .values import is_huge, python_number, shown
 
 
 def predict(question_id: str, answer: float | str | None = None) -> None:
@@ -42,10 +44,11 @@ def response(question: Question, answer: Any) -> str:
         choices = [f"  {letter}) {text}" for letter, text in question.choices.items()]
         how = f'  Answer with {kind}, as in predict("{question.id}", answer={example}), or read on.'
         return "\n".join([f"Question {question.id}: {question.invitation}", *choices, how])
-    given = _letter(question, answer) if question.choices else _number(answer)
+    given, _ = attempt(_letter, question, answer) if question.choices else attempt(_number, answer)
     if given is None:
         expected = f"one of the letters {', '.join(question.choices)}" if question.choices else "a number"
-        return f"[NOT YET] Question {question.id}: answer={answer!r} is not {expected}."
+        written, _ = attempt(shown, answer)
+        return f"[NOT YET] Question {question.id}: answer={written or '...'} is not {expected}."
     if _equal(question, given, question.answer):
         return f"[OK] Question {question.id}: {_shown(given)} is right. {question.explanation}"
     why = next((text for value, text in question.wrong.items() if _equal(question, given, value)), "")
@@ -60,8 +63,9 @@ def _letter(question: Question, answer: Any) -> str | None:
 
 def _number(answer: Any) -> float | None:
     """Return the answer as a finite Python number, or None if it is no number."""
-    if hasattr(answer, "item") and getattr(answer, "shape", None) == ():
-        answer = answer.item()
+    answer = python_number(answer)
+    if is_huge(answer):
+        return math.inf if answer > 0 else -math.inf
     if isinstance(answer, bool) or not isinstance(answer, Real) or not math.isfinite(answer):
         return None
     number: Any = answer  # any real number

@@ -1,9 +1,14 @@
 """Compare one value of an answer with the expected one, and say where they differ."""
 
 import math
+import sys
+from numbers import Rational
 from typing import Any
 
+import numpy as np
 import torch
+
+LARGEST = sys.float_info.max
 
 
 def difference(got: Any, want: Any, tolerance: float) -> str:
@@ -19,7 +24,7 @@ def difference(got: Any, want: Any, tolerance: float) -> str:
     """
     if isinstance(want, torch.Tensor):
         return _tensor_difference(got, want, tolerance)
-    got = _python_number(got)
+    got = python_number(got)
     if isinstance(want, bool):
         expected = "True or False"
         right = isinstance(got, bool)
@@ -30,13 +35,15 @@ def difference(got: Any, want: Any, tolerance: float) -> str:
     else:
         expected, right = f"a {type(want).__name__}", type(got) is type(want)
     if not right:
-        return f"returned {_shown(got)} ({type(got).__name__}), expected {expected}"
+        return f"returned {shown(got)} ({type(got).__name__}), expected {expected}"
     if isinstance(want, float):
+        if is_huge(got):
+            return f"returned a number of more than 300 digits, expected {want:.6g}"
         return _float_difference(got, want, tolerance)
     if got == want:
         return ""
-    distance = f"; they differ by {abs(got - want)}" if type(want) is int else ""
-    return f"returned {_shown(got)}, expected {_shown(want)}{distance}"
+    distance = f"; they differ by {shown(abs(got - want))}" if type(want) is int else ""
+    return f"returned {shown(got)}, expected {shown(want)}{distance}"
 
 
 def same(a: Any, b: Any) -> bool:
@@ -54,21 +61,29 @@ def same(a: Any, b: Any) -> bool:
         return torch.allclose(a, b, rtol=1e-8, atol=1e-9 * size, equal_nan=True)
     if isinstance(a, tuple | list) and isinstance(b, tuple | list):
         return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
-    a, b = _python_number(a), _python_number(b)
+    a, b = python_number(a), python_number(b)
     if isinstance(a, float) or isinstance(b, float):
+        if is_huge(a) or is_huge(b):
+            return False
         numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (a, b))
         return numbers and (math.isclose(a, b, rel_tol=1e-8) or (a != a and b != b))
     return type(a) is type(b) and a == b
 
 
-def _python_number(value: Any) -> Any:
+def python_number(value: Any) -> Any:
     """Return a zero-dimensional tensor or NumPy number as a Python number, and anything else unchanged."""
-    if not isinstance(value, bool) and hasattr(value, "item") and getattr(value, "shape", None) == ():
-        return value.item()
-    return value
+    return value.item() if isinstance(value, torch.Tensor | np.ndarray | np.generic) and value.shape == () else value
 
 
-def _shown(value: Any) -> str:
+def is_huge(value: Any) -> bool:
+    """Return whether a value is an integer or a fraction beyond the range of floating-point numbers."""
+    return isinstance(value, Rational) and not -LARGEST <= value <= LARGEST
+
+
+def shown(value: Any) -> str:
+    """Return a value for a message, cut off after 60 characters."""
+    if isinstance(value, int) and is_huge(value):  # Python writes no integers of more than 4300 digits
+        return f"a number of {value.bit_length()} bits"
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
