@@ -166,10 +166,10 @@ def part_text(rows: list[dict]) -> str:
         [
             *lines,
             "",
-            "Tuned: C3A at the papers' scale, a rate for each method and 3e-4 for the head. CDVFT has its default "
-            "block size, where both scales are the same. One rate: "
-            'alpha="lora", and LoRA\'s rate of the model for every adapter and the head of MiniLM, '
-            "3e-4 for the head of small-vit. For LoRA on small-vit and small-llama, both recipes are the same. "
+            "In the runs with tuned rates, C3A has the papers' scale, every method has its own rate, and the head has "
+            "3e-4. (CDVFT has its default block size, where both scales are the same.) In the runs with one rate, "
+            'alpha is "lora", and every adapter has LoRA\'s rate on the model; the head has the same rate on MiniLM, '
+            "and 3e-4 on small-vit. For LoRA on small-vit and small-llama, both recipes are the same. "
             "Scores are those of the epoch with the best validation score. "
             f"{devices}. Record: `benchmarks/results/one_rate.json`, by "
             "`benchmarks/one_rate.py`.",

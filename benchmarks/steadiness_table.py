@@ -60,8 +60,9 @@ def part_text(rows: list[dict], others: list[dict], changes: dict[str, str]) -> 
         [
             *lines,
             "",
-            "Word problems on small-llama, C3A with one kernel per layer, five epochs. A row changes what it names; "
-            "all else is as in the first row. Clipped: share of the logged steps with a gradient of norm above 1. "
+            "Word problems on small-llama, C3A with one kernel per layer, five epochs. Each row changes only "
+            "the setting that it names. Clipped is the share of the logged steps in which the gradient had a norm "
+            "above 1. "
             f"{updates_text(rows, changes)} {devices}; torch {rows[0]['versions']['torch']}. Records: "
             "`benchmarks/results/steadiness.json`, by `benchmarks/steadiness.py`; the last rows are those of "
             "`one_rate.json`.",

@@ -178,11 +178,11 @@ def section(rows: list[dict]) -> list[str]:
         "",
         f"{first['task'].capitalize()}, {first['rows']:,} training rows, epochs: {first['epochs']}, mean of "
         f"{len(seeds)} seed{'s' * (len(seeds) > 1)}; {devices}; torch {first['versions']['torch']}. Scores and losses "
-        "are those of validation after the last epoch. In brackets: the factor of one standard error of the best rate "
-        "(bootstrap over seeds).",
+        "are those of validation after the last epoch. A number in brackets is the standard error of the best rate, as "
+        "a factor (bootstrap over seeds).",
         "",
-        f"Best rates of C3A in units of the plain sum ΔW = C(w), rate / sqrt(k), fitted by c b^p{' d^q' * several}; "
-        f"1 / sqrt(k) predicts p = 0.5{' and q = -0.5' * several}. "
+        f"C3A's best rates, converted to the plain sum ΔW = C(w) (rate / sqrt(k)), are fitted by "
+        f"c b^p{' d^q' * several}. The scale 1 / sqrt(k) predicts p = 0.5{' and q = -0.5' * several}. "
         + " ".join(law_text(measure, of) for measure, of in found.items()),
         "",
     ]

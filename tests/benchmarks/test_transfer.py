@@ -56,7 +56,7 @@ def test_a_best_rate_at_the_end_of_the_range_is_named_and_left_out_of_the_fit(be
 
 def test_a_single_width_has_no_exponent_of_the_width(benchmark):
     text = benchmark.part_text([r for r in rows(0.5, -0.5) if r["width"] == 128])
-    assert "fitted by c b^p; 1 / sqrt(k) predicts p = 0.5." in text and "By loss: p = 0.50" in text
+    assert "fitted by c b^p. The scale 1 / sqrt(k) predicts p = 0.5." in text and "By loss: p = 0.50" in text
 
 
 def test_fewer_than_three_rates_have_no_best_rate(benchmark):
