@@ -47,12 +47,14 @@ def targets(text: str) -> tuple[str, ...] | str:
 def parse_method(text: str) -> tuple[str, dict]:
     """Return a method's name and hyperparameters, from "name" or "name:key=value:key=value".
 
-    Raises: ValueError for a part that is not key=value, and for a key that is given twice.
+    Raises: ValueError for an empty name, a part that is not key=value, and a key that is given twice.
 
     >>> parse_method("c3a:block_size=64")
     ('c3a', {'block_size': 64})
     """
     name, *parts = text.strip().split(":")
+    if not name:
+        raise ValueError(f"no name of a method in {text!r}; expected one such as c3a:block_size=64")
     hyperparameters = {}
     for part in parts:
         key, equals, value = part.partition("=")
@@ -83,7 +85,7 @@ def hyperparameter(text: str) -> Any:
 def parse_methods(text: str) -> list[tuple[str, dict]]:
     """Return the methods of a comma-separated list. "all" is every method with its defaults.
 
-    Raises: ValueError for an empty list, or a part that is not key=value.
+    Raises: ValueError for an empty list, and as `parse_method`.
 
     >>> [name for name, _ in parse_methods("lora, cdvft:num_factors=5")]
     ['lora', 'cdvft']

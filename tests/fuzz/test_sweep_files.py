@@ -100,6 +100,7 @@ def test_sweep_files(tmp_path):
     @example(LIST | {"settings": {"learning_rate": 10**400}}, b"", 0)
     @example(LIST | {"data": "~\0"}, b"", 0)
     @example({"tasks": ["rte"], "methods": ["lora:alpha={[]}"]}, b"", 0)
+    @example({"tasks": ["rte"], "methods": [""]}, b"", 0)
     @given(LISTS | TABLES, st.binary(max_size=3), st.integers(0, 400))
     def check(content, junk, place):
         text = as_file(content)
@@ -159,6 +160,12 @@ def test_texts_of_methods():
 @pytest.mark.parametrize("text", ["{[]}", "{1}", "1j", "b'x'", "...", "1e999", "[{1}]"])
 def test_a_text_that_spells_no_plain_value_stays_a_text(text):
     assert recipes.parse_method(f"c3a:alpha={text}") == ("c3a", {"alpha": text})
+
+
+@pytest.mark.parametrize("text", ["", " ", ":r=8"])
+def test_a_method_has_a_name(text):
+    with pytest.raises(ValueError, match="no name of a method in "):
+        recipes.parse_method(text)
 
 
 @pytest.mark.parametrize("value", [{1}, 1j, b"x", float("nan"), date(2026, 1, 2)])
