@@ -77,7 +77,8 @@ def python_number(value: Any) -> Any:
 
 def is_huge(value: Any) -> bool:
     """Return whether a value is an integer or a fraction beyond the range of floating-point numbers."""
-    return isinstance(value, Rational) and not -LARGEST <= value <= LARGEST
+    number: Any = value if isinstance(value, Rational) else 0  # typeshed compares no Rational with a float
+    return not -LARGEST <= number <= LARGEST
 
 
 def shown(value: Any) -> str:
