@@ -56,6 +56,8 @@ def read(
     if form == "tsv" and len(header) == len(headerless) and not {*texts} & {*header}:
         rows, header = chain([(number, header)], rows), [*headerless]
     header = [name or f"Unnamed: {column}" for column, name in enumerate(header)]  # as in pandas
+    if null := next((name for name in header if "\0" in name), None):
+        raise ValueError(f"the header of {place!r} has {null[:80]!r}, with a null character; save it as text in UTF-8")
     _check_header(header, place, form, texts)
     check_table(place, 1, len(header))
     name, times = Counter(header).most_common(1)[0] if header else ("", 1)

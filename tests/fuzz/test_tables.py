@@ -112,6 +112,12 @@ def test_a_text_in_parquet_that_is_not_utf8_is_refused(tmp_path):
         data_folders.read_folder(tmp_path)
 
 
+def test_a_null_character_in_a_header_is_refused(tmp_path):
+    (tmp_path / "train.csv").write_bytes(b"a\0,label\nb,1\n")
+    with pytest.raises(ValueError, match=r"the header of '.*train\.csv' has 'a.x00', with a null character"):
+        data_folders.read_folder(tmp_path)
+
+
 def test_a_damaged_parquet_file_and_half_a_character_in_a_name_are_refused(tmp_path):
     (tmp_path / "train.json").write_text('[{"a": 1}, {"b\\ud83d": 1}]')
     with pytest.raises(ValueError, match=r"row 1 of '.*train\.json' has half of a character in the name 'b"):
