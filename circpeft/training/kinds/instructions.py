@@ -148,13 +148,13 @@ class AnsweringTrainer(ExactTrainer):
         self.task, self.tokenizer_of_task = task, tokenizer
         self.max_new_tokens = recipe.max_new_tokens or task.max_new_tokens
         self.end = chat.end(tokenizer) if chat.used(recipe, tokenizer) else None
-        self.keeps_logits = accepts_positions(self.model)
+        self.logits_at_answers = accepts_positions(self.model)
 
     def compute_loss(
         self, model: nn.Module, inputs: dict, return_outputs: bool = False, *arguments: Any, **options: Any
     ) -> Tensor | tuple[Tensor, Any]:
         """Return the model's loss. If the model allows it, logits are computed only where the answers are."""
-        kept = only_answers(inputs) if self.keeps_logits else inputs
+        kept = only_answers(inputs) if self.logits_at_answers else inputs
         return super().compute_loss(model, kept, return_outputs, *arguments, **options)
 
     def loss_of(self, rows: Dataset) -> float:
