@@ -13,12 +13,12 @@ Each part has a module with five functions, so that a part can be added in `PART
 - ``counts(name, options)`` returns the number of runs, how many are missing, and the estimated minutes for those;
 - ``run(name, options, earlier)`` does what is missing until ``options.is_over``, and returns the part's record, a
   dictionary for JSON (``earlier`` is the record on file, or None);
-- ``conclusions(record)`` returns the sentences that the record supports;
+- ``comparisons(record)`` returns the differences between its settings, as a table with notes;
 - ``page_text(record)`` returns the part's tables in Markdown, with a last line about device and versions;
 - ``figure(record)`` returns a plotly figure, or None.
 
 The command writes ``benchmarks/results/evidence/NAME.json`` and ``NAME.png``, and the part of docs/evidence.md between
-the markers "evidence-NAME". The record also has the sentences and the figure, which the notebooks show
+the markers "evidence-NAME". The record also has the differences and the figure, which the notebooks show
 (`circpeft.course.evidence`). The choice of learning rates is in benchmarks/evidence_cells.py.
 """
 
@@ -28,13 +28,15 @@ import importlib
 import json
 import math
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 from evidence_options import Options
+from evidence_pages import table
+from evidence_stats import Comparisons
 from page_parts import Part as PagePart
 
 from circpeft import files, plots, results
@@ -137,16 +139,26 @@ def names_on_record(parts: list[Part]) -> frozenset[str]:
     return frozenset(row["run"] for record in records for row in record.get("rows", []) if "run" in row)
 
 
+def comparison_lines(found: Comparisons) -> list[str]:
+    """Return the lines of a table of differences, then its notes as a list.
+
+    >>> comparison_lines(Comparisons(("b", "difference"), [("16", "+0.010 (0.004)")], ["A note."]))
+    ['| b | difference |', '|---|---|', '| 16 | +0.010 (0.004) |', '', '- A note.', '']
+    """
+    lines = [*table(found.heads, found.rows), ""] if found.rows else []
+    return [*lines, *(f"- {note}" for note in found.notes), *([""] if found.notes else [])]
+
+
 def part_text(part: Part, record: dict | None) -> str:
-    """Return what the page says of a part: its tables, its conclusions and its picture, or that it has not been run."""
+    """Return the page's text of a part: its tables, its notes and its picture, or that it has not been run."""
     if not record or not record.get("rows"):
         return NOT_MADE
-    sentences = "".join(f"- {sentence}\n" for sentence in part.code.conclusions(record))
+    compared = "\n".join(comparison_lines(part.code.comparisons(record)))
     source = (
         f"Record: `benchmarks/results/evidence/{part.name}.json`, by `benchmarks/evidence.py --only {part.letter}`; "
         f"[picture](../benchmarks/results/evidence/{part.name}.png).\n"
     )
-    return f"{part.code.page_text(record)}\n{sentences}\n{source}"
+    return f"{part.code.page_text(record)}\n{compared}\n{source}"
 
 
 def plain(value: Any) -> Any:
@@ -163,10 +175,10 @@ def plain(value: Any) -> Any:
 
 
 def publish(part: Part, record: dict) -> None:
-    """Write a part's record, with its question, sentences and figure, its picture, and its text in the page."""
+    """Write a part's record, with its question, differences and figure, its picture, and its text in the page."""
     picture = part.code.figure(record)
     drawn = plain(json.loads(picture.to_json())) if picture is not None else None
-    shown = {"question": part.question, "conclusions": part.code.conclusions(record), "figure": drawn}
+    shown = {"question": part.question, "comparisons": asdict(part.code.comparisons(record)), "figure": drawn}
     files.write_atomically(part.record_path, json.dumps({**record, **shown}, indent=1) + "\n")
     if picture is not None:
         plots.save(picture, part.record_path.with_suffix(".png"))
@@ -226,8 +238,7 @@ def main(argv: list[str] | None = None) -> None:
         if not options.smoke:
             publish(part, record)
         print(f"{part.letter}. {part.question}", flush=True)
-        for sentence in part.code.conclusions(record) or ["No two settings can be compared yet."]:
-            print(f"   {sentence}", flush=True)
+        print("\n".join(comparison_lines(part.code.comparisons(record))), flush=True)
 
 
 if __name__ == "__main__":

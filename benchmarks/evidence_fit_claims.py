@@ -1,11 +1,11 @@
-"""Tables and conclusions of the fits of benchmarks/evidence.py. Each sentence is computed from the record."""
+"""Tables and picture of the fits of benchmarks/evidence.py, computed from the record."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from statistics import mean
 
-from evidence_stats import Estimate, estimate
+from evidence_stats import Comparisons, Estimate, difference_text, estimate
 from page_parts import device_text
 
 from circpeft import plots
@@ -80,19 +80,23 @@ def figure(record: dict):
     )
 
 
-def conclusions(record: dict) -> list[str]:
-    """Return what a record shows: a text for each model, block size and form, and one for each skipped model."""
-    found = []
+def comparisons(record: dict) -> Comparisons:
+    """Compare, for each model, block size and form, the share of ΔW with those of the controls and of low rank."""
+    lines = []
     for model, asked in settings_of(record):
         for form, name in FORMS.items():
-            sentences = []
-            for control in TARGETS[1:]:
-                more = over_layers(record["rows"], model, asked, excess(form, control))
-                sentences.append(_excess_text(more, control))
-            for target, what in ((UPDATE, "ΔW"), (GAUSSIAN, "a Gaussian matrix")):
-                sentences.append(_lead_text(over_layers(record["rows"], model, asked, lead(form, target)), what))
-            found.append(f"{model}, {_blocks(asked)} blocks, {name}: {' '.join(sentences)}")
-    return found + [f"{model} was skipped: {reason}." for model, reason in record["skipped"].items()]
+            values = [excess(form, control) for control in TARGETS[1:]] + [lead(form, UPDATE), lead(form, GAUSSIAN)]
+            means = (over_layers(record["rows"], model, asked, value) for value in values)
+            cells = [difference_text(value, digits=4) for value in means]
+            lines.append((model, _blocks(asked), name, *cells))
+    heads = (
+        *("model", "blocks", "form"),
+        *(f"ΔW minus {control}" for control in TARGETS[1:]),
+        "ΔW: form minus low rank",
+        "gaussian: form minus low rank",
+    )
+    notes = [f"{model} was skipped: {reason}." for model, reason in record["skipped"].items()]
+    return Comparisons(heads, lines, notes)
 
 
 def convergence(record: dict) -> str:
@@ -111,19 +115,3 @@ def convergence(record: dict) -> str:
 
 def _blocks(asked: int | str) -> str:
     return "largest" if asked == "auto" else f"{asked} x {asked}"
-
-
-def _excess_text(more: Estimate, control: str) -> str:
-    spread = "1 layer" if more.error is None else f"standard error {more.error:.4f}, {more.count} layers"
-    if not more.is_distinguishable:
-        return f"ΔW and the control {control!r} are not distinguishable (excess {more.mean:+.4f}, {spread})."
-    word = "more" if more.mean > 0 else "less"
-    return f"Of ΔW, {abs(more.mean):.4f} {word} is represented than of the control {control!r} ({spread})."
-
-
-def _lead_text(ahead: Estimate, what: str) -> str:
-    spread = "1 layer" if ahead.error is None else f"standard error {ahead.error:.4f}"
-    if not ahead.is_distinguishable:
-        return f"Of {what}, low rank with as many parameters represents about as much ({-ahead.mean:+.4f}, {spread})."
-    word = "less" if ahead.mean > 0 else "more"
-    return f"Of {what}, low rank with as many parameters represents {abs(ahead.mean):.4f} {word} ({spread})."

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import torch
 from evidence_fit_claims import GAUSSIAN, PERMUTED, UPDATE, VALUES
-from evidence_fit_claims import conclusions as conclusions  # what benchmarks/evidence.py calls of each part's module
+from evidence_fit_claims import comparisons as comparisons  # what benchmarks/evidence.py calls of each part's module
 from evidence_fit_claims import figure as figure
 from evidence_fit_claims import page_text as page_text
 from evidence_options import Options

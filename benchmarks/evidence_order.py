@@ -18,7 +18,17 @@ import plotly.graph_objects as go
 from evidence_options import Options
 from evidence_pages import source_text
 from evidence_pages import table as table_lines
-from evidence_stats import Estimate, by_seed, compared, estimate, expected_by_chance, minus, number_text, paired
+from evidence_stats import (
+    Comparisons,
+    Estimate,
+    by_seed,
+    difference_text,
+    estimate,
+    expected_by_chance,
+    minus,
+    number_text,
+    paired,
+)
 
 from circpeft import plots
 
@@ -40,11 +50,6 @@ def run(name: str, options: Options, earlier: dict | None = None) -> dict:
 
 def _with_seeds(options: Options) -> Options:
     return replace(options, seeds=max(options.seeds, SEEDS))
-
-
-def conclusions(record: dict) -> list[str]:
-    """Return the sentences that the part's record supports."""
-    return sentences(record["rows"])
 
 
 def page_text(record: dict) -> str:
@@ -81,23 +86,21 @@ def scores_of(rows: list[dict], setting: tuple[str, str, int]) -> dict[str, dict
     return {order: by_seed(rows, **where, order=order) for order in ORDERS}
 
 
-def sentences(rows: list[dict]) -> list[str]:
-    """Compare permuted with natural order: in each setting, and over all settings of a task."""
-    found = []
+def comparisons(record: dict) -> Comparisons:
+    """Compare permuted with natural order over all settings of each task."""
+    rows, lines, notes = record["rows"], [], []
     for task in dict.fromkeys(row["task"] for row in rows):
         scores = {setting: scores_of(rows, setting) for setting in settings_of(rows) if setting[0] == task}
         steps = {s: minus(of[PERMUTED], of[NATURAL]) for s, of in scores.items()}
-        differences = {setting: estimate(by.values()) for setting, by in steps.items()}
-        for (_, method, size), of in scores.items():
-            text = compared("permuted order", "natural order", paired(of[PERMUTED], of[NATURAL]))
-            found.append(f"{TASKS[task]}, {NAMES[method]} = {size}: {text}")
-        clear = sum(bool(value and value.is_distinguishable) for value in differences.values())
-        found.append(
-            f"{TASKS[task]}, all settings: {compared('permuted order', 'natural order', _over_settings(steps))} "
-            f"{clear} of {len(steps)} settings {'is' if clear == 1 else 'are'} distinguishable; without any effect, "
-            f"about {expected_by_chance(differences.values()):.1f} would seem so."
+        over_all = _over_settings(steps)
+        lines.append((TASKS[task].lower(), difference_text(over_all), str(over_all.count if over_all else 0)))
+        differences = [estimate(by.values()) for by in steps.values()]
+        clear = sum(bool(value and value.is_distinguishable) for value in differences)
+        notes.append(
+            f"{TASKS[task]}: {clear} of {len(steps)} settings {'is' if clear == 1 else 'are'} distinguishable; by "
+            f"chance it would be {expected_by_chance(differences):.1f}."
         )
-    return found
+    return Comparisons(("task", "permuted minus natural order, mean over the settings", "seeds"), lines, notes)
 
 
 def _over_settings(steps: dict[tuple, dict[int, float]]) -> Estimate | None:
@@ -118,5 +121,5 @@ def table(rows: list[dict]) -> list[str]:
         difference = paired(of[PERMUTED], of[NATURAL])
         numbers = [number_text(estimate(of[order].values())) for order in ORDERS]
         place = [TASKS[task].lower(), f"{NAMES[method]} = {size}"]
-        body.append([*place, *numbers, number_text(difference), str(difference.count if difference else 0)])
+        body.append([*place, *numbers, difference_text(difference), str(difference.count if difference else 0)])
     return table_lines(["task", "method", "natural order", "permuted order", "difference", "seeds"], body)

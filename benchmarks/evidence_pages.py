@@ -1,10 +1,11 @@
 """Tables and pictures of the training parts of benchmarks/evidence.py."""
 
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import evidence_claims as claims
 import plotly.graph_objects as go
-from evidence_stats import by_seed, estimate, number_text, paired
+from evidence_stats import by_seed, difference_text, estimate, number_text, paired
 from page_parts import device_text
 
 from circpeft import plots
@@ -29,7 +30,7 @@ def source_text(record: dict) -> str:
     return f"{done}. Test rows: {sizes}. {devices}; torch {torch}."
 
 
-def table(heads: list[str], lines: list[list[str]]) -> list[str]:
+def table(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> list[str]:
     """Return the lines of a table.
 
     >>> table(["a", "b"], [["1", "2"]])
@@ -47,19 +48,21 @@ def score(rows: list[dict], **where: object) -> str:
 
 
 def block_size(rows: list[dict]) -> list[str]:
-    """Return a table for each task: a line per block size, with the scores and the parameters of each method."""
+    """Return a table for each task: a line per block size, with each method's score, its change, and parameters."""
     lines = []
     for task in dict.fromkeys(row["task"] for row in rows):
         methods = list(dict.fromkeys(row["method"] for row in rows if row["task"] == task))
         heads = ["task", "b or p"]
         for method in methods:
-            heads += [claims.NAMES[method], f"parameters, {claims.NAMES[method]}"]
+            heads += [claims.NAMES[method], "change", "parameters"]
+        changes = {m: claims.steps_of(rows, "block_size", task=task, method=m) for m in methods}
         body = []
         for size in claims.values_of(rows, "block_size", task=task):
             line = [TASKS[task], str(size)]
             for method in methods:
                 where = {"task": task, "method": method, "block_size": size}
-                line += [score(rows, **where), parameters(rows, **where)]
+                change = difference_text(changes[method].get(size))
+                line += [score(rows, **where), change, parameters(rows, **where)]
             body.append(line)
         lines += ([""] if lines else []) + table(heads, body)
     return lines
@@ -76,8 +79,9 @@ def num_factors(rows: list[dict]) -> list[str]:
     body = []
     for task, m in dict.fromkeys((row["task"], row["m"]) for row in rows):
         where = {"task": task, "m": m}
-        body.append([TASKS[task], str(m), str(2 * m - 1), score(rows, **where), parameters(rows, **where)])
-    return table(["task", "m", "factors", "test score", "parameters"], body)
+        change = difference_text(claims.steps_of(rows, "m", task=task).get(m))
+        body.append([TASKS[task], str(m), str(2 * m - 1), score(rows, **where), change, parameters(rows, **where)])
+    return table(["task", "m", "factors", "test score", "change", "parameters"], body)
 
 
 def scarce_data(rows: list[dict]) -> list[str]:
@@ -99,7 +103,7 @@ def wrong_gradient(rows: list[dict]) -> list[str]:
         rates = sorted({row["learning_rate"] for row in rows if all(row[k] == v for k, v in where.items())})
         rate = ", ".join(f"{rate:g}" for rate in rates)
         settings = [TASKS[where["task"]], str(where["depth"]), str(where["block_size"]), rate]
-        body.append([*settings, *found, number_text(paired(right, wrong))])
+        body.append([*settings, *found, difference_text(paired(right, wrong))])
     return table(["task", "layers", "b", "rate", "right gradient", "PEFT's gradient", "difference"], body)
 
 
@@ -163,9 +167,10 @@ TABLES = {
 }
 NOTES = {
     "block_size": "Mean test score of the epoch with the best validation score; in brackets, its standard error over "
-    "the seeds.",
+    "the seeds. The change is the difference from the line above, seed by seed.",
     "num_factors": "CDVFT on the square layers only, because a single diagonal fits no others. Mean test score of the "
-    "epoch with the best validation score; in brackets, its standard error over the seeds.",
+    "epoch with the best validation score; in brackets, its standard error over the seeds. The change is the "
+    "difference from the line above, seed by seed.",
     "scarce_data": "Digits, small-vit. Mean test score after the last epoch; in brackets, its standard error over the "
     "seeds. All seeds have the same training rows.",
     "wrong_gradient": "Layers: the adapted layers of the transformer, counted from the last; each has six linear "

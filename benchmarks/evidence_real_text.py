@@ -21,7 +21,7 @@ import torch
 from evidence_cells import Cell
 from evidence_options import Options
 from evidence_real_text_claims import NAMES
-from evidence_real_text_claims import conclusions as conclusions  # what benchmarks/evidence.py calls of each part
+from evidence_real_text_claims import comparisons as comparisons  # what benchmarks/evidence.py calls of each part
 from evidence_real_text_claims import figure as figure
 from evidence_real_text_claims import page_text as page_text
 

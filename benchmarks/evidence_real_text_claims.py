@@ -1,4 +1,4 @@
-"""Tables and conclusions of the part on real text. Each sentence is computed from the record."""
+"""Tables and picture of the part on real text, computed from the record."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from statistics import mean
 
 import plotly.graph_objects as go
 from evidence_pages import table
-from evidence_stats import Estimate, estimate
+from evidence_stats import Comparisons, Estimate, difference_text, estimate
 from page_parts import device_text
 
 from circpeft import plots
@@ -105,34 +105,21 @@ def _source(record: dict) -> str:
     )
 
 
-def conclusions(record: dict) -> list[str]:
-    """Return what the record shows: each method before and after, and the others compared with LoRA."""
-    found = []
-    for task in tasks_of(record["rows"]):
+def comparisons(record: dict) -> Comparisons:
+    """Compare each method with the model before training, and with LoRA on the same test rows."""
+    rows, lines = record["rows"], []
+    for task in tasks_of(rows):
         for method, name in METHODS.items():
-            if rows := of(record["rows"], task, method):
-                found.append(f"{NAMES[task]}, {name}: {_gain(rows)}{_against_lora(record['rows'], task, method)}")
-    return found
+            if found := of(rows, task, method):
+                against = difference(found, lora) if method != BASELINE and (lora := of(rows, task, BASELINE)) else None
+                lines.append((NAMES[task], name, difference_text(gain(found)), difference_text(against)))
+    return Comparisons(("task", "method", "after minus before", "minus LoRA"), lines)
 
 
-def _gain(rows: list[dict]) -> str:
+def gain(rows: list[dict]) -> Estimate:
+    """Return the score after minus that before training. Which rows were right before is not on record: not paired."""
     old, new = before(rows), after(rows)
-    error = math.hypot(old.error, new.error)
-    text = f"exact match {old.mean:.3f} before and {new.mean:.3f} after training"
-    if abs(new.mean - old.mean) <= 2 * error:
-        return f"{text}, which is not distinguishable (standard error of the difference {error:.3f})."
-    return f"{text} (standard error of the difference {error:.3f})."
-
-
-def _against_lora(rows: list[dict], task: str, method: str) -> str:
-    lora = of(rows, task, BASELINE)
-    if method == BASELINE or not lora:
-        return ""
-    gap = difference(of(rows, task, method), lora)
-    if not gap.is_distinguishable:
-        return f" Not distinguishable from LoRA ({gap.mean:+.3f}, standard error {gap.error:.3f} over test rows)."
-    word = "more" if gap.mean > 0 else "less"
-    return f" That is {abs(gap.mean):.3f} {word} than LoRA (standard error {gap.error:.3f} over test rows)."
+    return Estimate(new.mean - old.mean, math.hypot(old.error, new.error), new.count)
 
 
 def figure(record: dict) -> go.Figure:

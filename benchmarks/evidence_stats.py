@@ -1,13 +1,28 @@
-"""Statistics of benchmarks/evidence.py: means over seeds, paired differences, and the sentences that state them."""
+"""Statistics of benchmarks/evidence.py: means over seeds, paired differences, and how tables show them."""
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import mean, stdev
 
 from scipy.stats import t
 
 THRESHOLD = 2.0  # standard errors; a smaller difference is called not distinguishable
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """A table of differences, and notes on it.
+
+    Attributes:
+        heads: the column headings.
+        rows: the cells of each row; a distinguishable difference is between double asterisks.
+        notes: sentences about the differences.
+    """
+
+    heads: tuple[str, ...] = ()
+    rows: list[tuple[str, ...]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -90,48 +105,22 @@ def number_text(value: Estimate | None) -> str:
     return f"{value.mean:.3f} ({'1 seed' if value.error is None else f'{value.error:.3f}'})"
 
 
-def compared(first: str, second: str, difference: Estimate | None) -> str:
-    """Return a sentence that compares the scores of two settings.
+def difference_text(value: Estimate | None, digits: int = 3) -> str:
+    """Return a difference for a table: signed, with its standard error in brackets, in bold if it is distinguishable.
 
     Args:
-        first, second: names of the settings.
-        difference: the paired difference, first minus second.
+        value: the difference; None if it was not measured.
+        digits: number of digits after the point.
 
-    >>> compared("b = 16", "b = 48", Estimate(0.021, 0.004, 3))
-    'b = 16 scores 0.021 higher than b = 48 (standard error 0.004, 3 seeds).'
-    >>> compared("b = 16", "b = 48", Estimate(0.01, 0.012, 3))
-    'b = 16 and b = 48 are not distinguishable (difference +0.010, standard error 0.012, 3 seeds).'
+    >>> difference_text(Estimate(0.021, 0.004, 3)), difference_text(Estimate(-0.01, 0.012, 3))
+    ('**+0.021 (0.004)**', '-0.010 (0.012)')
+    >>> difference_text(Estimate(0.01, None, 1)), difference_text(None)
+    ('+0.010 (1 seed)', '')
     """
-    if difference is None:
-        return f"{first} and {second} are not compared: they share no seed."
-    if difference.is_distinguishable:
-        word = "higher" if difference.mean > 0 else "lower"
-        return f"{first} scores {abs(difference.mean):.3f} {word} than {second} ({_spread(difference)})."
-    return f"{first} and {second} are not distinguishable (difference {difference.mean:+.3f}, {_spread(difference)})."
-
-
-def changed(what: str, first: str, second: str, change: Estimate | None) -> str:
-    """Return a sentence that compares a difference in two settings.
-
-    Args:
-        what: name of the difference.
-        first, second: where it was measured.
-        change: the difference at the first place minus that at the second, over seeds.
-
-    >>> changed("C3A's lead over LoRA", "100 rows", "1,611 rows", Estimate(0.03, 0.01, 3))
-    "C3A's lead over LoRA is 0.030 larger at 100 rows than at 1,611 rows (standard error 0.010, 3 seeds)."
-    >>> changed("The price", "depth 6", "depth 1", Estimate(-0.001, 0.01, 3))
-    'The price at depth 6 is not distinguishable from that at depth 1 (change -0.001, standard error 0.010, 3 seeds).'
-    """
-    if change is None:
-        return f"{what} at {first} is not compared with that at {second}: they share no seed."
-    if change.is_distinguishable:
-        word = "larger" if change.mean > 0 else "smaller"
-        return f"{what} is {abs(change.mean):.3f} {word} at {first} than at {second} ({_spread(change)})."
-    return (
-        f"{what} at {first} is not distinguishable from that at {second} (change {change.mean:+.3f}, "
-        f"{_spread(change)})."
-    )
+    if value is None:
+        return ""
+    text = f"{value.mean:+.{digits}f} ({'1 seed' if value.error is None else f'{value.error:.{digits}f}'})"
+    return f"**{text}**" if value.is_distinguishable else text
 
 
 def chance_of(count: int) -> float:
@@ -146,15 +135,9 @@ def chance_of(count: int) -> float:
 
 
 def expected_by_chance(differences: Iterable[Estimate | None]) -> float:
-    """Return how many of the differences would be distinguishable if none of the settings differed.
+    """Return how many of the differences would be distinguishable if the settings did not differ.
 
     >>> round(expected_by_chance([Estimate(0.1, 0.1, 3), Estimate(0.1, 0.01, 3), None]), 2)
     0.37
     """
     return sum(chance_of(difference.count) for difference in differences if difference)
-
-
-def _spread(value: Estimate) -> str:
-    if value.error is None:
-        return "1 seed, so no standard error"
-    return f"standard error {value.error:.3f}, {value.count} seeds"

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import evidence_cells
-from evidence_claims import conclusions as conclusions  # what benchmarks/evidence.py calls of each part's module
+from evidence_claims import comparisons as comparisons  # what benchmarks/evidence.py calls of each part's module
 from evidence_options import Options
 from evidence_pages import figure as figure
 from evidence_pages import page_text as page_text

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
+from circpeft import files
 from circpeft.cli.settings import FOLDER_HELP, PROFILE_HELP, unmarked
 from circpeft.course import folder
 from circpeft.course.parameters import RequestError, check_profile, select
@@ -78,6 +79,11 @@ def execute(options: argparse.Namespace) -> int:
     if options.profile is not None:
         check_profile(options.profile)
     paths, output_dir = select(options.notebooks), options.output_dir
+    if output_dir is not None:
+        try:
+            files.check_writable(files.expanded(output_dir))
+        except OSError as error:
+            raise RequestError(f"cannot write in --output-dir {output_dir!r}: {error}; choose another folder") from None
     from circpeft.course.runner import run_course  # after the checks: it loads papermill
 
     with redirect_stdout(sys.stderr if options.json else sys.stdout):  # run_course prints a line per notebook

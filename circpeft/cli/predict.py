@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from circpeft.course.parameters import RequestError
 from circpeft.escaping import json_text, print_text
-from circpeft.files import expanded
+from circpeft.files import check_writable, expanded
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -108,9 +108,10 @@ def _output(name: str) -> Path:
         raise RequestError(f"predictions are written as {SUFFIX}, got --to {name!r}")
     if path.exists():
         raise RequestError(f"{str(path)!r} exists; choose another file")
-    parent = next(folder for folder in path.absolute().parents if folder.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise RequestError(f"cannot write {str(path)!r}: {str(parent)!r} is read-only or not a folder; choose another")
+    try:
+        check_writable(path.parent)
+    except OSError as error:
+        raise RequestError(f"cannot write {str(path)!r}: {error}; choose another") from None
     return path
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import plotly.graph_objects as go
 from IPython.display import HTML, display
+from pandas.io.formats.style import Styler
 
 from circpeft import places, plots
-from circpeft.escaping import html, print_text
+from circpeft.escaping import html, html_table, print_text
 from circpeft.suggest import nearest
 
 FOLDER = places.shipped() / "benchmarks" / "results" / "evidence"
 # Letters of the parts on the command line of benchmarks/evidence.py, by name of the record.
 PARTS = {"block_size": "a", "num_factors": "b", "scarce_data": "c", "fits": "d", "feature_order": "e"}
 PARTS |= {"wrong_gradient": "f", "real_text": "g"}
+BOLD = "Standard errors in brackets; bold: a difference of at least two standard errors."
 
 
 def read(name: str, folder: Path = FOLDER) -> dict | None:
@@ -29,13 +32,12 @@ def read(name: str, folder: Path = FOLDER) -> dict | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
-def show(name: str, mentions: str = "", folder: Path = FOLDER) -> None:
-    """Show the figure of a part of the evidence and the sentences that its record supports.
+def show(name: str, folder: Path = FOLDER) -> None:
+    """Show a part of the evidence: its figure, the differences between its settings, and notes on them.
 
     Args:
         name: name of the record: "block_size", "num_factors", "scarce_data", "fits", "feature_order",
             "wrong_gradient" or "real_text".
-        mentions: only the sentences that contain this text, in small or capital letters.
         folder: where the records are.
 
     Raises: ValueError for another name; the message names the nearest.
@@ -46,7 +48,21 @@ def show(name: str, mentions: str = "", folder: Path = FOLDER) -> None:
         return
     if record["figure"]:
         plots.show(go.Figure(record["figure"]))
-    found = [text for text in record["conclusions"] if mentions.lower() in text.lower()]
-    points = "".join(f"<li>{html(text)}</li>" for text in found)
+    found = record["comparisons"]
+    table = differences(found).to_html() + f"<p>{BOLD}</p>" if found["rows"] else ""
+    notes = "".join(f"<li>{html(note)}</li>" for note in found["notes"])
     source = f"benchmarks/results/evidence/{name}.json, {len(record['rows'])} rows"
-    display(HTML(f"<p><b>{html(record['question'])}</b></p><ul>{points}</ul><p>From {source}.</p>"))
+    display(HTML(f"<p><b>{html(record['question'])}</b></p>{table}<ul>{notes}</ul><p>From {source}.</p>"))
+
+
+def differences(found: dict) -> Styler:
+    """Return the differences of a record as a styled table. What the record has between asterisks is bold.
+
+    >>> table = differences({"heads": ["b", "difference"], "rows": [["16", "**+0.100 (0.010)**"]]})
+    >>> "font-weight: bold" in table.to_html()
+    True
+    """
+    frame = pd.DataFrame(found["rows"], columns=found["heads"])
+    bold = frame.map(lambda text: "font-weight: bold" if text.startswith("**") else "")
+    shown = html_table(frame.map(lambda text: text.strip("*"))).hide(axis="index")
+    return shown.apply(lambda _: bold.to_numpy(), axis=None).set_properties(**{"text-align": "left"})

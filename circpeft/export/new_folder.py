@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..files import WriteError, atomic_folder, make_folder
+from ..files import WriteError, atomic_folder, check_writable, make_folder
 from ..files.disk import full
 
 
@@ -26,11 +25,10 @@ def check_new(out: str | Path) -> Path:
     target = Path(out)
     if target.is_file() or (target.is_dir() and any(target.iterdir())):
         raise FileExistsError(f"{str(out)!r} exists and is not an empty folder; choose another")
-    parent = next(folder for folder in target.absolute().parents if os.path.lexists(folder))
-    if not parent.is_dir():
-        raise NotADirectoryError(f"cannot write {str(out)!r}: {str(parent)!r} is not a folder; choose another place")
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise PermissionError(f"cannot write {str(out)!r}: {str(parent)!r} is read-only; choose another place")
+    try:
+        check_writable(target.parent)
+    except OSError as error:
+        raise type(error)(f"cannot write {str(out)!r}: {error}; choose another place") from None
     return target
 
 

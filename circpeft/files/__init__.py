@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from .disk import WriteError, explained, is_full
+from .disk import WriteError, check_writable, explained, is_full
 from .drafts import draft_folder, draft_path, remove_leftovers
 from .syncing import make_folder, sync_file, sync_folder, sync_open_file, sync_tree
 
@@ -22,6 +22,7 @@ __all__ = [
     "apply_umask",
     "as_utf8",
     "atomic_folder",
+    "check_writable",
     "draft_folder",
     "expanded",
     "explained",

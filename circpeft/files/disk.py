@@ -1,4 +1,4 @@
-"""One error for a disk that is full or read-only: what could not be written, and where."""
+"""Files that cannot be written: a check before any work, and one error for a disk that is full or read-only."""
 
 from __future__ import annotations
 
@@ -20,6 +20,24 @@ class WriteError(OSError):
 
     def __str__(self) -> str:
         return str(self.strerror)
+
+
+def check_writable(folder: str | Path) -> None:
+    """Raise if this user cannot write in a folder, or could not make it. Nothing is made.
+
+    Raises: NotADirectoryError if a file is in the way; PermissionError without permission. Both name the path.
+
+    >>> check_writable("/dev/null/below")
+    Traceback (most recent call last):
+        ...
+    NotADirectoryError: '/dev/null' is not a folder
+    """
+    path = Path(folder).absolute()
+    existing = next(place for place in (path, *path.parents) if os.path.lexists(place))
+    if not existing.is_dir():
+        raise NotADirectoryError(f"{str(existing)!r} is not a folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise PermissionError(f"no permission to write in {str(existing)!r}")
 
 
 def is_full(error: BaseException) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from .. import files
 from ..recipes import Recipe
 
 FOLDERS = ("results", "checkpoints", "adapters", "models", "logs", "weight_changes")
@@ -17,15 +17,8 @@ def check(recipe: Recipe) -> None:
     name the path.
     """
     for name in FOLDERS:
-        path = Path(recipe.output_dir, name).expanduser().absolute()
-        existing = next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
-        if not existing.is_dir():
-            raise NotADirectoryError(
-                f"cannot write in output_dir {recipe.output_dir!r}: {str(existing)!r} is not a folder; give another "
-                f"output folder"
-            )
-        if not os.access(existing, os.W_OK | os.X_OK):
-            raise PermissionError(
-                f"cannot write in output_dir {recipe.output_dir!r}: no permission to write in {str(existing)!r}; give "
-                f"another output folder"
-            )
+        try:
+            files.check_writable(Path(recipe.output_dir, name).expanduser())
+        except OSError as error:
+            message = f"cannot write in output_dir {recipe.output_dir!r}: {error}; give another output folder"
+            raise type(error)(message) from None

@@ -175,7 +175,7 @@ def test_an_earlier_record_keeps_its_rows_unless_the_plan_or_the_run_is_new(plan
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_a_record_makes_a_table_conclusions_and_a_picture(evidence, plan, training, name, tmp_path):
+def test_a_record_makes_tables_notes_and_a_picture(evidence, plan, training, name, tmp_path):
     cells = plan.planned(name, tmp_path, 3)
     for number, cell in enumerate(cells[:-1]):
         write_record(cell.recipe, score=0.5 + number / 1000)
@@ -183,7 +183,9 @@ def test_a_record_makes_a_table_conclusions_and_a_picture(evidence, plan, traini
     part = next(part for part in evidence.PARTS.values() if part.name == name)
     text = evidence.part_text(part, record)
     assert f"{len(cells) - 1} of {len(cells)} runs so far" in text and "CPU, 1 thread; torch 2." in text
-    assert all(f"- {sentence}" in text for sentence in part.code.conclusions(record))
+    found = part.code.comparisons(record)
+    assert all(f"- {note}" in text for note in found.notes)
+    assert all(f"| {' | '.join(cells)} |" in text for cells in found.rows)
     tables = [line for line in text.splitlines() if line.startswith("|")]
     assert len(tables) > 3 and re.search(r"\| 0\.\d{3} \(0\.\d{3}\) \|", text)
     assert len(part.code.figure(record).data) > 0

@@ -1,4 +1,4 @@
-"""The part of the evidence on the order of features: its plan, its sentences and its table."""
+"""The part of the evidence on the order of features: its plan, its differences and its table."""
 
 import pytest
 
@@ -43,32 +43,27 @@ def test_runs_in_natural_order_are_those_of_the_part_on_block_sizes(plan, tmp_pa
     assert natural and {cell.recipe.name for cell in natural} <= others
 
 
-def test_a_loss_by_permuting_is_stated_with_its_standard_error(order):
-    found = order.sentences(rows_of({384: -0.1, 48: 0.0}))
-    assert found[0] == (
-        "Entailment, C3A, b = 384: permuted order scores 0.100 lower than natural order "
-        "(standard error 0.001, 5 seeds)."
-    )
-    assert "C3A, b = 48: permuted order and natural order are not distinguishable" in found[1]
-    assert "all settings: permuted order scores 0.050 lower" in found[2]
-    assert "1 of 2 settings is distinguishable; without any effect, about 0.2 would seem so." in found[2]
+def test_a_loss_over_all_settings_is_in_bold_and_the_clear_settings_are_counted(order):
+    found = order.comparisons({"rows": rows_of({384: -0.1, 48: 0.0})})
+    assert found.rows == [("entailment", "**-0.050 (0.001)**", "5")]
+    assert found.notes == ["Entailment: 1 of 2 settings is distinguishable; by chance it would be 0.2."]
 
 
 def test_over_all_settings_the_seed_is_the_unit(order):
     """Settings of one seed share their permutations, so ten differences of five seeds are not ten independent ones."""
-    found = order.sentences(rows_of({384: 0.0, 48: 0.0}))[-1]
-    assert "5 seeds" in found and "10 seeds" not in found
+    [row] = order.comparisons({"rows": rows_of({384: 0.0, 48: 0.0})}).rows
+    assert row[-1] == "5" and "**" not in row[1]
 
 
 def test_the_table_has_a_line_for_each_setting(order):
     lines = order.table(rows_of({384: -0.1, 48: 0.0}))
-    assert lines[2] == "| entailment | C3A, b = 384 | 0.860 (0.021) | 0.760 (0.021) | -0.100 (0.001) | 5 |"
+    assert lines[2] == "| entailment | C3A, b = 384 | 0.860 (0.021) | 0.760 (0.021) | **-0.100 (0.001)** | 5 |"
     assert len(lines) == 4
 
 
 def test_settings_without_shared_seeds_are_not_compared(order):
     rows = [row for row in rows_of({384: 0.0, 48: 0.0}) if row["order"] == "natural"]
-    assert "are not compared: they share no seed" in order.sentences(rows)[0]
+    assert order.comparisons({"rows": rows}).rows == [("entailment", "", "0")]
     assert order.table(rows)[2].endswith("|  |  | 0 |")
 
 

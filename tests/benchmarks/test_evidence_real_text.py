@@ -1,4 +1,4 @@
-"""The part on real text: its plan, its sentences from records that no run made, and what happens without data."""
+"""The part on real text: its plan, its differences from records that no run made, and what happens without data."""
 
 import pytest
 
@@ -89,15 +89,14 @@ def test_methods_are_compared_with_lora_row_by_row(claims):
     better = [1, 1, *answers[2:]]  # one answer more: no evidence
     much = [1] * 90 + [0] * 10
     record = {"planned": 3, "rows": [row("lora", answers), row("cdvft", better), row("full", much)]}
-    full, lora, cdvft = claims.conclusions(record)
-    assert lora.startswith("ViGGO, LoRA, r = 8: exact match 0.000 before and 0.500 after training (standard error")
-    assert "That is 0.400 more than LoRA (standard error 0.0" in full
-    assert "Not distinguishable from LoRA (+0.010, standard error 0.010 over test rows)." in cdvft
+    full, lora, cdvft = claims.comparisons(record).rows
+    assert lora == ("ViGGO", "LoRA, r = 8", "**+0.500 (0.050)**", "")
+    assert full[2:] == ("**+0.900 (0.030)**", "**+0.400 (0.059)**") and cdvft[3] == "+0.010 (0.010)"
 
 
 def test_no_right_answer_before_and_after_is_not_called_a_difference(claims):
-    [sentence] = claims.conclusions({"planned": 1, "rows": [row("lora", [0, 0])]})
-    assert "not distinguishable" in sentence
+    [line] = claims.comparisons({"planned": 1, "rows": [row("lora", [0, 0])]}).rows
+    assert line[2] == "+0.000 (0.000)"
 
 
 def test_the_page_has_a_line_for_each_method_and_an_example(claims):

@@ -1,4 +1,4 @@
-"""Differences with standard errors, and the sentences that state them."""
+"""Differences with standard errors, and the tables and notes that show them."""
 
 import re
 from math import sqrt
@@ -32,7 +32,7 @@ def test_seeds_are_paired_so_their_own_spread_does_not_count(stats):
 def test_two_standard_errors_are_the_threshold(stats, mean, expected):
     difference = stats.Estimate(mean, 0.01, 3)
     assert difference.is_distinguishable is expected
-    assert ("not distinguishable" in stats.compared("A", "B", difference)) is not expected
+    assert stats.difference_text(difference).startswith("**") is expected
 
 
 def test_a_tie_and_a_single_seed_are_not_distinguishable(stats):
@@ -40,9 +40,8 @@ def test_a_tie_and_a_single_seed_are_not_distinguishable(stats):
     assert (tie.mean, tie.error, tie.is_distinguishable) == (0.0, 0.0, False)
     one = stats.paired({0: 0.9}, {0: 0.1})
     assert one.error is None and not one.is_distinguishable
-    assert "1 seed, so no standard error" in stats.compared("A", "B", one)
-    assert stats.paired({0: 0.9}, {1: 0.1}) is None
-    assert stats.compared("A", "B", None) == "A and B are not compared: they share no seed."
+    assert stats.difference_text(one) == "+0.800 (1 seed)"
+    assert stats.paired({0: 0.9}, {1: 0.1}) is None and stats.difference_text(None) == ""
 
 
 def test_equal_differences_of_all_seeds_are_distinguishable(stats):
@@ -72,43 +71,47 @@ def block_rows(scores, method="cdvft", task="entailment"):
 
 def test_a_larger_block_with_a_higher_score_is_said_to_be_not_always_worse(claims):
     rows = block_rows({16: (0.80, 0.81, 0.79), 48: (0.90, 0.91, 0.90), 96: (0.90, 0.92, 0.89)})
-    (sentence,) = claims.block_size(rows)
-    assert sentence.startswith(
-        "Entailment, CDVFT: of 2 steps to the next larger p, 1 raises the score (16 to 48), 0 low"
-    )
-    assert "about 0.4 would seem distinguishable. A larger p is not always worse here. p = 96 scores" in sentence
+    found = claims.block_size(rows)
+    assert found.rows == [("entailment", "CDVFT", "p = 96", "p = 16", "**+0.103 (0.003)**")]
+    assert found.notes == [
+        "Of 2 changes to the next larger block, distinguishable: 1 gain, 0 losses. By chance it would be 0.4 in all.",
+        "Entailment, CDVFT: a larger p is not always worse.",
+    ]
 
 
 def test_a_score_that_falls_with_every_step_is_said_to_be_always_worse(claims):
-    (sentence,) = claims.block_size(block_rows({16: (0.90, 0.91, 0.92), 48: (0.8, 0.81, 0.8)}, method="c3a"))
-    assert "1 lowers it (16 to 48)" in sentence and "Every larger b is worse here." in sentence
+    rows = block_rows({16: (0.90, 0.91, 0.92), 48: (0.8, 0.81, 0.8)}, method="c3a")
+    counts, verdict = claims.block_size(rows).notes
+    assert "0 gains, 1 loss." in counts and verdict == "Entailment, C3A: every larger b is worse."
 
 
 def test_a_tie_of_block_sizes_shows_neither(claims):
-    (sentence,) = claims.block_size(block_rows({16: (0.9, 0.8, 0.7), 48: (0.8, 0.7, 0.9)}))
-    assert "1 is not distinguishable" in sentence and "No larger p is shown to be better here" in sentence
-    assert "p = 48 and p = 16 are not distinguishable" in sentence
+    found = claims.block_size(block_rows({16: (0.9, 0.8, 0.7), 48: (0.8, 0.7, 0.9)}))
+    assert len(found.notes) == 1 and "0 gains, 0 losses." in found.notes[0]
+    assert found.rows[0][-1] == "+0.000 (0.100)"
 
 
 @pytest.mark.parametrize("scores", [{16: (0.9,), 48: (0.8,)}, {16: (0.9, 0.9, 0.9), 48: (0.8,)}])
 def test_missing_seeds_allow_no_conclusion(claims, scores):
-    (sentence,) = claims.block_size(block_rows(scores))
-    assert "Too few seeds are measured for a conclusion." in sentence and "worse here" not in sentence
+    found = claims.block_size(block_rows(scores))
+    assert found.notes[1:] == ["Entailment, CDVFT: too few seeds for a conclusion."]
+    assert found.rows[0][-1] == "-0.100 (1 seed)"
 
 
 def test_one_block_size_is_no_comparison(claims):
-    assert claims.block_size(block_rows({16: (0.9, 0.8, 0.9)})) == ["Entailment, CDVFT: only one size is measured."]
+    found = claims.block_size(block_rows({16: (0.9, 0.8, 0.9)}))
+    assert found.rows == [] and found.notes == []
 
 
-def test_the_numbers_of_factors_are_compared_in_order(claims):
+def test_each_value_is_compared_with_the_next_lower_one(claims):
     rows = [
         {"task": "word_problems", "m": m, "seed": seed, "test_score": score}
-        for m, scores in {1: (0.1, 0.12, 0.1), 2: (0.9, 0.92, 0.93), 3: (0.91, 0.91, 0.93)}.items()
+        for m, scores in {3: (0.91, 0.91, 0.93), 1: (0.1, 0.12, 0.1), 2: (0.9, 0.92, 0.93)}.items()
         for seed, score in enumerate(scores)
     ]
-    first, second = claims.num_factors(rows)
-    assert first.startswith("Word problems: m = 2 scores 0.810 higher than m = 1 (standard error")
-    assert "m = 3 and m = 2 are not distinguishable" in second
+    steps = claims.steps_of(rows, "m", task="word_problems")
+    assert list(steps) == [2, 3] and steps[2].mean == pytest.approx(0.81) and steps[2].is_distinguishable
+    assert steps[3].mean == pytest.approx(0.0) and not steps[3].is_distinguishable
 
 
 def test_the_lead_with_few_rows_is_compared_with_that_with_all(claims):
@@ -119,11 +122,20 @@ def test_the_lead_with_few_rows_is_compared_with_that_with_all(claims):
         for (method, size), score in scores.items()
         for seed, shift in noise.items()
     ]
-    (sentence,) = claims.scarce_data(rows)
-    assert sentence.startswith(
-        "With 100 training rows, C3A scores 0.100 higher than LoRA (standard error 0.000, 3 seeds)"
-    )
-    assert "The lead of C3A over LoRA is 0.100 larger at 100 rows than at 1,611 rows" in sentence
+    found = claims.scarce_data(rows)
+    assert found.heads == ("difference", "100 rows", "1,611 rows", "100 rows minus 1,611 rows")
+    [line] = found.rows
+    assert line == ("C3A minus LoRA", "**+0.100 (0.000)**", "+0.000 (0.000)", "**+0.100 (0.000)**")
+
+
+def test_a_single_number_of_rows_has_no_change(claims):
+    rows = [
+        {"task": "digits", "method": method, "training_rows": 100, "seed": seed, "test_score": 0.5 + seed / 10}
+        for method in ("c3a", "lora")
+        for seed in range(2)
+    ]
+    found = claims.scarce_data(rows)
+    assert found.heads == ("difference", "100 rows") and found.rows == [("C3A minus LoRA", "+0.000 (0.000)")]
 
 
 def wrong_rows(prices):
@@ -146,28 +158,31 @@ def wrong_rows(prices):
 
 
 def test_the_price_of_the_wrong_gradient_and_its_growth(claims):
-    costs, grows = claims.wrong_gradient(wrong_rows({1: (0.0, 0.01, -0.01), 4: (0.2, 0.21, 0.22)}))
-    assert costs.startswith(
-        "Digits: in 1 of 2 settings C3A scores distinguishably higher with the right gradient, in 0"
+    grows = claims.wrong_gradient(wrong_rows({1: (0.0, 0.01, -0.01), 4: (0.2, 0.21, 0.22)}))
+    assert grows.notes[0].startswith(
+        "Digits: the right gradient scores distinguishably higher in 1 of 2 settings, PEFT's in 0; by chance"
     )
-    assert "0.210 larger at 4 adapted layers than at 1 adapted layer" in grows
-    same, flat = claims.wrong_gradient(wrong_rows({1: (0.0, 0.01, -0.01), 4: (0.01, -0.01, 0.0)}))
-    assert "in 0 of 2 settings" in same and "not distinguishable from that at 1 adapted layer" in flat
+    assert ("digits", "4 adapted layers", "1 adapted layer") == grows.rows[0][:3]
+    assert grows.rows[0][3].startswith("**+0.210")
+    flat = claims.wrong_gradient(wrong_rows({1: (0.0, 0.01, -0.01), 4: (0.01, -0.01, 0.0)}))
+    assert "in 0 of 2 settings" in flat.notes[0] and "**" not in flat.rows[0][3]
 
 
 def test_the_price_is_compared_over_rates_and_block_sizes(claims):
     prices = {(4, 128, 1.0): (0.1, 0.1, 0.1), (4, 128, 3.0): (0.5, 0.5, 0.5), (4, 8, 1.0): (0.0, 0.0, 0.0)}
-    _, rate, size = claims.wrong_gradient(wrong_rows(prices))
-    assert "0.400 larger at 3 times the rate than at 1 times the rate" in rate
-    assert "0.100 larger at b = 128 than at b = 8" in size
+    assert claims.wrong_gradient(wrong_rows(prices)).rows == [
+        ("digits", "3 times the rate", "1 times the rate", "**+0.400 (0.000)**"),
+        ("digits", "b = 128", "b = 8", "**+0.100 (0.000)**"),
+    ]
 
 
 def test_settings_at_the_score_of_guessing_are_counted(claims):
     rows = [{**row, "test_score": 0.21} for row in wrong_rows({1: (0.0, 0.0)})]
-    assert "in 1 of these settings both gradients score within 0.05 of guessing" in claims.wrong_gradient(rows)[1]
-    assert len(claims.wrong_gradient(wrong_rows({1: (0.0, 0.0)}))) == 1
+    assert "both gradients score within 0.05 of guessing: 1 of 1." in claims.wrong_gradient(rows).notes[1]
+    assert len(claims.wrong_gradient(wrong_rows({1: (0.0, 0.0)})).notes) == 1
 
 
 def test_a_gradient_without_its_counterpart_has_no_price(claims):
     rows = [row for row in wrong_rows({1: (0.1, 0.1)}) if row["method"] == "c3a"]
-    assert claims.wrong_gradient(rows) == ["Digits: no setting has both gradients with the same seed yet."]
+    found = claims.wrong_gradient(rows)
+    assert found.rows == [] and found.notes == ["Digits: no setting has both gradients with the same seed yet."]

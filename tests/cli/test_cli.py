@@ -47,6 +47,14 @@ def test_run_passes_parameters_to_the_notebook(tmp_path, capsys):
     assert printed["folder"] == str(folder) and [entry["status"] for entry in printed["notebooks"]] == ["ok"]
 
 
+def test_a_course_without_a_place_for_its_runs_is_not_copied(tmp_path, capsys):
+    (tmp_path / "taken").write_text("")
+    runs = str(tmp_path / "taken" / "runs")
+    assert cli.main(["course", "--folder", str(tmp_path / "course"), "--output-dir", runs]) == 2
+    assert f"cannot write in --output-dir {runs!r}: '{tmp_path / 'taken'}' is not a folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
 def test_papermill_reads_every_parameter_of_the_course():
     """papermill's own list of parameters omits one if its default contains a second equals sign."""
     for path in sorted((places.clone() / "notebooks").glob("*.ipynb")):

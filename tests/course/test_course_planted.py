@@ -110,7 +110,8 @@ def test_an_answer_to_a_question(capsys):
 
 
 def test_the_evidence(monkeypatch, tmp_path):
-    record = {"question": TEXT, "conclusions": [TEXT], "rows": [], "figure": None}
+    found = {"heads": [TEXT], "rows": [[TEXT]], "notes": [TEXT]}
+    record = {"question": TEXT, "comparisons": found, "rows": [], "figure": None}
     (tmp_path / "fits.json").write_text(json.dumps(record))
     shown = []
     monkeypatch.setattr(evidence, "display", shown.append)

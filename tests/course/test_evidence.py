@@ -14,7 +14,11 @@ def folder(tmp_path):
         "part": "block_size",
         "rows": [{}, {}],
         "question": "Is a larger block always worse?",
-        "conclusions": ["Entailment: <b> is escaped.", "Word problems: another."],
+        "comparisons": {
+            "heads": ["task", "difference"],
+            "rows": [["<b>", "**-0.100 (0.010)**"], ["digits", "+0.010 (0.010)"]],
+            "notes": ["Entailment: <b> is escaped.", "Word problems: another."],
+        },
         "figure": figure,
     }
     (tmp_path / "block_size.json").write_text(json.dumps(record))
@@ -29,16 +33,19 @@ def shown(monkeypatch):
     return found
 
 
-def test_figure_question_and_sentences_are_shown(folder, shown):
+def test_figure_question_and_notes_are_shown(folder, shown):
     evidence.show("block_size", folder=folder)
     assert shown[0] == "Scores"
     assert "Is a larger block always worse?" in shown[1] and "2 rows" in shown[1]
     assert "<li>Entailment: &lt;b&gt; is escaped.</li><li>Word problems: another.</li>" in shown[1]
 
 
-def test_sentences_can_be_chosen(folder, shown):
-    evidence.show("block_size", mentions="word problems", folder=folder)
-    assert "Word problems: another." in shown[1] and "Entailment" not in shown[1]
+def test_only_distinguishable_differences_are_bold(folder, shown):
+    evidence.show("block_size", folder=folder)
+    assert "*" not in shown[1].split("</style>")[1] and "<td" in shown[1] and "&lt;b&gt;</td>" in shown[1]
+    style = shown[1].split("</style>")[0]
+    bold = [rule for rule in style.split("}") if "font-weight: bold" in rule]
+    assert len(bold) == 1 and "row0_col1" in bold[0] and "row1" not in bold[0]
 
 
 def test_without_a_record_the_command_is_named(tmp_path, shown, capsys):

@@ -133,6 +133,7 @@ print(models.resolve(sys.argv[1]))
 """
 
 
+@pytest.mark.full
 def test_of_two_processes_one_converts_and_the_other_waits(write_gguf):
     command = [sys.executable, "-c", COUNTED, str(write_gguf().path)]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]

@@ -28,6 +28,7 @@ def execute(write_gguf, tmp_path):
     return run
 
 
+@pytest.mark.full
 def test_the_notebook_trains_on_a_folder_and_shows_markup_as_written(execute, tmp_path):
     rows = [{"question": f"<i>What</i> is {i}?", "answer": f"<b>It</b> is\n#### {i}"} for i in range(24)]
     for split, part in (("train", rows), ("validation", rows[:4]), ("test", rows[4:8])):

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 
-from circpeft import report
+from circpeft import recipes, report
+from circpeft.escaping import csv_cell
 
 CHROMIUM = shutil.which("chromium")
 
@@ -35,6 +36,18 @@ def test_csv_reads_back_to_the_table(found, tmp_path):
     pd.testing.assert_frame_equal(read, report.compared(found, "cdvft-1"), check_dtype=False)
     runs = pd.read_csv(report.export(found, None, "csv", tmp_path / "r.csv"))
     assert list(runs.test_score) == [run.result.test_score for run in found.runs]
+
+
+@pytest.mark.parametrize("table", sorted(recipes.TABLES))
+def test_every_printed_table_has_its_cells_in_the_csv_file(table, tmp_path):
+    """Some printed cells begin with "-": only those get the apostrophe that keeps a spreadsheet from computing."""
+    texts = ["row", "column", "kind", "printed", "label", "metric", "reason"]
+    path = report.export(report.empty(), table, "csv", tmp_path / "t.csv")
+    read = pd.read_csv(path, dtype=dict.fromkeys(texts, str)).fillna(dict.fromkeys(texts, ""))
+    frame = report.compared(report.empty(), table)
+    pd.testing.assert_frame_equal(read, frame.map(csv_cell), check_dtype=False)
+    changed = read.printed != frame.printed
+    assert list(read.printed[changed]) == ["'" + text for text in frame.printed[changed]]
 
 
 def test_json_reads_back_to_the_table(found, tmp_path):

@@ -87,6 +87,7 @@ def train(tiny_model, data, tmp_path):
     return arguments
 
 
+@pytest.mark.full
 def test_two_trainings_of_one_recipe_and_an_interruption(train, tmp_path, capsys):
     process = start(*train(2000), "--quiet")
     folder = tmp_path / "out"

@@ -70,6 +70,7 @@ def test_a_worker_with_other_code_is_refused(plan):
     assert not Path(cell.output_dir).exists()
 
 
+@pytest.mark.full
 def test_a_run_on_a_cluster_scores_as_on_this_machine_and_its_record_comes_back(plan, one_node, one_thread):
     [cell] = plan(["head"], folder="here", epochs=1).cells
     done = cluster.work_remotely(cell, results.code_version())

@@ -81,7 +81,7 @@ def test_classes_of_images_have_their_names(recipe, tmp_path, capsys):
         (["nowhere", "--text", "a"], "'nowhere' is neither a record, nor the folder of a run or an adapter"),
         (["nowhere"], "give the rows either with --text or with --file"),
         (["nowhere", "--text", "a", "--to", "a.csv"], "predictions are written as .jsonl, got --to 'a.csv'"),
-        (["nowhere", "--text", "a", "--to", f"{__file__}/a.jsonl"], "is read-only or not a folder"),
+        (["nowhere", "--text", "a", "--to", f"{__file__}/a.jsonl"], "is not a folder; choose another"),
     ],
 )
 def test_wrong_requests_are_refused_in_one_line(arguments, message, capsys):
