@@ -59,7 +59,8 @@ class Recipe:
         hold_out: whether rows are held out for validation where no validation split is published. With False, all rows
             of train are trained on; this needs ``tested_epoch="last"``. See `tasks.splits.three_splits`.
         batch_size: rows of a batch, over all processes together.
-        max_length: tokens of the longest sequence. Sequences are padded to the longest of their batch.
+        max_length: tokens of the longest sequence. Sequences are padded to the longest of their batch, in half
+            precision to the next multiple of 16.
         max_train: number of training rows used; 0 takes all.
         max_eval: number of rows used of validation and of test; 0 takes all.
         learning_rate: peak rate of AdamW for the method's parameters; 0 takes the method's default.

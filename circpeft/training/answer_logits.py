@@ -36,13 +36,15 @@ def last_position(model: nn.Module, device: torch.device) -> dict[str, Tensor]:
     return {KEEP: torch.tensor([-1], device=device)} if _takes_positions(model) else {}
 
 
-def only_answers(inputs: dict[str, Any]) -> dict[str, Any]:
+def only_answers(inputs: dict[str, Any], multiple: int = 1) -> dict[str, Any]:
     r"""Return a batch that asks for the logits from the token before each row's first label to its last label.
 
     The loss is the same. With ``V`` tokens in the vocabulary, the logits of a batch have ``rows × tokens × V`` entries,
     and the loss needs them in float32: often more memory than all activations of a small model.
 
-    Args: ``inputs``: a batch of a causal language model, with labels.
+    Args:
+        inputs: a batch of a causal language model, with labels.
+        multiple: the number of positions of a row is a multiple of this.
 
     >>> batch = {"input_ids": torch.tensor([[5, 6, 7, 8]]), "labels": torch.tensor([[-100, -100, 7, 8]])}
     >>> kept = only_answers(batch)
@@ -54,7 +56,8 @@ def only_answers(inputs: dict[str, Any]) -> dict[str, Any]:
     first = labelled.argmax(1)
     last = torch.where(labelled.any(1), last_column - labelled.flip(1).argmax(1), first)
     start = (first - 1).clamp(min=0)  # a token is predicted at the position before it
-    positions = start[:, None] + torch.arange(int((last - start).max()) + 1, device=labels.device)
+    count = -(-(int((last - start).max()) + 1) // multiple) * multiple
+    positions = start[:, None] + torch.arange(count, device=labels.device)
     behind = positions > last[:, None]  # shorter answers are padded
     positions = positions.clamp(max=last_column)
     return {**inputs, "labels": labels.gather(1, positions).masked_fill(behind, IGNORED), KEEP: positions}

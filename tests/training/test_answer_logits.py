@@ -16,6 +16,7 @@ from circpeft.training.answer_logits import (
 )
 from circpeft.training.exact_trainer import IGNORED
 from circpeft.training.generation import write_answers
+from circpeft.training.tokens import length_multiple
 
 pytestmark = pytest.mark.skipif(not TAKES_POSITIONS_OF_ROWS, reason="needs transformers with positions for each row")
 
@@ -64,15 +65,16 @@ def model(request, tiny_llama):
     return made.double().eval()
 
 
+@pytest.mark.parametrize("multiple", [1, 16])
 @pytest.mark.parametrize("answers", ANSWERS.values(), ids=ANSWERS)
-def test_loss_and_gradients_are_those_of_all_logits(model, answers):
+def test_loss_and_gradients_are_those_of_all_logits(model, answers, multiple):
     whole = batch(answers)
     loss, _, gradients = outcome(model, whole)
-    kept_loss, shape, kept_gradients = outcome(model, only_answers(whole))
+    kept_loss, shape, kept_gradients = outcome(model, only_answers(whole, multiple))
     torch.testing.assert_close(kept_loss, loss)
     torch.testing.assert_close(kept_gradients, gradients)
     longest = max((last - max(first - 1, 0) + 1 for first, last in filter(None, answers)), default=1)
-    assert shape[:2] == (len(answers), longest)
+    assert shape[:2] == (len(answers), longest if multiple == 1 else 16)
 
 
 def test_labels_with_a_gap_stay_apart(model):
@@ -117,7 +119,33 @@ def test_the_trainer_asks_for_the_positions_of_answers_only(instruction, monkeyp
     noted.__signature__ = signature(forward)
     monkeypatch.setattr(LlamaForCausalLM, "forward", noted)
     training.run(instruction("lora", epochs=1))
+    assert {ids[1] % 16 for *_, ids in seen} != {0}  # lengths are free in float32
     kept = [(positions, labels, ids) for positions, labels, ids in seen if positions is not None]
     assert len(kept) > 4 and all(positions.shape == labels for positions, labels, _ in kept)
     assert all(labels[1] < ids[1] for _, labels, ids in kept)
     assert len(seen) - len(kept) == 2  # the FLOPs of a token, with the adapter and without it
+
+
+def test_in_half_precision_lengths_are_multiples_of_16(instruction, monkeypatch):
+    """A CPU compiles each product anew for a new shape. The answers' positions are a shape, too."""
+    seen, forward = [], LlamaForCausalLM.forward
+
+    def noted(self, *arguments, **options):
+        if options.get(KEEP) is not None and options.get("labels") is not None:
+            seen.append((options["input_ids"].shape[1], options["labels"].shape[1]))
+        return forward(self, *arguments, **options)
+
+    noted.__signature__ = signature(forward)
+    monkeypatch.setattr(LlamaForCausalLM, "forward", noted)
+    training.run(instruction("lora", epochs=1, precision="bf16"))
+    assert len(seen) > 4 and {number % 16 for both in seen for number in both} == {0}
+
+
+@pytest.mark.parametrize(
+    ("precision", "positions", "expected"), [("bf16", 64, 16), ("bf16", 24, 1), ("float32", 64, 1)]
+)
+def test_no_batch_is_padded_beyond_the_positions_of_a_model(precision, positions, expected, tiny_llama):
+    """GPT-2 has 24 learnt positions in one case: padding to 32 would read a 25th."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny_llama)
+    tokenizer.model_max_length = 10**30
+    assert length_multiple(precision, tokenizer, GPT2Config(n_positions=positions)) == expected

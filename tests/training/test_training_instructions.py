@@ -67,6 +67,12 @@ def test_batches_are_padded_on_the_right_to_train_and_on_the_left_to_answer(inst
     assert batch["input_ids"].tolist() == [[5, 6, 7], [8, 2, 2]]
     assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
     assert batch["labels"].tolist() == [[IGNORED, 6, 7], [8, IGNORED, IGNORED]]
+    longer = instructions.Collator(2, 4)(rows)
+    assert {name: values[1].tolist() for name, values in longer.items()} == {
+        "input_ids": [8, 2, 2, 2],
+        "attention_mask": [1, 0, 0, 0],
+        "labels": [8, IGNORED, IGNORED, IGNORED],
+    }
 
     model, seen = AutoModelForCausalLM.from_pretrained(instruction().model), []
     tokenizer, real = AutoTokenizer.from_pretrained(instruction().model), model.generate

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from datasets import Dataset, DatasetDict
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForCausalLM, PretrainedConfig, PreTrainedTokenizerBase
 from transformers.trainer_utils import EvalLoopOutput
 
@@ -100,9 +99,9 @@ class InstructionKind:
     ) -> ExactTrainer:
         """Return a Trainer that evaluates by generating answers."""
         options["args"].remove_unused_columns = False  # the evaluation needs prompts and references
-        return AnsweringTrainer(
-            task=task, tokenizer=processor, recipe=recipe, data_collator=Collator(processor.pad_token_id), **options
-        )
+        multiple = tokens.length_multiple(recipe.precision, processor, options["model"].config)
+        collator = Collator(processor.pad_token_id, multiple)
+        return AnsweringTrainer(task=task, tokenizer=processor, recipe=recipe, data_collator=collator, **options)
 
     def predictions(self, task: InstructionTask, outputs: list[str]) -> list[str]:
         """Return the generated answers."""
@@ -121,18 +120,25 @@ def rows_with_labels(rows: Dataset) -> list[int]:
 class Collator:
     """Makes a batch of rows by padding them on the right.
 
-    Args: ``pad``: ID of the padding token.
+    Args:
+        pad: ID of the padding token.
+        multiple: the length of the batch is a multiple of this.
     """
 
-    def __init__(self, pad: int) -> None:
-        self.pad = pad
+    def __init__(self, pad: int, multiple: int = 1) -> None:
+        self.pad, self.multiple = pad, multiple
 
     def __call__(self, rows: list[dict]) -> dict[str, Tensor]:
-        def padded(column: str, value: int) -> Tensor:
-            return pad_sequence([torch.tensor(row[column]) for row in rows], batch_first=True, padding_value=value)
+        def padded(values: list[list[int]], padding: int) -> Tensor:
+            return torch.tensor([row + [padding] * (length - len(row)) for row in values])
 
-        mask = pad_sequence([torch.ones(len(row["input_ids"]), dtype=torch.long) for row in rows], batch_first=True)
-        return {"input_ids": padded("input_ids", self.pad), "attention_mask": mask, "labels": padded("labels", IGNORED)}
+        ids = [row["input_ids"] for row in rows]
+        length = -(-max(map(len, ids)) // self.multiple) * self.multiple
+        return {
+            "input_ids": padded(ids, self.pad),
+            "attention_mask": padded([[1] * len(row) for row in ids], 0),
+            "labels": padded([row["labels"] for row in rows], IGNORED),
+        }
 
 
 class AnsweringTrainer(ExactTrainer):
@@ -154,7 +160,7 @@ class AnsweringTrainer(ExactTrainer):
         self, model: nn.Module, inputs: dict, return_outputs: bool = False, *arguments: Any, **options: Any
     ) -> Tensor | tuple[Tensor, Any]:
         """Return the model's loss. If the model allows it, logits are computed only where the answers are."""
-        kept = only_answers(inputs) if self.logits_at_answers else inputs
+        kept = only_answers(inputs, self.data_collator.multiple) if self.logits_at_answers else inputs
         return super().compute_loss(model, kept, return_outputs, *arguments, **options)
 
     def loss_of(self, rows: Dataset) -> float:

@@ -65,7 +65,9 @@ class TextKind(Classification):
         self, task: Task, processor: PreTrainedTokenizerBase, recipe: Recipe, **options: Any
     ) -> ExactTrainer:
         """Return a Trainer that pads batches and reports the task's metric."""
-        return classification_trainer(task, data_collator=DataCollatorWithPadding(processor), **options)
+        multiple = tokens.length_multiple(recipe.precision, processor, options["model"].config)
+        collator = DataCollatorWithPadding(processor, pad_to_multiple_of=multiple)
+        return classification_trainer(task, data_collator=collator, **options)
 
     def count_tokens(self, rows: Any, config: PretrainedConfig) -> int:
         """Return the number of tokens of encoded rows, or of a batch with its padding."""
