@@ -1,7 +1,7 @@
 """The training runs of benchmarks/evidence.py: the cells of each part, with their place in its tables.
 
 Learning rates are fixed in advance, not tuned for each cell. LoRA, C3A and CDVFT have LoRA's rate on the model (C3A and
-CDVFT at their default scale), because that rate suits all block sizes (docs/learning-rates.md). Tuning each cell on
+CDVFT at their default scale), because that rate suits all block sizes (docs/learning-rate-runs.md). Tuning each cell on
 three seeds would favour the part with more cells. Full fine-tuning has its default rate on the model. In the part on
 the wrong gradient, both methods have the papers' scale, the only one of PEFT's C3A, and the rate that moves ΔW as fast
 as LoRA's rate does at the default scale; two multiples of it are a part of the question.

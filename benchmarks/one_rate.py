@@ -9,7 +9,7 @@ benchmarks/results/entailment.json, word_problems.json and digits.json, with a r
 head, and C3A at the papers' scale. CDVFT has its default block size, where both scales are the same. With --run, it
 trains what has no record yet. Without it, it only collects the records of the folders. Both write
 benchmarks/results/one_rate.json (rows of other runs stay, also tuned ones that their file no longer has), and the part
-of docs/learning-rates.md between the markers "one-rate".
+of docs/learning-rate-runs.md between the markers "one-rate".
 """
 
 import argparse
@@ -26,7 +26,7 @@ from circpeft import files, results
 RECORDS = results.ROOT / "benchmarks" / "results"
 RECORD = RECORDS / "one_rate.json"
 FOLDER = results.default_folder("one-rate")
-PART = Part("one-rate", "docs/learning-rates.md")
+PART = Part("one-rate", "docs/learning-rate-runs.md")
 MODELS = {"entailment": "MiniLM", "word_problems": "small-llama", "digits": "small-vit"}
 RATES = {"entailment": 1e-3, "word_problems": 1e-2, "digits": 3e-3}
 METHODS = {

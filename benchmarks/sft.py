@@ -8,7 +8,7 @@ Only the adapter and the learning rate differ between runs; 2e-5 is TRL's defaul
 three epochs, batches of 8, the completion's loss, bf16 autocast (float32 with --float32, where bf16 is slow). Scores
 are exact matches of greedy answers to the test problems, by the model after the last step. Writes a row per run to
 benchmarks/results/sft.json as soon as it ends, and repeats no run that is there; then the part of
-docs/learning-rates.md between the markers "sft".
+docs/learning-rate-runs.md between the markers "sft".
 """
 
 import argparse
@@ -31,7 +31,7 @@ from circpeft.training.logging_filters import quiet
 
 RECORD = results.ROOT / "benchmarks" / "results" / "sft.json"
 FOLDER = results.default_folder("sft")
-PART = Part("sft", "docs/learning-rates.md")
+PART = Part("sft", "docs/learning-rate-runs.md")
 TASK, MODEL = "word_problems", "small-llama"
 RATES = (2e-5, 1e-3, 1e-2)  # the first is SFTConfig's default
 BETA2 = 0.999  # the default of torch, and so of SFTConfig; rows without the field have it

@@ -5,7 +5,7 @@ r"""The spread over seeds of C3A with one kernel per layer on the word problems,
 Each variant changes one thing: the scale of ΔW, clipping, warm-up, Adam's beta2 or eps, weight decay, the rate, the
 rates of single layers, or the number of epochs. A run takes about two minutes on one thread. A finished run is not
 repeated, and an interrupted one continues from its last epoch. Writes a row per run to
-benchmarks/results/steadiness.json as soon as it ends, and the part of docs/learning-rates.md between the markers
+benchmarks/results/steadiness.json as soon as it ends, and the part of docs/learning-rate-runs.md between the markers
 "steadiness".
 """
 
@@ -35,7 +35,7 @@ from circpeft.training.logging_filters import quiet
 RECORD = results.ROOT / "benchmarks" / "results" / "steadiness.json"
 ONE_RATE = RECORD.with_name("one_rate.json")
 FOLDER = results.default_folder("steadiness")
-PART = Part("steadiness", "docs/learning-rates.md")
+PART = Part("steadiness", "docs/learning-rate-runs.md")
 TASK = "word_problems"
 RATE, PAPER_RATE = 1e-2, 1.5  # LoRA's rate of small-llama, and the tuned rate of the papers' scale
 

@@ -9,7 +9,7 @@ r"""Do the best learning rates line up over widths and block sizes? Runs, record
 With --run, it trains every method, block size, rate and seed that has no record yet, each with one rate for the adapter
 and the head. An interrupted run continues when the same command is repeated. Without it, it only collects the records
 of the folders. Both write benchmarks/results/transfer.json, one row per run (rows of other runs stay), transfer.png,
-and the part of docs/learning-rates.md between the markers "transfer".
+and the part of docs/learning-rate-runs.md between the markers "transfer".
 
 C3A and CDVFT have alpha="lora", so that C3A's ΔW is C(w) / sqrt(k) with k = width / b blocks along the shorter side of
 every layer. The plain sum ΔW = C(w) is not run: Adam's steps do not depend on the size of the gradient (but for its
@@ -32,7 +32,7 @@ from circpeft.results import Result
 RECORD = results.ROOT / "benchmarks" / "results" / "transfer.json"
 PICTURE = RECORD.with_suffix(".png")
 FOLDER = results.default_folder("transfer")
-PART = Part("transfer", "docs/learning-rates.md")
+PART = Part("transfer", "docs/learning-rate-runs.md")
 MODELS = {"digits": "small-vit", "entailment": "minilm"}
 EPOCHS = {"digits": 3, "entailment": 1}
 RATES = {"digits": (1e-3, 3e-3, 1e-2, 3e-2), "entailment": (3e-4, 1e-3, 3e-3)}

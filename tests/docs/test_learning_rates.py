@@ -1,6 +1,8 @@
-"""The page on learning rates: its figures are those of the formulas."""
+"""The pages on learning rates: their figures are those of the formulas and of the records."""
 
+import json
 import re
+from statistics import mean
 
 import pytest
 
@@ -9,15 +11,16 @@ from circpeft.learning_rates import lora_step, paper_to_lora_factor, step_of_cha
 from circpeft.rates import suggest
 
 PAGE = (results.ROOT / "docs" / "learning-rates.md").read_text(encoding="utf-8")
+RUNS = (results.ROOT / "docs" / "learning-rate-runs.md").read_text(encoding="utf-8")
 TEXT = " ".join(PAGE.split())
 D = 768
 NUMBERS = r" \| (\S+) \| (\S+) \| (\S+) \| (\S+) \|$"
-STEPS = re.findall(r'^\| (LoRA r=|C3A b=)(\d+)(?:, `"(\w+)"`)?' + NUMBERS, PAGE, re.MULTILINE)
+STEPS = re.findall(r'^\| (LoRA r=|C3A b=)(\d+)(?:, `"(\w+)"`)?' + NUMBERS, RUNS, re.MULTILINE)
 
 
 def test_the_table_has_both_scales_and_lora():
     assert len(STEPS) == 6 and {scale for _, _, scale, *_ in STEPS} == {"", "lora", "paper"}
-    assert f"One step in a layer with {D} inputs and outputs" in TEXT
+    assert f"One step in a layer with {D} inputs and outputs" in RUNS
 
 
 @pytest.mark.parametrize("row", STEPS, ids="-".join)
@@ -43,3 +46,15 @@ def test_weight_decay_shrinks_a_kernel_as_the_page_says():
 def test_the_output_of_the_command_is_that_of_the_suggestion():
     assert "circpeft rates minilm --method c3a:block_size=64\n" in PAGE
     assert f"```\n{suggest('minilm', 'c3a', block_size=64).text}\n```" in PAGE
+
+
+def test_at_one_rate_c3a_and_cdvft_score_as_the_page_says():
+    rows = json.loads((results.ROOT / "benchmarks" / "results" / "one_rate.json").read_text(encoding="utf-8"))
+    scores: dict[tuple, dict[str, list[float]]] = {}
+    for row in rows:
+        if row["method"] != "lora":
+            scores.setdefault((row["task"], row["method"]), {}).setdefault(row["rates"], []).append(row["test_score"])
+    gains = [mean(of["one rate"]) - mean(of["tuned"]) for of in scores.values() if "tuned" in of]
+    close = sum(round(gain, 3) >= -0.01 for gain in gains)
+    assert (close, len(gains)) == (6, 8)
+    assert "In six of eight comparisons, the mean score at LoRA's rate is within a point of the tuned score" in TEXT
