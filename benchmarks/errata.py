@@ -11,13 +11,13 @@ PART, VERSIONS = Part("errata", "docs/errata.md"), Part("versions", "docs/c3a-ve
 NAMES = {"c3a": "C3A", "cdvft": "CDVFT"}
 HEADINGS = {
     "mistake": ("Mistakes", "An equation does not hold, or text and tables contradict each other."),
-    "overstated claim": ("Overstated claims", "True of many cases, but not of all that the sentence covers."),
+    "overstated claim": ("Overstated claims", "True in many cases, but not in all that the sentence covers."),
     "omission": ("Omissions", "Announced or needed, but not printed."),
     "difference between versions": (
         "Differences between versions",
-        "The two versions of C3A that matter when one is read with the other: [all differences](c3a-versions.md).",
+        "What to know if you read one version of C3A with the other: [all differences](c3a-versions.md).",
     ),
-    "observation": ("Observations", "No fault of the papers: facts that readers need, and the papers do not state."),
+    "observation": ("Observations", "The papers are not wrong here. These facts help to read them."),
 }  # fmt: skip
 
 
