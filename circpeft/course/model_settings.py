@@ -6,7 +6,7 @@ from typing import Any
 
 # SmolLM2 has 49,152 tokens: the logits of 2 x 384 positions take 151 MB, and the loss needs them several times. A step
 # has eight rows, four times two.
-_SMOLLM2 = {"batch_size": 2, "gradient_accumulation": 4, "max_length": 384}
+_SMOLLM2 = {"batch_size": 2, "gradient_accumulation": 4, "max_length": 384, "generation_batch_size": 32}
 _FEW = {"max_train": 200, "max_eval": 50, "epochs": 1}
 SETTINGS: dict[str, dict[str, dict[str, Any]]] = {"smollm2": {"smoke": _SMOLLM2, "cpu": {**_SMOLLM2, **_FEW}}}
 METHODS = {"": "head,full,lora,c3a,c3a:block_size=32,cdvft", "smollm2": "lora,c3a:block_size=64,cdvft"}
@@ -18,7 +18,7 @@ def settings_for(model: str, profile: str) -> dict[str, Any]:
     The profile ``paper`` is for a GPU, so its settings are kept.
 
     >>> settings_for("smollm2", "smoke")
-    {'batch_size': 2, 'gradient_accumulation': 4, 'max_length': 384}
+    {'batch_size': 2, 'gradient_accumulation': 4, 'max_length': 384, 'generation_batch_size': 32}
     >>> settings_for("small-llama", "cpu"), settings_for("smollm2", "paper")
     ({}, {})
     """

@@ -31,6 +31,7 @@ UNNAMED = {
     "adam_beta2": ADAM_BETA2,
     "chat_template": "auto",
     "feature_order": "natural",
+    "generation_batch_size": 0,
 }
 # Bytes of a run's name. Its files and folders add up to 40.
 LONGEST_NAME = 200
@@ -77,6 +78,8 @@ class Recipe:
         quantization: "4bit" or "8bit" base weights (bitsandbytes), or "" for none.
         deterministic: whether to refuse operators with a result that depends on the order of sums on a GPU.
         max_new_tokens: length of the longest generated answer to an instruction; 0 takes the task's.
+        generation_batch_size: prompts that are answered at a time, over all processes together; 0 takes four times
+            ``batch_size``.
         chat_template: whether prompts are in the model's chat template; "auto" uses it if the model has one.
         feature_order: "natural", or "permuted" to apply the structure of C3A and CDVFT to each layer's features in a
             random order, drawn by the seed. It is for comparisons: such a run saves no adapter.
@@ -120,6 +123,7 @@ class Recipe:
     quantization: str = ""
     deterministic: bool = False
     max_new_tokens: int = 0
+    generation_batch_size: int = 0
     chat_template: bool | str = "auto"
     feature_order: str = "natural"
     seed: int = 0
@@ -137,7 +141,7 @@ class Recipe:
                 raise ValueError(f"{name} must be {text}a list of names, got {value!r}")
             object.__setattr__(self, name, tuple(value))
         minimum_of = {"epochs": 1, "batch_size": 1, "max_length": 8, "max_train": 0, "max_eval": 0, "seed": 0}
-        minimum_of |= {"gradient_accumulation": 1, "max_new_tokens": 0}
+        minimum_of |= {"gradient_accumulation": 1, "max_new_tokens": 0, "generation_batch_size": 0}
         for name, minimum in minimum_of.items():
             if type(getattr(self, name)) is not int or getattr(self, name) < minimum:
                 raise ValueError(f"{name} must be an integer of at least {minimum}, got {getattr(self, name)!r}")

@@ -39,6 +39,7 @@ OTHER = {
     "quantization": "4bit",
     "deterministic": True,
     "max_new_tokens": 8,
+    "generation_batch_size": 64,
     "chat_template": False,
     "feature_order": "permuted",
     "seed": 1,
@@ -60,6 +61,7 @@ def test_only_four_fields_are_not_part_of_the_identity():
 def test_fields_that_came_later_leave_older_records_as_they_are():
     """The settings of a recipe that does not use them are those of a record from before."""
     later = {"target_parameters", "tested_epoch", "hold_out", "adam_beta2", "chat_template", "feature_order"}
+    later |= {"generation_batch_size"}
     assert set(BASE.settings) == set(OTHER) - later
     for name in later:
         assert set(dataclasses.replace(BASE, **{name: OTHER[name]}).settings) == set(BASE.settings) | {name}

@@ -83,6 +83,19 @@ def test_batches_are_padded_on_the_right_to_train_and_on_the_left_to_answer(inst
     assert model.training  # its mode is restored
 
 
+@pytest.mark.parametrize(("given", "expected"), [({}, 4 * 4), ({"generation_batch_size": 7}, 7)])
+def test_as_many_prompts_are_answered_at_a_time_as_the_recipe_asks_for(instruction, monkeypatch, given, expected):
+    sizes, real = [], instructions.write_answers
+
+    def noted(model, tokenizer, prompts, max_new_tokens, batch_size, **options):
+        sizes.append(batch_size)
+        return real(model, tokenizer, prompts, max_new_tokens, batch_size, **options)
+
+    monkeypatch.setattr(instructions, "write_answers", noted)
+    training.run(instruction("c3a", epochs=1, batch_size=4, **given))
+    assert set(sizes) == {expected}
+
+
 @pytest.fixture(scope="module")
 def tiny_gpt2(tmp_path_factory, tiny_llama) -> str:
     """Return the folder of a GPT-2 with 24 learnt positions. One more token raises, unlike in a LLaMA."""

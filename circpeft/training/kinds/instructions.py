@@ -13,7 +13,7 @@ from transformers.trainer_utils import EvalLoopOutput
 
 from ...recipes import Recipe
 from ...tasks import InstructionTask
-from .. import chat, tokens
+from .. import chat, distributed, tokens
 from ..answer_logits import accepts_positions, only_answers
 from ..exact_trainer import IGNORED, ExactTrainer
 from ..generation import write_answers
@@ -153,6 +153,8 @@ class AnsweringTrainer(ExactTrainer):
         super().__init__(**options)
         self.task, self.tokenizer_of_task = task, tokenizer
         self.max_new_tokens = recipe.max_new_tokens or task.max_new_tokens
+        share = max(1, distributed.batch_share(recipe.generation_batch_size))
+        self.generation_batch = share if recipe.generation_batch_size else self.args.per_device_eval_batch_size
         self.end = chat.end(tokenizer) if chat.used(recipe, tokenizer) else None
         self.logits_at_answers = accepts_positions(self.model)
 
@@ -189,7 +191,7 @@ class AnsweringTrainer(ExactTrainer):
                     self.tokenizer_of_task,
                     list(rows["prompt"]),
                     self.max_new_tokens,
-                    self.args.per_device_eval_batch_size,
+                    self.generation_batch,
                     progress=not self.args.disable_tqdm,
                     together=True,
                     end=self.end,
