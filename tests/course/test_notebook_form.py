@@ -1,4 +1,4 @@
-"""The form of the notebooks that derive: short cells, formulas in order and listed, names that exist, solutions."""
+"""The form of the notebooks: short cells, numbered formulas, names that exist, solutions, examples and questions."""
 
 import ast
 import importlib.util
@@ -6,15 +6,17 @@ import inspect
 import pkgutil
 import re
 import textwrap
+from itertools import pairwise
 from types import SimpleNamespace
 
 import nbformat
 import pytest
 
-from circpeft.course.exercise_sets import EXERCISES
+from circpeft.course.exercise_sets import EXERCISES, QUESTIONS
 from circpeft.places import clone
 
 FOLDER = clone() / "notebooks"
+NAMES = [path.stem for path in sorted(FOLDER.glob("*.ipynb"))]
 DERIVING = ["00_start", "01_circulant_matrices", "02_c3a"]
 SOLUTION = re.compile(r"<details><summary>Solution</summary>.*?```python\n(.*?)\n```", re.DOTALL)
 
@@ -62,7 +64,7 @@ def test_formulas_are_numbered_in_order_and_listed(name):
     assert listed == set(numbers)
 
 
-@pytest.mark.parametrize("name", [path.stem for path in sorted(FOLDER.glob("*.ipynb"))])
+@pytest.mark.parametrize("name", NAMES)
 def test_links_and_the_names_in_the_table_of_formulas_exist(name):
     """Code is named, not linked: a link to its file leads nowhere on the site and in an executed page."""
     text = "\n".join(cells(name, "markdown"))
@@ -89,11 +91,38 @@ def test_every_printed_solution_is_the_one_that_is_tested():
         assert code == textwrap.dedent("\n".join(source.splitlines()[first - 1 :])), id
 
 
-@pytest.mark.parametrize("name", DERIVING[1:])
+@pytest.mark.parametrize("name", NAMES)
 def test_an_exercise_is_followed_by_its_examples_and_its_cell(name):
     notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4).cells
+    found = set()
     for i, cell in enumerate(notebook):
         heading = re.match(r"### Exercise (\d\d\.\d+):", cell.source)
-        if heading:
-            assert notebook[i + 1].source.startswith(f'examples("{heading[1]}"'), heading[1]
+        if heading and heading[1] in EXERCISES:
+            found.add(heading[1])
+            assert re.match(rf'examples\(\s*"{heading[1]}"', notebook[i + 1].source), heading[1]
             assert notebook[i + 2].source.startswith(f'@exercise("{heading[1]}")'), heading[1]
+    assert found == {id for id in EXERCISES if id[:2] == name[:2]}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_question_of_a_notebook_is_asked_once_and_in_order(name):
+    asked = [re.findall(r'^predict\("(\S+)", answer=None\)', source, re.MULTILINE) for source in cells(name, "code")]
+    assert sum(asked, []) == [id for id in QUESTIONS if id[:2] == name[:2]]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name >= "07"])
+def test_an_example_by_hand_comes_before_an_exercise(name):
+    """Before the exercise under a heading of its own, or, if it has no cell to check, in the exercise itself."""
+    sections = re.split(r"^(?=###? )", "\n".join(cells(name, "markdown")), flags=re.MULTILINE)
+    exercises = [i for i, section in enumerate(sections) if section.startswith("### Exercise ")]
+    assert exercises
+    for i in exercises:
+        in_it = "**By hand: " in sections[i]
+        assert in_it or sections[i - 1].startswith("### By hand: "), sections[i].splitlines()[0]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name >= "07"])
+def test_cells_of_examples_are_short(name):
+    notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4).cells
+    shown = [b for a, b in pairwise(notebook) if "By hand: " in a.source and b.cell_type == "code"]
+    assert shown and max(len(cell.source.splitlines()) for cell in shown) <= 25

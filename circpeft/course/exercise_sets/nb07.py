@@ -1,4 +1,4 @@
-"""The exercises of notebook 07, on injecting, merging and sharing adapters."""
+"""The exercises and questions of notebook 07, on injecting, merging and sharing adapters."""
 
 import torch
 
@@ -126,4 +126,52 @@ EXERCISES = (
     ),
 )
 
-QUESTIONS: tuple[Question, ...] = ()
+QUESTIONS = (
+    Question(
+        "07.q1",
+        "CDVFT trains two diagonals and one circulant kernel in each layer. At the start the kernel is zero and the "
+        "diagonals are ones. How many of the three have a gradient other than zero at the first step?",
+        1,
+        "The gradient of each factor contains the two others. Only the kernel's does not contain a zero.",
+        wrong={
+            3: "The gradient of a diagonal contains the circulant as a factor, and that is zero at the start.",
+            2: "Those are the diagonals. Their gradients contain the circulant, which is zero at the start.",
+            0: "Then training could not leave the start. Which gradient contains only the two diagonals?",
+        },
+    ),
+    Question(
+        "07.q2",
+        "A random ΔW is merged into the bfloat16 weight of a real layer, and |ΔW| is a thousandth of |W0|. How much of "
+        "ΔW survives?",
+        "b",
+        "Half of a weight's last bit is 1/512 to 1/256 of it, and smaller changes are lost. So the changes of small "
+        "weights survive, and those of large ones do not.",
+        choices={"a": "all of it, up to 1 %", "b": "between 30 and 95 %", "c": "less than 10 %"},
+        wrong={
+            "a": "That holds for a float32 weight. A bfloat16 number has only 8 significant bits.",
+            "c": "For many weights that is so. But some are far smaller than the others, and so is their last bit.",
+        },
+    ),
+    Question(
+        "07.q3",
+        "For d = 6, a product A3 C A1 has 3 d - 2 = 16 degrees of freedom. How many have the sums of two such "
+        "products?",
+        32,
+        "The two products can be chosen independently, and 6 × 6 = 36 entries have room for both.",
+        wrong={
+            16: "Those are the degrees of freedom of one product. The second one can be chosen freely, too.",
+            36: "Those of all 6 × 6 matrices, which are more. Each of the two products has 16.",
+        },
+    ),
+    Question(
+        "07.q4",
+        "In PEFT 0.18 to 0.21.2, two adapters of its C3A are active on one layer. What does the layer compute?",
+        "b",
+        "Each adapter gets the output of the one before it as its input. LoRA and circpeft add the outputs.",
+        choices={"a": "W0 x + ΔW1 x + ΔW2 x", "b": "W0 x + ΔW1 x + ΔW2 ΔW1 x", "c": "W0 x + ΔW2 x"},
+        wrong={
+            "a": "That is what LoRA and circpeft compute.",
+            "c": "The second adapter does not replace the first one.",
+        },
+    ),
+)

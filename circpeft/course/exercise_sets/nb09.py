@@ -1,4 +1,4 @@
-"""The exercises of notebook 09, on images."""
+"""The exercises and questions of notebook 09, on images."""
 
 import torch
 
@@ -62,4 +62,44 @@ EXERCISES = (
     ),
 )
 
-QUESTIONS: tuple[Question, ...] = ()
+QUESTIONS = (
+    Question(
+        "09.q1",
+        "LoRA with r = 8 changes a layer of 128 × 128 weights. At least how many of the 128 singular values of its ΔW "
+        "are zero?",
+        120,
+        "B A has rank 8 at most, so at most 8 singular values differ from zero.",
+        wrong={
+            8: "That is how many may differ from zero.",
+            0: "That holds for a circulant of random numbers. LoRA's ΔW is a product of two thin matrices.",
+        },
+    ),
+    Question(
+        "09.q2",
+        "With 100 training images instead of 1,611, which method loses most?",
+        "a",
+        "With all images full fine-tuning leads, and with 100 it does not. The three others lose about the same.",
+        choices={"a": "full fine-tuning", "b": "LoRA", "c": "C3A", "d": "CDVFT"},
+        wrong={
+            "b": "LoRA trains few numbers, like C3A and CDVFT. Which method trains all of them?",
+            "c": "C3A trains the fewest numbers, so it can fit the fewest functions.",
+            "d": "CDVFT trains few numbers, like C3A and LoRA. Which method trains all of them?",
+        },
+    ),
+    Question(
+        "09.q3",
+        "Where is the price of PEFT's wrong input gradient highest, at one learning rate on the digits?",
+        "c",
+        "The more adapters there are above a layer, the more of its gradient is wrong. A larger block has more to "
+        "transpose.",
+        choices={
+            "a": "one adapted layer, blocks of 128",
+            "b": "all layers adapted, blocks of 8",
+            "c": "all layers adapted, blocks of 128",
+        },
+        wrong={
+            "a": "Only layers below an adapter get a wrong gradient. Here these are few.",
+            "b": "Circulants of size 1 and 2 equal their transposes. Small blocks are closer to that than large ones.",
+        },
+    ),
+)

@@ -1,4 +1,4 @@
-"""The exercises of notebook 10, on instructions."""
+"""The exercises and questions of notebook 10, on instructions."""
 
 import torch
 
@@ -66,4 +66,28 @@ EXERCISES = (
     ),
 )
 
-QUESTIONS: tuple[Question, ...] = ()
+QUESTIONS = (
+    Question(
+        "10.q1",
+        "A prompt has 40 tokens and its answer 9. How many labels count in the loss?",
+        10,
+        "The 9 tokens of the answer, and the end-of-text token after them: the model has to learn where to stop.",
+        wrong={
+            9: "How would the model learn to stop after the answer?",
+            49: "The prompt is given, so its 40 tokens do not count.",
+            50: "The prompt is given, so its 40 tokens do not count.",
+        },
+    ),
+    Question(
+        "10.q2",
+        "Several runs of C3A with one kernel per layer differ only in their seed. How far apart are the lowest and the "
+        "highest test score?",
+        "c",
+        "One of the seeds stays far behind the others. Whoever runs only that one, or only the best, is misled.",
+        choices={"a": "less than 0.02", "b": "about 0.05", "c": "more than 0.2"},
+        wrong={
+            "a": "That holds for full fine-tuning and LoRA, which train many more numbers.",
+            "b": "One of the seeds stays far behind the others.",
+        },
+    ),
+)

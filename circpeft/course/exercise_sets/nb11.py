@@ -1,4 +1,4 @@
-"""The exercises of notebook 11, on speed and memory."""
+"""The exercises and questions of notebook 11, on speed and memory."""
 
 from ..exercise_inputs import vectors
 from ..exercise_type import Exercise, Question, Twin
@@ -153,4 +153,60 @@ EXERCISES = (
     ),
 )
 
-QUESTIONS: tuple[Question, ...] = ()
+QUESTIONS = (
+    Question(
+        "11.q1",
+        "A layer has 4096 inputs and outputs. C3A's transforms take a fiftieth of the FLOPs of a product with a dense "
+        "ΔW. How much faster are they on an H100, at best?",
+        "d",
+        "They move three times as many bytes, and wait for the memory.",
+        choices={"a": "fifty times", "b": "about ten times", "c": "about three times", "d": "they are not faster"},
+        wrong={
+            "a": "That would be so if FLOPs took all the time. How many bytes are read and written?",
+            "b": "Count the bytes as well: each of ten launches reads its operands and writes its results.",
+            "c": "It is the other way round for the bytes: the transforms move three times as many.",
+        },
+    ),
+    Question(
+        "11.q2",
+        "We take R = 32 for a layer with 4096 inputs and outputs. Which leaves take more FLOPs: those of C3A with "
+        "b = 128, or with b = 4096?",
+        "c",
+        "A leaf has d_in / R inputs and d_out / R outputs, whatever b is.",
+        choices={"a": "those with b = 128", "b": "those with b = 4096", "c": "both take the same"},
+        wrong={
+            "a": "There are more blocks, but each contributes to the same leaves.",
+            "b": "A larger block has more columns in its R × e matrix, but there are fewer blocks.",
+        },
+    ),
+    Question(
+        "11.q3",
+        "Eight tokens go through a layer of 64 × 64. Which way to compute C3A takes more of the host's time?",
+        "a",
+        "The dense product has more FLOPs, but fewer calls, and the host pays for calls.",
+        choices={"a": "by transforms", "b": "by a dense product"},
+        wrong={"b": "It has more FLOPs, but these take almost no time here. Which way makes fewer calls?"},
+    ),
+    Question(
+        "11.q4",
+        "In three rounds, a step with LoRA takes 100, 150 and 110 ms, and one with C3A 110, 153 and 132 ms. How many "
+        "percent slower is C3A, by the median of the paired ratios?",
+        10,
+        "The ratios are 1.10, 1.02 and 1.20, so their median is 1.10.",
+        wrong={
+            20: "That is the ratio of the two medians, 132 / 110. It ignores which times belong to one round.",
+            2: "That is the second round. Sort the three ratios and take the one in the middle.",
+        },
+    ),
+    Question(
+        "11.q5",
+        "Query, key and value are three layers with C3A and the same input. How many tensors of the size of the input "
+        "do they save for the backward pass, all together?",
+        1,
+        "Each saves only its input, and the three inputs are one tensor.",
+        wrong={
+            3: "Each layer saves its input. But is it a tensor of its own?",
+            0: "The gradient of the kernel needs the input.",
+        },
+    ),
+)
