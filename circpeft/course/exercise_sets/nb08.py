@@ -3,9 +3,9 @@
 from ..exercise_type import Exercise, Question, Twin
 
 
-def c3a_parameters(layers: list[tuple[int, int]], b: int) -> int:
+def c3a_parameters(layers: list[tuple[int, int]], block_size: int) -> int:
     """Return the sum over layers (d_in, d_out) of (d_in / b) * (d_out / b) * b: a kernel per block."""
-    return sum((d_in // b) * (d_out // b) * b for d_in, d_out in layers)
+    return sum((d_in // block_size) * (d_out // block_size) * block_size for d_in, d_out in layers)
 
 
 def counted_by_layer(layers, block_size):

@@ -1,8 +1,15 @@
 """The exercises and questions of notebook 11, on speed and memory."""
 
+import torch
+
 from ..exercise_inputs import vectors
 from ..exercise_type import Exercise, Question, Twin
 from .matrices import row
+
+
+def circulant_of_first_row(c: torch.Tensor) -> torch.Tensor:
+    """Return the circulant (b, b) with first row c (b,)."""
+    return row(c)
 
 
 def least_bytes(tokens: int, d_in: int, d_out: int, size: int) -> int:
@@ -14,10 +21,10 @@ def least_bytes(tokens: int, d_in: int, d_out: int, size: int) -> int:
     return size * tokens * ((d_in + 2 * d_out) + (d_in + d_out + 2 * d_in))
 
 
-def leaf_flops(tokens: int, d_in: int, d_out: int, r: int) -> int:
-    """Return the FLOPs of the products of all leaves, without those with zeros: two real leaves and r/2 - 1 pairs."""
-    sides = [(1, 1), (1, 1)] + [(2, 2)] * (r // 2 - 1)
-    return sum(2 * tokens * (rows * d_in // r) * (columns * d_out // r) for rows, columns in sides)
+def leaf_flops(tokens: int, d_in: int, d_out: int, R: int) -> int:
+    """Return the FLOPs of the products of all leaves, without those with zeros: two real leaves and R/2 - 1 pairs."""
+    sides = [(1, 1), (1, 1)] + [(2, 2)] * (R // 2 - 1)
+    return sum(2 * tokens * (rows * d_in // R) * (columns * d_out // R) for rows, columns in sides)
 
 
 def circulant_view(c):
@@ -114,7 +121,7 @@ EXERCISES = (
         10,
         "Repeat the kernel without gaps. In each next row the numbers start one place earlier. Because the kernel "
         "repeats, that is the same as b - 1 places later.",
-        row,
+        circulant_of_first_row,
         vectors(1),
         twins=VIEW_TWINS,
         solution=circulant_view,
