@@ -59,12 +59,12 @@ def page_text(record: dict) -> str:
         for method, name in METHODS.items():
             if found := of(rows, task, method):
                 minutes = mean(row["seconds"] for row in found) / 60
-                peak = max(row["peak_bytes"] for row in found) / 2**30
+                peak = max(row["peak_bytes"] for row in found) / 1e9
                 costs = [f"{found[0]['trainable_parameters']:,}", f"{minutes:.0f}", f"{peak:.1f}"]
                 rate = f"{found[0]['learning_rate']:g}"
                 scores = [_cell(before(found)), _cell(after(found))]
                 body.append([NAMES[task], name, *costs[:1], rate, *scores, str(len(found)), *costs[1:]])
-    heads = ["task", "method", "parameters", "rate", "before", "after", "seeds", "minutes", "peak memory, GiB"]
+    heads = ["task", "method", "parameters", "rate", "before", "after", "seeds", "minutes", "peak memory, GB"]
     lines = table(heads, body)
     for task in tasks_of(rows):
         lines += ["", *_example(task, rows)]

@@ -101,7 +101,7 @@ def test_no_right_answer_before_and_after_is_not_called_a_difference(claims):
 
 def test_the_page_has_a_line_for_each_method_and_an_example(claims):
     text = claims.page_text({"planned": 2, "rows": [row("lora", [1, 0, 0]), row("cdvft", [1, 1, 0])]})
-    assert "| ViGGO | CDVFT | 1,234 | 0.003 | 0.000 (0.000) | 0.667 (0.333) | 1 | 10 | 3.0 |" in text
+    assert "| ViGGO | CDVFT | 1,234 | 0.003 | 0.000 (0.000) | 0.667 (0.333) | 1 | 10 | 3.2 |" in text
     before = next(line for line in text.splitlines() if line.startswith("before"))
     assert before.endswith("...") and "a ba b" in before
     assert "the first test question of viggo, and its answers (cdvft):" in text.lower()
