@@ -16,9 +16,8 @@ CHANCE = {"entailment": 0.5, "digits": 0.2}  # the score of guessing; the digits
 
 
 def comparisons(record: dict) -> Comparisons:
-    """Return the differences between the settings of a part's record that its main table does not have."""
-    compare = COMPARED.get(record["part"])
-    return compare(record["rows"]) if compare else Comparisons()
+    """Return the differences between the settings of a part's record."""
+    return COMPARED[record["part"]](record["rows"])
 
 
 def values_of(rows: list[dict], name: str, **where: object) -> list:
@@ -85,6 +84,17 @@ def verdict(letter: str, changes: list[Estimate | None]) -> str:
     if any(mean > 0 for mean in clear):
         return f"a larger {letter} is not always worse."
     return f"every larger {letter} is worse." if len(clear) == len(changes) else ""
+
+
+def num_factors(rows: list[dict]) -> Comparisons:
+    """Compare m = 2 with m = 1, and m = 3 with m = 2, on each task."""
+    lines = []
+    for task in dict.fromkeys(row["task"] for row in rows):
+        numbers = values_of(rows, "m", task=task)
+        steps = steps_of(rows, "m", task=task)
+        for low, high in pairwise(numbers):
+            lines.append((TASKS[task], f"m = {high}", f"m = {low}", difference_text(steps[high])))
+    return Comparisons(("task", "score with", "minus score with", "difference"), lines)
 
 
 def scarce_data(rows: list[dict]) -> Comparisons:
@@ -182,6 +192,7 @@ def _at_chance(rows: list[dict], task: str, settings: Iterable[tuple[int, int, f
 
 COMPARED = {
     "block_size": block_size,
+    "num_factors": num_factors,
     "scarce_data": scarce_data,
     "wrong_gradient": wrong_gradient,
 }

@@ -79,9 +79,8 @@ def num_factors(rows: list[dict]) -> list[str]:
     body = []
     for task, m in dict.fromkeys((row["task"], row["m"]) for row in rows):
         where = {"task": task, "m": m}
-        change = difference_text(claims.steps_of(rows, "m", task=task).get(m))
-        body.append([TASKS[task], str(m), str(2 * m - 1), score(rows, **where), change, parameters(rows, **where)])
-    return table(["task", "m", "factors", "test score", "change", "parameters"], body)
+        body.append([TASKS[task], str(m), str(2 * m - 1), score(rows, **where), parameters(rows, **where)])
+    return table(["task", "m", "factors", "test score", "parameters"], body)
 
 
 def scarce_data(rows: list[dict]) -> list[str]:
@@ -169,8 +168,7 @@ NOTES = {
     "block_size": "Mean test score of the epoch with the best validation score; in brackets, its standard error over "
     "the seeds. The change is the difference from the line above, seed by seed.",
     "num_factors": "CDVFT on the square layers only, because a single diagonal fits no others. Mean test score of the "
-    "epoch with the best validation score; in brackets, its standard error over the seeds. The change is the "
-    "difference from the line above, seed by seed.",
+    "epoch with the best validation score; in brackets, its standard error over the seeds.",
     "scarce_data": "Digits, small-vit. Mean test score after the last epoch; in brackets, its standard error over the "
     "seeds. All seeds have the same training rows.",
     "wrong_gradient": "Layers: the adapted layers of the transformer, counted from the last; each has six linear "

@@ -51,7 +51,8 @@ def show(name: str, folder: Path = FOLDER) -> None:
     found = record["comparisons"]
     table = differences(found).to_html() + f"<p>{BOLD}</p>" if found["rows"] else ""
     notes = "".join(f"<li>{html(note)}</li>" for note in found["notes"])
-    source = f"benchmarks/results/evidence/{name}.json, {len(record['rows'])} rows"
+    count = len(record["rows"])
+    source = f"benchmarks/results/evidence/{name}.json, {count} row{'s' if count != 1 else ''}"
     display(HTML(f"<p><b>{html(record['question'])}</b></p>{table}<ul>{notes}</ul><p>From {source}.</p>"))
 
 

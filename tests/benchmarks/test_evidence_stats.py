@@ -112,6 +112,9 @@ def test_each_value_is_compared_with_the_next_lower_one(claims):
     steps = claims.steps_of(rows, "m", task="word_problems")
     assert list(steps) == [2, 3] and steps[2].mean == pytest.approx(0.81) and steps[2].is_distinguishable
     assert steps[3].mean == pytest.approx(0.0) and not steps[3].is_distinguishable
+    first, second = claims.num_factors(rows).rows
+    assert first == ("word problems", "m = 2", "m = 1", "**+0.810 (0.010)**")
+    assert second[:3] == ("word problems", "m = 3", "m = 2") and "**" not in second[3]
 
 
 def test_the_lead_with_few_rows_is_compared_with_that_with_all(claims):
