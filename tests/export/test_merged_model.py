@@ -112,7 +112,7 @@ def test_what_cannot_be_merged_leaves_nothing_behind(changes, arguments, message
 def test_an_interrupted_write_leaves_nothing_behind(tmp_path, monkeypatch):
     saved(tmp_path / "adapter")
     before = sorted(tmp_path.iterdir())
-    monkeypatch.setattr("circpeft.export.new_folder.os.rename", lambda *_: (_ for _ in ()).throw(OSError("full")))
+    monkeypatch.setattr("os.rename", lambda *_: (_ for _ in ()).throw(OSError("full")))
     with pytest.raises(OSError, match="full"):
         merge_folder(tmp_path / "adapter", tmp_path / "out")
     assert sorted(tmp_path.iterdir()) == before
