@@ -61,10 +61,15 @@ def block_size(rows: list[dict]) -> Comparisons:
     return Comparisons(heads, lines, [*([counts_text(changes)] if changes else []), *notes])
 
 
+def gains_and_losses(differences: Iterable[Estimate | None]) -> tuple[int, int]:
+    """Return how many of the differences are distinguishable, above and below zero."""
+    clear = [value.mean for value in differences if value and value.is_distinguishable]
+    return sum(mean > 0 for mean in clear), sum(mean < 0 for mean in clear)
+
+
 def counts_text(changes: list[Estimate | None]) -> str:
     """Return how many changes to the next larger block are distinguishable gains and losses."""
-    clear = [change.mean for change in changes if change and change.is_distinguishable]
-    up, down = sum(mean > 0 for mean in clear), sum(mean < 0 for mean in clear)
+    up, down = gains_and_losses(changes)
     return (
         f"Of {len(changes)} changes to the next larger block, distinguishable: {up} gain{'s' * (up != 1)}, "
         f"{down} loss{'es' * (down != 1)}. By chance it would be {expected_by_chance(changes):.1f} in all."
@@ -80,10 +85,10 @@ def verdict(letter: str, changes: list[Estimate | None]) -> str:
     """
     if any(change is None or change.error is None for change in changes):
         return "too few seeds for a conclusion."
-    clear = [change.mean for change in changes if change.is_distinguishable]
-    if any(mean > 0 for mean in clear):
+    up, down = gains_and_losses(changes)
+    if up:
         return f"a larger {letter} is not always worse."
-    return f"every larger {letter} is worse." if len(clear) == len(changes) else ""
+    return f"every larger {letter} is worse." if down == len(changes) else ""
 
 
 def num_factors(rows: list[dict]) -> Comparisons:
@@ -151,8 +156,7 @@ def wrong_gradient(rows: list[dict]) -> Comparisons:
 
 def _counts(differences: dict[tuple, Estimate | None]) -> str:
     """Say in how many settings each gradient scores distinguishably higher, and how many would by chance."""
-    clear = [value.mean for value in differences.values() if value and value.is_distinguishable]
-    better, worse = sum(mean > 0 for mean in clear), sum(mean < 0 for mean in clear)
+    better, worse = gains_and_losses(differences.values())
     return (
         f"the right gradient scores distinguishably higher in {better} of {len(differences)} settings, PEFT's in "
         f"{worse}; by chance it would be {expected_by_chance(differences.values()):.1f} in all."

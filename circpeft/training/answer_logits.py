@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers import modeling_utils
 
 from .exact_trainer import IGNORED
+from .tokens import padded_length
 
 KEEP = "logits_to_keep"  # argument of the language models of transformers: the positions that get logits
 # Earlier versions take the same positions for all rows.
@@ -56,7 +57,7 @@ def only_answers(inputs: dict[str, Any], multiple: int = 1) -> dict[str, Any]:
     first = labelled.argmax(1)
     last = torch.where(labelled.any(1), last_column - labelled.flip(1).argmax(1), first)
     start = (first - 1).clamp(min=0)  # a token is predicted at the position before it
-    count = -(-(int((last - start).max()) + 1) // multiple) * multiple
+    count = padded_length(int((last - start).max()) + 1, multiple)
     positions = start[:, None] + torch.arange(count, device=labels.device)
     behind = positions > last[:, None]  # shorter answers are padded
     positions = positions.clamp(max=last_column)

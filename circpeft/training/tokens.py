@@ -111,6 +111,15 @@ def length_multiple(precision: str, tokenizer: PreTrainedTokenizerBase, config: 
     return MULTIPLE if precision != "float32" and even else 1
 
 
+def padded_length(length: int, multiple: int) -> int:
+    """Return the next multiple of a number that is not below a length.
+
+    >>> padded_length(17, 16), padded_length(16, 16), padded_length(17, 1)
+    (32, 16, 17)
+    """
+    return -(-length // multiple) * multiple
+
+
 def count(rows: Any) -> int:
     """Return the number of tokens of encoded rows (lists of token IDs), or of a batch (a tensor, with its padding)."""
     ids = rows["input_ids"]

@@ -133,7 +133,7 @@ class Collator:
             return torch.tensor([row + [padding] * (length - len(row)) for row in values])
 
         ids = [row["input_ids"] for row in rows]
-        length = -(-max(map(len, ids)) // self.multiple) * self.multiple
+        length = tokens.padded_length(max(map(len, ids)), self.multiple)
         return {
             "input_ids": padded(ids, self.pad),
             "attention_mask": padded([[1] * len(row) for row in ids], 0),
