@@ -16,7 +16,7 @@ from circpeft.course.parameters import RequestError, check_profile, select
 from circpeft.escaping import print_text
 
 if TYPE_CHECKING:
-    from circpeft.course.runner import CourseRun
+    from circpeft.course.course_run import CourseRun
 
 
 def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:

@@ -154,9 +154,9 @@ def against_parameters(finished: list[Result], usual_layers: str):
     points, levels = {}, {}
     for name, group in runs.items():
         scores = [r.test_score for r in group]
-        mean, half_range = sum(scores) / len(scores), (max(scores) - min(scores)) / 2
+        mean = sum(scores) / len(scores)
         if count := group[0].trainable_parameters:
-            points[name] = ([count], [mean], [half_range])
+            points[name] = ([count], [mean], ([mean - min(scores)], [max(scores) - mean]))
         else:
             levels[name] = mean
     first = finished[0]

@@ -111,8 +111,9 @@ def traces(d_in: int, d_out: int, tokens: int, r: int, b: int, methods: tuple[st
     """Return the traces of the three panels of `figure` as dictionaries, each with the ``column`` of its panel."""
     result: list[dict] = []
     lines: list[dict[str, list[Point]]] = [{}, {}, {}]
-    for k, (method, rows) in enumerate(curves(d_in, d_out, tokens, methods).items()):
-        chosen, color = _nearest_row(rows, r, b), COLORS[k % len(COLORS)]
+    order = [*COMPARED, *methods]  # a method keeps its colour, whichever others are shown
+    for method, rows in curves(d_in, d_out, tokens, methods).items():
+        chosen, color = _nearest_row(rows, r, b), COLORS[order.index(method) % len(COLORS)]
         lines[0][method] = [(row["parameters"], row["flops"]) for row in rows]
         lines[1][method] = [(row["parameters"], row["bytes"]) for row in rows]
         per_step, with_one = (step_flops(method, d_in, d_out, t, **chosen["options"]) for t in (0, 1))
@@ -171,29 +172,15 @@ def _nearest_row(rows: list[dict], r: int, b: int) -> dict:
     return min(rows, key=distance)
 
 
-def changes(old: list[dict], new: list[dict], layout: dict) -> tuple[dict, dict, list[int]]:
-    """Return the arguments of `plotly_update` that turn the old traces into the new ones, without what stays the same.
-
-    Both have the same traces in the same order; their data and names may differ, and their styles may not.
-
-    >>> before = [{"x": (1, 2), "y": (3, 4), "name": "a"}, {"x": (1, 2), "y": (5, 6), "name": "b"}]
-    >>> changes(before, [before[0], {**before[1], "y": (7, 8)}], {})
-    ({'y': [(7, 8)]}, {}, [1])
-    """
-    pairs = list(zip(old, new, strict=True))
-    keys = [key for key in ("x", "y", "name") if any(a[key] != b[key] for a, b in pairs)]
-    indices = [i for i, (a, b) in enumerate(pairs) if any(a[key] != b[key] for key in keys)]
-    return {key: [new[i][key] for i in indices] for key in keys}, layout, indices
-
-
 def explorer(d: tuple[int, ...] = (256, 384, 768, 1024, 3072, 4096, 11008)):
     """Return `figure` with sliders for the layer's sizes, tokens, rank and block size, and a list of methods.
 
-    Returns: an ipywidgets box. A change of a control sends one message, with what changes in the three panels.
+    Returns: an ipywidgets box. A change of a control draws the three panels again, in place.
     """
     import ipywidgets as widgets
 
     from .controls import Controls
+    from .live_figure import LiveFigure
 
     def slider(label: str, options: tuple, value: int):
         style = {"description_width": "110px"}
@@ -209,21 +196,17 @@ def explorer(d: tuple[int, ...] = (256, 384, 768, 1024, 3072, 4096, 11008)):
         "methods": widgets.SelectMultiple(description="methods", options=COMPARED, value=COMPARED, rows=len(COMPARED)),
     }
     chosen = {name: control.value for name, control in controls.items()}
-    shown, drawn, drawn_methods = go.FigureWidget(figure(**chosen)), traces(**chosen), chosen["methods"]
+    shown, drawn_methods = LiveFigure(figure(**chosen)), chosen["methods"]
 
     def redraw(_=None) -> None:
-        nonlocal drawn, drawn_methods
+        nonlocal drawn_methods
         values = {name: control.value for name, control in controls.items()}
-        title = _title(values["d_in"], values["d_out"], values["tokens"])
-        new = traces(**values)
-        if values["methods"] == drawn_methods:
-            shown.plotly_update(*changes(drawn, new, {"title.text": title}))
+        if values["methods"] == drawn_methods:  # the same traces with other values
+            changed = [{name: trace[name] for name in ("x", "y", "name")} for trace in traces(**values)]
+            shown.change(changed, _title(values["d_in"], values["d_out"], values["tokens"]))
         else:
-            with shown.batch_update():
-                shown.data = ()
-                shown.add_traces(figure(**values).data)
-                shown.layout.title.text = title
-        drawn, drawn_methods = new, values["methods"]
+            shown.draw(figure(**values))
+            drawn_methods = values["methods"]
 
     for control in controls.values():
         control.observe(redraw, names="value")

@@ -48,6 +48,7 @@ class Dashboard:
         import ipywidgets as widgets
 
         from .controls import Controls
+        from .live_figure import LiveFigure
 
         if table:
             found.sweeps_of(table)
@@ -67,7 +68,7 @@ class Dashboard:
             "task": multiple("task"),
             "method": multiple("method"),
         }
-        self.figure, self.rows, self.counts = go.FigureWidget(), widgets.HTML(), widgets.HTML()
+        self.figure, self.rows, self.counts = LiveFigure(), widgets.HTML(), widgets.HTML()
         left = widgets.VBox([self.controls[name] for name in ("table", "x", "panel", "reload")])
         left.layout.min_width = "320px"  # narrower, the right ends of the dropdowns are cut off
         top = widgets.HBox([left, self.controls["task"], self.controls["method"]])
@@ -129,10 +130,8 @@ class Dashboard:
         yours = {_panel(run) for run in selected.runs if run.mark}
         self._set_options("panel", sorted(figures, key=lambda title: title.partition(":")[0] not in yours))
         new = figures.get(self.controls["panel"].value, go.Figure)()
-        with self.figure.batch_update():
-            self.figure.data = ()
-            self.figure.add_traces(new.data)
-            self.figure.layout = new.layout
+        new.layout.uirevision = self.controls["panel"].value  # what the reader zoomed in another figure does not count
+        self.figure.draw(new)
         self.rows.value = FRAME.format(self._table(selected, name))
         counts = f"{len(selected.runs)} of {len(self.found.runs)} runs"
         if self.repository is not None:

@@ -62,7 +62,8 @@ PAGE = """<!DOCTYPE html>
 {% for entry in run.notebooks if entry.error %}
 {%- if loop.first %}<h2>Failures</h2>{% endif %}
 <p><b>{{ entry.name }}</b>
-{%- if entry.error.cell %}, cell {{ entry.error.cell }} (In [{{ entry.error.execution }}]){% endif %}:
+{%- if entry.error.cell %}, cell {{ entry.error.cell }}
+{%- if entry.error.execution %} (In [{{ entry.error.execution }}]){% endif %}{% endif %}:
 <span class="failed">{{ entry.error.ename }}: {{ entry.error.evalue }}</span></p>
 {%- if entry.error.source %}<pre>{{ entry.error.source }}</pre>{% endif %}
 {% endfor %}
@@ -75,7 +76,7 @@ src="data:image/png;base64,{{ picture }}"></p>{% endif %}
 <tr>{% for name in columns %}<td{% if name not in text_columns %} class="n"{% endif %}>{{ row[name] }}</td>
 {%- endfor %}</tr>
 {%- endfor %}</table></div>
-<p class="quiet">Scores are means over the seeds, with [lowest, highest]. A whisker is half of that range.</p>
+<p class="quiet">Scores are means over the seeds, with [lowest, highest]. The whiskers have the same ends.</p>
 {%- endif %}
 {% for problem in problems %}
 {%- if loop.first %}<h2>Unusable files and fields in results/</h2>{% endif %}<p>{{ problem }}</p>{% endfor %}
@@ -177,13 +178,14 @@ def _formatted(row: dict) -> dict:
 
 
 def _picture(rows: list[dict]) -> bytes:
-    """Return a PNG of the mean scores by task and method; whiskers are half of the range over the seeds."""
+    """Return a PNG of the mean scores by task and method; whiskers reach from the lowest to the highest seed."""
     from circpeft import plots  # slow to import (plotly and matplotlib), and needed only if there are results
 
     means: dict[str, dict[str, float]] = {}
-    spread: dict[str, dict[str, float]] = {}
+    spread: dict[str, dict[str, tuple[float, float]]] = {}
     for row in (row for row in rows if row["score"]):  # a run may train on all rows
-        means.setdefault(row["name"], {})[row["task"]] = statistics.fmean(row["score"])
-        spread.setdefault(row["name"], {})[row["task"]] = (max(row["score"]) - min(row["score"])) / 2
-    metrics = ", ".join(dict.fromkeys(row["metric"] for row in rows))
+        mean = statistics.fmean(row["score"])
+        means.setdefault(row["name"], {})[row["task"]] = mean
+        spread.setdefault(row["name"], {})[row["task"]] = (mean - min(row["score"]), max(row["score"]) - mean)
+    metrics = ", ".join(dict.fromkeys(row["metric"] for row in rows if row["score"]))
     return plots.static(plots.bars(means, spread, title="Validation score by task and method", y_title=metrics))

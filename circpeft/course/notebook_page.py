@@ -26,6 +26,10 @@ mtd[columnalign=left] { text-align: left; padding-left: 0; }
 </style>
 {%- endblock -%}
 {%- block html_head_js_mermaidjs -%}{%- endblock -%}
+{%- block data_png -%}
+{%- set alt = '<img alt="' ~ (output.data.get("text/plain", "") | escape_html) ~ '" ' -%}
+{{ super() | replace("<img ", alt, 1) }}
+{%- endblock -%}
 {%- block data_latex -%}
 <div class="jp-OutputArea-output">{{ output.data['text/latex'] | formulas }}</div>
 {%- endblock -%}
@@ -67,8 +71,9 @@ class MathRenderer(markdown_mistune.IPythonRenderer):
 def write_page(notebook: Path, target: Path) -> Path:
     """Write an executed notebook as one HTML file without scripts, and return its path.
 
-    Static forms replace interactive outputs; a line of text replaces widgets that have no static form. The page lets
-    no script run, so that markup which reached an output by mistake does nothing.
+    Static forms replace interactive outputs; a line of text replaces widgets that have no static form. The text form of
+    a picture is its alternative text. The page lets no script run, so that markup which reached an output by mistake
+    does nothing.
     """
     nb = nbformat.read(notebook, as_version=4)
     nb.metadata.pop("widgets", None)

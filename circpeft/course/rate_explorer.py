@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import lru_cache
 
-import numpy as np
 import plotly.graph_objects as go
 import torch
 from plotly.subplots import make_subplots
@@ -147,19 +145,6 @@ def traces(alpha: float | str, b: int, rate: float, outputs: int = 1) -> tuple[l
     return result, titles
 
 
-def shortened(matrix: np.ndarray) -> np.ndarray:
-    """Return a matrix rounded to a thousandth of its largest entry or less, which is short as text.
-
-    Plotly's widget sends matrices as text. The colours of a heatmap have 256 steps, so it looks the same.
-
-    >>> shortened(np.array([[0.123456, -0.00123456]])).tolist()
-    [[0.1235, -0.0012]]
-    """
-    largest = float(np.abs(matrix).max())
-    digits = 3 - math.floor(math.log10(largest)) if largest > 0 else 0
-    return np.asarray(matrix, dtype=np.float64).round(digits)
-
-
 def _norm(delta: Tensor) -> float:
     return float(torch.linalg.matrix_norm(delta, 2))
 
@@ -197,6 +182,7 @@ def explorer():
     import ipywidgets as widgets
 
     from .controls import Controls
+    from .live_figure import LiveFigure
 
     style, layout = {"description_width": "110px"}, {"width": "460px"}
     chosen = {"alpha": "paper", "b": 16, "rate": RATES[4], "outputs": 1}
@@ -221,20 +207,10 @@ def explorer():
             description="outputs", options=(1, 4, 16), value=chosen["outputs"], style=style, layout=layout
         ),
     }
-    shown = go.FigureWidget(figure(**chosen))
+    shown = LiveFigure(figure(**chosen))
 
     def redraw(_=None) -> None:
-        values = {name: control.value for name, control in controls.items()}
-        found, titles = traces(**values)
-        with shown.batch_update():
-            for old, trace in zip(shown.data, found, strict=True):
-                new = {key: trace[key] for key in ("x", "y", "z", "zmin", "zmax", "name") if key in trace}
-                if "z" in new:
-                    new["z"] = shortened(new["z"])
-                old.update(new)
-            for annotation, title in zip(shown.layout.annotations, titles, strict=True):
-                annotation.text = title
-            shown.layout.title.text = _title(**values)
+        shown.draw(figure(**{name: control.value for name, control in controls.items()}))
 
     for control in controls.values():
         control.observe(redraw, names="value")

@@ -2,14 +2,9 @@
 
 import hashlib
 import json
-import os
-import secrets
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +15,11 @@ from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 from tqdm import tqdm
 
-from circpeft import files, places, results, run_files
-from circpeft.escaping import print_text, terminal
-from circpeft.run_files.ownership import BusyError, owned
+from circpeft import files, places, results
+from circpeft.escaping import terminal
 
 from . import index, notebook_page
+from .course_run import CourseRun, now, open_run
 from .doctor import device
 from .parameters import (
     RequestError,
@@ -51,28 +46,6 @@ class ThisInterpreter(AsyncKernelManager):
     @property
     def kernel_spec(self) -> KernelSpec:
         return KernelSpec(**get_kernel_dict())
-
-
-@dataclass
-class CourseRun:
-    """A run: its folder, and its record, which is the content of `run.json`."""
-
-    folder: Path
-    record: dict
-
-    @property
-    def failed(self) -> list[dict]:
-        """Return the failed notebooks, each with its `error`: cell, source, ename, evalue."""
-        return [entry for entry in self.record["notebooks"] if entry["status"] == "failed"]
-
-    @property
-    def unfinished(self) -> list[dict]:
-        """Return the notebooks that did not run to their end."""
-        return [entry for entry in self.record["notebooks"] if entry["status"] != "ok"]
-
-    def save(self) -> None:
-        """Write `run.json`, completely or not at all, so that an interruption cannot leave half a record."""
-        files.write_atomically(self.folder / "run.json", json.dumps(self.record, indent=1) + "\n")
 
 
 def run_course(
@@ -118,7 +91,7 @@ def run_course(
         "parameters": {name: value for each in values.values() for name, value in each.items()},
         "sources": [str(path) for path in paths],
     }
-    with _open_run(root, request, resume) as run:
+    with open_run(root, request, resume) as run:
         try:
             _run_all(run, paths, values, cell_timeout, progress)
         except KeyboardInterrupt as error:
@@ -128,72 +101,11 @@ def run_course(
             for entry in run.record["notebooks"]:
                 if entry["status"] == "running":
                     entry["status"] = "interrupted"
-            run.record["finished"] = _now()
+            run.record["finished"] = now()
             run.record["status"] = _status(run)
             run.save()
             index.write(run.folder, run.record)
     return run
-
-
-def make_folder(root: Path, profile: str) -> Path:
-    """Create and return a new folder in `root`, named by time (UTC), profile and a random suffix."""
-    root.mkdir(parents=True, exist_ok=True)
-    while True:
-        folder = root / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{profile}-{secrets.token_hex(2)}"
-        try:
-            os.mkdir(folder)
-        except FileExistsError:
-            continue
-        return folder
-
-
-@contextmanager
-def _open_run(root: Path, request: dict, resume: bool):
-    """Yield the run to work on, new or resumed, under a lock that ends with this process."""
-    others = ""
-    for path in sorted(root.glob("*-*-*/run.json"), reverse=True) if resume else []:
-        with ExitStack() as stack:
-            try:
-                stack.enter_context(owned(path.with_name(".lock")))
-            except BusyError as busy:
-                others += f"; another process works on {path.parent.name} ({busy})"
-                continue
-            except OSError as error:  # a folder that cannot be written to
-                print_text(f"left out: {path.parent}: {error}", file=sys.stderr)
-                continue
-            if (run := _read_run(path)) is None:
-                continue
-            if run.unfinished and all(run.record.get(key) == request[key] for key in request):
-                yield run
-                return
-    if resume:
-        raise RequestError(
-            f"nothing to resume in {root}: it has no unfinished run with profile {request['profile']!r}, these "
-            f"{len(request['sources'])} notebooks and parameters {request['parameters']}{others}"
-        )
-    try:
-        folder = make_folder(root, request["profile"])
-    except OSError as error:
-        raise RequestError(
-            f"cannot write into {str(root)!r}: {error.strerror or error}; choose another folder with --output-dir"
-        ) from error
-    for name in ("results", "html"):
-        (folder / name).mkdir()
-    with owned(folder / ".lock"):
-        entries = [{"name": Path(source).stem, "status": "pending"} for source in request["sources"]]
-        yield CourseRun(folder, {**request, "started": _now(), "status": "running", "notebooks": entries})
-
-
-def _read_run(path: Path) -> CourseRun | None:
-    """Return the run of a `run.json`; None, after a line about it, for one that cannot be used."""
-    try:
-        record, unknown = run_files.read_course(path)
-    except (OSError, ValueError) as error:
-        print_text(f"left out: {' '.join(str(error).split())}", file=sys.stderr)
-        return None
-    if unknown:
-        print_text(f"left out: {path}: fields that this version does not know: {', '.join(unknown)}", file=sys.stderr)
-    return CourseRun(path.parent, {name: value for name, value in vars(record).items() if value is not None})
 
 
 def _run_all(run: CourseRun, paths: list[Path], values: Mapping, cell_timeout: float, progress: bool) -> None:
@@ -206,7 +118,7 @@ def _run_all(run: CourseRun, paths: list[Path], values: Mapping, cell_timeout: f
                 continue
             entry.clear()
             entry |= {"name": path.stem, "status": "running", "digest": digest, "profile": run.record["profile"]}
-            entry |= {"started": _now(), **results.environment(device())}
+            entry |= {"started": now(), **results.environment(device())}
             run.record["status"] = "running"
             run.save()
             cell_bar = {"desc": terminal(path.stem), "position": 1, "leave": False, "disable": hide}
@@ -276,7 +188,3 @@ def _status(run: CourseRun) -> str:
     if any(entry["status"] in ("pending", "interrupted") for entry in run.record["notebooks"]):
         return "interrupted"
     return "failed" if run.failed else "finished"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -5,8 +5,9 @@
 'C'
 """
 
-from .animations import animation, circulant_animation
+from .animations import animation
 from .charts import bars, lines, scatter, spectrum
+from .circulant import circulant_animation
 from .contact_sheet import sheet
 from .heatmaps import matrices, matrix
 from .output import save, show

@@ -29,7 +29,7 @@ def _legend_margin(labels):
 
 
 def _check_series(series):
-    """Return {label: (x, y, spread or None)} with arrays of equal length."""
+    """Return {label: (x, y, (below, above) or None)} with arrays of equal length."""
     checked = {}
     for label, entry in series.items():
         if len(entry) not in (2, 3):
@@ -40,7 +40,11 @@ def _check_series(series):
         if len(x) != len(y):
             raise ValueError(f"{label!r} has {len(x)} values of x and {len(y)} of y; give as many of each")
         if spread is not None:
-            spread = np.broadcast_to(as_array(spread, f"spread of {label!r}"), y.shape)
+            sides = as_array(spread, f"spread of {label!r}")
+            sides = sides if sides.ndim == 2 else (sides, sides)
+            if len(sides) != 2:
+                raise ValueError(f"spread of {label!r} has {len(sides)} rows; give one spread, or (below, above)")
+            spread = tuple(np.broadcast_to(side, y.shape) for side in sides)
         checked[label] = (x, y, spread)
     return checked
 
@@ -58,7 +62,8 @@ def lines(series, title="", x_title="", y_title="", log_x=False, log_y=False, ma
     """Draw lines, with a band from y - spread to y + spread if a spread is given.
 
     Args:
-        series: {label: (x, y)} or {label: (x, y, spread)}, with 1-D arrays of equal length; spread may be a number.
+        series: {label: (x, y)} or {label: (x, y, spread)}, with 1-D arrays of equal length. The spread may be a number,
+            or a pair (below, above) of arrays.
         title, x_title, y_title: texts of the figure and its axes.
         log_x, log_y: use a logarithmic axis.
         markers: draw a marker at each point; by default if no line has more than 30 points.
@@ -77,7 +82,8 @@ def lines(series, title="", x_title="", y_title="", log_x=False, log_y=False, ma
     for i, (label, (x, y, spread)) in enumerate(series.items()):
         color = COLORS[i % len(COLORS)]
         if spread is not None:
-            outline = np.concatenate([y - spread, (y + spread)[::-1]])
+            below, above = spread
+            outline = np.concatenate([y - below, (y + above)[::-1]])
             figure.add_scatter(
                 x=np.concatenate([x, x[::-1]]),
                 y=np.maximum(outline, np.finfo(float).tiny) if log_y else outline,
@@ -106,7 +112,8 @@ def bars(values, spread=None, title="", x_title="", y_title="", log_y=False, y_r
 
     Args:
         values: {series: {category: number}}; a missing category leaves a gap.
-        spread: {series: {category: number}} for whiskers from value - spread to value + spread, or None.
+        spread: {series: {category: number}} for whiskers from value - spread to value + spread, or None. In place of
+            a number, a pair (below, above) may stand.
         title, x_title, y_title: texts of the figure and its axes.
         log_y: use a logarithmic y axis.
         y_range: (low, high), or None for an automatic range.
@@ -126,13 +133,14 @@ def bars(values, spread=None, title="", x_title="", y_title="", log_y=False, y_r
     for i, (label, row) in enumerate(values.items()):
         row = {str(category): value for category, value in row.items()}
         spread_of = {str(category): value for category, value in ((spread or {}).get(label) or {}).items()}
-        error = as_array([spread_of.get(c, 0.0) for c in categories])
+        below, above = as_array([np.broadcast_to(spread_of.get(c, 0.0), 2) for c in categories]).reshape(-1, 2).T
+        error = {"type": "data", "array": above, "arrayminus": below, "color": INK, "thickness": 1.3, "width": 4}
         figure.add_bar(
             x=list(map(plotly, categories)),
             y=as_array([row.get(c, np.nan) for c in categories]),
             name=plotly_name(label),
             marker={"color": COLORS[i % len(COLORS)]},
-            error_y={"type": "data", "array": error, "color": INK, "thickness": 1.3, "width": 4} if spread_of else None,
+            error_y=error if spread_of else None,
         )
     return figure
 
@@ -157,6 +165,10 @@ def scatter(series, title="", x_title="", y_title="", log_x=False, log_y=False, 
     for i, (label, (x, y, spread)) in enumerate(series.items()):
         texts = (text or {}).get(label)
         color = COLORS[i % len(COLORS)]
+        error = None
+        if spread is not None:
+            below, above = spread
+            error = {"type": "data", "array": above, "arrayminus": below, "color": color, "thickness": 1.3}
         figure.add_scatter(
             x=x,
             y=y,
@@ -166,7 +178,7 @@ def scatter(series, title="", x_title="", y_title="", log_x=False, log_y=False, 
             cliponaxis=False,
             textposition="middle right",
             marker={"symbol": MARKERS[i % len(MARKERS)], "size": 10, "color": color, "opacity": 0.85},
-            error_y=None if spread is None else {"type": "data", "array": spread, "color": color, "thickness": 1.3},
+            error_y=error,
         )
     return figure
 

@@ -17,8 +17,7 @@ class _Bundle:
     """A figure in every form that a viewer of the notebook may need; each viewer takes the best that it can show."""
 
     def __init__(self, figure, with_static, interactive):
-        title = plain(figure.layout.title.text) or "untitled"
-        self.description = (figure.layout.meta or {}).get("alt") or f"Figure: {title}"
+        self.description = _described(figure)
         self.data = {"text/plain": self.description}
         if interactive:
             self.data["application/vnd.plotly.v1+json"] = json.loads(figure.to_json())
@@ -40,13 +39,20 @@ class _Bundle:
         return self.description
 
 
+def _described(figure):
+    """Return the alternative text: that of the layout's meta, or else the title, or else the titles of the panels."""
+    panels = "; ".join(filter(None, (plain(note.text) for note in figure.layout.annotations)))
+    title = plain(figure.layout.title.text) or panels or "untitled"
+    return (figure.layout.meta or {}).get("alt") or f"Figure: {title}"
+
+
 def show(figure, static=True, interactive=True):
     """Display a figure: interactive in JupyterLab, and as a picture in viewers that run no scripts.
 
     The output has the types `application/vnd.plotly.v1+json` and `image/png`. A figure with frames has a GIF in
     `text/html` instead of the PNG. JupyterLab shows the PNG until the pointer enters it; it shows a figure with frames
     at once, with its buttons. The notebook does not contain plotly.js. The alternative text is the entry "alt" of the
-    figure's ``layout.meta``, or else its title.
+    figure's ``layout.meta``, or else its title, or else the titles of its panels.
 
     Args:
         static: include the static form. Without it, an executed notebook shows the figure only in JupyterLab.

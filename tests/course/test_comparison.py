@@ -29,13 +29,19 @@ def test_the_repository_has_no_runs_of_other_tasks():
     assert comparison.on_record("rte").empty
 
 
-def test_a_method_without_parameters_is_drawn_as_a_line():
+def test_the_whiskers_reach_from_the_lowest_to_the_highest_seed():
+    figure = comparison.against_parameters([run("lora", 100, score) for score in (0.5, 0.875, 0.875)], "all-linear")
+    (lora,) = figure.data
+    assert lora.y[0] - lora.error_y.arrayminus[0] == 0.5 and lora.y[0] + lora.error_y.array[0] == 0.875
+
+
+def run(label: str, count: int, score: float) -> results.Result:
     known = dict.fromkeys((f.name for f in fields(results.Result)), 0) | {"task": "rte", "metric": "accuracy"}
+    values = {"label": label, "method": label, "trainable_parameters": count, "test_score": score}
+    return results.Result(**known | values | {"settings": {"target_modules": "all-linear"}})
 
-    def run(label: str, count: int, score: float) -> results.Result:
-        values = {"label": label, "method": label, "trainable_parameters": count, "test_score": score}
-        return results.Result(**known | values | {"settings": {"target_modules": "all-linear"}})
 
+def test_a_method_without_parameters_is_drawn_as_a_line():
     runs = [run("head", 0, 0.5), run("lora", 100, 0.75), run("c3a", 10, 0.7)]
     figure = comparison.against_parameters(runs, "all-linear")
     by_name = {trace.name: trace for trace in figure.data}

@@ -8,6 +8,8 @@ import torch
 
 from circpeft import costs, papers, plots
 from circpeft.course import adapted_layers, audit_table, cost_explorer, decision_regions, flop_parts
+from circpeft.course.live_figure import LiveFigure
+from tests.course.live_figures import shown
 
 ROOM = 860  # pixels; JupyterLab leaves 868 for an output in a window of 1,300, with its file browser open
 
@@ -49,49 +51,33 @@ def test_the_audit_table_is_as_wide_as_its_page_and_its_menus_filter_it():
     assert audit_table.filtered(audit, paper="cdvft", verdict="misprint", table="all").equals(expected)
 
 
-def _json(trace) -> str:
-    """Return a trace as text: with lists for tuples, and without the identifier that a widget gives it."""
-    return json.dumps({name: value for name, value in trace.to_plotly_json().items() if name != "uid"}, sort_keys=True)
-
-
-def test_a_slider_of_the_explorer_sends_one_message_that_gives_the_figure_of_its_values():
+def test_a_slider_of_the_explorer_shows_the_figure_of_its_values():
     explorer = cost_explorer.explorer()
-    shown, sent = explorer.children[1], messages(explorer.children[1])
-    explorer.controls["tokens"].value = 16
-    explorer.controls["b"].value = 64
-    assert [name for name, _ in sent] == ["_py2js_update"] * 2
-    expected = cost_explorer.figure(768, 768, 16, 8, 64)
-    for old, trace in zip(shown.data, expected.data, strict=True):
-        assert _json(old) == _json(trace)
-    assert shown.layout.title.text == expected.layout.title.text
-
-
-def messages(shown) -> list[tuple[str, dict]]:
-    """Return a list to which each message of a plotly widget is appended, with its name."""
-    sent = []
-    names = [name for name in shown.trait_names() if name.startswith("_py2js_")]
-    shown.observe(lambda change: change.new and sent.append((change.name, change.new)), names=names)
-    return sent
-
-
-def test_a_message_of_the_explorer_has_only_the_traces_that_change():
-    explorer = cost_explorer.explorer()
-    sent = messages(explorer.children[1])
-    for control, value in (("tokens", 16), ("b", 64), ("tokens", 32)):
+    for control, value in (("tokens", 16), ("b", 64), ("d_out", 3072), ("r", 2)):
         explorer.controls[control].value = value
-    (_, tokens), (_, block), _ = sent
-    lines_over_tokens = [i for i, t in enumerate(cost_explorer.traces(768, 768, 1024, 8, 128)) if t["column"] == 3]
-    assert not set(tokens["style_traces"]) & set(lines_over_tokens) and "name" not in tokens["style_data"]
-    names = {explorer.children[1].data[i].legendgroup for i in block["style_traces"]} - {None}
-    assert names == {"c3a", "cdvft"} and "name" in block["style_data"]
-    assert max(len(json.dumps(message)) for _, message in sent) < 5_000
+    assert shown(explorer.children[1]) == shown(LiveFigure(cost_explorer.figure(768, 3072, 16, 2, 64)))
+    explorer.controls["methods"].value = ("vera", "c3a")
+    assert shown(explorer.children[1]) == shown(LiveFigure(cost_explorer.figure(768, 3072, 16, 2, 64, ("vera", "c3a"))))
 
 
-def test_other_methods_in_the_explorer_have_traces_of_their_own():
-    explorer = cost_explorer.explorer()
+def test_a_change_of_the_explorer_is_one_short_message():
+    explorer, sent = cost_explorer.explorer(), []
+    explorer.children[1].observe(lambda change: sent.append(json.dumps(change.new)), names="content")
+    explorer.controls["tokens"].value = 16
     explorer.controls["methods"].value = ("lora", "c3a")
-    explorer.controls["methods"].value = ("lora", "cdvft")
-    assert {trace.legendgroup for trace in explorer.children[1].data} == {"lora", "cdvft", None}
+    assert len(sent) == 2 and max(map(len, sent)) < 20_000
+
+
+def test_a_method_keeps_its_colour_whichever_others_are_shown():
+    few, all_methods = (
+        {trace["legendgroup"]: trace["line"]["color"] for trace in found if "line" in trace}
+        for found in (
+            cost_explorer.traces(768, 768, 1024, 8, 128, ("vera", "cdvft")),
+            cost_explorer.traces(768, 768, 1024, 8, 128),
+        )
+    )
+    assert len(set(all_methods.values())) == len(cost_explorer.COMPARED)
+    assert few == {name: all_methods[name] for name in ("vera", "cdvft")}
 
 
 @pytest.mark.parametrize(("method", "options"), [("lora", {"r": 8}), ("c3a", {"block_size": 128})])

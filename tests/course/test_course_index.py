@@ -7,8 +7,10 @@ import shutil
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from circpeft import plots
 from circpeft.course import index, mathml, notebook_page
 from circpeft.places import clone
 
@@ -69,7 +71,7 @@ def folder(tmp_path_factory):
     (folder / "html").mkdir()
     picture = new_output(
         "display_data",
-        data={"application/vnd.plotly.v1+json": {"data": []}, "image/png": PNG, "text/plain": "Figure"},
+        data={"application/vnd.plotly.v1+json": {"data": []}, "image/png": PNG, "text/plain": 'Figure: "a" < b'},
     )
     widget = new_output(
         "display_data",
@@ -113,6 +115,22 @@ def test_the_index_links_existing_pages_and_names_files_that_are_not_records(fol
         and "UTC. Parameters: seeds = 3.</p>" in page
         and "CPU, 2 threads; commit abc; torch 2.13.0" in page
     )
+
+
+def test_a_picture_of_a_page_has_an_alternative_text(folder):
+    page = (folder / "html" / "01_a & b.html").read_text(encoding="utf-8")
+    pictures = BeautifulSoup(page, "html.parser").select("img")
+    assert [picture["alt"] for picture in pictures] == ['Figure: "a" < b'] and PNG in pictures[0]["src"]
+
+
+def test_the_whiskers_of_the_chart_reach_from_the_lowest_to_the_highest_score(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(plots, "bars", lambda values, spread, **texts: drawn.append((values, spread)))
+    monkeypatch.setattr(plots, "static", lambda figure: b"")
+    index._picture(index.summarise([record(seed=seed, score=score) for seed, score in enumerate((0.5, 0.875, 0.875))]))
+    ((values, spread),) = drawn
+    below, above = spread["c3a"]["toy"]
+    assert values["c3a"]["toy"] - below == 0.5 and values["c3a"]["toy"] + above == 0.875
 
 
 def test_the_picture_is_a_png(folder):

@@ -14,9 +14,10 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from circpeft.course import runner
+from circpeft.course import course_run, runner
 from circpeft.course.parameters import RequestError, check, convert, declared, select
-from circpeft.course.runner import make_folder, run_course
+from circpeft.course.course_run import make_folder
+from circpeft.course.runner import run_course
 from circpeft.files import locked
 
 WRITES_A_RECORD = """
@@ -165,14 +166,14 @@ def test_notebooks_are_selected_by_number_name_or_path(notebooks):
 
 def test_two_runs_cannot_share_a_folder(tmp_path, monkeypatch):
     suffixes = chain(["aaaa"] * 4, repeat("bbbb"))
-    monkeypatch.setattr(runner.secrets, "token_hex", lambda size: next(suffixes))
+    monkeypatch.setattr(course_run.secrets, "token_hex", lambda size: next(suffixes))
 
-    class Still(runner.datetime):
+    class Still(course_run.datetime):
         @classmethod
         def now(cls, tz=None):
             return cls(2026, 1, 2, 3, 4, 5, tzinfo=tz)
 
-    monkeypatch.setattr(runner, "datetime", Still)
+    monkeypatch.setattr(course_run, "datetime", Still)
     first, second = make_folder(tmp_path, "cpu"), make_folder(tmp_path, "cpu")
     assert [first.name, second.name] == ["20260102T030405Z-cpu-aaaa", "20260102T030405Z-cpu-bbbb"]
 

@@ -51,6 +51,49 @@ def test_code_cells_are_short(name):
     assert {first: length for first, length in lengths.items() if length > 25} == {}
 
 
+def _bound(cell: ast.AST) -> set[str]:
+    """Return the names that a cell binds, without those of functions' and comprehensions' own."""
+    names: set[str] = set()
+    for node in ast.iter_child_nodes(cell):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Name):
+            names |= {node.id} if isinstance(node.ctx, ast.Store) else set()
+        elif not isinstance(node, ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
+            names |= _bound(node)
+    return names
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_cell_gives_an_imported_name_another_meaning(name):
+    """Otherwise an earlier cell fails when it is run again."""
+    imported, bound = set(), set()
+    for tree in map(ast.parse, cells(name, "code")):
+        statements = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+        imported |= {(a.asname or a.name).partition(".")[0] for node in statements for a in node.names}
+        bound |= _bound(tree)
+    assert imported & bound == set()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_cell_puts_tags_into_a_figure(name):
+    """`plots` shows texts as they are written, tags too: W₀, not W<sub>0</sub>."""
+    assert [source for source in cells(name, "code") if re.search(r"</?(sub|sup|b|i)>", source)] == []
+
+
+TEXTS = ("title", "x_title", "y_title")  # the parameters of plots.lines and plots.scatter after the data
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_chart_names_its_axes(name):
+    """The first argument of a chart is its data; the next ones are its texts."""
+    for call in (node for source in cells(name, "code") for node in ast.walk(ast.parse(source))):
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in ("plots.lines", "plots.scatter"):
+            given = {*TEXTS[: len(call.args) - 1], *(keyword.arg for keyword in call.keywords)}
+            unpacked = any(isinstance(argument, ast.Starred) for argument in call.args)
+            assert unpacked or given >= set(TEXTS), ast.unparse(call)[:80]
+
+
 @pytest.mark.parametrize("name", DERIVING[1:])
 def test_formulas_are_numbered_in_order_and_listed(name):
     text = "\n".join(cells(name, "markdown"))

@@ -50,6 +50,15 @@ def test_an_exported_page_shows_the_picture_and_no_script(made, tmp_path):
     assert data["text/html"].split(" width")[0] in page and "<script" not in page
 
 
+def test_the_static_form_tells_its_colours_and_lines_apart(made):
+    drawn = {name: made[name].figure() for name in ("TwoGradients", "BlockDial", "FactorMixer")}
+    named = {name: [t.name for t in figure.data if t.name and t.showlegend] for name, figure in drawn.items()}
+    assert named["TwoGradients"] == ["right", "printed"] and drawn["TwoGradients"].layout.showlegend
+    titles = {name: [note.text for note in figure.layout.annotations] for name, figure in drawn.items()}
+    assert "singular values (dashed: target)" in titles["BlockDial"]
+    assert titles["FactorMixer"][0] == "a₁; grey: its gradient"
+
+
 def test_the_static_form_follows_what_the_learner_sets():
     lab = pieces.KernelLab()
     before = lab.picture()

@@ -66,6 +66,7 @@ def test_animation_fixes_colours_and_ranges_over_its_frames():
         (lambda: plots.matrix(np.zeros((2, 2, 2))), r"\(2, 2, 2\)"),
         (lambda: plots.lines({"a": ([1, 2], [1])}), "2 values of x and 1 of y"),
         (lambda: plots.lines({"a": ([1],)}), "1 parts"),
+        (lambda: plots.lines({"a": ([1], [1], [[1], [1], [1]])}), "spread of 'a' has 3 rows; give one spread, or"),
         (lambda: plots.show(go.Figure(), static=False, interactive=False), "nothing to show"),
         (lambda: plots.save(go.Figure(), "figure.pdf"), "has the suffix '.pdf'; expected one of .png, .gif, .html"),
     ],
@@ -132,6 +133,23 @@ def test_show_a_still_figure(shown):
     assert set(bundle) == {PLOTLY, "image/png", "text/plain"}
     assert bundle[PLOTLY]["data"][0]["type"] == "heatmap" and bundle["text/plain"] == "Figure: three"
     json.dumps(bundle)
+
+
+def test_the_alternative_text_of_a_figure_without_a_title_names_its_panels(shown):
+    plots.show(plots.matrices([("W₀", np.eye(2)), ("ΔW < 1", np.eye(2))]), static=False)
+    plots.show(go.Figure(), static=False)
+    assert [bundle["text/plain"] for bundle in shown] == ["Figure: W₀; ΔW < 1", "Figure: untitled"]
+
+
+def test_a_spread_may_differ_below_and_above():
+    sides = ([0.25], [0.5])
+    (point,) = plots.scatter({"a": ([1], [2.0], sides)}).data
+    (bar,) = plots.bars({"a": {"u": 2.0}}, {"a": {"u": (0.25, 0.5)}}).data
+    assert [[e.arrayminus[0], e.array[0]] for e in (point.error_y, bar.error_y)] == [[0.25, 0.5]] * 2
+    band, _ = plots.lines({"a": ([1], [2.0], sides)}).data
+    assert list(band.y) == [1.75, 2.5]
+    moving = plots.animation([plots.scatter({"a": ([1], [2.0], sides)})] * 2)
+    assert list(moving.layout.yaxis.range) == pytest.approx([1.75 - 0.0375, 2.5 + 0.0375])
 
 
 def test_show_an_animated_figure(shown):

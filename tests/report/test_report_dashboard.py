@@ -4,6 +4,7 @@ import pytest
 
 from circpeft import report
 from circpeft.course import dashboard, repository_runs
+from tests.course.live_figures import shown
 
 
 @pytest.fixture
@@ -17,18 +18,20 @@ def box(folder):
 def test_the_table_and_the_figure_follow_the_controls(box):
     assert "95.1±0.2 | 94.5±0.7 (-0.6)" in box.rows.value and "3 of 3 runs" in box.counts.value
     assert list(box.controls["panel"].options) == ["rte, FacebookAI/roberta-base", "sst2, FacebookAI/roberta-base"]
-    assert [trace.name for trace in box.figure.data] == ["cdvft:block_size=768"]
+    assert [trace.name for trace in shown(box.figure).data] == ["cdvft:block_size=768"]
     box.controls["panel"].value = "sst2, FacebookAI/roberta-base"
-    assert [trace.name for trace in box.figure.data] == ["lora:r=8"] and box.figure.data[0].x[0] == 294_912
+    assert [trace.name for trace in shown(box.figure).data] == ["lora:r=8"] and shown(box.figure).data[0].x[
+        0
+    ] == 294_912
     box.controls["x"].value = "memory"
-    assert box.controls["panel"].value.startswith("sst2") and box.figure.data[0].x[0] == 13.75
+    assert box.controls["panel"].value.startswith("sst2") and shown(box.figure).data[0].x[0] == 13.75
     box.controls["task"].value = ("rte",)
-    assert [trace.name for trace in box.figure.data] == ["cdvft:block_size=768"]
+    assert [trace.name for trace in shown(box.figure).data] == ["cdvft:block_size=768"]
     assert "94.5" not in box.rows.value and "1 of 3 runs" in box.counts.value
     box.controls["table"].value = dashboard.RUNS
     assert "0.700" in box.rows.value
     box.controls["method"].value = ("lora",)
-    assert not box.figure.data and "0 of 3 runs" in box.counts.value
+    assert not shown(box.figure).data and "0 of 3 runs" in box.counts.value
 
 
 def test_reload_finds_new_runs(box, folder):
@@ -49,7 +52,7 @@ def test_of_many_runs_the_first_are_listed(folder, monkeypatch):
 
 def test_nothing_found_and_a_wrong_table():
     box = dashboard.Dashboard(report.empty(), "cdvft-2")
-    assert "96.1 | -" in box.rows.value and not box.figure.data
+    assert "96.1 | -" in box.rows.value and not shown(box.figure).data
     with pytest.raises(ValueError, match="unknown table 'cdvft-9'"):
         dashboard.Dashboard(report.empty(), "cdvft-9")
 
@@ -58,12 +61,12 @@ def test_it_starts_with_the_runs_of_the_repository_and_marks_yours(folder):
     repository = repository_runs.read()
     box = dashboard.Dashboard(report.empty(folder.path), repository=repository)
     assert f"{len(repository.runs)} of {len(repository.runs)} runs (0 yours" in box.counts.value
-    assert box.figure.data and "<td" in box.rows.value
+    assert shown(box.figure).data and "<td" in box.rows.value
     folder.scored("LoRA", "RTE", [0.54, 0.55], task="rte", model="minilm", label="lora")
     box.controls["reload"].click()
     assert "(2 yours" in box.counts.value and box.controls["panel"].options[0] == "rte, minilm"
     box.controls["panel"].value = "rte, minilm"
-    markers = {trace.name: trace.marker for trace in box.figure.data if trace.mode == "markers"}
+    markers = {trace.name: trace.marker for trace in shown(box.figure).data if trace.mode == "markers"}
     assert markers["lora (yours)"].symbol == "star" != markers["lora"].symbol
     assert markers["lora (yours)"].color == markers["lora"].color
     box.controls["method"].value = ("lora",)

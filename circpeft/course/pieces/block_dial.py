@@ -14,7 +14,7 @@ from ...suggest import nearest
 from .. import block_fits
 from ..block_fits import BlockFit
 from .base import Piece
-from .static_panels import add_matrix, row
+from .static_panels import add_matrix, row, with_legend
 
 START = 12  # the block size at the start, if the target allows it
 
@@ -108,7 +108,7 @@ class BlockDial(Piece):
         name, b = self.state["target"], self.state["b"]
         fit, fits = self.chosen(name, b), self.fits[name]
         dense, sizes = fits[-1], [str(one.b) for one in fits]
-        titles = (f"target: {name}", f"nearest ΔW, b = {b}", "singular values", "share of dense, by b")
+        titles = (f"target: {name}", f"nearest ΔW, b = {b}", "singular values (dashed: target)", "share of dense, by b")
         panels = row(titles)
         add_matrix(panels, 1, dense.matrix)
         add_matrix(panels, 2, fit.matrix)
@@ -129,5 +129,4 @@ class BlockDial(Piece):
             panels.add_scatter(x=sizes, y=values, **style, row=1, col=4)
         panels.update_xaxes(type="category", title="b", row=1, col=4)
         panels.update_yaxes(type="log", dtick=1, row=1, col=4)
-        legend = {"orientation": "h", "x": 1, "xanchor": "right", "y": -0.2, "yanchor": "top"}
-        return panels.update_layout(showlegend=True, legend=legend, height=340, margin={"b": 80})
+        return with_legend(panels)

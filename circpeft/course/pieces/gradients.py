@@ -11,7 +11,7 @@ from torch import Tensor
 from ...ops import circulant
 from ...plots.style import COLORS
 from .base import Piece
-from .static_panels import row
+from .static_panels import row, with_legend
 
 SIZE, LAYERS = 12, 4
 
@@ -109,6 +109,6 @@ class TwoGradients(Piece):
         panels = row([f"{name}: {c:+.2f}" for name, c in zip(places, found["cosines"], strict=True)])
         for column in range(1, LAYERS + 2):
             for name, color in (("right", COLORS[0]), ("printed", COLORS[1])):
-                marker = {"color": color}
-                panels.add_bar(y=found[name][column - 1], name=name, marker=marker, row=1, col=column)
-        return panels.update_xaxes(dtick=4, showgrid=False)
+                style = {"name": name, "marker": {"color": color}, "showlegend": column == 1}
+                panels.add_bar(y=found[name][column - 1], **style, row=1, col=column)
+        return with_legend(panels.update_xaxes(dtick=4, showgrid=False))

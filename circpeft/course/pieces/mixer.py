@@ -74,7 +74,7 @@ class FactorMixer(Piece):
     def figure(self) -> go.Figure:
         """Draw the vectors with their gradients, and ΔW, as they are now."""
         found = mixer_numbers(self.state, self.data["gradient"])
-        panels = row(["a₁ and its gradient", "c and its gradient", "a₃ and its gradient", "ΔW"])
+        panels = row([*(f"{name}; grey: its gradient" for name in ("a₁", "c", "a₃")), "ΔW"])
         for column, name in enumerate(FACTORS, 1):
             add_stems(panels, column, self.state[name], COLORS[column - 1])
             add_stems(panels, column, found[name], "#9aa5b1")

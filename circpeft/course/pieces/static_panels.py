@@ -19,6 +19,12 @@ def row(titles: Sequence[str], width: int = 960, height: int = 300) -> go.Figure
     return panels.update_layout(template=TEMPLATE, width=width, height=height, margin=margin, showlegend=False)
 
 
+def with_legend(panels: go.Figure) -> go.Figure:
+    """Return the figure with a legend of its named traces below the panels, and room for it."""
+    legend = {"orientation": "h", "x": 1, "xanchor": "right", "y": -0.2, "yanchor": "top"}
+    return panels.update_layout(showlegend=True, legend=legend, height=panels.layout.height + 40, margin={"b": 80})
+
+
 def add_stems(figure: go.Figure, column: int, values: Sequence[float], color: str) -> None:
     """Add a bar for each entry of a vector to a panel."""
     figure.add_bar(x=list(range(len(values))), y=list(values), marker={"color": color}, row=1, col=column)
