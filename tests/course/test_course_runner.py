@@ -14,9 +14,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from circpeft.course import course_run, runner
-from circpeft.course.parameters import RequestError, check, convert, declared, select
+from circpeft.course import course_run
 from circpeft.course.course_run import make_folder
+from circpeft.course.parameters import RequestError, check, convert, declared, select
 from circpeft.course.runner import run_course
 from circpeft.files import locked
 
