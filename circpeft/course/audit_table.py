@@ -7,9 +7,11 @@ from typing import Any
 import pandas as pd
 
 from ..escaping import html_table, print_text
+from ..suggest import nearest
 
 COLUMNS = ("paper", "table", "row", "column", "printed", "stated", "computed", "verdict", "note")
 SHOWN = 60  # rows of the filtered table
+MENUS = ("paper", "table", "verdict")
 # In percent. Texts wrap, so the table is as wide as its page and not as wide as its longest note.
 WIDTHS = {"paper": 6, "table": 6, "row": 14, "column": 12, "printed": 8, "stated": 10, "computed": 10, "verdict": 12}
 STYLES = [
@@ -59,7 +61,15 @@ def audit_explorer(audit: pd.DataFrame, **chosen: str) -> Any:
 
     Args:
         chosen: the values that are selected at the start, such as ``paper="cdvft"``.
+
+    Raises: ValueError for another menu, or a value that its menu does not have; the message names the nearest.
     """
+    options = {name: ["all", *sorted(audit[name].unique())] for name in MENUS}
+    for name, value in chosen.items():
+        if name not in options:
+            raise ValueError(f"no menu {name!r}; {nearest(name, MENUS)}")
+        if value not in options[name]:
+            raise ValueError(f"no {name} {value!r} in the audit; {nearest(value, options[name])}")
     import ipywidgets as widgets
     from IPython.display import display
 
@@ -68,11 +78,11 @@ def audit_explorer(audit: pd.DataFrame, **chosen: str) -> Any:
     menus = {
         name: widgets.Dropdown(
             description=name,
-            options=["all", *sorted(audit[name].unique())],
+            options=options[name],
             value=chosen.get(name, "all"),
             layout={"width": "230px"},
         )
-        for name in ("paper", "table", "verdict")
+        for name in MENUS
     }
     search = widgets.Text(description="contains", placeholder="a method, a model, or a word in the note")
     output = widgets.Output()

@@ -128,7 +128,7 @@ def _name_beside(target: Path, name: str, new: str, recorded: dict[str, str]) ->
 
 
 def _recorded(manifest: str) -> dict[str, str]:
-    """Return the digests in a manifest; none of them for a damaged one, so that no file counts as unchanged."""
+    """Return the digests in a manifest; an empty dict for a damaged one, so that no file counts as unchanged."""
     try:
         return dict(json.loads(manifest)["files"])
     except (ValueError, TypeError, KeyError, RecursionError):

@@ -147,7 +147,7 @@ def declared_profile(notebook: Path) -> str:
 def convert(parameter: Parameter, value: object) -> object:
     """Return a value, from the command line or from Python, as one of the parameter's types.
 
-    Raises: RequestError if the value fits none of them.
+    Raises: RequestError for a value of another type.
 
     >>> convert(Parameter("rate", kinds_of("float"), 0.1, "rate: float = 0.1"), "3e-2")
     0.03

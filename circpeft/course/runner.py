@@ -133,6 +133,7 @@ def _run_all(run: CourseRun, paths: list[Path], values: Mapping, cell_timeout: f
                 entry["seconds"] = round(time.monotonic() - started, 1)
                 run.save()
                 _render(run.folder, path, entry)
+                run.save()  # a page that cannot be written is a failure
             line = f"{path.stem:<28} {entry['status']:<6} {entry['seconds']:8.1f} s"
             tqdm.write(terminal(line), file=sys.stdout)
             bar.update()

@@ -40,9 +40,15 @@ class _Bundle:
 
 
 def _described(figure):
-    """Return the alternative text: that of the layout's meta, or else the title, or else the titles of the panels."""
+    """Return the alternative text: that of the layout's meta, or else the title, or else the titles of the panels.
+
+    Of an animation whose title changes, it has the first and the last title.
+    """
     panels = "; ".join(filter(None, (plain(note.text) for note in figure.layout.annotations)))
     title = plain(figure.layout.title.text) or panels or "untitled"
+    last = plain(figure.frames[-1].layout.title.text) if figure.frames else ""
+    if last and last != title:
+        title = f"animation in {len(figure.frames)} frames, from \u201c{title}\u201d to \u201c{last}\u201d"
     return (figure.layout.meta or {}).get("alt") or f"Figure: {title}"
 
 

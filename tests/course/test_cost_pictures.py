@@ -51,6 +51,16 @@ def test_the_audit_table_is_as_wide_as_its_page_and_its_menus_filter_it():
     assert audit_table.filtered(audit, paper="cdvft", verdict="misprint", table="all").equals(expected)
 
 
+def test_the_audit_starts_with_the_chosen_rows_and_refuses_others():
+    audit = pd.DataFrame(papers.audit())
+    explorer = audit_table.audit_explorer(audit, paper="cdvft")
+    assert explorer.controls["paper"].value == "cdvft" and explorer.controls["verdict"].value == "all"
+    with pytest.raises(ValueError, match=r"no paper 'cdvt' in the audit; did you mean 'cdvft'"):
+        audit_table.audit_explorer(audit, paper="cdvt")
+    with pytest.raises(ValueError, match=r"no menu 'papr'; did you mean 'paper'"):
+        audit_table.audit_explorer(audit, papr="cdvft")
+
+
 def test_a_slider_of_the_explorer_shows_the_figure_of_its_values():
     explorer = cost_explorer.explorer()
     for control, value in (("tokens", 16), ("b", 64), ("d_out", 3072), ("r", 2)):

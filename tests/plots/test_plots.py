@@ -141,6 +141,11 @@ def test_the_alternative_text_of_a_figure_without_a_title_names_its_panels(shown
     assert [bundle["text/plain"] for bundle in shown] == ["Figure: W₀; ΔW < 1", "Figure: untitled"]
 
 
+def test_the_alternative_text_of_an_animation_has_its_first_and_its_last_title(shown):
+    plots.show(plots.animation([plots.lines({"a": ([1], [1])}, f"epoch {k}") for k in range(3)]), static=False)
+    assert shown[0]["text/plain"] == "Figure: animation in 3 frames, from “epoch 0” to “epoch 2”"
+
+
 def test_a_spread_may_differ_below_and_above():
     sides = ([0.25], [0.5])
     (point,) = plots.scatter({"a": ([1], [2.0], sides)}).data

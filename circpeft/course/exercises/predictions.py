@@ -62,7 +62,7 @@ def _letter(question: Question, answer: Any) -> str | None:
 
 
 def _number(answer: Any) -> float | None:
-    """Return the answer as a finite Python number, or None if it is no number."""
+    """Return the answer as a finite Python number, or None for anything else."""
     answer = python_number(answer)
     if is_huge(answer):
         return math.inf if answer > 0 else -math.inf
