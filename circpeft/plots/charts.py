@@ -84,9 +84,12 @@ def lines(series, title="", x_title="", y_title="", log_x=False, log_y=False, ma
         if spread is not None:
             below, above = spread
             outline = np.concatenate([y - below, (y + above)[::-1]])
+            visible = np.concatenate([outline, y])
+            if log_y and (visible > 0).any():  # a log axis has no zero: the band ends at the lowest value above it
+                outline = np.maximum(outline, visible[visible > 0].min())
             figure.add_scatter(
                 x=np.concatenate([x, x[::-1]]),
-                y=np.maximum(outline, np.finfo(float).tiny) if log_y else outline,
+                y=outline,
                 mode="lines",
                 line={"width": 0},
                 fill="toself",

@@ -126,6 +126,11 @@ def shown(monkeypatch):
 PLOTLY = "application/vnd.plotly.v1+json"
 
 
+def test_a_band_that_reaches_below_zero_does_not_stretch_a_logarithmic_axis():
+    band, _ = plots.lines({"a": ([1, 2], [1.0, 10.0], [2.0, 1.0])}, log_y=True).data
+    assert list(band.y) == [1.0, 9.0, 11.0, 3.0]
+
+
 def test_show_a_still_figure(shown):
     figure = plots.matrices([("A", np.eye(4)), ("B", -np.eye(3))], "three")
     assert plots.show(figure) is None
