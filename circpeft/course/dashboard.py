@@ -109,8 +109,9 @@ class Dashboard:
         self._set_options("table", list(dict.fromkeys([RUNS, *known["table"], self.controls["table"].value])))
 
     def reload(self) -> None:
-        """Read the folder again and redraw."""
-        self.found = self._beside_repository(report.scan(self.found.folder))
+        """Read the folder again and redraw. A folder that does not exist (yet) has no runs."""
+        folder = self.found.folder
+        self.found = self._beside_repository(report.scan(folder) if folder.is_dir() else report.empty(folder))
         self._update_options()
         self.redraw()
 

@@ -42,6 +42,16 @@ def test_reload_finds_new_runs(box, folder):
     assert "65.8±0.8 | 60.0 (-5.8)" in box.rows.value
 
 
+def test_reload_of_a_folder_that_does_not_exist_yet_shows_no_runs(tmp_path):
+    """Without any run, the default folder is missing; an error in a button's function is not shown to anyone."""
+    box = dashboard.Dashboard(report.empty(tmp_path / "runs"))
+    box.reload()
+    assert "0 of 0 runs" in box.counts.value
+    (tmp_path / "runs").mkdir()
+    box.reload()
+    assert "0 of 0 runs" in box.counts.value
+
+
 def test_of_many_runs_the_first_are_listed(folder, monkeypatch):
     monkeypatch.setattr(dashboard, "MOST_ROWS", 2)
     folder.scored("LoRA", "SST-2", [0.91, 0.92, 0.93])
