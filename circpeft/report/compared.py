@@ -41,7 +41,8 @@ def compared(found: Found, table: str, sweep: Sweep | None = None) -> pd.DataFra
     if sweep is None:
         sweep = sweeps[0] if sweeps else None
     elif sweep not in sweeps:
-        raise ValueError(f"sweep {sweep.name!r} is not one of table {table!r}; {nearest(sweep.name, [table])}")
+        choices = nearest(sweep.name, [each.name for each in sweeps])
+        raise ValueError(f"sweep {sweep.name!r} is not one of table {table!r}, but of {sweep.title!r}; {choices}")
     printed = {(c.row, c.column): c.printed for c in printed_cells() if f"{c.paper}-{c.table}" == table}
     groups: dict[tuple[str, str], list[Cell]] = {}
     for cell in sweep.cells if sweep else ():

@@ -132,7 +132,7 @@ def test_the_latest_sweep_unless_another_is_named(folder):
     assert line(report.compared(found, "cdvft-1"), "LoRA", "SST-2").ours == pytest.approx(90)
     older = found.sweeps_of("cdvft-1")[1]
     assert line(report.compared(found, "cdvft-1", older), "LoRA", "SST-2").ours == pytest.approx(80)
-    with pytest.raises(ValueError, match="not one of table 'cdvft-2'"):
+    with pytest.raises(ValueError, match="not one of table 'cdvft-2', but of 'cdvft-1'; choices: none"):
         report.compared(found, "cdvft-2", older)
 
 
