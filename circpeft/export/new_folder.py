@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import errno
-import shutil
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..files import WriteError, atomic_folder, check_writable, make_folder
-from ..files.disk import full
+from ..files import atomic_folder, check_room, check_writable, make_folder
 
 
 def check_new(out: str | Path) -> Path:
     """Return the path of a folder that can be made, or that exists and is empty.
 
-    Raises: FileExistsError for a file or a folder with files; NotADirectoryError for a path below a file;
-    PermissionError for a folder in which this user cannot write.
+    Raises: FileExistsError for anything else in its place, and for an empty folder that cannot be replaced, since it is
+    the working directory or a mount point; NotADirectoryError for a path below a file; PermissionError for a folder in
+    which this user cannot write.
 
     >>> import tempfile
     >>> check_new(tempfile.mkdtemp()).is_dir()
     True
     """
     target = Path(out)
-    if target.is_file() or (target.is_dir() and any(target.iterdir())):
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise FileExistsError(f"{str(out)!r} exists and is not an empty folder; choose another")
+    if target.exists() and (os.path.ismount(target) or target.samefile(os.curdir)):
+        raise FileExistsError(
+            f"{str(out)!r} is the working directory or a mount point, which cannot be replaced; choose a folder in it"
+        )
     try:
-        check_writable(target.parent)
+        check_writable(target.resolve().parent)
     except OSError as error:
         raise type(error)(f"cannot write {str(out)!r}: {error}; choose another place") from None
     return target
@@ -53,7 +56,6 @@ def new_folder(out: str | Path, needed: int = 0) -> Iterator[Path]:
     """
     target = check_new(out)
     make_folder(target.parent)
-    if shutil.disk_usage(target.parent).free < needed:
-        raise WriteError(errno.ENOSPC, full(target, needed))
+    check_room(target, needed)
     with atomic_folder(target, needed=needed) as folder:
         yield folder

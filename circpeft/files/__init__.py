@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from .disk import WriteError, check_writable, explained, is_full
+from .disk import WriteError, check_room, check_writable, explained, is_full
 from .drafts import draft_folder, draft_path, remove_leftovers
 from .syncing import make_folder, sync_file, sync_folder, sync_open_file, sync_tree
 
@@ -22,6 +22,7 @@ __all__ = [
     "apply_umask",
     "as_utf8",
     "atomic_folder",
+    "check_room",
     "check_writable",
     "draft_folder",
     "expanded",
@@ -126,16 +127,17 @@ def _write(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def atomic_folder(path: str | Path, replace: bool = False, needed: int = 0) -> Iterator[Path]:
+def atomic_folder(path: str | Path, replace: bool = False, needed: int = 0, elsewhere: str = "") -> Iterator[Path]:
     """Give a ``with`` block a temporary folder beside ``path``, and rename it to ``path`` at the end of the block.
 
     When the block has ended, all files are on the disk, with the modes of the user's umask. If it raises an error, the
-    temporary folder is deleted, and an existing folder stays as it was.
+    temporary folder is deleted, and an existing folder stays as it was. A link to a folder stays a link.
 
     Args:
         path: the folder. It must not exist, or be empty.
         replace: whether to replace a folder that has files.
         needed: bytes that the block will write at least, if known.
+        elsewhere: how to choose another place, for the error of a full disk, see `explained`.
 
     Raises: OSError where the folder cannot be written, and for one that has files without ``replace``; it is a
     `WriteError` for a full or read-only disk, also if it arises in the block.
@@ -148,20 +150,15 @@ def atomic_folder(path: str | Path, replace: bool = False, needed: int = 0) -> I
     ['out', 'out/a.txt']
     """
     path = Path(path)
-    with explained(path, needed), _draft_of(path) as draft:
+    path = path.resolve() if path.is_symlink() else path  # a link cannot be removed as a folder is
+    with explained(path, needed, elsewhere), _draft_of(path) as draft:
         yield draft
         apply_umask(draft)
         sync_tree(draft)
         if not path.is_dir():
             os.rename(draft, path)
         elif replace:
-            with draft_folder(path.parent, path.name) as earlier:  # a folder cannot be renamed over one with files
-                os.rename(path, earlier / "folder")
-                try:
-                    os.rename(draft, path)
-                except OSError:
-                    os.rename(earlier / "folder", path)
-                    raise
+            _exchange(draft, path)
         else:
             path.rmdir()
             os.rename(draft, path)
@@ -173,6 +170,18 @@ def _draft_of(path: Path) -> Iterator[Path]:
     make_folder(path.parent)
     with draft_folder(path.parent, path.name) as draft:
         yield draft
+
+
+def _exchange(draft: Path, path: Path) -> None:
+    """Rename a folder to a name that a folder with files has, which is deleted afterwards."""
+    with draft_folder(path.parent, path.name) as earlier:  # a folder cannot be renamed over one with files
+        try:
+            os.rename(path, earlier / "folder")
+            os.rename(draft, path)
+        except BaseException:  # also Ctrl-C, after which neither of the two would be left
+            if not path.exists():
+                os.rename(earlier / "folder", path)
+            raise
 
 
 def apply_umask(path: str | Path) -> None:

@@ -61,20 +61,24 @@ def _reason(error: BaseException) -> int | None:
 
 
 def _is_at(error: BaseException, path: Path) -> bool:
-    """Return whether an error is about a file beside a path or below it, or names no file."""
+    """Return whether an error is about a path, a file beside or below it, or a folder above it; or names no file."""
     name = getattr(error, "filename", None)
-    return not isinstance(name, (str, bytes)) or Path(os.fsdecode(name)).absolute().is_relative_to(
-        path.absolute().parent
-    )
+    if not isinstance(name, (str, bytes)):
+        return True
+    named, place = Path(os.fsdecode(name)).absolute(), path.absolute()
+    return named.is_relative_to(place.parent) or place.is_relative_to(named)
 
 
 @contextmanager
-def explained(path: str | Path, needed: int = 0) -> Iterator[None]:
+def explained(path: str | Path, needed: int = 0, elsewhere: str = "") -> Iterator[None]:
     """Replace the errors of a full or read-only disk in a ``with`` block by a `WriteError` about a path.
+
+    A `WriteError` stays as it is: it names the place more closely.
 
     Args:
         path: the file or folder that the block writes.
         needed: its size in bytes, if it is known.
+        elsewhere: how to choose another place; "" for a path that the user gave.
 
     >>> with explained("runs/a.json", 3 * 2**20):
     ...     raise OSError(errno.ENOSPC, "No space left on device")
@@ -85,24 +89,49 @@ def explained(path: str | Path, needed: int = 0) -> Iterator[None]:
     path = Path(path)
     try:
         yield
+    except WriteError:
+        raise
     except Exception as error:
         number = _reason(error)
         if number is None or not _is_at(error, path):
             raise
-        raise WriteError(number, full(path, needed, number) if number in FULL else _read_only(path, number)) from error
+        line = _full(path, needed, elsewhere, number) if number in FULL else _read_only(path, elsewhere, number)
+        raise WriteError(number, line) from error
 
 
-def full(path: str | Path, needed: int = 0, reason: int = errno.ENOSPC) -> str:
+def check_room(path: str | Path, needed: int, elsewhere: str = "") -> None:
+    """Raise WriteError if the disk of a path has less room than is needed.
+
+    Args:
+        path: the file or folder that will be written.
+        needed: its size in bytes.
+        elsewhere: as in `explained`.
+
+    >>> check_room("runs/model", 2**70)
+    Traceback (most recent call last):
+    ...
+    circpeft.files.disk.WriteError: no room for 'runs/model': 1,125,899,906,842,624 MiB are needed, and ...
+    """
+    if _free(path) < needed:
+        raise WriteError(errno.ENOSPC, _full(path, needed, elsewhere))
+
+
+def _full(path: str | Path, needed: int, elsewhere: str, reason: int = errno.ENOSPC) -> str:
     """Return the line about a path for which the disk has no room."""
-    size = f"{_size(needed)} are needed, and " if needed else ""
-    free = _size(shutil.disk_usage(_existing(Path(path))).free)
     if reason == errno.EFBIG:  # a limit of the shell, or of a file system such as FAT
         return f"no room for {str(path)!r}: the system allows no file of this size here; raise the limit (ulimit -f)"
-    return f"no room for {str(path)!r}: {size}{free} are free; free some, or choose a place on another disk"
+    size = f"{_size(needed)} are needed, and " if needed else ""
+    other = elsewhere or "choose a place on another disk"
+    return f"no room for {str(path)!r}: {size}{_size(_free(path))} are free; free some, or {other}"
 
 
-def _read_only(path: Path, reason: int) -> str:
-    return f"cannot write {str(path)!r}: {os.strerror(reason)}; choose another place, or make it writable"
+def _read_only(path: Path, elsewhere: str, reason: int) -> str:
+    other = elsewhere or "choose another place"
+    return f"cannot write {str(path)!r}: {os.strerror(reason)}; {other}, or make it writable"
+
+
+def _free(path: str | Path) -> int:
+    return shutil.disk_usage(_existing(Path(path))).free
 
 
 def _size(count: int) -> str:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -15,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from ..files import atomic_folder, is_full, make_folder, remove_leftovers
+from ..files import atomic_folder, check_room, explained, make_folder, remove_leftovers
 from .header import Header, gguf_package, read_header
 
 if TYPE_CHECKING:
@@ -25,6 +22,7 @@ FORM = 1  # of the converted folder; another number makes all files be converted
 BYTES = {"float32": 4, "bfloat16": 2}  # of an element, by number format
 BESIDE_WEIGHTS = 32 * 2**20  # bytes that tokenizer and config take at most
 RECORD = "conversion.json"
+ELSEWHERE = "set HF_HOME to a folder on another disk"
 
 
 def cache_folder() -> Path:
@@ -69,8 +67,8 @@ def converted(path: Path, dtype: str | None = None) -> Path:
             the weights are stored in float32. None takes a folder that exists, or else float32.
 
     Raises: ValueError for a file that cannot be read (see `read_header`), a file that lacks weights, and a tokenizer
-    with more tokens than the model has embeddings; OSError, with the space needed, for a full disk, and for a cache
-    that cannot be written to.
+    with more tokens than the model has embeddings; WriteError (see `circpeft.files`), with the space needed, for a full
+    disk, and for a cache that cannot be written to.
     """
     header = read_header(path)
     sha256 = checksum(path)
@@ -80,13 +78,13 @@ def converted(path: Path, dtype: str | None = None) -> Path:
     form = _stored(dtype)
     folder = _folder(path.name, sha256, form)
     needed = header.elements * BYTES[form] + BESIDE_WEIGHTS
-    with _writable(path, folder.parent, needed):
+    with explained(folder, needed, ELSEWHERE):
         make_folder(folder.parent)
         with FileLock(folder.parent / ".lock"):
             remove_leftovers(folder.parent)
             if not folder.is_dir():
-                _check_room(folder.parent, needed)
-                _write(header, sha256, form, folder)
+                check_room(folder, needed, ELSEWHERE)
+                _write(header, sha256, form, folder, needed)
     return folder
 
 
@@ -98,9 +96,9 @@ def _folder(name: str, sha256: str, form: str) -> Path:
     return cache_folder() / f"{Path(name).stem}-{sha256[:16]}-{FORM}-{form}"
 
 
-def _write(header: Header, sha256: str, form: str, folder: Path) -> None:
+def _write(header: Header, sha256: str, form: str, folder: Path, needed: int) -> None:
     record = {"file": header.path.name, "sha256": sha256, "architecture": header.architecture, "dtype": form}
-    with atomic_folder(folder) as draft:
+    with atomic_folder(folder, needed=needed, elsewhere=ELSEWHERE) as draft:
         with _one_line(header):
             save(header, form, draft)
         (draft / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
@@ -143,33 +141,3 @@ def _unreadable(header: Header, error: Exception) -> str:
     cause = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
     cause = f"it lacks {cause}" if isinstance(error, KeyError) else cause
     return f"GGUF file {str(header.path)!r} ({header.architecture}) cannot be converted: {cause}"
-
-
-def _check_room(cache: Path, needed: int) -> None:
-    if shutil.disk_usage(cache).free < needed:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-@contextmanager
-def _writable(path: Path, cache: Path, needed: int) -> Iterator[None]:
-    """Replace the errors of a full disk and of a cache that cannot be written to by one line."""
-    from safetensors import SafetensorError
-
-    advice = "or set HF_HOME to a folder on another disk"
-    try:
-        yield
-    except (OSError, SafetensorError) as error:
-        if is_full(error):
-            raise OSError(
-                f"the disk is too full to convert {str(path)!r}: the converted model needs {needed / 2**20:,.0f} MiB "
-                f"in {str(cache)!r}, where {_free(cache) / 2**20:,.0f} MiB are free; free some, {advice}"
-            ) from error
-        raise OSError(f"cannot write the converted model to {str(cache)!r}: {error}; make it writable, {advice}") from (
-            error
-        )
-
-
-def _free(folder: Path) -> int:
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free

@@ -117,8 +117,11 @@ def is_alive(owner: Owner, path: Path) -> bool:
     """Return whether an owner works: by its process on this host, by the age of its file on another."""
     if owner.place == _place():
         return owner.pid != os.getpid() and abs(_began(owner.pid) - owner.began) < 2
-    with tempfile.TemporaryFile(dir=path.parent) as now:  # by the clock of the file system, not of a host
-        return os.fstat(now.fileno()).st_mtime - path.stat().st_mtime < STALE
+    try:
+        with tempfile.TemporaryFile(dir=path.parent) as now:  # by the clock of the file system, not of a host
+            return os.fstat(now.fileno()).st_mtime - path.stat().st_mtime < STALE
+    except FileNotFoundError:  # it has just ended
+        return False
 
 
 def _renew(path: Path, ended: threading.Event) -> None:

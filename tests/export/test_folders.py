@@ -58,6 +58,20 @@ def test_a_read_only_folder_is_refused(tmp_path, monkeypatch):
         new_folder.check_new(tmp_path / "file" / "out")
 
 
+def test_a_place_that_a_folder_cannot_take_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for out in (".", tmp_path):
+        with pytest.raises(FileExistsError, match="is the working directory or .* choose a folder in it"):
+            new_folder.check_new(out)
+    monkeypatch.chdir("/")
+    assert new_folder.check_new(tmp_path) == tmp_path
+    monkeypatch.setattr(os.path, "ismount", lambda path: path == tmp_path)  # as a volume in a container is
+    with pytest.raises(FileExistsError, match="working directory or a mount point"):
+        new_folder.check_new(tmp_path)
+    with pytest.raises(FileExistsError, match="'/dev/null' exists and is not an empty folder"):
+        new_folder.check_new("/dev/null")
+
+
 @pytest.mark.parametrize(
     "raised",
     [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), SafetensorError(f"I/O error: {os.strerror(errno.ENOSPC)}")],

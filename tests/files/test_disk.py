@@ -70,6 +70,21 @@ def test_a_read_only_folder(tmp_path, monkeypatch, number):
         files.write_atomically(tmp_path / "a.json", "text")
 
 
+def test_a_folder_above_that_cannot_be_made(tmp_path):
+    """The error of the system names that folder; the line has what was to be written."""
+    above = PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "runs"))
+    with pytest.raises(files.WriteError, match="^cannot write '.*a.json': Permission denied; set HF_HOME, or make it"):
+        with files.explained(tmp_path / "runs" / "mine" / "a.json", elsewhere="set HF_HOME"):
+            raise above
+
+
+def test_the_line_of_the_closest_place_stays(tmp_path):
+    with pytest.raises(files.WriteError) as raised, files.explained(tmp_path):
+        with files.explained(tmp_path / "out" / "checkpoint-9"):
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    assert "checkpoint-9" in str(raised.value) and raised.value.errno == errno.EFBIG
+
+
 def test_other_errors_stay_as_they_are(tmp_path):
     elsewhere = PermissionError(errno.EACCES, "Permission denied", "/another/model.safetensors")
     for error in (ValueError("a value"), elsewhere, FileNotFoundError(errno.ENOENT, "no file"), RuntimeError("shape")):

@@ -133,6 +133,37 @@ def test_an_error_leaves_the_earlier_folder(tmp_path, monkeypatch):
     assert list(tmp_path.rglob("*")) == [tmp_path / "a", tmp_path / "a" / "new"]
 
 
+def test_ctrl_c_between_the_two_renames_leaves_the_earlier_folder(tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "old").touch()
+    real = os.rename
+
+    def interrupted(source, target):
+        real(source, target)
+        if source == tmp_path / "a":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", interrupted)
+        with pytest.raises(KeyboardInterrupt), files.atomic_folder(tmp_path / "a", replace=True) as folder:
+            (folder / "new").touch()
+    assert list(tmp_path.rglob("*")) == [tmp_path / "a", tmp_path / "a" / "old"]
+
+
+@pytest.mark.parametrize("replace", [False, True])
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_link_stays_and_its_folder_is_written(tmp_path, exists, replace):
+    """As on a machine that keeps large folders on another disk."""
+    (tmp_path / "disk").mkdir()
+    if exists:
+        (tmp_path / "disk" / "real").mkdir()
+        (tmp_path / "disk" / "real" / "old").touch() if replace else None
+    (tmp_path / "a").symlink_to(tmp_path / "disk" / "real")
+    with files.atomic_folder(tmp_path / "a", replace=replace) as folder:
+        (folder / "new").touch()
+    assert (tmp_path / "a").is_symlink() and [path.name for path in (tmp_path / "disk").rglob("*")] == ["real", "new"]
+
+
 def test_temporary_files_of_living_writers_stay(tmp_path, monkeypatch):
     """Those of the dead, of an earlier process with this one's number, and old ones of other hosts are removed."""
     dead = subprocess.Popen([sys.executable, "-c", ""])

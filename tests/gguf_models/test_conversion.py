@@ -11,6 +11,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
 
 from circpeft import models
+from circpeft.files import disk
 from circpeft.gguf_models import conversion
 
 IDS = torch.tensor([[1, 60, 70, 2, 100, 33]])
@@ -158,15 +159,15 @@ except OSError as error:
 
 def test_a_disk_that_fills_up_leaves_nothing_and_says_how_much_is_needed(write_gguf, cache, run_python):
     [line] = run_python(LIMITED, write_gguf().path).splitlines()
-    assert "the disk is too full to convert" in line and "needs 32 MiB" in line and str(cache) in line
+    assert line.startswith(f"no room for '{cache}") and "the system allows no file of this size here" in line
     assert names_in(cache) == []
 
 
 def test_a_disk_without_room_is_refused_before_the_conversion(write_gguf, cache, monkeypatch):
-    usage = conversion.shutil.disk_usage(".")
-    monkeypatch.setattr(conversion.shutil, "disk_usage", lambda folder: usage._replace(free=3 * 2**20))
+    usage = disk.shutil.disk_usage(".")
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda folder: usage._replace(free=3 * 2**20))
     monkeypatch.setattr(conversion, "save", lambda *arguments: pytest.fail("converted"))
-    with pytest.raises(OSError, match=r"needs 32 MiB in '.*gguf', where 3 MiB are free; free some, or set HF_HOME"):
+    with pytest.raises(OSError, match=r"32 MiB are needed, and 3 MiB are free; free some, or set HF_HOME"):
         models.resolve(str(write_gguf().path))
     assert names_in(cache) == []
 
@@ -175,7 +176,7 @@ def test_a_disk_without_room_is_refused_before_the_conversion(write_gguf, cache,
 def test_a_cache_that_cannot_be_written_to_is_named(write_gguf, cache):
     cache.parents[1].mkdir()
     cache.parents[1].chmod(0o500)
-    with pytest.raises(OSError, match="cannot write the converted model to .* or set HF_HOME to a folder"):
+    with pytest.raises(OSError, match="cannot write '.*': Permission denied; set HF_HOME to a folder on another disk"):
         models.resolve(str(write_gguf().path))
 
 

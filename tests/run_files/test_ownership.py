@@ -96,6 +96,13 @@ def test_signs_of_life(lock, monkeypatch):
         assert owner_path(lock).stat().st_mtime > 0
 
 
+def test_an_owner_on_another_host_that_ends_while_it_is_looked_at_is_dead(lock):
+    lock.parent.mkdir()
+    other = replace(this_process(), place="another host")
+    assert not ownership.is_alive(other, owner_path(lock))
+    assert not ownership.is_alive(other, owner_path(lock.parent / "gone" / "run.lock"))
+
+
 def test_a_damaged_file_of_an_owner_is_replaced(lock):
     lock.parent.mkdir()
     owner_path(lock).write_text("[" * 100_000)
