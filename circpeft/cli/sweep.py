@@ -143,7 +143,7 @@ def _plan(options: argparse.Namespace, settings: dict[str, Any]) -> Plan:
             return recipes.plan_file(options.table, options.profile, options.seeds or 0, **common)
         chosen = {"rows": options.row, "columns": options.column}
         return recipes.plan_table(options.table, options.profile or "cpu", options.seeds, **chosen, **common)
-    except (ValueError, TypeError, FileNotFoundError) as error:
+    except (ValueError, TypeError, OSError) as error:
         raise RequestError(str(error)) from error
 
 

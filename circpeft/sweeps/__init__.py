@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,14 @@ from tqdm.auto import tqdm
 
 from ..escaping import terminal
 from ..files import WriteError, explained
-from ..recipes import CellRecipe, Plan
+from ..recipes import CellRecipe, Plan, Recipe
 from . import judged, record, search
 from .in_turn import run_in_turn
 from .judged import Judge
 from .local import run_locally
 from .pending import impossible, not_on_record
 from .record import SweepError
-from .work import Done
+from .work import Done, Events
 
 
 @dataclass
@@ -154,12 +154,14 @@ def _run(
                 failed = Done(recipe.name, "failed", error=str(refused[recipe.name]))
                 _end(failed, runs[recipe.name], outcome, bar, on_end, progress)
         possible = [recipe for recipe in pending if recipe.name not in refused]
-        for event in run_in_turn(runner, possible):
-            if isinstance(event, Done):
-                _end(event, runs[event.name], outcome, bar, on_end, progress)
-            else:  # the runs that are at work
-                bar.n = outcome.ended + sum(map(record.fraction_done, event))
-                bar.refresh()
+        # Closed by an error, too: its traceback, which a notebook keeps, would keep the workers alive.
+        with closing(run_in_turn(runner, possible)) as events:
+            for event in events:
+                if isinstance(event, Done):
+                    _end(event, runs[event.name], outcome, bar, on_end, progress)
+                else:  # the runs that are at work
+                    bar.n = outcome.ended + sum(map(record.fraction_done, event))
+                    bar.refresh()
 
 
 def _judge(plan: Plan, judge: Judge, questions: list, outcome: Outcome, progress: bool) -> None:
@@ -172,7 +174,8 @@ def _judge(plan: Plan, judge: Judge, questions: list, outcome: Outcome, progress
         except (ValueError, FileNotFoundError, RuntimeError) as error:
             outcome.not_judged[name] = str(error)
         except PermissionError as error:  # every other request would be refused, too
-            outcome.not_judged[name] = str(error)
+            others = [other for other in cells if other not in outcome.judged and other not in outcome.not_judged]
+            outcome.not_judged |= dict.fromkeys(others, str(error))
             break
         if progress:
             text = f"MT-Bench {outcome.judged[name]:.2f}" if name in outcome.judged else outcome.not_judged[name]
@@ -180,7 +183,7 @@ def _judge(plan: Plan, judge: Judge, questions: list, outcome: Outcome, progress
 
 
 @contextmanager
-def _runner(workers: int, ray: str, gpus: float | None, folder: Path) -> Iterator[Callable]:
+def _runner(workers: int, ray: str, gpus: float | None, folder: Path) -> Iterator[Callable[[list[Recipe]], Events]]:
     """Yield the function that runs recipes, here or on a cluster."""
     if ray:
         from .cluster import connected

@@ -18,7 +18,7 @@ from .. import places, results
 from ..recipes import Recipe
 from .local import ATTEMPTS, POLL_SECONDS
 from .record import SweepError
-from .work import Done, work
+from .work import Done, Events, work
 
 CONNECT_SECONDS = 5.0  # time that an address has to accept a connection
 # Variables that change how a run is computed. Workers get them, so that a record agrees with the machine of the sweep.
@@ -44,7 +44,7 @@ def work_remotely(recipe: Recipe, code: str) -> Done:
 
 
 @contextmanager
-def connected(address: str, gpus: float | None) -> Iterator[Callable[[list[Recipe]], Iterator[Done | list[Recipe]]]]:
+def connected(address: str, gpus: float | None) -> Iterator[Callable[[list[Recipe]], Events]]:
     """Connect to a cluster, and yield the function that runs recipes there.
 
     Args:
@@ -84,7 +84,7 @@ def _gpu_share(ray: Any, address: str, gpus: float | None) -> float:
     return share
 
 
-def _run(ray: Any, share: float, recipes: list[Recipe]) -> Iterator[Done | list[Recipe]]:
+def _run(ray: Any, share: float, recipes: list[Recipe]) -> Events:
     """Run recipes. Yield the end of each, and about once a second the recipes that have not ended."""
     remote = ray.remote(num_cpus=1, num_gpus=share, max_retries=ATTEMPTS)(work_remotely)
     code = results.code_version()
@@ -122,6 +122,8 @@ def _connect(ray: Any, address: str) -> None:
         raise SweepError(
             f"no Ray cluster answers at {address!r} ({error}); start one with `ray start --head`, or give --ray local"
         ) from error
+    except (RuntimeError, ValueError) as error:  # such as another version of Ray or Python in the cluster
+        raise SweepError(f"cannot connect to the Ray cluster at {address!r}: {' '.join(str(error).split())}") from error
     finally:  # Ray replaces the handler of SIGTERM
         if before is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, before)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable
+from contextlib import closing
 
 from tqdm.auto import tqdm
 
@@ -16,15 +16,15 @@ from ..escaping import terminal
 from ..recipes import Recipe
 from ..run_files.ownership import Owner, is_alive, owner_path, read_owner
 from ..training import turns
-from .work import Done
+from .work import Done, Events
 
 WAIT_SECONDS = 5.0  # between two looks at the runs of other processes
 
 
-def run_in_turn(
-    runner: Callable[[list[Recipe]], Iterator[Done | list[Recipe]]], recipes: Iterable[Recipe]
-) -> Iterator[Done | list[Recipe]]:
+def run_in_turn(runner: Callable[[list[Recipe]], Events], recipes: Iterable[Recipe]) -> Events:
     """Run recipes and yield what the runner yields. Runs that other processes make take their turn after the others.
+
+    When this generator is closed, the runner's is closed, too.
 
     Args:
         runner: function that runs recipes. It yields the end of each, and now and then the recipes that are running.
@@ -34,14 +34,15 @@ def run_in_turn(
     ready, busy = list(recipes), list[Recipe]()
     recipe_of, named = {recipe.name: recipe for recipe in ready}, set[str]()
     while ready or busy:
-        for event in runner(ready) if ready else ():
-            if isinstance(event, Done) and event.state == "busy":
-                busy.append(recipe_of[event.name])
-                if event.name not in named:
-                    named.add(event.name)
-                    _print_wait(busy[-1])
-            else:
-                yield event
+        with closing(runner(ready)) as events:
+            for event in events:
+                if isinstance(event, Done) and event.state == "busy":
+                    busy.append(recipe_of[event.name])
+                    if event.name not in named:
+                        named.add(event.name)
+                        _print_wait(busy[-1])
+                else:
+                    yield event
         ready = []
         if busy:
             time.sleep(WAIT_SECONDS)
@@ -59,9 +60,6 @@ def _print_wait(recipe: Recipe) -> None:
 
 def _owner(recipe: Recipe) -> Owner | None:
     """Return the living process that makes a run; None if there is no such process, or it cannot be seen from here."""
-    lock = Path(recipe.output_dir) / turns.FOLDER / f"{recipe.name}.lock"
+    lock = turns.lock_of(recipe)
     owner = read_owner(lock)
-    try:
-        return owner if owner and is_alive(owner, owner_path(lock)) else None
-    except FileNotFoundError:  # it has just ended
-        return None
+    return owner if owner and is_alive(owner, owner_path(lock)) else None

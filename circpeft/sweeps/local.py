@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..recipes import Recipe
-from .work import Done, start_worker, work
+from .work import Done, Events, start_worker, work
 
 ATTEMPTS = 3  # of a run with a process that dies, out of memory or killed
 # A worker is replaced after this many runs, so that memory which libraries do not release cannot pile up. The option
@@ -26,7 +26,7 @@ GIVEN_UP = (
 )
 
 
-def run_locally(recipes: Iterable[Recipe], workers: int, log: Path) -> Iterator[Done | list[Recipe]]:
+def run_locally(recipes: Iterable[Recipe], workers: int, log: Path) -> Events:
     """Run recipes in worker processes. Yield the end of each, and about once a second the recipes that are running.
 
     A single worker uses all threads of the machine; several share them. When this generator is closed, the workers end.

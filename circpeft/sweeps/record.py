@@ -91,7 +91,7 @@ def _further_seeds(path: Path, cells: list[dict]) -> list[dict]:
     new = {(cell["row"], cell["column"], cell["seed"]): cell for cell in cells}
     if any(old[key]["run"] != new[key]["run"] for key in old.keys() & new.keys()) or not old.keys() & new.keys():
         return []
-    return [old[key] for key in old.keys() - new.keys()]
+    return [cell for key, cell in old.items() if key not in new]  # in the order of the earlier file
 
 
 @contextmanager

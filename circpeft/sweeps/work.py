@@ -8,8 +8,10 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import psutil
 
@@ -44,6 +46,10 @@ class Done:
     device: str = ""
 
 
+# What a runner yields: the end of each run, and now and then the recipes that are running.
+Events: TypeAlias = Generator[Done | list[Recipe], None, None]
+
+
 def work(recipe: Recipe) -> Done:
     """Run a recipe, and return how it ended.
 
@@ -56,7 +62,8 @@ def work(recipe: Recipe) -> Done:
     quiet()
     progress = ProgressFile(recipe)
     try:
-        result = training.run(recipe, callbacks=[progress])
+        with files.explained(recipe.output_dir):
+            result = training.run(recipe, callbacks=[progress])
     except BusyError as error:
         return Done(recipe.name, "busy", error=str(error))
     except Exception as error:

@@ -13,6 +13,11 @@ from . import distributed
 FOLDER = ".locks"
 
 
+def lock_of(recipe: Recipe) -> Path:
+    """Return the path of the lock that the owner of a run holds."""
+    return Path(recipe.output_dir) / FOLDER / f"{recipe.name}.lock"
+
+
 @contextmanager
 def own_run(recipe: Recipe) -> Iterator[None]:
     """Own a run while a ``with`` block makes it. Every process of a group calls this, and the first one owns it.
@@ -24,7 +29,7 @@ def own_run(recipe: Recipe) -> Iterator[None]:
         busy = ""
         if distributed.state().is_main_process:
             try:
-                stack.enter_context(owned(Path(recipe.output_dir) / FOLDER / f"{recipe.name}.lock"))
+                stack.enter_context(owned(lock_of(recipe)))
             except BusyError as error:
                 busy = str(error)
         if busy := distributed.from_first(busy):

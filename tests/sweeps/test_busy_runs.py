@@ -28,7 +28,7 @@ def other_process(monkeypatch):
     started = []
 
     def start(recipe) -> subprocess.Popen:
-        lock = Path(recipe.output_dir) / turns.FOLDER / f"{recipe.name}.lock"
+        lock = turns.lock_of(recipe)
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         started.append(subprocess.Popen([sys.executable, "-c", OWN, str(lock)], text=True, **pipes))
         assert started[-1].stdout.readline() == "owned\n"

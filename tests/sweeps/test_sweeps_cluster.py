@@ -3,6 +3,7 @@
 import socket
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -61,6 +62,15 @@ def test_a_run_must_fit_on_one_node():
     assert cluster._gpu_share(Cluster, "auto", None) == 1.0 and cluster._gpu_share(Cluster, "auto", 0.5) == 0.5
     with pytest.raises(sweeps.SweepError, match="gpus=2 on one node, .* most GPUs of a node: 1"):
         cluster._gpu_share(Cluster, "auto", 2.0)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, ValueError])
+def test_a_cluster_of_another_version_is_refused_in_one_line(error):
+    def init(**_):
+        raise error("Version mismatch: The cluster was started with:\n    Ray: 2.9\n    Python: 3.9")
+
+    with pytest.raises(sweeps.SweepError, match="'auto': Version mismatch: .* with: Ray: 2.9 Python: 3.9$"):
+        cluster._connect(SimpleNamespace(init=init), "auto")
 
 
 def test_a_worker_with_other_code_is_refused(plan):

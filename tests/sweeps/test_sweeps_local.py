@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -160,18 +161,53 @@ def test_a_run_that_always_dies_is_given_up_and_the_others_finish(plan, forked, 
 def test_a_full_disk_stops_the_sweep_with_advice(sweep_file, tmp_path, monkeypatch, capsys):
     def runs(recipes, *arguments):
         yield Done(recipes[0].name, "finished", "accuracy", 0.5, 0.5, 1.0)
-        yield Done(recipes[1].name, "failed", error="No space left on device", disk_full=True)
+        yield Done(recipes[1].name, "failed", error="no room for 'out/logs': 0 KiB are free", disk_full=True)
         raise AssertionError("the sweep continued")
 
     monkeypatch.setattr(sweeps, "run_locally", runs)
     file = sweep_file(["head", "lora:r=4", "c3a"])
     assert cli.main(["sweep", str(file), "--output-dir", str(tmp_path / "out"), "--quiet"]) == 1
     line = capsys.readouterr().err.splitlines()[-1]
-    assert (
-        line.startswith(f"circpeft sweep: error: no room for '{tmp_path / 'out'}': ") and " are free; free some" in line
-    )
+    assert line.startswith("circpeft sweep: error: no room for 'out/logs': 0 KiB are free; ")
     assert "finished runs stay" in line and line.endswith("the same command continues the sweep")
     assert not (tmp_path / "out" / "failed").exists()
+
+
+def test_an_error_ends_the_workers_at_once(plan, monkeypatch):
+    """Not only when nothing refers to the error any more: a notebook keeps it."""
+    ended = []
+
+    def runs(recipes, *arguments):
+        try:
+            yield Done(recipes[0].name, "finished", "accuracy", 0.5, 0.5, 1.0)
+            raise AssertionError("the sweep continued")
+        finally:
+            ended.append(True)
+
+    def failing(done, recipe):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(sweeps, "run_locally", runs)
+    with pytest.raises(ZeroDivisionError) as error:
+        sweeps.run_sweep(plan(["head", "c3a"]), on_end=failing, progress=False)
+    assert ended == [True] and error.traceback
+
+
+def test_a_refused_judge_is_named_for_every_run_that_is_not_judged(tmp_path, monkeypatch):
+    cells = [recipes.CellRecipe("alpaca", "lora", seed=seed) for seed in range(4)]
+    outcome = sweeps.Outcome(tmp_path, finished=[cell.name for cell in cells])
+    answers = iter([5.5, ValueError("no weights"), PermissionError("the key is refused")])
+
+    def score(*_):
+        if isinstance(answer := next(answers), Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(sweeps.judged, "score", score)
+    sweeps._judge(SimpleNamespace(cells=cells), None, [], outcome, progress=False)
+    first, second, third, fourth = (cell.name for cell in cells)
+    refused = dict.fromkeys([third, fourth], "the key is refused")
+    assert outcome.judged == {first: 5.5} and outcome.not_judged == {second: "no weights"} | refused
 
 
 @pytest.mark.parametrize("below", [False, True])
@@ -198,6 +234,9 @@ def test_a_plan_with_fewer_rows_or_seeds_keeps_the_others_in_the_table(tmp_path)
     rows = {row.name for row in recipes.TABLES["cdvft-1"].rows}
     assert cells(seeds=3) == {(row, seed) for row in rows for seed in range(3)}
     assert cells(seeds=2, rows=["LoRA"]) == {(row, seed) for row in rows for seed in range(3)}
+    file = record.write_plan(recipes.plan_table("cdvft-1", "smoke", output_dir=tmp_path, seeds=1), tmp_path)
+    listed = [(c["row"], c["column"], c["seed"]) for c in json.loads(file.read_text())["cells"]]
+    assert listed == sorted(listed, key=lambda cell: cell[2]) and len(listed) == 3 * len(rows)  # seed by seed
     assert cells(seeds=1, epochs=7) == {(row, 0) for row in rows}  # other settings are another table
 
 
