@@ -80,7 +80,7 @@ def _scale_sentences(method: str, alpha: float | str | None, layers: Sequence[An
     if len({f"{asked:.3g}" for asked, *_ in by_size}) > 1:
         asked = "; ".join(f"{d_in} -> {d_out} asks for {rate:.2g}" for rate, d_in, d_out in by_size)
         sentences.append(
-            f'With alpha={alpha!r} one rate cannot serve layers of different widths: {asked}. Choose alpha="lora".'
+            f'With alpha={alpha!r} no single rate suits layers of different widths: {asked}. Choose alpha="lora".'
         )
     return sentences
 

@@ -196,14 +196,21 @@ def _block(method: str, shape: Shape, hyperparameters: dict[str, Any]) -> int:
 def _scale(method: str, shape: Shape, b: int, alpha: Any, hyperparameters: dict[str, Any]) -> float:
     if method in SCALED:
         return scale_of_change(method, shape.d_in, shape.d_out, b, alpha)
-    return hyperparameters.get("alpha", LORA_RANK) / hyperparameters.get("r", LORA_RANK)
+    r, alpha = _of_lora(hyperparameters)
+    return alpha / r
 
 
 def _step(method: str, shape: Shape, b: int, alpha: Any, rate: float, hyperparameters: dict[str, Any]) -> Step:
     if method in SCALED:
         return step_of_change(method, shape.d_in, shape.d_out, b, alpha, rate)
-    r, scale = hyperparameters.get("r", LORA_RANK), hyperparameters.get("alpha", LORA_RANK)
-    return lora_step(shape.d_in, shape.d_out, r, scale, rate)
+    return lora_step(shape.d_in, shape.d_out, *_of_lora(hyperparameters), rate)
+
+
+def _of_lora(hyperparameters: dict[str, Any]) -> tuple[int, float]:
+    """Return LoRA's rank and alpha, which is the rank unless it is given."""
+    r = hyperparameters.get("r", LORA_RANK)
+    alpha = hyperparameters.get("alpha")
+    return r, r if alpha is None else alpha
 
 
 def _equivalents(method: str, shape: Shape, b: int, alpha: Any, in_lora_scale: float) -> dict[str, float]:

@@ -49,9 +49,19 @@ def test_layers_of_different_widths_need_different_rates_at_the_papers_scale():
     asked = {layer.d_in: layer.rates["given"] for layer in found.layers}
     assert asked[3072] == pytest.approx(4 * asked[768])
     assert asked[768] < found.rate < asked[3072]
-    assert "one rate cannot serve layers of different widths" in found.text
-    assert "one rate cannot" not in suggest("roberta-base", "c3a", **targets).text
-    assert "one rate cannot" not in suggest("roberta-base", "c3a", alpha="paper", **TARGETS).text
+    assert "no single rate suits layers of different widths" in found.text
+    assert "no single rate" not in suggest("roberta-base", "c3a", **targets).text
+    assert "no single rate" not in suggest("roberta-base", "c3a", alpha="paper", **TARGETS).text
+
+
+@pytest.mark.parametrize("method", ["lora", "dora"])
+def test_the_step_of_a_lora_without_alpha_is_that_of_alpha_r(method):
+    """As `methods.baselines` applies it; PEFT's own default would be 8 at every rank."""
+    plain, given, half = (
+        suggest("roberta-base", method, r=16, **more, **TARGETS) for more in ({}, {"alpha": 16}, {"alpha": 8})
+    )
+    assert plain.layers == given.layers and plain.layers[0].scale == 1.0
+    assert half.layers[0].scale == 0.5 and half.layers[0].step != plain.layers[0].step
 
 
 @pytest.mark.parametrize("model", ["minilm", "small-vit", "small-llama"])
