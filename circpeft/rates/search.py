@@ -17,7 +17,7 @@ from ..files import write_atomically
 from ..learning_rates import check_rate
 from ..method_specs import get_spec
 from ..recipes import Recipe
-from ..recipes.recipe import RATES
+from ..recipes.checks import RATES
 from ..run_files import json_files
 from ..run_files.json_files import Number, Positive
 from ..training import Prepared, distributed

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..files import expanded, read_text
+from ..method_specs import get_spec
 from ..results import default_folder
 from ..suggest import nearest
 from .overrides import Overrides, check_overrides, variants
@@ -117,6 +118,8 @@ def _plan_lists(
     from .. import tasks
 
     methods = {text: parse_method(text) for text in content["methods"]}
+    for method, _ in methods.values():
+        get_spec(method)  # raises for an unknown one
     check_overrides(overrides, {text: [method] for text, (method, _) in methods.items()})
     output, drafts = str(Path(expanded(output_dir)).resolve()), []
     for text, (method, hyperparameters) in methods.items():

@@ -20,7 +20,8 @@ from typing import Any
 from .. import limits
 from ..method_specs import get_spec
 from ..suggest import nearest
-from .recipe import RATES, Recipe
+from .checks import RATES
+from .recipe import Recipe
 
 ALL = "all"
 Overrides = Mapping[str, Mapping[str, Any]]

@@ -163,6 +163,4 @@ def planned(
 def _merged(given: dict[str, Any], variant: Variant) -> dict[str, Any]:
     hyperparameters = {**given["hyperparameters"], **variant.hyperparameters}
     merged = {**given, **variant.settings, "hyperparameters": hyperparameters}
-    if "hold_out" in given and "tested_epoch" in variant.settings and "hold_out" not in variant.settings:
-        merged["hold_out"] = merged["tested_epoch"] == "best"
     return _parsed(merged)

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from dataclasses import asdict, dataclass, field, replace
 
 from ..files import expanded
 from ..method_specs import HEAD_LEARNING_RATE, SPECS
 from ..suggest import nearest
-from .plain_values import is_plain
+from .checks import FLOATS, RATES, check
 
-CHOICES = {
-    "precision": ("float32", "bf16", "fp16"),
-    "base_dtype": ("float32", "bfloat16", "float16"),
-    "quantization": ("", "4bit", "8bit"),
-    "tested_epoch": ("best", "last"),
-    "feature_order": ("natural", "permuted"),
-}
 # Fields that do not influence the outcome; they are not part of a recipe's identity.
 NOT_IDENTITY = {"output_dir", "report_to", "save_model", "weight_changes", "table", "row", "column"}
 ADAM_BETA2 = 0.999  # torch's default
-LARGEST = sys.float_info.max  # an integer may be larger
 # Fields that `settings` leaves out at these values: a recipe that does not name them is the same run as before.
 UNNAMED = {
     "target_parameters": (),
@@ -35,8 +26,6 @@ UNNAMED = {
 }
 # Bytes of a run's name. Its files and folders add up to 40.
 LONGEST_NAME = 200
-# Settings that may be given among the hyperparameters.
-RATES = {"learning_rate", "head_learning_rate"}
 
 
 @dataclass(frozen=True)
@@ -133,55 +122,18 @@ class Recipe:
     output_dir: str = "runs"
 
     def __post_init__(self) -> None:
-        for name, text in (("target_modules", "a string or "), ("target_parameters", "")):
+        check(self)
+        # Values that are written in several ways become one, so that they have one name.
+        for name in ("target_modules", "target_parameters"):
             value = getattr(self, name)
-            if text and isinstance(value, str):
-                continue
-            if not isinstance(value, (list, tuple, set, frozenset)) or not all(isinstance(n, str) for n in value):
-                raise ValueError(f"{name} must be {text}a list of names, got {value!r}")
-            object.__setattr__(self, name, tuple(value))
-        minimum_of = {"epochs": 1, "batch_size": 1, "max_length": 8, "max_train": 0, "max_eval": 0, "seed": 0}
-        minimum_of |= {"gradient_accumulation": 1, "max_new_tokens": 0, "generation_batch_size": 0}
-        for name, minimum in minimum_of.items():
-            if type(getattr(self, name)) is not int or getattr(self, name) < minimum:
-                raise ValueError(f"{name} must be an integer of at least {minimum}, got {getattr(self, name)!r}")
-        for name in ("task", "method", "model", "data_dir", "report_to", "output_dir"):
-            if not isinstance(getattr(self, name), str):
-                raise ValueError(f"{name} must be a string, got {getattr(self, name)!r}")
-        if any(character in self.task for character in "/\\:"):
-            raise ValueError(f"task must be a name, not a path, got {self.task!r}: files of a run begin with it")
-        for name in ("model", "data_dir", "output_dir"):  # one folder is one run, whether it is written with "~" or not
+            if not isinstance(value, str):  # a set has another order in every process
+                value = tuple(sorted(value) if isinstance(value, (set, frozenset)) else value)
+                object.__setattr__(self, name, value)
+        for name in ("model", "data_dir", "output_dir"):
             object.__setattr__(self, name, expanded(getattr(self, name)))
-        for name in ("hold_out", "gradient_checkpointing", "deterministic", "save_model", "weight_changes"):
-            if not isinstance(getattr(self, name), bool):
-                raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}")
-        for name in ("learning_rate", "head_learning_rate", "weight_decay", "adam_beta2", "warmup", "base_dropout"):
+        for name in FLOATS:
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float, type(None))):
-                raise ValueError(f"{name} must be a number, got {value!r}")
-            if value is None and name != "base_dropout":
-                raise ValueError(f"{name} must be a number, got None")
-        for name in ("learning_rate", "head_learning_rate", "weight_decay"):
-            if not 0 <= getattr(self, name) <= LARGEST:
-                raise ValueError(f"{name} must be a number of at least 0, got {getattr(self, name)!r}")
-        if not 0 <= self.adam_beta2 < 1:
-            raise ValueError(f"adam_beta2 must be in [0, 1), such as 0.999 or 0.95, got {self.adam_beta2!r}")
-        if self.base_dropout is not None and not 0 <= self.base_dropout < 1:
-            raise ValueError(f"base_dropout must be in [0, 1) or None, got {self.base_dropout!r}")
-        if not 0 <= self.warmup < 1:
-            raise ValueError(f"warmup must be a share of the steps in [0, 1), got {self.warmup!r}")
-        if not isinstance(self.chat_template, bool) and self.chat_template != "auto":
-            raise ValueError(f"chat_template must be True, False or 'auto', got {self.chat_template!r}")
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(f"unknown {name} {getattr(self, name)!r}; {nearest(getattr(self, name), choices)}")
-        for name in RATES & set(self.hyperparameters):
-            value = self.hyperparameters[name]
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= LARGEST:
-                raise ValueError(f"{name} of method {self.method!r} must be a positive number, got {value!r}")
-        for name, value in self.hyperparameters.items():
-            if not is_plain(value):  # it is part of the record
-                raise ValueError(f"{name} of method {self.method!r} must be a number or a text, got {value!r}")
+            object.__setattr__(self, name, value if value is None else float(value))
 
     @property
     def rates(self) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from ..files import expanded
 from ..results import default_folder
 from ..suggest import nearest
-from .overrides import Overrides, check_overrides, variants
+from .overrides import Overrides, Variant, check_overrides, variants
 from .plan import Plan, planned, seeds_of, settings_of
 from .protocol import checked_statistic
 from .recipe import CellRecipe
@@ -82,7 +83,6 @@ def plan_table(
     if "data_dir" in settings:
         raise ValueError("data_dir holds one task; for a table give data, a folder with a folder for each task")
     common = settings_of(profile, printed.kind, {**printed.protocol.settings(profile), **settings})
-    common.setdefault("hold_out", common["tested_epoch"] == "best")
     if seeds is None:
         seeds = printed.protocol.seeds.value if profile == "paper" else 1
     seeds = seeds_of(seeds)
@@ -102,12 +102,11 @@ def plan_table(
             continue
         given = {**common, **_row_settings(row, profile, printed_model, common, settings)}
         given |= {"method": row.method, "output_dir": folder, "table": name, "row": row.name}
+        of_row = [_completed(variant, row, common) for variant in variants(overrides, row.name)]
         for column, (task, data_dir, printed_columns) in tasks.items():
             if row.columns and not set(row.columns) & set(printed_columns):
                 continue
-            drafts.append(
-                (variants(overrides, row.name), given | {"task": task, "data_dir": data_dir, "column": column})
-            )
+            drafts.append((of_row, given | {"task": task, "data_dir": data_dir, "column": column}))
     cells, searches = planned(drafts, seeds)
     tried = {id(cell) for search in searches for cell in search.candidates}
     chosen = tuple(cell for cell in cells if cell.row in chosen_rows and cell.column in chosen_columns)
@@ -121,7 +120,7 @@ def plan_table(
         profile=profile,
         seeds=len(seeds),
         statistic=checked_statistic(statistic or printed.protocol.statistic.value),
-        printed_model=printed_model,
+        printed_model=printed_model and not any("model" in of_row for of_row in overrides.values()),
         cells=chosen,
         left_out=tuple(left_out),
         listed=tuple(cell for cell in cells if id(cell) not in tried),
@@ -176,13 +175,27 @@ def _row_settings(
         settings["target_modules"] = row.targets
     if printed_model:
         settings["model"] = hub
-    else:
+    elif row.blocks:
         hidden = _hidden_size(common["model"])
     if row.blocks:
-        from ..ops.block_size import block_size_of  # loads torch, which `circpeft --help` must not
-
-        settings["hyperparameters"]["block_size"] = block_size_of(hidden, row.blocks)
+        settings["hyperparameters"]["block_size"] = _block_size(hidden, row)
     return settings
+
+
+def _completed(variant: Variant, row: Row, common: dict[str, Any]) -> Variant:
+    """Return a variant of a row with what follows from its settings: the rows held out, and a model's block size."""
+    settings, hyperparameters = dict(variant.settings), dict(variant.hyperparameters)
+    if "hold_out" not in common:
+        settings.setdefault("hold_out", settings.get("tested_epoch", common["tested_epoch"]) == "best")
+    if row.blocks and isinstance(settings.get("model"), str) and "block_size" not in hyperparameters:
+        hyperparameters["block_size"] = _block_size(_hidden_size(settings["model"]), row)
+    return replace(variant, settings=settings, hyperparameters=hyperparameters)
+
+
+def _block_size(hidden: int, row: Row) -> int:
+    from ..ops.block_size import block_size_of  # loads torch, which `circpeft --help` must not
+
+    return block_size_of(hidden, row.blocks)
 
 
 def _hidden_size(model: str) -> int:

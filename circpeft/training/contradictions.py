@@ -8,7 +8,7 @@ import torch
 from accelerate.utils import DynamoBackend
 
 from ..recipes import Recipe
-from ..recipes.recipe import CHOICES
+from ..recipes.checks import CHOICES
 from ..suggest import nearest
 from . import distributed, launcher
 from .device import accelerator

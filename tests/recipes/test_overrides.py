@@ -30,6 +30,29 @@ def test_an_override_of_the_tested_epoch_holds_rows_out_for_it():
     assert (cell.tested_epoch, cell.hold_out) == ("best", True)
 
 
+def test_held_out_rows_that_are_asked_for_stay_whatever_epoch_is_tested():
+    given = {"columns": ["RTE"], "rows": ["base BitFit"], "overrides": {"all": {"tested_epoch": "last"}}}
+    [asked], [usual] = (recipes.table("c3a-2", **given, **more) for more in ({"hold_out": True}, {}))
+    assert (asked.tested_epoch, asked.hold_out, usual.hold_out) == ("last", True, False)
+
+
+def test_another_model_of_a_row_has_its_block_size_and_is_not_that_of_the_paper():
+    def plan(**override) -> recipes.Plan:
+        given = {"rows": ["CDVFT p=768"], "columns": ["RTE"], "seeds": 1}
+        return recipes.plan_table("cdvft-1", **given, overrides={"CDVFT p=768": override})
+
+    assert plan(epochs=1).printed_model and plan(epochs=1).cells[0].options == {"block_size": 768}
+    assert not plan(model="minilm").printed_model and plan(model="minilm").cells[0].options == {"block_size": 384}
+    assert plan(model="minilm", block_size=128).cells[0].options == {"block_size": 128}
+
+
+def test_a_list_of_layers_is_one_value_and_not_a_grid():
+    lists = {"target_modules": ["q_proj", "k_proj"], "target_parameters": ["experts.down_proj"]}
+    plan = recipes.plan_table("c3a-3", rows=[LORA], columns=["MATH"], overrides={LORA: lists})
+    assert not plan.searches and plan.cells[0].target_modules == ("q_proj", "k_proj")
+    assert plan.cells[0].target_parameters == ("experts.down_proj",)
+
+
 def test_a_grid_is_tried_with_the_first_seed_and_the_choice_has_all():
     grid = {LORA: {"alpha": [32, 64], "learning_rate": [1e-4, 3e-4]}}
     plan = recipes.plan_table("c3a-3", seeds=3, columns=["MATH", "SQL"], rows=[LORA, C3A], overrides=grid)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from circpeft import recipes
+from circpeft import recipes, results
 
 GOOD = 'profile = "smoke"\ntasks = ["entailment", "cola"]\nmethods = ["c3a:block_size=64", "lora"]\nseeds = 2\n'
 
@@ -20,6 +20,18 @@ def test_rows_are_methods_and_columns_are_tasks(tmp_path):
     assert len(plan.cells) == 8 and {(c.epochs, c.max_train) for c in plan.cells} == {(4, 10)}
     assert {c.data_dir for c in plan.cells} == {str(tmp_path / "sets" / task) for task in ("entailment", "cola")}
     assert {c.output_dir for c in plan.cells} == {str(tmp_path / "out")} and not plan.printed_columns
+
+
+def test_what_a_file_leaves_out(tmp_path):
+    """One seed, the profile cpu and a folder of its own; for a printed table the paper's seeds in its profile."""
+    path = tmp_path / "mine.toml"
+    path.write_text('tasks = ["entailment"]\nmethods = ["c3a"]\n')
+    plan = recipes.plan_file(path)
+    assert (plan.profile, plan.seeds, plan.statistic) == ("cpu", 1, "mean")
+    assert plan.cells[0].output_dir == str(results.default_folder("mine-cpu").resolve())
+    path.write_text('table = "cdvft-1"\nprofile = "paper"\n')
+    plan = recipes.plan_file(path)
+    assert (plan.seeds, plan.statistic) == (5, "median")
 
 
 def test_arguments_replace_values_of_the_file(tmp_path):
@@ -44,6 +56,7 @@ def test_arguments_replace_values_of_the_file(tmp_path):
         (GOOD + "[settings]\nepoch = 3\n", "unknown setting 'epoch'; did you mean 'epochs'?"),
         (GOOD + "[settings]\nepochs = 0\n", "epochs must be an integer of at least 1, got 0"),
         (GOOD + 'statistic = "mode"\n', "unknown statistic 'mode'; "),
+        (GOOD.replace('"lora"', '"lra:r=4"'), "mine.toml: unknown method 'lra'; did you mean 'lora'?"),
         (GOOD.replace('"cola"', '"col"'), "unknown task 'col'; did you mean 'cola'?"),
         (GOOD.replace("smoke", "smoky"), "unknown profile 'smoky'; did you mean 'smoke'?"),
         (GOOD.replace("seeds = 2", "seeds = -1"), "seeds must be an integer of at least 1, got -1"),

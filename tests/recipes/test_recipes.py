@@ -107,6 +107,23 @@ def test_a_list_of_targets_becomes_a_tuple():
     assert Recipe("entailment", "c3a", target_modules="all-linear").target_modules == "all-linear"
 
 
+def test_a_set_of_targets_has_one_order():
+    """The order of a set differs from process to process, and with it the name of the run would."""
+    names = {"value", "query", "dense", "key", "up_proj"}
+    assert Recipe("entailment", "c3a", target_modules=names).target_modules == tuple(sorted(names))
+    assert Recipe("entailment", "c3a", target_parameters=frozenset(names)).target_parameters == tuple(sorted(names))
+
+
+@pytest.mark.parametrize(
+    ("name", "whole"),
+    [*((name, 1) for name in ("learning_rate", "head_learning_rate", "weight_decay")), ("warmup", 0)]
+    + [("adam_beta2", 0), ("base_dropout", 0)],
+)
+def test_a_whole_number_and_the_same_float_are_the_same_run(name, whole):
+    first, second = (dataclasses.replace(BASE, **{name: value}) for value in (whole, float(whole)))
+    assert first == second and first.name == second.name != BASE.name
+
+
 def test_with_seed_changes_only_the_seed():
     assert BASE.with_seed(5) == dataclasses.replace(BASE, seed=5)
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -120,8 +137,19 @@ def test_counts_must_be_integers_in_range(name, value):
         dataclasses.replace(BASE, **{name: value})
 
 
+SMALLEST = {"epochs": 1, "batch_size": 1, "max_length": 8, "max_train": 0, "max_eval": 0, "seed": 0}
+SMALLEST |= {"gradient_accumulation": 1, "max_new_tokens": 0, "generation_batch_size": 0}
+
+
+@pytest.mark.parametrize(("name", "smallest"), SMALLEST.items())
+def test_the_smallest_count_is_taken_and_the_next_smaller_refused(name, smallest):
+    assert getattr(dataclasses.replace(BASE, **{name: smallest}), name) == smallest
+    with pytest.raises(ValueError, match=f"{name} must be an integer of at least {smallest}, got {smallest - 1}"):
+        dataclasses.replace(BASE, **{name: smallest - 1})
+
+
 @pytest.mark.parametrize("name", ["learning_rate", "head_learning_rate", "weight_decay"])
-@pytest.mark.parametrize("value", [-1e-3, math.nan, math.inf])
+@pytest.mark.parametrize("value", [-1e-3, math.nan, math.inf, 10**400])
 def test_rates_must_be_finite_and_not_negative(name, value):
     with pytest.raises(ValueError, match=f"{name} must be a number of at least 0, got {value!r}"):
         dataclasses.replace(BASE, **{name: value})
@@ -140,9 +168,31 @@ def test_beta2_must_be_below_one(value):
 
 
 @pytest.mark.parametrize("value", ["no", None, 0])
-def test_hold_out_is_true_or_false(value):
-    with pytest.raises(ValueError, match=f"hold_out must be True or False, got {value!r}"):
-        dataclasses.replace(BASE, hold_out=value)
+@pytest.mark.parametrize(
+    "name", ["hold_out", "gradient_checkpointing", "deterministic", "save_model", "weight_changes"]
+)
+def test_a_switch_is_true_or_false(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be True or False, got {value!r}"):
+        dataclasses.replace(BASE, **{name: value})
+
+
+@pytest.mark.parametrize("name", ["task", "method", "model", "data_dir", "report_to", "output_dir"])
+def test_names_and_folders_are_strings(name):
+    with pytest.raises(ValueError, match=f"{name} must be a string, got 3"):
+        dataclasses.replace(BASE, **{name: 3})
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "head_learning_rate", "weight_decay", "adam_beta2", "warmup"])
+@pytest.mark.parametrize("value", ["0.1", None, True])
+def test_rates_and_shares_are_numbers(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be a number, got {value!r}"):
+        dataclasses.replace(BASE, **{name: value})
+
+
+@pytest.mark.parametrize("value", ["r=8", None, [("r", 8)]])
+def test_hyperparameters_are_a_dictionary(value):
+    with pytest.raises(ValueError, match=r"hyperparameters must be a dictionary such as .*, got "):
+        dataclasses.replace(BASE, hyperparameters=value)
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.0, 6])
@@ -176,9 +226,22 @@ def test_the_text_of_a_method_may_have_its_rates():
     recipe = Recipe("entailment", name, hyperparameters=own, learning_rate=0.5)
     assert recipe.rates == (0.15, 1e-4) and recipe.options == {"block_size": 8}
     assert recipe.settings["learning_rate"] == 0.15 and "learning_rate=0.15" in recipe.label
-    for value in (0, -0.1, "fast", True):
+    both = Recipe("entailment", "c3a", hyperparameters={"head_learning_rate": 1e-4}, head_learning_rate=0.5)
+    assert both.rates[1] == 1e-4 and dataclasses.replace(both, hyperparameters={}).rates[1] == 0.5
+    for value in (0, -0.1, "fast", True, math.inf, math.nan):
         with pytest.raises(ValueError, match=f"learning_rate of method 'c3a' must be a positive number, got {value!r}"):
             Recipe("entailment", "c3a", hyperparameters={"learning_rate": value})
+
+
+@pytest.mark.parametrize("character", "*|()[]\\^$+?")
+def test_a_regular_expression_is_told_by_its_characters(character):
+    assert recipes.targets(f" a,b{character} ") == f"a,b{character}"
+    assert recipes.targets("layer.0.query, ,value") == ("layer.0.query", "value")
+
+
+@pytest.mark.parametrize("text", ["{1}", "1j", "1st", "b'a'", "nan"])
+def test_a_text_that_spells_no_plain_value_is_a_word(text):
+    assert recipes.hyperparameter(text) == text
 
 
 @pytest.mark.parametrize("text", ["c3a:block_size", "c3a:=64", "c3a:block_size=", "c3a:"])
