@@ -129,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return options.execute(options)
     except RequestError as error:
         print_text(f"circpeft {options.command}: error: {error}", file=sys.stderr)
-        return 2
+        return 1 if isinstance(error.__cause__, WriteError) else 2
     except WriteError as error:  # a disk that is full or read-only: whatever was begun is not there
         print_text(f"circpeft {options.command}: error: {error}", file=sys.stderr)
         return 1

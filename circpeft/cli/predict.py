@@ -11,9 +11,10 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from circpeft.cli.output_files import output_path
 from circpeft.course.parameters import RequestError
 from circpeft.escaping import json_text, print_text
-from circpeft.files import check_writable, expanded
+from circpeft.files import expanded
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -82,7 +83,9 @@ def execute(options: argparse.Namespace) -> int:
             trained = prediction.open_trained(source, options.task, options.base, data_dir)
             rows = _rows(options, trained)
             predictions = prediction.predict(trained, rows, progress=bool(options.file) and not options.quiet)
-        lines = [json_text({**given, **found}) for given, found in zip(_plain(rows), predictions, strict=True)]
+        # Columns beside those of the task may hold what JSON does not have, such as times.
+        both = zip(_plain(rows), predictions, strict=True)
+        lines = [json_text({**given, **found}, default=str) for given, found in both]
         for text in dict.fromkeys(str(entry.message) for entry in warned if entry.category is UserWarning):
             print_text(f"warning: {' '.join(text.split())}", file=sys.stderr)
         if output:
@@ -103,15 +106,11 @@ def _output(name: str) -> Path:
 
     Raises: RequestError for another format, a file that exists, and a folder that cannot be written to.
     """
-    path = Path(expanded(name))
+    path = output_path(name)
     if path.suffix != SUFFIX:
         raise RequestError(f"predictions are written as {SUFFIX}, got --to {name!r}")
     if path.exists():
         raise RequestError(f"{str(path)!r} exists; choose another file")
-    try:
-        check_writable(path.parent)
-    except OSError as error:
-        raise RequestError(f"cannot write {str(path)!r}: {error}; choose another") from None
     return path
 
 

@@ -11,6 +11,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from circpeft.cli.output_files import output_path
 from circpeft.cli.settings import RUN_EXIT_CODES, add_settings, read_settings
 from circpeft.course.parameters import RequestError
 from circpeft.escaping import print_text
@@ -123,6 +124,8 @@ def _check(options: argparse.Namespace, settings: dict[str, Any]) -> list[float]
             raise RequestError(f"{name} belongs to a search; add --search")
     if options.plot and Path(options.plot).suffix.lower() not in SUFFIXES:
         raise RequestError(f"no figure has the suffix {Path(options.plot).suffix!r}; {nearest(options.plot, SUFFIXES)}")
+    if options.plot:
+        output_path(options.plot)
     if not options.rates:
         return None
     try:
@@ -158,6 +161,7 @@ def _search(options: argparse.Namespace, recipe: Recipe, rates: Sequence[float] 
     """Run a search and print its outcome."""
     from transformers.utils import logging as transformers_logging
 
+    from circpeft import plots  # now, because a package that is missing should not be noticed after the search
     from circpeft.rates import search
     from circpeft.training.logging_filters import quiet
 
@@ -171,7 +175,5 @@ def _search(options: argparse.Namespace, recipe: Recipe, rates: Sequence[float] 
         transformers_logging.set_verbosity(verbosity)
     print_text(json.dumps(found.to_dict()) if options.json else found.text)
     if options.plot:
-        from circpeft.plots import save
-
-        print_text(f"figure: {save(found.figure(), expanded(options.plot))}", file=sys.stderr)
+        print_text(f"figure: {plots.save(found.figure(), expanded(options.plot))}", file=sys.stderr)
     return 1 if found.best is None else 0

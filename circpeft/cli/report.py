@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from circpeft import places
+from circpeft.cli.output_files import output_path
 from circpeft.course.parameters import RequestError
 from circpeft.escaping import markdown, print_text
 from circpeft.files import expanded
@@ -61,7 +62,7 @@ def execute(options: argparse.Namespace) -> int:
     folder = Path(expanded(options.folder)) if options.folder else places.outputs()
     if not folder.is_dir():
         raise RequestError(f"there is no folder {str(folder)!r}; give one that contains results/ at any depth")
-    output = Path(expanded(options.output)) if options.output else None
+    output = output_path(options.output) if options.output else None
     if output and not options.format and not options.json and output.suffix not in FORMAT_OF_SUFFIX:
         raise RequestError(
             f"no format has the suffix {output.suffix!r}; {nearest(output.suffix, FORMAT_OF_SUFFIX)}; or add --format"

@@ -62,7 +62,7 @@ def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Train the run, or read its record if there is one, and print its scores.
+    """Train the run, or read its record if there is one, and print its scores; return 1 if the training diverged.
 
     Raises: RequestError for a run that cannot be trained.
     """
@@ -89,6 +89,9 @@ def execute(options: argparse.Namespace) -> int:
         # The Trainer logs to stdout, which is kept for the result.
         with open(os.devnull, "w", encoding="utf-8") as sink, redirect_stdout(sink if options.quiet else sys.stderr):
             result = _run(recipe)
+    except FloatingPointError as error:  # the training diverged
+        print_text(f"circpeft train: error: {error}", file=sys.stderr)
+        return 1
     finally:
         transformers_logging.set_verbosity(verbosity)
     if training.distributed.state().is_main_process:

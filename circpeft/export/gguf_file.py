@@ -72,8 +72,8 @@ def export_gguf(
         gguf_package()
     plain, _ = merged(opened, dtype)
     stored = str(plain.dtype).removeprefix("torch.")
-    command = [*(program or ["python", CONVERTERS[0]]), str(target), "--outfile", str(target / FILE)]
-    command += ["--outtype", FORMATS.get(stored, "auto")]
+    form = FORMATS.get(stored, "auto")
+    command = _command(program or ["python", CONVERTERS[0]], target, form)
     with new_folder(target, model_bytes(plain) * (2 if program else 1)) as folder:
         save(plain, opened, folder)
         if not any((folder / name).is_file() for name in VOCABULARIES):
@@ -83,7 +83,7 @@ def export_gguf(
             )
         error = None
         if program:
-            _convert([part.replace(str(target), str(folder)) for part in command])
+            _convert(_command(program, folder, form), program[-1])
             error = largest_error(plain, folder / FILE)
             if not error <= LARGEST_ERROR.get(stored, 1e-2):
                 raise ValueError(f"the GGUF file's weights differ from the merged model's (relative error {error:.2g})")
@@ -109,12 +109,17 @@ def find_converter(converter: str = "") -> list[str]:
     return [sys.executable, found] if found.endswith(".py") else [found]
 
 
-def _convert(command: list[str]) -> None:
+def _command(program: list[str], folder: Path, form: str) -> list[str]:
+    """Return the command that converts the plain model in a folder into a file beside it."""
+    return [*program, str(folder), "--outfile", str(folder / FILE), "--outtype", form]
+
+
+def _convert(command: list[str], converter: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or done.stdout.strip().splitlines()
         reason = lines[-1] if lines else f"exit code {done.returncode}"
-        raise ValueError(f"llama.cpp's converter {command[0]!r} failed: {reason}")
+        raise ValueError(f"llama.cpp's converter {converter!r} failed: {reason}")
 
 
 @torch.no_grad()

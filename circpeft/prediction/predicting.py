@@ -14,6 +14,7 @@ from transformers import TrainingArguments
 
 from ..recipes import Recipe
 from ..training import chat, distributed, tokens
+from ..training.trainer import uses_cpu
 from .rows import needed_columns
 from .trained import TrainedModel
 
@@ -74,7 +75,7 @@ def _arguments(recipe: Recipe, folder: str, progress: bool) -> TrainingArguments
         per_device_eval_batch_size=4 * recipe.batch_size,  # as in training
         bf16=recipe.precision == "bf16",
         fp16=recipe.precision == "fp16",
-        use_cpu=distributed.on_cpu(),
+        use_cpu=uses_cpu(recipe),
         report_to="none",
         label_names=["labels"],
         disable_tqdm=not progress,

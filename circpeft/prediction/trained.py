@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,8 @@ def open_trained(source: str | Path, task: str = "", base: str = "", data_dir: s
     record = _record(Path(source))
     if record is None:
         return _from_adapter(source, task, base, data_dir)
-    recipe = recipe_of(record)
-    if damage := training.weight_faults(recipe, results.read(record)):
+    recipe, known = recipe_of(record), results.read(record)
+    if damage := training.weight_faults(recipe, known):
         raise ValueError(f"the weights of {recipe.name} are damaged: in {training.weights_of(recipe)}, {damage[0]}")
     for name, given, own in (("task", task, recipe.task), ("base model", base, recipe.model)):
         if given and given != own:
@@ -74,9 +75,8 @@ def open_trained(source: str | Path, task: str = "", base: str = "", data_dir: s
         model, folder = opened.load(recipe.base_dtype), opened.base_folder
     else:
         model, folder = kind.model_class.from_pretrained(weights).eval(), str(weights)
-    return TrainedModel(
-        recipe, _named(found, model, recipe_for_names), kind, _placed(model), kind.load_processor(folder)
-    )
+    named = _named(found, model, recipe_for_names, known.groups)
+    return TrainedModel(recipe, named, kind, _placed(model), kind.load_processor(folder))
 
 
 def recipe_of(record: Path) -> Recipe:
@@ -150,14 +150,28 @@ def _is_of(opened: AdapterFolder, kind: training.TaskKind) -> bool:
     return opened.model_class in kind.model_class._model_mapping.values()
 
 
-def _named(task: Any, model: Any, recipe: Recipe) -> tasks.ImageTask:
-    """Return an image task with the names of its classes: from the data if they are at hand, else from the model."""
+def _named(task: Any, model: Any, recipe: Recipe, scored: Iterable[str] = ()) -> tasks.ImageTask:
+    """Return an image task with the names of its classes: from the data if they are at hand, else from the model.
+
+    Args:
+        task: the task.
+        model: the trained model.
+        recipe: the settings that name the data.
+        scored: names of classes that the run was scored on.
+
+    Raises: ValueError for data with another number of classes, or without one that the run was scored on.
+    """
     if recipe.data_dir or task.name in ("digits", *embedded.TASKS):
         named = task.with_labels_of(training.data_of(recipe).data)
         if named.num_labels != model.config.num_labels:
             raise ValueError(
                 f"the data has {named.num_labels} classes, and the model has {model.config.num_labels}; give the data "
                 f"folder that the run was trained on"
+            )
+        if renamed := sorted(set(scored) - set(named.labels)):
+            raise ValueError(
+                f"the data has no class {renamed[0]!r}, on which the run was scored; give the data folder that the run "
+                f"was trained on"
             )
         return named
     names = [str(model.config.id2label.get(number, number)) for number in range(model.config.num_labels)]

@@ -97,8 +97,7 @@ def _arguments(prepared: Prepared, trial_steps: int) -> TrainingArguments:
         **_checkpointing(recipe),
         bf16=recipe.precision == "bf16",
         fp16=recipe.precision == "fp16",
-        # On a machine with only a CPU, transformers refuses bf16 without this, and accelerate several processes.
-        use_cpu=distributed.on_cpu() or (recipe.precision == "bf16" and accelerator() is None),
+        use_cpu=uses_cpu(recipe),
         warmup_steps=round(recipe.warmup * steps),
         lr_scheduler_type="linear",
         logging_steps=max(1, steps // 50),
@@ -110,6 +109,14 @@ def _arguments(prepared: Prepared, trial_steps: int) -> TrainingArguments:
     # One process trains on one device. With all visible devices, nn.DataParallel would multiply the batch.
     arguments._n_gpu = min(arguments.n_gpu, 1)
     return arguments
+
+
+def uses_cpu(recipe: Recipe) -> bool:
+    """Return whether the Trainer has to be told that it computes on a CPU.
+
+    On a machine with only a CPU, transformers refuses bf16 otherwise, and accelerate several processes.
+    """
+    return distributed.on_cpu() or (recipe.precision == "bf16" and accelerator() is None)
 
 
 def _checkpointing(recipe: Recipe) -> dict[str, Any]:

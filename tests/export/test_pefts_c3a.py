@@ -1,5 +1,7 @@
 """`circpeft export --to peft-c3a`: PEFT's own C3A computes the same ΔW from the file; other methods are refused."""
 
+import math
+
 import pytest
 import torch
 from peft import PeftModel
@@ -30,6 +32,13 @@ def test_another_delta_is_found(base, saved, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="computes another ΔW"):
         export_peft_c3a(adapter.folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_layer_with_nan_is_found_wherever_it_is(base, saved, tmp_path, monkeypatch):
+    adapter, errors = saved("c3a", base), iter([0.0, math.nan, *[0.0] * 99])
+    monkeypatch.setattr("circpeft.export.pefts_c3a._relative_error", lambda *_: next(errors))
+    with pytest.raises(ValueError, match="relative error nan"):
+        export_peft_c3a(adapter.folder, tmp_path / "out")
 
 
 def test_other_methods_are_refused(base, saved, tmp_path, capsys):
