@@ -7,15 +7,14 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from .. import limits
 from ..files import expanded
-from ..suggest import nearest
-from .file_formats import DESCRIPTIONS, is_data, is_image, stem_and_ending, table_format
+from .file_formats import DESCRIPTIONS, is_data, is_image, stem_and_ending
+from .missing_folder import alternative
 from .split_files import shards, split_of_table
 from .split_names import SPLITS, split_named
 
@@ -23,8 +22,6 @@ NO_DATA = ("README.md", "README.txt")  # beside images: nothing that a user woul
 # What Windows, macOS (in zip files) and Synology add to folders. Like names with a dot, they are not listed.
 OF_SYSTEMS = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "@eadir"}
 SPLIT_NAME = r"\w[\w.-]*"  # as datasets allows it
-VARIABLE = re.compile(r"\$(\w+|\{\w+\})")  # one that `expanded` has left in a path
-SUGGESTED_FOLDERS = 5  # in the error for a folder that does not exist
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,7 +222,7 @@ def scan(folder: str | Path) -> Inventory:
     """
     path = Path(expanded(folder))
     if not path.is_dir():
-        raise FileNotFoundError(f"data_dir {str(path)!r} is not a folder; {_alternative(path)}")
+        raise FileNotFoundError(f"data_dir {str(path)!r} is not a folder; {alternative(path)}")
     return _listed(path, None)
 
 
@@ -244,13 +241,3 @@ def _listed(path: Path, parent: Inventory | None) -> Inventory:
 
 def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in OF_SYSTEMS
-
-
-def _alternative(path: Path) -> str:
-    """Return what to give instead of a path that is not a folder."""
-    if path.is_file():
-        return f"give {str(path.parent)!r}" if table_format(path) else "give a folder; unpack an archive first"
-    if unset := VARIABLE.search(str(path)):
-        return f"the variable {unset[0]} is not set"
-    siblings = sorted(p.name for p in path.parent.iterdir() if p.is_dir()) if path.parent.is_dir() else []
-    return nearest(path.name, get_close_matches(path.name, siblings, SUGGESTED_FOLDERS, 0))

@@ -1,4 +1,4 @@
-"""The files of an output folder beside its records: how each kind is read and checked, and who works there.
+"""The files of an output folder: the fields of records, how each kind is read and checked, and who works there.
 
 >>> from circpeft import run_files
 >>> run_files.Progress(step=1, of=4).of

@@ -5,14 +5,14 @@ from pathlib import Path
 from datasets import DatasetDict
 
 from ..suggest import nearest
-from . import embedded, glue, hub, images, instructions, splits
+from . import embedded, glue, hub, images, instruction_sets, splits
 from .images import ImageTask
 from .instructions import InstructionTask
 from .text import Task
 from .unused_columns import unused_columns
 
 AnyTask = Task | ImageTask | InstructionTask
-TASKS: dict[str, AnyTask] = {**embedded.TASKS, **glue.TASKS, **images.TASKS, **instructions.TASKS}
+TASKS: dict[str, AnyTask] = {**embedded.TASKS, **glue.TASKS, **images.TASKS, **instruction_sets.TASKS}
 
 
 def get(name: str) -> AnyTask:
@@ -54,7 +54,7 @@ def load(name: str, data_dir: str | Path = "", max_train: int = 0, hold_out: boo
     if data_dir:
         raw, unused = task.read_with_unused(data_dir)
     elif task.hub:
-        raw = instructions.published_share(task, hub.load_published(*task.hub))
+        raw = hub.published_share(task, hub.load_published(*task.hub))
     else:
         raw = embedded.load(name)
     ready = task.prepare(raw)

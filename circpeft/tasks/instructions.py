@@ -1,8 +1,4 @@
-"""Instruction tuning: prompts, reference answers, and how a model's answer is compared with the reference.
-
-The tasks are the papers' (CDVFT Table 3: Alpaca and GSM8K; C3A Table 3: GSM8K, MATH, ViGGO and SQL), and word problems
-that the project generates.
-"""
+"""Instruction tuning: prompts, reference answers, and how a model's answer is compared with the reference."""
 
 from __future__ import annotations
 
@@ -18,17 +14,10 @@ from ..data_folders import TaskOptions, read_with_unused
 from ..data_folders.split_names import SPLITS
 from .columns import check_column, check_texts, rename_columns, with_composed
 from .folder_names import folder_names, names_of_others
-from .scoring import answers, comparisons, formulas, values
-from .splits import first_rows
+from .scoring import values
 
 REFERENCE_CHARACTERS = 120  # of the end of a reference, in an error
-NUMBER = "'#### NUMBER' at the end, or only the number"
-FORMULA = r"a closed '\boxed{...}', 'The answer is ...', or only the formula"
 PROMPT = "### Instruction:\n{instruction}\n\n### Response:\n"
-
-
-def _alpaca(row: dict) -> str:
-    return f"{row['instruction']}\n\n{row['input']}" if row.get("input") else row["instruction"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +34,7 @@ class InstructionTask:
         expected: what such a reference looks like, for the error.
         optional: a text column that may be missing or have empty rows; a split without it gets an empty column.
         max_new_tokens: the largest number of tokens generated for an answer.
-        share: the share of the published rows that is used, see `published_share` (C3A section 4.3: 12.5% of SQL).
+        share: the share of the published rows that is used, see `hub.published_share` (C3A section 4.3: 12.5% of SQL).
         template: the prompt's template, with ``{instruction}`` in it.
         group: a column by which the score is also broken down, if the data has it.
         publisher_names: columns with other names in the publisher's files, as pairs of that name and the task's name.
@@ -83,7 +72,8 @@ class InstructionTask:
     def prompt(self, row: dict[str, Any]) -> str:
         """Return the prompt of a row, up to where the answer begins.
 
-        >>> TASKS["gsm8k"].prompt({"question": "1 + 1?", "answer": "#### 2"})
+        >>> from circpeft import tasks
+        >>> tasks.get("gsm8k").prompt({"question": "1 + 1?", "answer": "#### 2"})
         '### Instruction:\\n1 + 1?\\n\\n### Response:\\n'
         """
         return self.template.format(instruction=self.instruction(row).strip())
@@ -97,7 +87,8 @@ class InstructionTask:
 
         Raises: ValueError for a task that does not compare answers.
 
-        >>> TASKS["gsm8k"].score(["#### 1,000", "#### 2"], ["so 1000", "I would say 3"])
+        >>> from circpeft import tasks
+        >>> tasks.get("gsm8k").score(["#### 1,000", "#### 2"], ["so 1000", "I would say 3"])
         0.5
         """
         if self.same is None:
@@ -216,70 +207,3 @@ def _as_texts(rows: Dataset, column: str) -> Dataset:
     if rows.features[column] == Value("string"):
         return rows
     return rows.remove_columns(column).add_column(column, [*map(str, rows[column])], feature=Value("string"))
-
-
-def published_share(task: Any, data: DatasetDict) -> DatasetDict:
-    """Return the share of each published split that a task uses, drawn with a fixed seed.
-
-    Data from a data folder is always used completely.
-    """
-    share = getattr(task, "share", 1.0)
-    if share == 1.0:
-        return data
-    return DatasetDict({n: first_rows(rows, max(1, int(len(rows) * share))) for n, rows in data.items()})
-
-
-TASKS = {
-    task.name: task
-    for task in (
-        InstructionTask(
-            "word_problems",
-            ("question", "answer"),
-            lambda row: row["question"],
-            comparisons.same_number,
-            has_answer=answers.has_number,
-            expected=NUMBER,
-            max_new_tokens=48,
-            group="kind",
-        ),
-        InstructionTask(
-            "gsm8k",
-            ("question", "answer"),
-            lambda row: row["question"],
-            comparisons.same_number,
-            ("openai/gsm8k", "main"),
-            answers.has_number,
-            NUMBER,
-        ),
-        InstructionTask(
-            "math",
-            ("problem", "solution"),
-            lambda row: row["problem"],
-            comparisons.same_mathematics,
-            ("DigitalLearningGmbH/MATH-lighteval",),
-            formulas.has_formula,
-            FORMULA,
-            max_new_tokens=512,
-            by_value=True,
-        ),
-        InstructionTask(
-            "viggo",
-            ("target", "meaning_representation"),
-            lambda row: f"Write the meaning representation of this sentence.\n\n{row['target']}",
-            comparisons.same_meaning,
-            ("GEM/viggo",),
-            max_new_tokens=128,
-            publisher_names=(("mr", "meaning_representation"), ("ref", "target")),
-        ),
-        InstructionTask(
-            "sql",
-            ("context", "question", "answer"),
-            lambda row: f"{row['context']}\n\nWrite an SQL query that answers: {row['question']}",
-            comparisons.same_query,
-            ("b-mc2/sql-create-context",),
-            max_new_tokens=128,
-            share=0.125,
-        ),
-        InstructionTask("alpaca", ("instruction", "output"), _alpaca, None, ("tatsu-lab/alpaca",), optional="input"),
-    )
-}

@@ -142,10 +142,13 @@ def _group_scores(task: Any, test: Dataset, predictions: list) -> dict[str, floa
         return {}
     # A group may be a class, or None in some rows.
     names = [task.labels[value] if task.group == "label" else str(value) for value in test[task.group]]
-    members = {name: [i for i, other in enumerate(names) if other == name] for name in sorted(set(names))}
+    members: dict[str, list[int]] = {}
+    for row, name in enumerate(names):
+        members.setdefault(name, []).append(row)
     labels = test["label" if "label" in test.column_names else task.answer_column]
     return {
-        name: task.score([labels[i] for i in rows], [predictions[i] for i in rows]) for name, rows in members.items()
+        name: task.score([labels[i] for i in rows], [predictions[i] for i in rows])
+        for name, rows in sorted(members.items())
     }
 
 

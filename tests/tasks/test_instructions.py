@@ -4,7 +4,7 @@ import pytest
 from datasets import Dataset, DatasetDict
 
 from circpeft import tasks
-from circpeft.tasks import embedded, instructions, splits
+from circpeft.tasks import embedded, instruction_sets, splits
 
 ROWS = {  # a row of each task in its published schema, and what a model is asked
     "word_problems": (
@@ -38,7 +38,7 @@ def data(**parts: list[dict]) -> DatasetDict:
 
 
 def test_every_task_has_its_case_here():
-    assert set(ROWS) == set(instructions.TASKS)
+    assert set(ROWS) == set(instruction_sets.TASKS)
 
 
 @pytest.mark.parametrize("name", ROWS)
