@@ -61,12 +61,15 @@ def _reason(error: BaseException) -> int | None:
 
 
 def _is_at(error: BaseException, path: Path) -> bool:
-    """Return whether an error is about a path, a file beside or below it, or a folder above it; or names no file."""
+    """Return whether an error is about a path, a draft beside it, or a folder above it; or names no file."""
     name = getattr(error, "filename", None)
     if not isinstance(name, (str, bytes)):
         return True
     named, place = Path(os.fsdecode(name)).absolute(), path.absolute()
-    return named.is_relative_to(place.parent) or place.is_relative_to(named)
+    if not named.is_relative_to(place.parent):
+        return place.is_relative_to(named)
+    below = named.relative_to(place.parent).parts[:1]
+    return below in ((), (place.name,)) or below[0].startswith(".")  # so are drafts and locks called
 
 
 @contextmanager

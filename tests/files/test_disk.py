@@ -87,7 +87,14 @@ def test_the_line_of_the_closest_place_stays(tmp_path):
 
 def test_other_errors_stay_as_they_are(tmp_path):
     elsewhere = PermissionError(errno.EACCES, "Permission denied", "/another/model.safetensors")
-    for error in (ValueError("a value"), elsewhere, FileNotFoundError(errno.ENOENT, "no file"), RuntimeError("shape")):
+    beside = PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "data" / "train.csv"))
+    for error in (
+        ValueError("a value"),
+        elsewhere,
+        beside,
+        FileNotFoundError(errno.ENOENT, "no file"),
+        RuntimeError("shape"),
+    ):
         with pytest.raises(type(error)) as raised, files.explained(tmp_path / "out"):
             raise error
         assert raised.value is error
