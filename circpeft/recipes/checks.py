@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import Any
 
 from ..suggest import nearest
 from .plain_values import is_plain
-
-if TYPE_CHECKING:
-    from .recipe import Recipe
 
 CHOICES = {
     "precision": ("float32", "bf16", "fp16"),
@@ -29,15 +26,15 @@ RATES = {"learning_rate", "head_learning_rate"}
 LARGEST = sys.float_info.max  # an integer may be larger
 
 
-def check(recipe: Recipe) -> None:
-    """Raise ValueError for a value of a wrong type or out of range, with what is expected."""
+def check(recipe: Any) -> None:
+    """Raise ValueError for a value of a `Recipe` that has a wrong type or is out of range, with what is expected."""
     _check_names(recipe)
     _check_types(recipe)
     _check_ranges(recipe)
     _check_hyperparameters(recipe)
 
 
-def _check_names(recipe: Recipe) -> None:
+def _check_names(recipe: Any) -> None:
     for name, text in (("target_modules", "a string or "), ("target_parameters", "")):
         value = getattr(recipe, name)
         if text and isinstance(value, str):
@@ -46,7 +43,7 @@ def _check_names(recipe: Recipe) -> None:
             raise ValueError(f"{name} must be {text}a list of names, got {value!r}")
 
 
-def _check_types(recipe: Recipe) -> None:
+def _check_types(recipe: Any) -> None:
     for name, minimum in INTEGERS.items():
         if type(getattr(recipe, name)) is not int or getattr(recipe, name) < minimum:
             raise ValueError(f"{name} must be an integer of at least {minimum}, got {getattr(recipe, name)!r}")
@@ -68,7 +65,7 @@ def _check_types(recipe: Recipe) -> None:
         raise ValueError(f"chat_template must be True, False or 'auto', got {recipe.chat_template!r}")
 
 
-def _check_ranges(recipe: Recipe) -> None:
+def _check_ranges(recipe: Any) -> None:
     for name in ("learning_rate", "head_learning_rate", "weight_decay"):
         if not 0 <= getattr(recipe, name) <= LARGEST:
             raise ValueError(f"{name} must be a number of at least 0, got {getattr(recipe, name)!r}")
@@ -83,7 +80,7 @@ def _check_ranges(recipe: Recipe) -> None:
             raise ValueError(f"unknown {name} {getattr(recipe, name)!r}; {nearest(getattr(recipe, name), choices)}")
 
 
-def _check_hyperparameters(recipe: Recipe) -> None:
+def _check_hyperparameters(recipe: Any) -> None:
     given = recipe.hyperparameters
     if not isinstance(given, dict):
         raise ValueError(f"hyperparameters must be a dictionary such as {{'block_size': 64}}, got {given!r}")
