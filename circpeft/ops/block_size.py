@@ -21,9 +21,9 @@ def _positive_or_default(block_size: int | str, default: int) -> int:
     """Return the block size, or the default for "auto"; raise ValueError unless it is a positive integer."""
     if block_size == "auto":
         return default
-    if isinstance(block_size, bool) or not isinstance(block_size, int) or block_size < 1:
+    if isinstance(block_size, bool) or not isinstance(block_size, Integral) or block_size < 1:
         raise ValueError(f'block_size must be a positive integer or "auto", got {block_size!r}')
-    return block_size
+    return int(block_size)
 
 
 def dividing_block_size(block_size: int | str, d_in: int, d_out: int) -> int:

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..suggest import nearest
 
 LAYOUTS = ("column", "row")
+FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
 class Described(NamedTuple):
@@ -21,9 +22,6 @@ class Described(NamedTuple):
 
     def dim(self) -> int:
         return len(self.shape)
-
-    def is_floating_point(self) -> bool:
-        return self.dtype.is_floating_point
 
 
 Operand = Tensor | Described
@@ -51,9 +49,9 @@ def check_kernel(w: Operand) -> None:
 
 
 def _check_real(**tensors: Operand | None) -> None:
-    """Raise TypeError unless every given tensor is real floating point."""
+    """Raise TypeError unless every given tensor is real floating point, of 16 bits or more."""
     for name, tensor in tensors.items():
-        if tensor is not None and not tensor.is_floating_point():
+        if tensor is not None and tensor.dtype not in FLOATS:
             raise TypeError(f"{name} must be real floating point (float64 to bfloat16), got {tensor.dtype}")
 
 
@@ -96,6 +94,17 @@ def check_product(x: Tensor, w: Tensor, layout: str) -> None:
             f"the last dimension must be n*b = {n}*{b} = {n * b}"
         )
     _check_device(x, w=w)
+
+
+def check_kernel_gradient(g: Tensor, x: Tensor, b: int, layout: str) -> None:
+    """Raise ValueError or TypeError unless ``g: (..., m*b)`` and ``x: (..., n*b)`` have a gradient for blocks of b."""
+    check_layout(layout)
+    _check_real(g=g, x=x)
+    sizes = [t.shape[-1] if t.dim() else 0 for t in (g, x)]
+    if b < 1 or any(size < 1 or size % b for size in sizes) or g.shape[:-1] != x.shape[:-1]:
+        shapes = f"g: {tuple(g.shape)}, x: {tuple(x.shape)}"
+        raise ValueError(f"expected g: (..., m*b) and x: (..., n*b) with equal batch shapes, got {shapes} and b={b}")
+    _check_device(x, g=g)
 
 
 def check_diagonals(

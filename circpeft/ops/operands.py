@@ -19,8 +19,13 @@ def in_dtype(tensor: Tensor | None, dtype: torch.dtype) -> Tensor | None:
 def factors_in_dtype(
     dtype: torch.dtype, w: Tensor, diagonal_in: Tensor | None, diagonal_out: Tensor | None
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Return the kernel and the diagonals in a dtype."""
-    return in_dtype(w, dtype), in_dtype(diagonal_in, dtype), in_dtype(diagonal_out, dtype)
+    """Return the kernel and the diagonals in a dtype and without gaps in memory, as backends take them."""
+    first, last = in_dtype(diagonal_in, dtype), in_dtype(diagonal_out, dtype)
+    return (
+        in_dtype(w, dtype).contiguous(),
+        first if first is None else first.contiguous(),
+        last if last is None else last.contiguous(),
+    )
 
 
 def as_rows(t: Tensor) -> Tensor:

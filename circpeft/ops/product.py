@@ -16,7 +16,7 @@ from torch.utils.flop_counter import register_flop_formula
 
 from . import formulas
 from .backends import get_backend
-from .checks import check_layout, check_product, opposite
+from .checks import check_kernel_gradient, check_product, opposite
 from .dispatch import resolve_backend
 from .operator import Rules, operator
 from .precision import compute_dtype, without_autocast
@@ -58,16 +58,14 @@ def block_circular_kernel_grad(g: Tensor, x: Tensor, b: int, layout: str = "colu
     Shapes: ``g: (..., m*b)``, ``x: (..., n*b)`` -> ``(m, n, b)``, in the wider dtype of the two. Differentiable to any
     order.
 
-    Raises: ValueError for shapes that do not fit, an unknown layout or backend.
+    Raises: ValueError for shapes that do not fit, an unknown layout or backend, or two devices; TypeError for tensors
+    that are not real floating point.
 
     >>> x = torch.tensor([1.0, 0.0, 0.0])
     >>> block_circular_kernel_grad(torch.tensor([1.0, 2.0, 0.0]), x, 3, backend="reference")
     tensor([[[1., 2., 0.]]])
     """
-    check_layout(layout)
-    if b < 1 or g.shape[-1] % b or x.shape[-1] % b or g.shape[:-1] != x.shape[:-1]:
-        shapes = f"g: {tuple(g.shape)}, x: {tuple(x.shape)}"
-        raise ValueError(f"expected g: (..., m*b) and x: (..., n*b) with equal batch shapes, got {shapes} and b={b}")
+    check_kernel_gradient(g, x, b, layout)
     dtype = torch.promote_types(g.dtype, x.dtype)
     width = max(g.shape[-1], x.shape[-1])
     return _kernel_grad(g, x, b, dtype, layout, resolve_backend(backend, b, x.device, compute_dtype(dtype), width))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from circpeft import available_backends, block_circulant
-from circpeft.ops.backends import get_backend, rfft
+from circpeft.ops.backends import dense, get_backend, rfft
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SHAPES = [(1, 1, 1), (2, 3, 1), (1, 1, 2), (2, 1, 5), (2, 3, 4), (3, 3, 7), (1, 1, 24), (5, 2, 9)]
@@ -50,3 +50,9 @@ def test_flops_grow_linearly_in_the_tokens(backend):
     one, two, three = (backend.matmul_flops(t, 2, 3, 64) for t in (1, 2, 3))
     assert 0 < one < two < three and abs((three - two) - (two - one)) <= 1
     assert backend.matmul_flops(5, 2, 3, 1) > 0
+
+
+def test_dense_multiplies_in_half_precision_only_where_torch_sums_in_float32():
+    for device, expected in (("cpu", torch.float32), ("meta", torch.float32)):
+        x, w = torch.empty(2, dtype=torch.bfloat16, device=device), torch.empty(2, device=device)
+        assert dense._operand_dtype(x, w) == expected

@@ -1,5 +1,6 @@
 """Block sizes: defaults, and errors that name the nearest valid size."""
 
+import numpy as np
 import pytest
 
 from circpeft.ops.block_size import dividing_block_size, padding_block_size
@@ -46,3 +47,8 @@ def test_cdvft_accepts_any_size_up_to_the_larger_dimension():
     assert [padding_block_size(b, 5, 9) for b in (1, 4, 9)] == [1, 4, 9]
     with pytest.raises(ValueError, match="block_size=10 exceeds both d_in=5 and d_out=9; largest: 9"):
         padding_block_size(10, 5, 9)
+
+
+def test_integers_of_numpy_are_block_sizes():
+    for size in (dividing_block_size(np.int64(6), 12, 18), padding_block_size(np.int32(6), 5, 9)):
+        assert type(size) is int and size == 6

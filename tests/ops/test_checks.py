@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import circpeft
+from circpeft.ops import block_circular_kernel_grad
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,15 @@ import circpeft
         (lambda x, w: circpeft.block_circular_matmul(x.int(), w), TypeError, ["x", "int32"]),
         (lambda x, w: circpeft.block_circular_matmul(x, w.cfloat()), TypeError, ["w", "complex64"]),
         (lambda x, w: circpeft.block_circular_matmul(x, w.to("meta")), ValueError, ["cpu", "meta"]),
+        (lambda x, w: circpeft.block_circular_matmul(x.to(torch.float8_e4m3fn), w), TypeError, ["x", "float8_e4m3fn"]),
+        (lambda x, w: block_circular_kernel_grad(x.long(), x.long(), 4), TypeError, ["g", "int64"]),
+        (lambda x, w: block_circular_kernel_grad(x, x.cfloat(), 4), TypeError, ["x", "complex64"]),
+        (lambda x, w: block_circular_kernel_grad(x[0, 0], x[0, 0], 4), ValueError, ["g: ()", "b=4"]),
+        (lambda x, w: block_circular_kernel_grad(x[:, :0], x, 4), ValueError, ["(5, 0)", "n*b"]),
+        (lambda x, w: block_circular_kernel_grad(x, x, 5), ValueError, ["(5, 12)", "b=5"]),
+        (lambda x, w: block_circular_kernel_grad(x, x, 0), ValueError, ["b=0"]),
+        (lambda x, w: block_circular_kernel_grad(x, x[1:], 4), ValueError, ["(4, 12)", "equal batch shapes"]),
+        (lambda x, w: block_circular_kernel_grad(x.to("meta"), x, 4), ValueError, ["x is on cpu and g on meta"]),
         (lambda x, w: circpeft.available_backends("gpu0"), RuntimeError, ["gpu0"]),
     ],
 )

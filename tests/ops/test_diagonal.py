@@ -270,3 +270,16 @@ def test_errors_name_what_does_not_fit():
         diagonal_circulant_matmul(x, w, a.to("meta"))
     with pytest.raises(ValueError, match="unknown backend 'fft'"):
         diagonal_circulant_matmul(x, w, backend="fft")
+
+
+def test_backends_get_kernels_and_diagonals_without_gaps_in_memory(monkeypatch):
+    taken = []
+    for name in ("diagonal_matmul", "diagonal_matmul_backward"):
+        compute = getattr(rfft, name)
+        monkeypatch.setattr(rfft, name, lambda *given, compute=compute: (taken.extend(given), compute(*given))[1])
+    x, *factors, base = operands((2, 3, 4, 0, 0, (5,)), True, True, True)
+    strided = [torch.stack((t, -t), -1).detach()[..., 0].requires_grad_() for t in factors]
+    y = diagonal_circulant_matmul(x, *strided, base, 1.0, "row", "rfft")
+    torch.autograd.grad(y.sum(), strided)
+    found = [t for t in taken if isinstance(t, torch.Tensor) and t.shape in {f.shape for f in factors}]
+    assert not any(t.is_contiguous() for t in strided) and all(t.is_contiguous() for t in found) and len(found) == 6

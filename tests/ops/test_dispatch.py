@@ -75,6 +75,12 @@ def test_folds_only_where_it_is_exact_and_faster():
         assert folds(few, weight) and not folds(few.half(), weight.half())
 
 
+def test_the_thresholds_of_folding_are_exact():
+    weight = torch.nn.Parameter(torch.empty(256, 256))
+    assert [folds(torch.empty(t, 256), weight, blocks=16) for t in (127, 128)] == [False, True]  # half a token per row
+    assert [folds(torch.empty(t, 256), weight, blocks=17) for t in (89, 90)] == [False, True]  # 0.35
+
+
 def test_a_tiny_weight_folds_for_any_number_of_tokens():
     weight, larger = (torch.nn.Parameter(torch.empty(rows, 128)) for rows in (128, 129))
     x = torch.randn(1, 128)

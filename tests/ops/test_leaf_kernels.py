@@ -164,6 +164,15 @@ def test_strided_and_expanded_inputs_and_deterministic_gradients():
         assert all(torch.equal(p, q) for p, q in zip(once, again, strict=True))
 
 
+def test_strided_kernels_and_diagonals():
+    x, *factors, _ = operands((2, 2, 16, 3, 1, 5), True, True, False)
+    strided = [torch.stack((t, -t), -1).detach()[..., 0] for t in factors]
+    y = diagonal_circulant_matmul(x, *strided, layout="row", backend="leaf")
+    torch.testing.assert_close(
+        y, diagonal_circulant_matmul(x, *factors, layout="row", backend="rfft"), rtol=1e-4, atol=1e-4
+    )
+
+
 @pytest.mark.parametrize("dtype", PROMISED, ids=str)
 def test_parameters_and_base_of_other_dtypes(dtype, error):
     """The operator promises the dtype of the base output, and gradients in the dtypes of what they belong to."""

@@ -1,7 +1,7 @@
 """Backend "dense": the product with the dense matrix, which the diagonals have scaled, in one matrix product.
 
 For a narrow layer, calls and launches take longer than the work that they do, and transforms need several times as
-many. On a GPU, half precision is multiplied on tensor cores and summed in float32. A CPU computes it in float32.
+many. On a GPU, half precision is multiplied on tensor cores and summed in float32. Other devices compute in float32.
 
 "auto" takes this backend for narrow layers on a GPU, in half precision or with TF32, where it has not been measured.
 """
@@ -27,7 +27,7 @@ def is_available(device: torch.device) -> bool:
 
 def _operand_dtype(x: Tensor, w: Tensor) -> torch.dtype:
     """Return the dtype of the operands of products: that of ``x`` on a GPU, if it is no wider than float32."""
-    return x.dtype if x.device.type != "cpu" and w.dtype == torch.float32 else w.dtype
+    return x.dtype if x.device.type == "cuda" and w.dtype == torch.float32 else w.dtype
 
 
 def _matrix(

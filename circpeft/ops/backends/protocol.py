@@ -67,7 +67,7 @@ class FusedBackend(Backend, Protocol):
 
         Shapes: ``x: (t, d_in)`` with ``d_in <= n*b``, padded with zeros; ``y, base: (t, d_out)`` with
         ``d_out <= m*b``, surplus outputs dropped. ``x``, ``base`` and ``y`` have any floating-point dtype; ``w`` and
-        the diagonals have the dtype to compute in. ``y`` may be ``base`` itself.
+        the diagonals have the dtype to compute in, and are contiguous. ``y`` may be ``base`` itself.
         """
         ...
 
