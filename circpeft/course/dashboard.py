@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from .. import escaping, report
 from ..report import Found
+from ..report.records import PRINTED
 from ..run_files.json_files import printable
 from . import repository_runs
 
@@ -106,7 +107,9 @@ class Dashboard:
         known = report.choices(self.found)
         self._set_options("task", known["task"])
         self._set_options("method", known["method"])
-        self._set_options("table", list(dict.fromkeys([RUNS, *known["table"], self.controls["table"].value])))
+        chosen = self.controls["table"].value
+        kept = [chosen] if chosen in PRINTED else []  # a printed table needs no sweep; your own may be gone
+        self._set_options("table", list(dict.fromkeys([RUNS, *known["table"], *kept])))
 
     def reload(self) -> None:
         """Read the folder again and redraw. A folder that does not exist (yet) has no runs."""

@@ -1,5 +1,7 @@
 """The widgets of notebook 12 show what their controls choose."""
 
+import shutil
+
 import pytest
 
 from circpeft import report
@@ -50,6 +52,16 @@ def test_reload_of_a_folder_that_does_not_exist_yet_shows_no_runs(tmp_path):
     (tmp_path / "runs").mkdir()
     box.reload()
     assert "0 of 0 runs" in box.counts.value
+
+
+def test_after_a_sweep_of_your_own_is_gone_all_runs_are_shown(folder):
+    folder.scored("mine", "sst2", [0.9, 0.92])
+    folder.sweep("", name="blocks")
+    box = dashboard.Dashboard(report.scan(folder.path), "blocks")
+    assert box.controls["table"].value == "blocks"
+    shutil.rmtree(folder.path / "sweeps")
+    box.reload()
+    assert box.controls["table"].value == dashboard.RUNS and "2 of 2 runs" in box.counts.value
 
 
 def test_of_many_runs_the_first_are_listed(folder, monkeypatch):
