@@ -60,7 +60,7 @@ def paper_to_lora_factor(d_in: int, d_out: int, b: int) -> float:
     """Return the factor from a rate of C3A with ``alpha="paper"`` to the rate with "lora" that moves ``ΔW`` as fast.
 
     Formula: ``(1 / d_in) sqrt(k)`` with ``k = min(d_in, d_out) / b``. It depends on the width, so one rate with "paper"
-    cannot serve layers of different widths.
+    does not suit layers of different widths.
 
     Raises: ValueError for a size that is not a positive integer.
 
