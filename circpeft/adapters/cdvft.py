@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Integral
 
 import torch
 from torch import Tensor, nn
@@ -68,13 +69,14 @@ class CDVFT(nn.Module):
         dropout: float = 0.0,
         init_weights: bool | str = True,
     ) -> None:
-        if isinstance(num_factors, bool) or not isinstance(num_factors, int) or num_factors < 1 or num_factors % 2 == 0:
+        whole = isinstance(num_factors, Integral) and not isinstance(num_factors, bool)
+        if not whole or num_factors < 1 or num_factors % 2 == 0:
             raise ValueError(f"num_factors must be odd (diagonals outermost), e.g. 3 or 5; got {num_factors!r}")
         if num_factors == 1 and d_in != d_out:
             raise ValueError(f"num_factors=1 is a diagonal and needs d_in == d_out, got {d_in} and {d_out}; use 3")
         b = padding_block_size(block_size, d_in, d_out)
         super().__init__()
-        self.d_in, self.d_out, self.block_size, self.num_factors = d_in, d_out, b, num_factors
+        self.d_in, self.d_out, self.block_size, self.num_factors = d_in, d_out, b, int(num_factors)
         self.alpha = cdvft_alpha(alpha, d_in, d_out, b)
         # A random start with a named scale has the same ΔW whatever the name.
         self._start_scale = 1 / self.alpha if isinstance(alpha, str) else 1.0
@@ -127,8 +129,8 @@ class CDVFT(nn.Module):
         first, *further = self.diagonals
         y = self.dropout(x) if self.dropout.p else x
         if not further:
-            y = (y * (first if self.alpha == 1 else self.alpha * first)).to(x.dtype)
-            return y if base is None else base + y
+            y = y * (first if self.alpha == 1 else self.alpha * first)
+            return y.to(x.dtype) if base is None else (base + y).to(base.dtype)
         for j, (kernel, diagonal) in enumerate(zip(self.kernels, further, strict=True)):
             last = j == len(further) - 1
             scale = self.alpha if last else 1.0

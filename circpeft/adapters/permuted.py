@@ -72,6 +72,12 @@ class PermutedCDVFT(PermutedFeatures, CDVFT):
 _PERMUTED: dict[type, Any] = {C3A: PermutedC3A, CDVFT: PermutedCDVFT}
 
 
+def check_permutable(adapter: Any) -> None:
+    """Raise TypeError unless the features of an adapter can be permuted: a `C3A` or a `CDVFT` of a linear layer."""
+    if type(adapter) not in _PERMUTED:
+        raise TypeError(f"expected a C3A or a CDVFT with features in natural order, got {type(adapter).__name__}")
+
+
 def permute_features(adapter: Any, input_order: Tensor, output_order: Tensor) -> PermutedC3A | PermutedCDVFT:
     """Have an adapter apply its structure to permuted features, and return it. It is changed in place.
 
@@ -90,8 +96,7 @@ def permute_features(adapter: Any, input_order: Tensor, output_order: Tensor) ->
     >>> bool(adapter.delta_weight()[1, 2] == inner[0, 0])
     True
     """
-    if type(adapter) not in _PERMUTED:
-        raise TypeError(f"expected a C3A or a CDVFT with features in natural order, got {type(adapter).__name__}")
+    check_permutable(adapter)
     for name, order, size in (("input", input_order, adapter.d_in), ("output", output_order, adapter.d_out)):
         if not torch.equal(order.sort().values, torch.arange(size, device=order.device)):
             raise ValueError(f"{name}_order must be a permutation of 0 to {size - 1}, got {order.tolist()}")

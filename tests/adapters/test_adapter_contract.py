@@ -79,6 +79,15 @@ def test_half_precision_input_with_float32_kernels(adapter_case, error):
     assert error(y, x.double() @ adapter.delta_weight().double().T) < 5e-3
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64], ids=str)
+def test_a_base_output_of_another_dtype_keeps_it(adapter_case, dtype, error):
+    adapter = adapter_case.build()
+    x, base = torch.randn(6, adapter.d_in), torch.randn(6, adapter.d_out).to(dtype)
+    y = adapter(x, base)
+    assert y.dtype == dtype
+    assert error(y, base.double() + x.double() @ adapter.delta_weight().double().T) < 5e-3
+
+
 def test_autocast_does_not_lower_the_precision(adapter_case, error):
     adapter = adapter_case.build()
     x = torch.randn(6, adapter.d_in)

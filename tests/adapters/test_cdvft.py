@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -94,3 +95,8 @@ def test_functional_call():
     adapter = CDVFT(6, 4, block_size=4, init_weights=False)
     x, doubled = torch.randn(3, 6), {name: 2 * p.detach() for name, p in adapter.named_parameters()}
     torch.testing.assert_close(torch.func.functional_call(adapter, doubled, (x,)), 8 * adapter(x))
+
+
+def test_an_integer_of_numpy_is_a_number_of_factors():
+    adapter = CDVFT(4, 4, np.int64(2), num_factors=np.int64(5))
+    assert type(adapter.num_factors) is int and len(adapter.kernels) == 2

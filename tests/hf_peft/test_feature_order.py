@@ -10,6 +10,8 @@ from circpeft.adapters.permuted import PermutedFeatures
 from circpeft.hf_peft.feature_order import permute_all_features
 from circpeft.hf_peft.layer import CirculantLayer
 
+from .moe_models import adapted, moe
+
 TARGETS = {"bert": ["query", "value", "dense"], "gpt2": ["c_attn", "c_proj", "c_fc"]}
 models = pytest.mark.parametrize("name", TARGETS)
 
@@ -69,3 +71,12 @@ def test_the_global_random_numbers_are_not_used(tiny, method):
 def test_a_model_without_adapters_is_refused(tiny):
     with pytest.raises(ValueError, match="no layer with an adapter of C3A or CDVFT"):
         permute_all_features(tiny.mlp(), 0)
+
+
+def test_convolutions_and_experts_are_refused_and_nothing_changes(method):
+    model = inject(nn.Sequential(nn.Linear(4, 4), nn.Conv2d(2, 2, 1)), method(target_modules=["0", "1"]))
+    with pytest.raises(ValueError, match="layer '1' cannot be permuted: .* got Convolution"):
+        permute_all_features(model, 0)
+    assert not isinstance(model[0].adapters["default"], PermutedFeatures)
+    with pytest.raises(ValueError, match="cannot be permuted: .* got ExpertAdapters"):
+        permute_all_features(adapted(moe("mixtral"), "c3a", target_modules=[]), 0)
