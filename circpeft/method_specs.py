@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
+from numbers import Real
 from typing import Any
 
 from .suggest import nearest
@@ -87,8 +88,8 @@ class MethodSpec:
         rate = self.model_rates.get(model, self.learning_rate)
         if self.paper_rates and alpha != "lora":
             rate = self.paper_rates.get(model, self.paper_rates[""])
-            if isinstance(alpha, (int, float)) and alpha:
-                rate /= abs(alpha)
+            if isinstance(alpha, Real) and alpha:
+                rate /= abs(float(alpha))
         return rate, self.model_head_rates.get(model, self.head_learning_rate)
 
     def callbacks(self, model: Any) -> list[Any]:

@@ -116,11 +116,12 @@ def _check(method: str, d_in: int, d_out: int, values: dict[str, Any]) -> None:
     elif method == "boft":
         values["n_butterfly_factor"] = _count(method, "n_butterfly_factor", values["n_butterfly_factor"])
         b = values["block_size"] = dividing_block_size(values["block_size"], d_in, d_in)
-        largest = (d_in // b).bit_length()  # each further factor pairs blocks of blocks
+        blocks = d_in // b
+        largest = (blocks & -blocks).bit_length()  # each further factor pairs blocks of blocks, without a rest
         if values["n_butterfly_factor"] > largest:
             raise ValueError(
-                f"boft: n_butterfly_factor={values['n_butterfly_factor']} needs 2^(m-1) blocks of {b}, d_in={d_in} has "
-                f"{d_in // b}; largest: {largest}"
+                f"boft: n_butterfly_factor={values['n_butterfly_factor']} needs a multiple of 2^(m-1) blocks of {b}, "
+                f"d_in={d_in} has {blocks}; largest: {largest}"
             )
     elif method == "c3a":
         b = values["block_size"] = dividing_block_size(values["block_size"], d_in, d_out)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from peft import LoraConfig
 from peft.tuners.tuners_utils import check_target_module_exists
+from peft.utils.constants import INCLUDE_LINEAR_LAYERS_SHORTHAND
 from torch import nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig
 from transformers.pytorch_utils import Conv1D
@@ -108,7 +109,7 @@ def layers(
 
     Args:
         model: a name in `MODELS`; a transformers config, folder or hub ID (head and pooler are left out); or a module.
-        target_modules: names as in PEFT: a list of names or ends of names, or a regex for the full name.
+        target_modules: names as in PEFT: a list of names or ends of names, a regex for the full name, or "all-linear".
 
     Raises: ValueError for an unknown model, or for a target that no such layer matches; the message lists the names of
     the layers.
@@ -120,7 +121,7 @@ def layers(
     if experts := target_names(expert_parameters(whole)):
         warnings.warn(f"the costs are those of linear layers, without the experts' {', '.join(experts)}", stacklevel=2)
     found = [layer for name, module in whole.named_modules() if (layer := _layer(name, module)) is not None]
-    if target_modules is None:
+    if target_modules is None or target_modules == INCLUDE_LINEAR_LAYERS_SHORTHAND:
         return [layer for layer in found if not layer.convolution]
     targets = [target_modules] if isinstance(target_modules, str) else list(target_modules)
     if not targets:

@@ -46,7 +46,8 @@ def check(method: str, hyperparameters: dict) -> None:
         least = 0 if name in SEEDS else 1
         if kinds[name] is int and not (_is(value, Integral) and value >= least):
             raise ValueError(f"method {method!r}: {name} must be a whole number of at least {least}, got {value!r}")
-        if kinds[name] in (float, float | None) and not (_is(value, Real) and math.isfinite(value)):
+        is_default = value is None and kinds[name] == float | None
+        if kinds[name] in (float, float | None) and not (is_default or _is(value, Real) and math.isfinite(value)):
             raise ValueError(f"method {method!r}: {name} must be a finite number, got {value!r}")
         if name == "alpha" and kinds[name] == float | str:
             try:

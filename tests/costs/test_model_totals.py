@@ -71,6 +71,16 @@ def test_totals_are_sums_over_the_layers():
     assert forward + backward == both > 0
 
 
+def test_all_linear_names_every_linear_layer():
+    assert costs.layers(CONFIG, "all-linear") == costs.layers(CONFIG) != []
+
+
+def test_the_factors_of_boft_pair_all_blocks():
+    assert costs.parameters("boft", 24, 24, block_size=4, m=2) == 2 * 24 * 4 + 24  # six blocks are three pairs
+    with pytest.raises(ValueError, match=r"a multiple of 2\^\(m-1\) blocks of 4, d_in=24 has 6; largest: 2"):
+        costs.parameters("boft", 24, 24, block_size=4, m=3)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -86,7 +96,7 @@ def test_totals_are_sums_over_the_layers():
             "'qurey' matches no linear layer or convolution; did you mean 'query'",
         ),
         (lambda: costs.parameters("cdvft", 8, 8, b=4, p=2), "two names of block_size"),
-        (lambda: costs.parameters("boft", 768, 768, block_size=8, m=50), "largest: 7"),
+        (lambda: costs.parameters("boft", 768, 768, block_size=8, m=50), "largest: 6"),
         (lambda: costs.parameters(["lora"], 8, 8), "unknown method"),
     ],
 )

@@ -3,6 +3,7 @@
 import ast
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -185,6 +186,13 @@ def test_a_setting_of_loras_scale_beside_alpha_is_refused_with_what_to_write(met
 
 
 def test_lora_has_its_own_alpha_and_no_named_scale():
-    methods.check("lora", {"alpha": 16})
+    for alpha in (16, None):  # None is its default: the rank
+        methods.check("lora", {"alpha": alpha})
+    with pytest.raises(ValueError, match="method 'lamda': alpha must be a finite number, got None"):
+        methods.check("lamda", {"alpha": None})
     with pytest.raises(ValueError, match="method 'lora': alpha must be a finite number, got 'lora'"):
         methods.check("lora", {"alpha": "lora"})
+
+
+def test_a_scale_that_is_a_number_of_numpy_divides_the_rate():
+    assert SPECS["c3a"].rates_for("minilm", np.float32(2)) == SPECS["c3a"].rates_for("minilm", 2) == (0.15, 3e-4)
