@@ -107,7 +107,7 @@ def _gap(layer: Layer, library_class: type[nn.Module], in_place: bool) -> tuple[
         try:
             probe.eval()
             if plain:
-                noise = torch.randn_like(weight) * weight.float().std().clamp_min(1e-3).to(weight.dtype)
+                noise = torch.randn_like(weight) * weight.float().std(correction=0).clamp_min(1e-3).to(weight.dtype)
                 probe.weight = nn.Parameter(weight + noise, weight.requires_grad)
             dtype = weight.dtype if plain else torch.float32
             x = torch.randn(_probe_shape(layer), dtype=dtype, device=weight.device)

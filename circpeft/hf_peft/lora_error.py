@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import NamedTuple
 
 import torch
@@ -48,7 +49,7 @@ def lora_error(model: nn.Module, rank: int, adapter_name: str = "default") -> Lo
     >>> lora_error(model, rank=8).overall < 1e-6
     True
     """
-    if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
+    if isinstance(rank, bool) or not isinstance(rank, Integral) or rank < 1:
         raise ValueError(f"rank must be a positive integer, got {rank!r}")
     adapted = [layer for layer in model.modules() if isinstance(layer, CirculantLayer)]
     layers = {layer.name: layer for layer in adapted if adapter_name in layer.adapters}

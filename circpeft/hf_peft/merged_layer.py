@@ -97,6 +97,8 @@ class MergedLayer(LayerPart):
     def _merge(self, names: list[str], safe_merge: bool) -> None:
         base = self.get_base_layer()
         original = base.weight
+        # If another adapter was merged into the weight after an earlier merge here, unmerging must not remove it.
+        is_own = not self._weight_before_merge or checksum(base) == self._merged_checksum
         weight = float_weight(base)
         dtype = torch.promote_types(weight.dtype, torch.float32)
         weight = weight.to(dtype)
@@ -117,7 +119,7 @@ class MergedLayer(LayerPart):
             warn_of_rounding(kept / norm if norm > 0 else 1.0, original.dtype, f"layer {self.name!r}")
         if not self._weight_before_merge:
             self._weight_before_merge.append(original)
-        self._merged_checksum = checksum(base)
+        self._merged_checksum = checksum(base) if is_own else None
         self._merged_alphas |= {name: self.adapters[name].alpha for name in names}
         self.merged_adapters.extend(names)
 
@@ -130,7 +132,7 @@ class MergedLayer(LayerPart):
         if not self.merged:
             warnings.warn("Already unmerged. Nothing to do.", stacklevel=2)
             return
-        original, base = self._weight_before_merge.pop(), self.get_base_layer()
+        original, base = self._weight_before_merge[0], self.get_base_layer()
         with onloaded(base):
             if original.dtype != base.weight.dtype:  # the model was converted meanwhile
                 if original.is_floating_point():
@@ -139,5 +141,6 @@ class MergedLayer(LayerPart):
                 changes = (self.change_with_alpha(name, alpha) for name, alpha in self._merged_alphas.items())
                 original = without_change(base, reduce(torch.add, changes), self.name)
             set_weight(base, original)
+        self._weight_before_merge.clear()
         self._merged_alphas.clear()
         self.merged_adapters.clear()

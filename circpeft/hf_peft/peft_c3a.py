@@ -30,7 +30,7 @@ from .file_regexes import check_regexes
 from .layer import C3ALinear
 from .peft_model import renamed_state
 from .saved_adapter import HARMLESS_FIELDS, SavedAdapter
-from .saved_keys import KEY_PREFIX, peft_loads
+from .saved_keys import KEY_PREFIX, peft_loads, plain_name
 from .targets import exact_targets
 from .written_files import move_files
 
@@ -156,7 +156,7 @@ def save_peft_c3a(model: nn.Module, path: str | Path, adapter_name: str = "defau
     """
     base: Any = model.base_model.model if isinstance(model, PeftModel) else model
     layers = {
-        name: layer
+        plain_name(name).removeprefix(KEY_PREFIX): layer  # as in the keys
         for name, layer in base.named_modules(remove_duplicate=False)
         if isinstance(layer, C3ALinear) and adapter_name in layer.adapters
     }

@@ -79,7 +79,7 @@ def scale_text(scales: list[LayerScale]) -> str:
         if all(scale.names == (name,) for scale in scales):
             return f'alpha="{name}"'
     others = len({scale.text for scale in scales}) - 1
-    return scales[0].text + (f" and {others} others" if others else "")
+    return scales[0].text + (f" and {others} other{'s' * (others > 1)}" if others else "")
 
 
 def rate_warning(scales: list[LayerScale], rate: float, usual: float | None = None) -> str | None:

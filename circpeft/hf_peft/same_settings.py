@@ -93,6 +93,8 @@ def _parts(adapter: nn.Module) -> Mapping[str, nn.Module]:
 
 def _value(config: PeftConfig, field: str) -> Any:
     value = getattr(config, field, None)
+    if field == "trainable_token_indices":
+        return value  # in this order, in which the rows are saved
     if field == "modules_to_save":
         value = value or []
     return sorted(set(value)) if isinstance(value, (list, set)) else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from copy import copy
+from numbers import Real
 from typing import Any
 
 import torch
@@ -32,7 +33,7 @@ def _check(tuner: BaseTuner, adapters: Sequence[str], weights: Sequence[float], 
     if name in tuner.peft_config:
         raise ValueError(f"the model already has an adapter {name!r}; choose another adapter_name")
     for weight in weights:
-        if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not math.isfinite(weight):
+        if isinstance(weight, bool) or not isinstance(weight, Real) or not math.isfinite(weight):
             raise ValueError(f"weights must be finite numbers, got {weight!r}")
     for field, kind in (("modules_to_save", "whole modules"), ("trainable_token_indices", "single rows")):
         saved = [adapter for adapter in adapters if getattr(tuner.peft_config[adapter], field)]
@@ -93,6 +94,7 @@ def add_weighted_adapter(
     Everything is computed before the model is changed.
     """
     _check(tuner, adapters, weights, adapter_name, combination_type)
+    weights = [float(weight) for weight in weights]
     configs = [tuner.peft_config[name] for name in adapters]
     layers = {name: layer for name, layer in tuner.model.named_modules() if isinstance(layer, CirculantLayer)}
     summed: dict[str, nn.Module] = {}

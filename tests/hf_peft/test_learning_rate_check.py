@@ -12,9 +12,9 @@ from torch import nn
 from transformers import Trainer, TrainerControl, TrainerState, TrainingArguments
 
 from circpeft import C3AConfig, CDVFTConfig, LearningRateCheck, inject
-from circpeft.hf_peft.learning_rate_check import peak_rate
+from circpeft.hf_peft.learning_rate_check import _of_adam, peak_rate
 from circpeft.hf_peft.loss_trend import STEPS, LossTrend
-from circpeft.hf_peft.rate_warnings import layer_scales, rate_to_try, rate_warning
+from circpeft.hf_peft.rate_warnings import layer_scales, rate_to_try, rate_warning, scale_text
 
 
 def adapted(config, d_in=64, d_out=64):
@@ -33,6 +33,7 @@ WRONG = [
     (c3a("paper", block_size=16), 1e-4, "try 0.032"),
     (c3a(1.0), 0.009, "too small"),
     (c3a(0.25), 0.02, "too small for alpha=0.25; try 0.26"),
+    (c3a(6.4), 1e-3, "too small for alpha=6.4; try 0.01"),  # a tenth of "lora"
     (CDVFTConfig(target_modules=["0"]), 0.3, "too large for alpha=1.0 .'lora', 'paper'.; try 0.001$"),
 ]
 RIGHT = [
@@ -41,6 +42,7 @@ RIGHT = [
     (c3a("paper"), 0.01),
     (c3a("paper"), 3.0),
     (c3a(2.0), 0.15),
+    (c3a(6.5), 1e-3),
     (CDVFTConfig(target_modules=["0"]), 2e-2),
     (CDVFTConfig(target_modules=["0"], alpha="paper"), 1e-4),
 ]
@@ -112,6 +114,48 @@ def test_a_loss_that_explodes_has_risen_and_uneven_batches_have_not():
     assert share(lambda i: 0.7 if i < 3 else 2.0, 0.1, "risen") > 0.9
     assert share(lambda i: 1.2, 0.4, "risen") < 0.02
     assert trend_of([-0.1, *[3.0] * (STEPS - 1)]).verdict() == "", "losses of reinforcement learning"
+
+
+def test_a_loss_has_risen_from_one_and_a_half_times_its_start():
+    assert [trend_of([1.0] * 20 + [end] * (STEPS - 20)).verdict() for end in (1.49, 1.51)] == ["flat", "risen"]
+
+
+@pytest.mark.parametrize(
+    ("end", "rate", "words"),
+    [
+        (1.0, 0.11, None),
+        (1.0, 0.1, "not fallen .* 10 times below"),
+        (1.0, 9.9, None),
+        (1.0, 10.0, "not fallen .* 10 times above"),
+        (2.0, 1.0, None),
+        (2.0, 1.5, "risen .* 1.5 times above"),
+        (0.5, 100.0, None),
+    ],
+)
+def test_the_advice_begins_at_a_tenth_and_at_ten_times_the_usual_rate(end, rate, words):
+    callback = LearningRateCheck(usual_rate=1.0)
+    callback.trend = trend_of([1.0] * 20 + [end] * (STEPS - 20))
+    callback._adam, callback._rate = True, rate
+    advice = callback._advice()
+    assert advice is None if words is None else re.search(words, advice)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("AdamW8bit", True), ("Lion", True), ("SGD", False), ("DAdaptAdam", False)]
+)
+def test_the_relatives_of_adam_by_name(name, expected):
+    optimizer = type(name, (), {})()
+    wrapped = type("AcceleratedOptimizer", (), {"optimizer": optimizer})()
+    assert _of_adam(optimizer) == _of_adam(wrapped) == expected
+
+
+@pytest.mark.parametrize(
+    ("pattern", "others"), [({}, ""), ({"0": 2.0}, " and 1 other"), ({"0": 2.0, "1": 3.0}, " and 2 others")]
+)
+def test_the_text_counts_the_other_scales(pattern, others):
+    layers = nn.Sequential(*(nn.Linear(8, 8) for _ in range(3)))
+    scales = layer_scales(inject(layers, C3AConfig(target_modules=["0", "1", "2"], alpha_pattern=pattern)))
+    assert scale_text(scales) == ("alpha=2.0" + others if pattern else 'alpha="lora"')
 
 
 class Net(nn.Module):

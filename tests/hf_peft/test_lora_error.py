@@ -1,5 +1,6 @@
 """An adapter converted to a LoRA: its error is as predicted, and PEFT loads it without circpeft."""
 
+import numpy as np
 import peft
 import pytest
 import torch
@@ -79,3 +80,8 @@ def test_the_error_of_a_new_adapter_is_zero_and_falls_with_the_rank(tiny, method
 def test_a_wrong_rank_or_name_is_an_error(tiny, method, rank, name, message):
     with pytest.raises(ValueError, match=message):
         circpeft.lora_error(adapted(tiny, method, "bert"), rank, name)
+
+
+def test_an_integer_of_numpy_is_a_rank(tiny, method):
+    model = get_peft_model(tiny.mlp(), method(target_modules=["0"]))
+    assert circpeft.lora_error(model, np.int64(2)) == circpeft.lora_error(model, 2)

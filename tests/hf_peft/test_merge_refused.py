@@ -183,6 +183,12 @@ def test_the_comparison_leaves_the_layer_as_it_was():
         assert all(torch.equal(value, before[key]) for key, value in layer.state_dict().items())
 
 
+def test_a_layer_of_one_weight_is_compared_too():
+    layer = nn.Linear(1, 1)
+    layer.register_forward_hook(lambda module, args, output: None)
+    assert merge_obstacle(layer) is None
+
+
 def test_an_unmergeable_layer_without_an_active_adapter_does_not_stop_a_merge(method):
     net = inject(model(ScaledInput(16, 16)), method(target_modules=["2"], block_size=8), "other")
     inject(net, method(target_modules=["0"], block_size=8))

@@ -3,6 +3,9 @@
 import pytest
 import torch
 from peft import get_peft_model
+from transformers import GenerationConfig
+
+from circpeft.hf_peft.mixed_batch import copies_of_a_sample
 
 NAMES = ["default", "__base__", "other", "default", "other"]
 
@@ -77,3 +80,19 @@ def test_bad_names_raise_before_anything_is_computed(tiny, method):
     model.train()
     with pytest.raises(ValueError, match=r"training mode. Call model.eval\(\)"):
         model(tiny.ids, adapter_names=["default", "other"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "rows"),
+    [
+        ({}, 1),
+        ({"num_beams": 3}, 3),
+        ({"num_return_sequences": 4}, 4),
+        ({"num_beams": 3, "num_return_sequences": 2}, 3),  # the best two of three beams
+        ({"generation_config": GenerationConfig(num_beams=5)}, 5),
+        ({"generation_config": GenerationConfig(num_beams=5), "num_beams": 2}, 2),
+    ],
+    ids=str,
+)
+def test_rows_of_a_sample_in_generation(arguments, rows):
+    assert copies_of_a_sample(arguments) == rows

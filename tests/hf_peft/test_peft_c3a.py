@@ -210,3 +210,14 @@ def test_an_adapter_of_another_architecture_is_named(tiny, tmp_path):
     theirs(tiny, target_modules=["query"], block_size=8).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="adapter_model.safetensors.*'query' matches no layer"):
         load_peft_c3a(tiny.mlp(), tmp_path)
+
+
+def test_a_model_with_a_compiled_part_is_saved_for_peft(tmp_path):
+    base = torch.nn.Sequential(torch.compile(torch.nn.Sequential(torch.nn.Linear(8, 4))))  # compiled when it is called
+    model = get_peft_model(base, C3AConfig(target_modules=["0.0"], block_size=2, init_weights=False))
+    save_peft_c3a(model, tmp_path)
+    assert "base_model.model.0.0.c3a_kernel" in load_file(tmp_path / "adapter_model.safetensors")
+    plain = torch.nn.Sequential(torch.nn.Sequential(torch.nn.Linear(8, 4)))
+    loaded = PeftModel.from_pretrained(plain, tmp_path).base_model.model[0][0]
+    ours = model.base_model.model[0]._orig_mod[0]
+    torch.testing.assert_close(loaded.get_delta_weight("default"), ours.get_delta_weight("default"))

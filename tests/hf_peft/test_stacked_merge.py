@@ -87,3 +87,35 @@ def test_an_offloaded_weight_is_restored_bit_for_bit(tiny, method):
     with onloaded(model[0].base_layer):
         assert torch.equal(model[0].base_layer.weight, weight)
     assert torch.equal(model(x), expected)
+
+
+@pytest.mark.filterwarnings("ignore:Already found:UserWarning")
+def test_unmerging_two_merges_keeps_what_another_method_merged_between_them(method):
+    model, (inner, outer), weight = stacked(method, lora)
+    inner.add_adapter("c", method(target_modules=["0"]))
+    inner.merge(adapter_names=["a"])
+    outer.merge()
+    inner.merge(adapter_names=["c"])
+    inner.unmerge()
+    half = model[0].get_base_layer().weight.detach()
+    torch.testing.assert_close(half, weight + outer.get_delta_weight("b").detach(), rtol=1e-4, atol=1e-4)
+    outer.unmerge()
+    torch.testing.assert_close(model[0].get_base_layer().weight.detach(), weight, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:Already found:UserWarning")
+def test_unmerging_can_be_repeated_after_an_error(method, monkeypatch):
+    model, (inner, outer), weight = stacked(method, lora)
+    inner.merge()
+    outer.merge()
+
+    def out_of_memory(*given):
+        raise MemoryError
+
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr("circpeft.hf_peft.merged_layer.without_change", out_of_memory)
+        inner.unmerge()
+    assert inner.merged
+    inner.unmerge()
+    outer.unmerge()
+    torch.testing.assert_close(model[0].get_base_layer().weight.detach(), weight, rtol=1e-4, atol=1e-4)

@@ -150,6 +150,13 @@ def test_loading_with_other_rows_is_refused(method, tmp_path):
         PeftModel.from_pretrained(llama(), tmp_path)
 
 
+def test_loading_rows_in_another_order_is_refused(method, tmp_path):
+    trained(method).save_pretrained(tmp_path)
+    other = adapted(method, trainable_token_indices=ROWS[::-1])
+    with pytest.raises(ValueError, match=r"trainable_token_indices is \[7, 3\] on the model and \[3, 7\] there"):
+        other.load_adapter(tmp_path, "default")
+
+
 def test_a_weighted_sum_keeps_the_rows_of_the_only_adapter_with_rows(method):
     model = trained(method)
     model.base_model.add_weighted_adapter(["default"], [1.0], "sum")
