@@ -10,9 +10,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .ops import block_circulant, other_layout
+from .ops import block_circulant
 from .ops.block_size import dividing_block_size
 from .ops.checks import check_layout
+from .ops.delta import kernel_from_delta
 from .suggest import nearest
 
 STARTS = ("ones", "rank one", "sizes")
@@ -81,8 +82,7 @@ def block_circulant_fit(matrix: Tensor, block_size: int | str = "auto", layout: 
     """
     check_layout(layout)
     b = _block_size(matrix, block_size)
-    kernel = _diagonal_sums(matrix, b) / b
-    return kernel if layout == "column" else other_layout(kernel)
+    return _diagonal_sums(matrix, b, layout) / b
 
 
 class DiagonalCirculantFit(NamedTuple):
@@ -203,15 +203,10 @@ def _sweep(matrix: Tensor, a1: Tensor, a3: Tensor, b: int) -> tuple[Tensor, Tens
     return a1, kernel, a3, float(sums @ a1)
 
 
-def _diagonal_sums(matrix: Tensor, b: int) -> Tensor:
+def _diagonal_sums(matrix: Tensor, b: int, layout: str = "column") -> Tensor:
     """Return the sums along the wrapped diagonals of each block: ``(m*b, n*b) -> (m, n, b)``."""
     d_out, d_in = matrix.shape
-    m, n = d_out // b, d_in // b
-    columns = matrix.reshape(m, b, n, b).permute(0, 2, 3, 1)
-    # Column j of a block is written twice, one after the other. From its j-th entry on it begins with diagonal 0, so
-    # rows that start one entry later than the one before have a diagonal in each column. No index is needed.
-    twice = torch.cat([columns, columns], -1)
-    return twice.as_strided((m, n, b, b), (2 * b * d_in, 2 * b * b, 2 * b + 1, 1)).sum(2)
+    return kernel_from_delta(matrix, d_out // b, d_in // b, b, layout)
 
 
 def _outer_sums(y: Tensor, x: Tensor, b: int) -> Tensor:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 from ..method_specs import get_spec
 from ..ops.backends import get_backend, get_fused_backend
-from .exact import circulant_grids, parameters_of, scaled_entries
+from .circulant import circulant_grids, scaled_entries
+from .exact import parameters_of
 from .hyperparameters import H
 
 ADAPTER_BYTES = 4  # per number of an adapter

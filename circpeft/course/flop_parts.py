@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from ..costs.exact import scaled_entries
+from ..costs.circulant import scaled_entries
 from ..costs.hyperparameters import resolve
 from ..ops.backends import get_backend
 from ..plots.style import COLORS, TEMPLATE

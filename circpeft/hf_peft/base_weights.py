@@ -1,12 +1,11 @@
 """The weight of a base layer: read it as floats, and replace it.
 
-The layer is a plain linear one, a plain convolution, or a linear one quantised by bitsandbytes or torchao. Neither
-package is imported without such a layer.
+The layer is a plain linear one, a plain convolution, or a linear one quantised by bitsandbytes or torchao
+(`quantized_weights`).
 """
 
 from __future__ import annotations
 
-import copy
 import warnings
 from typing import Any
 
@@ -16,14 +15,10 @@ from transformers.pytorch_utils import Conv1D
 
 from ..adapters.convolution import convolution_shape
 from .base_forward import Layer, computed_weight
+from .quantized_weights import four_bit_state, from_4bit, from_8bit, from_torchao, to_4bit, to_8bit, to_torchao
 
 # Other dtypes (float8, integers) have scales elsewhere. To add to them without the scales would silently be wrong.
 PLAIN_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-# Tensor type of torchao -> the settings that the tensor keeps. Other types keep too few to quantise again.
-TORCHAO_SCHEMES = {
-    "Int8Tensor": ("act_quant_kwargs", "act_quant_scale", "act_quant_zero_point", "reduce_range"),
-    "Float8Tensor": ("mm_config", "kernel_preference", "act_quant_kwargs"),
-}
 
 
 def _kind(layer: Layer) -> str:
@@ -76,25 +71,6 @@ def is_quantized(layer: Layer) -> bool:
     return _kind(layer) in ("8bit", "4bit", "torchao")
 
 
-def _four_bit_state(layer: Layer) -> Any:
-    # Sharded training loses the state of the weight. The layer keeps a second reference.
-    return getattr(layer.weight, "quant_state", None) or layer.quant_state
-
-
-def _four_bit(layer: Layer) -> tuple[Tensor, Any]:
-    """Return the codes and the quantisation state of a 4-bit layer, in the usual order of bitsandbytes."""
-    codes, state = layer.weight.detach(), _four_bit_state(layer)
-    if getattr(state, "packing_format_for_cpu", False):
-        # An evaluation on a CPU with AVX512-BF16 reorders the codes in place. Dequantised in that order they are
-        # noise, without an error. The inverse changes the state, hence the copy.
-        from bitsandbytes.functional import _convert_weight_packed_for_cpu_inverse
-
-        codes, state = _convert_weight_packed_for_cpu_inverse(codes, copy.deepcopy(state))
-        if state.absmax.dim() == 2:  # without double quantisation the scales stay transposed (0.50.2)
-            state.absmax = state.absmax.T.flatten().float()
-    return codes, state
-
-
 @torch.no_grad()
 def float_weight(layer: Layer) -> Tensor:
     """Return the weight as a plain floating-point tensor in the layer's own shape. A plain layer's data is not copied.
@@ -105,31 +81,13 @@ def float_weight(layer: Layer) -> Tensor:
     if not kind:
         raise TypeError(f"a {type(layer).__name__} has no weight that can be read as floating-point numbers")
     weight = layer.weight
-    numbers: Tensor
     if kind == "8bit" and weight.dtype == torch.int8:
-        from bitsandbytes.functional import int8_vectorwise_dequant
-
-        # The first forward pass moves the scales from the weight to the layer's state.
-        scales = weight.SCB if weight.SCB is not None else layer.state.SCB
-        if scales is None:
-            raise ValueError("an 8-bit layer of bitsandbytes has lost the scales of its weight; load the model again")
-        numbers = int8_vectorwise_dequant(weight.detach(), scales.to(weight.device))
-        return numbers
-    if kind == "4bit" and _four_bit_state(layer) is not None:
-        from bitsandbytes.functional import dequantize_4bit
-
-        numbers = dequantize_4bit(*_four_bit(layer))
-        return numbers
+        return from_8bit(layer)
+    if kind == "4bit" and four_bit_state(layer) is not None:
+        return from_4bit(layer)
     if kind == "torchao":
-        if type(weight).dequantize is Tensor.dequantize:
-            raise ValueError(f"a layer quantised by torchao to {type(weight).__name__} cannot be dequantised")
-        if getattr(weight, "act_pre_scale", None) is not None:
-            raise ValueError(
-                f"a layer quantised by torchao to {type(weight).__name__} scales its input before its weight, "
-                f"so the weight without that scale is not the layer's"
-            )
-        weight = weight.dequantize()
-    numbers = weight.detach()
+        return from_torchao(weight)
+    numbers: Tensor = weight.detach()
     return numbers
 
 
@@ -148,20 +106,11 @@ def stored_weight(layer: Layer, weight: Tensor, name: str) -> nn.Parameter:
     order = torch.channels_last if old.dim() == 4 and not old.is_contiguous() else torch.contiguous_format
     weight = weight.detach().to(old.device).contiguous(memory_format=order)
     if kind == "8bit":
-        from bitsandbytes.functional import int8_vectorwise_quant
-        from bitsandbytes.nn import Int8Params
-
-        options = {"requires_grad": old.requires_grad, "has_fp16_weights": old.has_fp16_weights}
-        if old.dtype != torch.int8:  # not quantised yet, or only in the forward pass
-            unchanged: nn.Parameter = Int8Params(weight.to(old.dtype), **options)
-            return unchanged
-        codes, scales, _ = int8_vectorwise_quant(weight.to(torch.float16))
-        quantised: nn.Parameter = Int8Params(codes, CB=codes, SCB=scales, **options)
-        return quantised
+        return to_8bit(old, weight)
     if kind == "4bit":
-        return _in_4_bit_format(layer, weight)
+        return to_4bit(layer, weight)
     if kind == "torchao":
-        repeated = _in_torchao_format(old, weight.to(old.dtype))
+        repeated = to_torchao(old, weight.to(old.dtype))
         if repeated is None:
             raise ValueError(
                 f"layer {name!r} is quantised by torchao ({type(old).__name__}), which cannot take a merged weight; "
@@ -169,54 +118,6 @@ def stored_weight(layer: Layer, weight: Tensor, name: str) -> nn.Parameter:
             )
         return nn.Parameter(repeated, requires_grad=old.requires_grad)
     return nn.Parameter(weight.to(old.dtype), requires_grad=old.requires_grad)
-
-
-def _in_4_bit_format(layer: Layer, weight: Tensor) -> nn.Parameter:
-    from bitsandbytes.functional import quantize_4bit
-    from bitsandbytes.nn import Params4bit
-
-    old = layer.weight
-    if _four_bit_state(layer) is None:  # not quantised yet
-        kept = ("blocksize", "compress_statistics", "quant_type", "quant_storage", "module")
-        options = {key: getattr(old, key) for key in kept}
-        unchanged: nn.Parameter = Params4bit(weight.to(old.dtype), requires_grad=old.requires_grad, **options)
-        return unchanged
-    # The state has the settings of the codes. The parameter loses its settings when a sharded one is gathered.
-    codes, state = _four_bit(layer)
-    settings = {"blocksize": state.blocksize, "quant_type": state.quant_type, "quant_storage": codes.dtype}
-    new, new_state = quantize_4bit(weight, compress_statistics=state.nested, **settings)
-    new_state.dtype = state.dtype  # the dtype of the dequantised weight; the sum is in float32
-    quantised: nn.Parameter = Params4bit(
-        new,
-        requires_grad=old.requires_grad,
-        quant_state=new_state,
-        compress_statistics=state.nested,
-        bnb_quantized=True,
-        **settings,
-    )
-    return quantised
-
-
-def _in_torchao_format(old: Any, weight: Tensor) -> Tensor | None:
-    """Quantise ``weight`` by the scheme of ``old``. Return None if the tensor does not keep its whole scheme."""
-    scheme, scale = TORCHAO_SCHEMES.get(type(old).__name__), getattr(old, "act_pre_scale", None)
-    zero_point = getattr(old, "zero_point", None)
-    if scheme is None or scale is not None or (zero_point is not None and zero_point.any()):
-        return None
-    from torchao.quantization import PerGroup, PerRow, PerTensor
-
-    (rows, columns), (d_out, d_in) = old.block_size, old.shape
-    if rows == 1:
-        granularity = PerRow() if columns == d_in else PerGroup(columns)
-    elif (rows, columns) == (d_out, d_in):
-        granularity = PerTensor()
-    else:
-        return None
-    options = {key: getattr(old, key) for key in scheme if hasattr(old, key)}
-    if type(old).__name__ == "Float8Tensor":
-        options["float8_dtype"] = old.qdata.dtype
-    quantised: Tensor = type(old).from_hp(weight, granularity=granularity, **options)
-    return quantised
 
 
 @torch.no_grad()
@@ -237,7 +138,7 @@ def set_weight(layer: Layer, parameter: Any) -> None:
             old.CB, old.SCB = layer.state.CB, layer.state.SCB
         layer.state.reset_grads()
     if kind == "4bit":
-        old.quant_state = _four_bit_state(layer)
+        old.quant_state = four_bit_state(layer)
         layer.quant_state = parameter.quant_state
     layer.weight = parameter
 

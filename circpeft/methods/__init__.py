@@ -10,7 +10,7 @@ from numbers import Integral, Real
 from torch import nn
 
 from ..hf_peft import CirculantModel, unadapted_experts, warn_of_experts
-from ..hf_peft.config_values import scale
+from ..hf_peft.config_scalars import scale
 from ..hf_peft.lora_fields import OTHER_NAMES
 from ..method_specs import SpecView, get_spec, reads_targets
 from ..suggest import nearest

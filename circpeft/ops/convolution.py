@@ -15,8 +15,8 @@ from torch.nn.functional import conv2d
 
 from .circulant import block_circulant
 from .delta import delta_weight, diagonals_from_delta, kernel_from_delta
-from .operands import in_dtype
-from .operator import eager, needs_custom_op
+from .operands import in_dtypes_of
+from .operator import eager, layer_context, needs_custom_op
 from .precision import without_autocast
 from .transforms import is_batched
 from .watching import note
@@ -132,12 +132,6 @@ def _composed(
         return conv2d(x, changed, bias, *window[1:])
 
 
-def _context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    x, weight, _, *factors = inputs[:6]
-    ctx.save_for_backward(x, weight, *factors)
-    ctx.settings = inputs[6:]  # the scale, the layout and the window
-
-
 def _gradients(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
     x, weight, w, diagonal_in, diagonal_out = ctx.saved_tensors
     (scale, layout, window), needs = ctx.settings, ctx.needs_input_grad
@@ -160,8 +154,7 @@ def _gradients(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
             kernel_from_delta(rows, m, n, b, layout, scale, diagonal_in, diagonal_out),
             *diagonals_from_delta(rows, w, layout, scale, diagonal_in, diagonal_out),
         )
-        pairs = zip(gradients, (w, diagonal_in, diagonal_out), strict=True)
-        of_factors = [None if t is None else in_dtype(d, t.dtype) for d, t in pairs]
+        of_factors = in_dtypes_of((w, diagonal_in, diagonal_out), gradients)
     return dx, dchanged if needs[1] else None, dbias, *of_factors, None, None, None
 
 
@@ -180,4 +173,4 @@ def _differentiable(
     return [next(found) if needed and t is not None else None for t, needed in zip(tensors, needs, strict=True)]
 
 
-_plain = eager(_compute, _context, _gradients)
+_plain = eager(_compute, layer_context, _gradients)

@@ -17,9 +17,10 @@ from .checks import opposite
 from .circulant import fill_block_circulant, row_kernel
 from .delta import delta_weight
 from .delta_torch import positions, taken
-from .diagonal import diagonal_circulant_matmul, diagonal_gradients
+from .diagonal import diagonal_circulant_matmul
+from .diagonal_backward import diagonal_gradients
 from .operands import as_rows
-from .operator import operator
+from .operator import layer_context, operator
 from .precision import without_autocast
 from .product import block_circular_kernel_grad
 
@@ -152,20 +153,14 @@ def _composed(
     return diagonal_circulant_matmul(x, w, diagonal_in, diagonal_out, y, scale, layout)
 
 
-def _context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    x, weight, _, *parameters = inputs[:6]
-    ctx.save_for_backward(x, weight, *parameters)
-    ctx.scale, ctx.layout, ctx.transposed = inputs[6:]
-
-
 def _backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
     x, weight, w, diagonal_in, diagonal_out = ctx.saved_tensors
-    needs, scale, layout = ctx.needs_input_grad, ctx.scale, ctx.layout
+    (scale, layout, transposed), needs = ctx.settings, ctx.needs_input_grad
     # The sides of the weight: (out, in) is (g, x), or (x, g) for the product with the transposed weight.
-    outer, inner = (x, g) if ctx.transposed else (g, x)
+    outer, inner = (x, g) if transposed else (g, x)
     dx = dweight = dbias = None
     if needs[0]:
-        dx = folded_linear(g, weight, None, w, diagonal_in, diagonal_out, scale, layout, not ctx.transposed)
+        dx = folded_linear(g, weight, None, w, diagonal_in, diagonal_out, scale, layout, not transposed)
     if needs[1]:
         dweight = as_rows(outer).T @ as_rows(inner)
     if needs[2]:
@@ -181,7 +176,7 @@ def _backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
     return dx, dweight, dbias, *gradients, None, None, None
 
 
-folded_linear = operator("adapted_matmul", _compute, _fake, _composed, _context, _backward)
+folded_linear = operator("adapted_matmul", _compute, _fake, _composed, layer_context, _backward)
 
 
 @register_flop_formula(torch.ops.circpeft.adapted_matmul)

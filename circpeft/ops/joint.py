@@ -13,11 +13,12 @@ from torch.nn.functional import linear
 
 from .backends import as_fused, get_backend
 from .checks import Described, check_adapted
-from .diagonal import diagonal_circulant_matmul, diagonal_gradients
+from .diagonal import diagonal_circulant_matmul
+from .diagonal_backward import diagonal_gradients
 from .dispatch import TINY_WEIGHT, Layer, folds, forced_backend, layer_way, resolve_backend
 from .fold import folded_linear, tiny_linear
-from .operands import as_rows, factors_in_dtype, in_dtype
-from .operator import eager, needs_custom_op
+from .operands import as_rows, factors_in_dtype, in_dtypes_of
+from .operator import eager, layer_context, needs_custom_op
 from .precision import autocast_dtype, compute_dtype, tf32_allowed, without_autocast
 from .transforms import is_batched
 from .watching import note
@@ -150,12 +151,6 @@ def _compute(
     return y
 
 
-def _context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    x, weight, _, *factors = inputs[:6]
-    ctx.save_for_backward(x, weight, *factors)
-    ctx.settings = inputs[6:]  # the scale, the layout and the backend
-
-
 def _gradients(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
     x, weight, w, first, last = ctx.saved_tensors
     (scale, layout, backend), needs = ctx.settings, ctx.needs_input_grad
@@ -190,9 +185,7 @@ def _both_gradients(
         of_factors = as_fused(backend).diagonal_matmul_backward(
             rows, as_rows(x), kernel, layout, first, last, dx, scale, True
         )
-    pairs = zip(of_factors, (w, diagonal_in, diagonal_out), strict=True)
-    gradients = [d if t is None else in_dtype(d, t.dtype) for d, t in pairs]
-    return None if dx is None else dx.view(x.shape), *gradients
+    return None if dx is None else dx.view(x.shape), *in_dtypes_of((w, diagonal_in, diagonal_out), of_factors)
 
 
-_joint = eager(_compute, _context, _gradients)
+_joint = eager(_compute, layer_context, _gradients)

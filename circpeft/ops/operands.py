@@ -1,5 +1,6 @@
 """Bring the operands of a product into one form: their dtype, a batch as a matrix, and padding."""
 
+from collections.abc import Sequence
 from typing import overload
 
 import torch
@@ -26,6 +27,11 @@ def factors_in_dtype(
         first if first is None else first.contiguous(),
         last if last is None else last.contiguous(),
     )
+
+
+def in_dtypes_of(tensors: Sequence[Tensor | None], gradients: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """Return the gradient of each tensor in its dtype; None for the gradient of None."""
+    return [None if t is None else in_dtype(gradient, t.dtype) for t, gradient in zip(tensors, gradients, strict=True)]
 
 
 def as_rows(t: Tensor) -> Tensor:

@@ -153,6 +153,16 @@ def eager(
     return plain
 
 
+def layer_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    """Save the tensors of an adapted layer, its first six inputs, without the bias; keep the rest as ``ctx.settings``.
+
+    The tensors are ``x, weight, bias, w, diagonal_in, diagonal_out``.
+    """
+    x, weight, _, *factors = inputs[:6]
+    ctx.save_for_backward(x, weight, *factors)
+    ctx.settings = inputs[6:]
+
+
 def _autograd_function(
     forward: Callable[..., Any],
     context: Callable[..., None],

@@ -104,7 +104,7 @@ def test_merging_into_floats_gives_plain_layers_without_loss(method, kind, dtype
 def test_a_scheme_that_cannot_be_repeated_raises_and_nothing_changes(method, monkeypatch):
     model = adapted("int8", method)
     weight = model[0].weight
-    monkeypatch.setattr("circpeft.hf_peft.base_weights.TORCHAO_SCHEMES", {})
+    monkeypatch.setattr("circpeft.hf_peft.quantized_weights.TORCHAO_SCHEMES", {})
     with pytest.raises(ValueError, match="layer '0' is quantised by torchao .*merge\\(model, dtype=torch.bfloat16\\)"):
         model[0].merge()
     assert model[0].weight is weight and not model[0].merged

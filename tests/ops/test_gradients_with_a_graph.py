@@ -12,7 +12,7 @@ from circpeft.ops import (
     available_backends,
     block_circular_kernel_grad,
     block_circular_matmul,
-    diagonal,
+    diagonal_backward,
     diagonal_circulant_matmul,
     use_backend,
 )
@@ -108,13 +108,13 @@ def test_the_adapted_layer(shape, layout, backend):
 
 @every_backend
 def test_a_wrong_sign_in_the_gradients_with_a_graph_is_noticed(backend, monkeypatch):
-    right = diagonal.differentiable_gradients
+    right = diagonal_backward.differentiable_gradients
 
     def wrong(*given):
         dx, dw, *rest = right(*given)
         return [dx, None if dw is None else -dw, *rest]
 
-    monkeypatch.setattr(diagonal, "differentiable_gradients", wrong)
+    monkeypatch.setattr(diagonal_backward, "differentiable_gradients", wrong)
     inputs = arguments(SHAPES[0], "x", "w", "diagonal_in", "diagonal_out")
 
     def product(*given):
