@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..adapters.convolution import ConvolutionC3A, ConvolutionCDVFT, for_convolution
+from ..ops.precision import has_autocast
 from .configs import CirculantConfig
 from .layer import GLOBAL_HOOKS, C3ALinear, CDVFTLinear, CirculantLayer, is_watched
 
@@ -42,7 +43,7 @@ class ConvolutionLayer(CirculantLayer):
         if type(x) is not Tensor or type(weight) not in (nn.Parameter, Tensor) or x.dtype is not weight.dtype:
             return False
         # A sum in fewer bits, also those of autocast, would lose a small ΔW.
-        if weight.dtype not in (torch.float32, torch.float64) or torch.is_autocast_enabled(x.device.type):
+        if weight.dtype not in (torch.float32, torch.float64) or has_autocast(x.device):
             return False
         if adapter.training and adapter.dropout.p:
             return False

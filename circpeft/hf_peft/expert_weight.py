@@ -136,7 +136,12 @@ class ExpertWeight:
     @property
     def shape(self) -> torch.Size:
         """The shape of the weight."""
-        return self._base().shape
+        experts, *matrix = self._read().shape
+        matrix = matrix[::-1] if self._flipped else matrix
+        if isinstance(self._chosen, int):
+            return torch.Size(matrix)
+        # Not the shape of the chosen matrices themselves, because choosing copies them.
+        return torch.Size([experts if self._chosen is None else len(self._chosen), *matrix])
 
     @property
     def ndim(self) -> int:

@@ -23,9 +23,18 @@ def compute_dtype(*dtypes: torch.dtype) -> torch.dtype:
     return result
 
 
+def has_autocast(device: torch.device) -> bool:
+    """Return whether autocast is on for products on a device. torch cannot be asked for meta tensors.
+
+    >>> has_autocast(torch.device("cpu")), has_autocast(torch.device("meta"))
+    (False, False)
+    """
+    return device.type != "meta" and torch.is_autocast_enabled(device.type)
+
+
 def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
     """Return a context in which products keep the dtype of their operands; autocast would use half precision."""
-    return torch.autocast(device.type, enabled=False) if torch.is_autocast_enabled(device.type) else _UNCHANGED
+    return torch.autocast(device.type, enabled=False) if has_autocast(device) else _UNCHANGED
 
 
 def tf32_allowed() -> bool:

@@ -141,6 +141,13 @@ def test_bfloat16_and_autocast(method, error):
     assert y.dtype == torch.bfloat16 and error(y, truth) < 0.02
 
 
+@pytest.mark.parametrize("config", [C3AConfig(target_modules=["0"]), CDVFTConfig(target_modules=["0"], num_factors=5)])
+def test_the_meta_device_gives_the_shape(config):
+    model = inject(nn.Sequential(nn.Conv2d(2, 4, 3)), config).to("meta")
+    y = model(torch.empty(1, 2, 5, 6, device="meta"))
+    assert y.is_meta and y.shape == (1, 4, 3, 4)
+
+
 def test_dropout_drops_inputs_only_in_training():
     model, x = inject(network(), C3AConfig(target_modules=["0"], init_weights=False, dropout=0.5)), images()
     assert not torch.equal(model(x), model(x))

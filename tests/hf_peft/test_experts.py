@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import circpeft
+from circpeft.hf_peft.expert_weight import ExpertWeight
 
 from .moe_models import (
     CONFIGS,
@@ -185,3 +186,18 @@ def test_torch_func_differentiates_by_the_kernels():
     for name, p in model.named_parameters():
         if p.requires_grad:
             torch.testing.assert_close(gradients[name], p.grad, msg=name)
+
+
+@pytest.mark.parametrize("chosen", [None, 2, torch.tensor([1, 0, 1, 3, 3])], ids=str)
+@pytest.mark.parametrize("flipped", [False, True])
+def test_the_shape_of_chosen_experts_is_known_without_copying_them(chosen, flipped):
+    class Uncopied(torch.Tensor):
+        """A weight that cannot be indexed."""
+
+        def __getitem__(self, index):
+            raise AssertionError("copied")
+
+    weight = torch.randn(4, 6, 8)
+    stand_in = ExpertWeight(lambda: weight.as_subclass(Uncopied), [], "up", False, chosen, flipped)
+    expected = weight if chosen is None else weight[chosen]
+    assert stand_in.shape == (expected.mT if flipped else expected).shape and len(stand_in) == stand_in.shape[0]
