@@ -55,8 +55,8 @@ def low_rank_share(matrix: Tensor, parameters: float) -> float:
     if not parameters >= 0:
         raise ValueError(f"parameters must be at least 0, got {parameters!r}")
     energies = torch.linalg.svdvals(matrix).square()
-    rank = parameters / sum(matrix.shape)
-    whole = min(int(rank), len(energies))
+    rank = min(parameters / sum(matrix.shape), len(energies))
+    whole = int(rank)
     part = (rank - whole) * energies[whole] if whole < len(energies) else 0.0
     return float((energies[:whole].sum() + part) / energies.sum())
 

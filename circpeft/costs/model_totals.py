@@ -18,6 +18,8 @@ Model: TypeAlias = str | Path | PretrainedConfig | nn.Module
 COUNTINGS, DIRECTIONS, QUANTITIES = ("exact", "paper"), ("forward", "backward", "both"), ("parameters", "flops")
 # Names of layers that have the same input within one parent module.
 SAME_INPUT = (("query", "key", "value"), ("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"), ("q", "k", "v"))
+# Names of attentions over another sequence: their query has an input of its own.
+CROSS_ATTENTION = {"crossattention", "cross_attn", "encoder_attn", "EncDecAttention"}
 # Methods that save the layer's input itself, so that such layers save it only once.
 SAVE_INPUT = ("full", "lora", "dora", "fourierft", "c3a", "cdvft")
 
@@ -175,7 +177,7 @@ def model_saved_bytes(
     """Return the bytes that a method saves for the backward pass of a whole model, each shared input once.
 
     Formula: the sum of `costs.saved_bytes` over the target layers, minus the repetitions of an input that query, key
-    and value (or gate and up) of one parent module share.
+    and value (or gate and up) of one parent module share. In a cross-attention, only key and value share one.
 
     Raises: ValueError for the same reasons as `layers` and `costs.saved_bytes`, and for a convolution.
 
@@ -191,10 +193,10 @@ def model_saved_bytes(
     if method in SAVE_INPUT:
         names = [(layer.name.rpartition("."), layer.d_in) for layer in target_layers]
         shared_inputs = Counter(
-            (parent, group, d_in)
+            (parent, group, name == members[0] and not CROSS_ATTENTION.isdisjoint(parent.split(".")), d_in)
             for (parent, _, name), d_in in names
             for group, members in enumerate(SAME_INPUT)
             if name in members
         )
-        total -= sum((count - 1) * tokens * d_in * dtype_bytes for (_, _, d_in), count in shared_inputs.items())
+        total -= sum((count - 1) * tokens * d_in * dtype_bytes for (*_, d_in), count in shared_inputs.items())
     return total

@@ -53,6 +53,24 @@ def test_query_key_and_value_save_one_input():
         assert counted_bytes(targets) == formula
 
 
+@pytest.mark.parametrize(
+    ("parent", "names", "inputs"),
+    [
+        ("mlp", ["gate_proj", "up_proj"], 1),
+        ("mlp", ["gate_proj", "down_proj"], 2),
+        ("attention", ["q", "k", "v"], 1),
+        ("attention", ["q_proj", "k_proj", "v_proj"], 1),
+        ("attention", ["q_proj", "key"], 2),
+        ("encoder_attn", ["q_proj", "k_proj", "v_proj"], 2),
+        ("crossattention", ["query", "value"], 2),
+        ("EncDecAttention", ["k", "v"], 1),
+    ],
+)
+def test_layers_that_share_an_input_save_it_once(parent, names, inputs):
+    model = torch.nn.ModuleDict({parent: torch.nn.ModuleDict({name: torch.nn.Linear(4, 4) for name in names})})
+    assert costs.model_saved_bytes(model, "c3a", names, tokens=3) == inputs * 3 * 4 * 4
+
+
 def test_totals_are_sums_over_the_layers():
     layers = costs.layers("llama3-8b", ["q_proj", "v_proj"])
     for of_model, of_layer in (
