@@ -198,6 +198,29 @@ def test_a_forward_pass_moves_at_least_the_least_bytes(build, method, hyperparam
     assert adapted.bytes - base.bytes + copied >= costs.moved_bytes(method, 32, 64, TOKENS, **hyperparameters)
 
 
+# Numbers of the method that are read once, those of a dense matrix that is written and read, and numbers per token.
+MOVED = [
+    ("full", {}, 0, 0, 0),
+    ("bitfit", {}, 0, 0, 0),
+    ("ia3", {"feedforward": False}, 64, 0, 2 * 64),
+    ("ia3", {"feedforward": True}, 32, 0, 2 * 32),
+    ("lora", {"r": 4}, 4 * (32 + 64), 0, 32 + 2 * 64),
+    ("vera", {"r": 40}, 40 + 64 + 40 * (32 + 64), 0, 32 + 2 * 64),
+    ("fourierft", {"n_frequency": 50}, 50, 32 * 64, 32 + 2 * 64),
+    ("boft", {"block_size": 4}, 32 * 4 + 64, 32 * 32, 32 + 2 * 64),
+    ("lamda", {"r": 6, "frozen": False}, 36 + 6 * 64 + 6 * 32, 0, 32 + 2 * 64),
+    ("lamda", {"r": 6, "frozen": True}, 36 + 6 * 64 + 6 * 32, 0, 32 + 2 * 64),
+    ("c3a", {"block_size": 8, "backend": "rfft"}, 32 * 64 // 8, 0, 32 + 2 * 64),
+    ("c3a", {"block_size": 8, "backend": "dense"}, 32 * 64 // 8, 32 * 64, 32 + 2 * 64),
+]
+
+
+@pytest.mark.parametrize(("method", "hyperparameters", "read", "dense", "per_token"), MOVED, ids=str)
+def test_the_least_bytes_are_what_has_to_be_read_and_written(method, hyperparameters, read, dense, per_token):
+    expected = 4 * (read + 2 * dense) + 2 * 10 * per_token  # ten tokens in half precision
+    assert costs.moved_bytes(method, 32, 64, tokens=10, dtype_bytes=2, **hyperparameters) == expected
+
+
 MERGES = [
     ("lora", {"r": 4}),
     ("dora", {"r": 4}),
