@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from .operands import without_gaps
 from .transforms import is_plain
 from .triton_launch import KernelFailed, Kernels
 
@@ -34,11 +35,6 @@ def have_kernels(first: Tensor, *others: Tensor | None) -> bool:
 
 def _power_of_two(n: int) -> int:
     return 1 << (n - 1).bit_length()
-
-
-def _rows(t: Tensor) -> Tensor:
-    """Return a matrix with rows of stride one."""
-    return t if t.stride(-1) == 1 else t.contiguous()
 
 
 def _tile(columns: int, numbers: int) -> dict[str, int]:
@@ -82,7 +78,7 @@ def matrix(
     """
     _, n, b = w.shape
     out = torch.empty(d_out, d_in, dtype=dtype, device=w.device)
-    under = out if weight is None else _rows(weight)
+    under = out if weight is None else without_gaps(weight)
     sizes = _tile(d_in, TILE)
     KERNELS.launch(
         "fill", _tiles(d_out, d_in, sizes),
@@ -123,7 +119,7 @@ def kernel_gradient(
 
     None if the kernel fails.
     """
-    gradient = _rows(gradient)
+    gradient = without_gaps(gradient)
     (d_out, d_in), sizes = gradient.shape, _tile(n * b, TILE // 2)
     chunks = -(-n * b // sizes["BC"])
     count = shares(m, n, b, chunks)
@@ -151,7 +147,7 @@ def diagonal_gradients(
 
     None if the kernel fails.
     """
-    gradient = _rows(gradient)
+    gradient = without_gaps(gradient)
     (d_out, d_in), (_, n, b), sizes = gradient.shape, w.shape, _tile(gradient.shape[1], TILE // 2)
     rows, columns = _tiles(d_out, d_in, sizes)
     options: dict[str, Any] = {"dtype": torch.float32, "device": w.device}

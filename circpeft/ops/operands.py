@@ -39,6 +39,11 @@ def as_rows(t: Tensor) -> Tensor:
     return t if t.dim() == 2 else t.reshape(-1, t.shape[-1])
 
 
+def without_gaps(rows: Tensor) -> Tensor:
+    """Return a matrix in whose rows neighbours are neighbours in memory."""
+    return rows if rows.stride(-1) == 1 else rows.contiguous()
+
+
 def padded(rows: Tensor, width: int) -> Tensor:
     """Return rows padded with zeros to a width."""
     surplus = width - rows.shape[-1]

@@ -33,15 +33,15 @@ def test_rfft_in_chunks_equals_rfft_at_once(shape, layout, tokens, monkeypatch):
     m, n, b = shape
     x, g, w = (torch.randn(size, dtype=torch.float64) for size in ((tokens, n * b), (tokens, m * b), shape))
     at_once = rfft.matmul(x, w, layout), rfft.kernel_grad(g, x, b, layout)
-    assert rfft._chunk(x, max(m, n) * b) >= tokens
+    assert rfft.tokens_per_chunk(x, max(m, n) * b) >= tokens
     monkeypatch.setitem(rfft.CHUNK_ELEMENTS, "cpu", 1)
-    assert rfft._chunk(x, max(m, n) * b) == 16
+    assert rfft.tokens_per_chunk(x, max(m, n) * b) == 16
     torch.testing.assert_close((rfft.matmul(x, w, layout), rfft.kernel_grad(g, x, b, layout)), at_once)
 
 
 def test_rfft_with_more_tokens_than_a_chunk_holds(error):
     x, w = torch.randn(800, 768), torch.randn(1, 1, 768)
-    assert rfft._chunk(x, 768) < 800
+    assert rfft.tokens_per_chunk(x, 768) < 800
     assert error(rfft.matmul(x, w, "row"), x.double() @ block_circulant(w.double(), "row").T) < 1e-5
 
 

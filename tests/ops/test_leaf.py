@@ -121,8 +121,8 @@ def test_in_chunks_equals_at_once(layout, monkeypatch):
     x, w, first, last, base = tensors
     outputs = []
     for elements in (10**6, 1):
-        monkeypatch.setitem(leaf_torch.CHUNK_ELEMENTS, "cpu", elements)
-        assert leaf_torch._chunk(x, 96) == max(16, elements // 96)
+        monkeypatch.setitem(rfft.CHUNK_ELEMENTS, "cpu", elements)
+        assert rfft.tokens_per_chunk(x, 96) == max(16, elements // 96)
         y, dx = torch.empty_like(base), torch.empty_like(x)
         leaf_torch.diagonal_matmul(x, w, layout, first, last, base, y, 0.5)
         gradients = leaf_torch.diagonal_matmul_backward(base, x, w, layout, first, last, dx, 0.5, False)

@@ -5,14 +5,7 @@ from torch import Tensor
 
 from . import leaf_algebra as algebra
 from .leaf_algebra import leaf_size
-from .rfft import scaled, scaled_blocks, write
-
-# Entries of one chunk. On a CPU, its spectra should fit into the cache. On a GPU, one large call is faster.
-CHUNK_ELEMENTS = {"cpu": 256 * 1024, "cuda": 64 * 1024 * 1024}
-
-
-def _chunk(x: Tensor, width: int) -> int:
-    return max(16, CHUNK_ELEMENTS.get(x.device.type, CHUNK_ELEMENTS["cpu"]) // width)
+from .rfft import scaled, scaled_blocks, tokens_per_chunk, write
 
 
 def diagonal_matmul(
@@ -32,7 +25,7 @@ def diagonal_matmul(
     m, n, b = w.shape
     r = leaf_size(b)
     matrices = algebra.leaf_matrices(scaled(w, scale), r, layout)
-    step = _chunk(x, max(m, n) * b)
+    step = tokens_per_chunk(x, max(m, n) * b)
     for start in range(0, len(x), step):
         chunk = slice(start, start + step)
         spectra = algebra.transform(scaled_blocks(x[chunk], diagonal_in, w[0]), r)
@@ -66,7 +59,7 @@ def diagonal_matmul_backward(
     matrices = algebra.leaf_matrices(scaled(w, scale), r, layout) if needs_input or diagonal_out is not None else w
     total = w.new_zeros(r // 2, 2 * n * b // r, 2 * m * b // r)
     d_in, d_out = (None if d is None else torch.zeros_like(d) for d in (diagonal_in, diagonal_out))
-    step = _chunk(x, max(m, n) * b)
+    step = tokens_per_chunk(x, max(m, n) * b)
     for start in range(0, len(x), step):
         chunk = slice(start, start + step)
         x_hat = algebra.transform(scaled_blocks(x[chunk], diagonal_in, w[0]), r)

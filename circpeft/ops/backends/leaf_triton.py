@@ -8,6 +8,7 @@ float32. Of the forward pass nothing is kept.
 import torch
 from torch import Tensor
 
+from ..operands import without_gaps
 from ..precision import HALVES, tf32_allowed
 from ..triton_launch import Kernels
 from . import leaf_tiles
@@ -31,14 +32,9 @@ def _precision(dtype: torch.dtype) -> str:
     return "tf32" if dtype in HALVES or tf32_allowed() else "tf32x3"
 
 
-def _rows(t: Tensor) -> Tensor:
-    """Return a matrix with rows of stride one."""
-    return t if t.stride(-1) == 1 else t.contiguous()
-
-
 def _transform(rows: Tensor, diagonal: Tensor | None, n: int, b: int, dtype: torch.dtype) -> Tensor:
     """Return the spectra of rows, leaf by leaf: ``(t, width) -> (R/2, t, 2*n*e)``, a view of ``(t, R/2, 2*n*e)``."""
-    r, rows = leaf_size(b), _rows(rows)
+    r, rows = leaf_size(b), without_gaps(rows)
     columns = n * (b // r)
     spectra = torch.empty(len(rows), r // 2, 2 * columns, dtype=dtype, device=rows.device)
     sizes = tile(r, b // r, columns)
@@ -52,7 +48,7 @@ def _transform(rows: Tensor, diagonal: Tensor | None, n: int, b: int, dtype: tor
 
 def _inverse(spectra: Tensor, y: Tensor, diagonal: Tensor | None, base: Tensor | None, m: int, b: int) -> None:
     """Write ``base`` plus the diagonal times the tokens of ``spectra: (R/2, t, 2*m*e)`` into ``y: (t, width)``."""
-    r, under = leaf_size(b), y if base is None else _rows(base)
+    r, under = leaf_size(b), y if base is None else without_gaps(base)
     columns = m * (b // r)
     sizes = tile(r, b // r, columns)
     KERNELS.launch(
@@ -70,7 +66,7 @@ def _diagonal_gradient(
 
     Nothing is written where ``y`` is None. With ``accumulate``, ``y`` is added to.
     """
-    r, other = leaf_size(b), _rows(other)
+    r, other = leaf_size(b), without_gaps(other)
     columns, (tokens, width) = blocks * (b // r), other.shape
     sizes = tile(r, b // r, columns)
     programs = min(tokens, leaf_tiles.SHARES["tokens"])

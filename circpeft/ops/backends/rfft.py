@@ -19,7 +19,7 @@ def is_available(device: torch.device) -> bool:
     return True
 
 
-def _chunk(x: Tensor, width: int) -> int:
+def tokens_per_chunk(x: Tensor, width: int) -> int:
     """Return the number of tokens of one chunk, for the wider side of the product."""
     budget = CHUNK_ELEMENTS.get(x.device.type, CHUNK_ELEMENTS["cpu"])
     return max(16, budget // width)
@@ -102,7 +102,7 @@ def kernel_grad(g: Tensor, x: Tensor, b: int, layout: str) -> Tensor:
     """
     m, n, t = g.shape[-1] // b, x.shape[-1] // b, x.shape[0]
     total, products = _zero_total(m, n, b, x), FrequencyProducts(m, n)
-    step = _chunk(x, max(m, n) * b)
+    step = tokens_per_chunk(x, max(m, n) * b)
     for start in range(0, t, step):
         g_hat = torch.fft.rfft(g[start : start + step].view(-1, m, b))
         x_hat = torch.fft.rfft(x[start : start + step].view(-1, n, b))
@@ -150,7 +150,7 @@ def diagonal_matmul(
     (m, n, b), t = w.shape, x.shape[0]
     products = FrequencyProducts(m, n)
     w_hat = products.arrange_kernels(_kernel_spectrum(scaled(w, scale), layout))
-    step = _chunk(x, max(m, n) * b)
+    step = tokens_per_chunk(x, max(m, n) * b)
     for start in range(0, t, step):
         x_hat = products.arrange_tokens(torch.fft.rfft(scaled_blocks(x[start : start + step], diagonal_in, w[0])))
         rows = torch.fft.irfft(products.product(x_hat, w_hat), n=b).reshape(-1, m * b)[:, : y.shape[-1]]
@@ -186,7 +186,7 @@ def diagonal_matmul_backward(
     total = _zero_total(m, n, b, w)
     d_in = None if diagonal_in is None else torch.zeros_like(diagonal_in)
     d_out = None if diagonal_out is None else torch.zeros_like(diagonal_out)
-    step = _chunk(x, max(m, n) * b)
+    step = tokens_per_chunk(x, max(m, n) * b)
     for start in range(0, t, step):
         x_rows, g_rows = x[start : start + step], g[start : start + step]
         x_hat = products.arrange_tokens(torch.fft.rfft(scaled_blocks(x_rows, diagonal_in, w[0])))
