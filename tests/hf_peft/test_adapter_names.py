@@ -4,6 +4,7 @@ import pytest
 import torch
 from peft import PeftModel, get_peft_model
 
+from circpeft.hf_peft.adapter_names import check_new_name
 from circpeft.hf_peft.configs import SAVES_BIASES
 
 
@@ -87,3 +88,20 @@ def test_a_named_adapter_is_merged_with_its_own_head(method, tiny, error):
         model.merge_and_unload(adapter_names=["a", "b"])
     assert [name for name, _ in model.named_modules()] == before
     assert error(tiny.logits(model.merge_and_unload(adapter_names=["a"])), wanted["a"]) < 1e-5
+
+
+@pytest.mark.parametrize("name", ["default", "a-b_c 1", "ä", "a" * 100])
+def test_names_that_an_adapter_can_have(name):
+    check_new_name(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        *[(name, "cannot be the name of a folder") for name in ("a" * 101, "a/b", "a\\b", "C:", "a\n", 3)],
+        *[(name, "is empty, has a dot, or is an attribute") for name in ("", "a.b", "half", "forward")],
+    ],
+)
+def test_names_that_no_adapter_can_have(name, text):
+    with pytest.raises(ValueError, match=text):
+        check_new_name(name)

@@ -12,6 +12,7 @@ from transformers.pytorch_utils import Conv1D
 
 from circpeft import C3AConfig, CDVFTConfig, inject
 from circpeft.hf_peft.layer import CirculantLayer
+from circpeft.hf_peft.merged_layer import warn_of_rounding
 
 MODELS = ["bert", "gpt2"]
 TARGETS = {"bert": ["query", "value", "dense"], "gpt2": ["c_attn", "c_proj", "c_fc"]}
@@ -110,6 +111,16 @@ def test_bfloat16_merge_tells_the_share_that_it_keeps(method, tiny):
         model.merge_adapter()
     kept = float(((layer.weight.float() - weight) * delta).sum() / delta.square().sum())
     assert f"keeps {kept:.1%} of" in str(caught[0].message) and kept < 0.9
+
+
+@pytest.mark.parametrize(
+    ("kept", "warns"), [(1.0, False), (0.991, False), (0.989, True), (1.009, False), (1.011, True)]
+)
+def test_a_merge_warns_from_a_hundredth_of_the_change_that_is_lost_or_added(kept, warns):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_of_rounding(kept, torch.bfloat16, "layer '0'")
+    assert len(caught) == warns
 
 
 def test_a_float32_merge_and_a_zero_start_do_not_warn(method, tiny):
