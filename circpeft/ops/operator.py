@@ -84,19 +84,19 @@ def operator(
             None for an operator that is only called in backward passes.
         rules: None if ``composed`` consists of operators that have rules.
     """
-    compute = _without_views(compute)
+    implementation = _without_views(compute)
     LIBRARY.define(name + _schema(compute), tags=torch.Tag.pt2_compliant_tag)
-    LIBRARY.impl(name, compute, "CompositeExplicitAutograd")
+    LIBRARY.impl(name, implementation, "CompositeExplicitAutograd")
     torch.library.register_fake(f"circpeft::{name}", fake, lib=LIBRARY)
     packet = getattr(torch.ops.circpeft, name)
-    IMPLEMENTATIONS[packet] = compute
+    IMPLEMENTATIONS[packet] = implementation
 
     def below_autograd(*arguments: Any) -> Any:
         with torch._C._AutoDispatchBelowAutograd():
             return packet(*arguments)
 
     apply: Callable[..., Result] | None = None
-    plain = compute
+    plain = implementation
     if context is not None and gradients is not None:
         apply = _autograd_function(below_autograd, context, gradients, rules)
         plain = eager(compute, context, gradients)
@@ -131,9 +131,10 @@ def eager(
     """Return an operator with its first derivatives, for plain tensors: the form with the least work on each call.
 
     Args:
-        compute: the implementation. What it returns must not be a view.
+        compute: the implementation.
         context, gradients: as for `operator`.
     """
+    compute = _without_views(compute)
 
     class Eager(torch.autograd.Function):
         @staticmethod

@@ -184,6 +184,14 @@ def test_autocast(way, fast, error, monkeypatch):
         assert value.dtype == torch.float32 and error(value, of_truth) < 5e-3
 
 
+@every_way
+@pytest.mark.parametrize("batch", [(), (5,), (2, 5)], ids=str)
+def test_the_output_may_be_changed_in_place(way, batch):
+    inputs = operands((2, 3, 8, 0, 0, batch), True, True)
+    true = torch.autograd.grad(computed(inputs, "row", way).relu().sum(), inputs)
+    torch.testing.assert_close(torch.autograd.grad(computed(inputs, "row", way).relu_().sum(), inputs), true)
+
+
 def test_only_needed_gradients_are_computed():
     x, weight, bias, w, first, last = operands((2, 2, 16, 0, 0, (4,)), True, True)
     for wanted in ((x,), (w,), (first,), (last, bias), (weight,)):
