@@ -6,7 +6,6 @@ The layer is a plain linear one, a plain convolution, or a linear one quantised 
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from transformers.pytorch_utils import Conv1D
 
 from ..adapters.convolution import convolution_shape
 from .base_forward import Layer, computed_weight
+from .caller_warnings import warn_caller
 from .quantized_weights import four_bit_state, from_4bit, from_8bit, from_torchao, to_4bit, to_8bit, to_torchao
 
 # Other dtypes (float8, integers) have scales elsewhere. To add to them without the scales would silently be wrong.
@@ -168,9 +168,8 @@ def keep_trainable(layer: Layer, name: str) -> None:
         layer.support_avx512bf16_for_cpu = False
     weight = layer.weight
     if getattr(weight, "act_quant_kwargs", None) is not None or getattr(weight, "activation_quantization", None):
-        warnings.warn(
+        warn_caller(
             f"layer {name!r} is quantised together with its input ({type(weight).__name__}): torchao passes no "
             f"gradient through it, so earlier layers learn only through the adapters; for training, quantise only the "
-            f"weights",
-            stacklevel=2,
+            f"weights"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial, reduce
@@ -13,6 +12,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
 from ..adapters.experts import ExpertAdapters
+from .caller_warnings import warn_caller
 from .configs import CirculantConfig
 from .expert_targets import ExpertShape, expert_shape
 from .expert_weight import ExpertWeight
@@ -142,7 +142,7 @@ class ExpertsLayer(CirculantLayer):
     def unmerge(self) -> None:
         """Restore the base weights as they were before the merge, bit for bit."""
         if not self.merged:
-            warnings.warn("Already unmerged. Nothing to do.", stacklevel=2)
+            warn_caller("Already unmerged. Nothing to do.")
             return
         base = self.get_base_layer()
         with onloaded(base):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from copy import copy
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ from torch import nn
 from ..fused_experts import DECLARATION, base_name, expert_parameters, is_transposed, target_names
 from ..suggest import nearest
 from .base_weights import PLAIN_DTYPES
+from .caller_warnings import warn_caller
 from .targets import is_target, layers_of, named_experts
 
 
@@ -159,7 +159,7 @@ def warn_of_experts(targets: Any, model: nn.Module, left_out: dict[str, int]) ->
     if isinstance(targets, str):
         if targets.lower() == INCLUDE_LINEAR_LAYERS_SHORTHAND:
             text = describe_left_out(model, left_out)
-            warnings.warn(f"all-linear adapts only linear layers; {text}", stacklevel=2)
+            warn_caller(f"all-linear adapts only linear layers; {text}")
         return
     named = {
         target: tuple(end for end in ends if any(name.endswith(end) for name in left_out))
@@ -169,4 +169,4 @@ def warn_of_experts(targets: Any, model: nn.Module, left_out: dict[str, int]) ->
     if chosen:
         names = ", ".join(repr(target) for target, ends in sorted(named.items()) if ends)
         text = describe_left_out(model, chosen)
-        warnings.warn(f"target_modules names layers, but the experts' {names} are parameters: {text}", stacklevel=2)
+        warn_caller(f"target_modules names layers, but the experts' {names} are parameters: {text}")

@@ -7,7 +7,6 @@ method. These take both: models with PEFT's own adapters are passed on to PEFT.
 from __future__ import annotations
 
 import os
-import warnings
 from typing import Any, Literal
 
 import torch
@@ -18,6 +17,7 @@ from torch import nn
 from ..suggest import nearest
 from .adapter_file import find_files, read_tensors
 from .adapter_names import check_adapter_names
+from .caller_warnings import warn_caller
 from .layer import CirculantLayer
 from .peft_model import renamed_state
 from .same_settings import check_reload
@@ -128,7 +128,7 @@ def prepare_model_for_compiled_hotswap(
         if check_compiled == "error":
             raise ValueError(text)
         if check_compiled == "warn":
-            warnings.warn(text, stacklevel=2)
+            warn_caller(text)
 
 
 def _peft_model(model: nn.Module) -> PeftModel:

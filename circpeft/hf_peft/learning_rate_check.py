@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch.utils.hooks import RemovableHandle
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
+from .caller_warnings import warn_caller
 from .loss_trend import STEPS, LossTrend
 from .rate_warnings import layer_scales, rate_to_try, rate_warning, scale_text
 
@@ -112,7 +112,7 @@ class LearningRateCheck(TrainerCallback, ExportableState):
         self._resume(state)
         if self.at_start and self._adam and self._rate and state.is_world_process_zero:
             if (text := rate_warning(scales, self._rate, self._usual)) is not None:
-                warnings.warn(text, stacklevel=2)
+                warn_caller(text)
         self._stop_listening()
         self._hook = model.register_forward_hook(self._listen)
 
@@ -166,7 +166,7 @@ class LearningRateCheck(TrainerCallback, ExportableState):
             if self.trend.complete:
                 self.judged = True
                 if (text := self._advice()) is not None and state.is_world_process_zero:
-                    warnings.warn(text, stacklevel=2)
+                    warn_caller(text)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from functools import reduce
 
@@ -12,6 +11,7 @@ from torch import nn
 
 from .base_forward import merge_obstacle
 from .base_weights import float_weight, is_quantized, set_weight, stored_weight
+from .caller_warnings import warn_caller
 from .layer_part import LayerPart
 from .offload import onloaded
 from .stacked_merge import checksum, without_change
@@ -23,10 +23,9 @@ KEPT_SHARE = 0.99
 def warn_of_rounding(kept: float, dtype: torch.dtype, place: str) -> None:
     """Warn if a merge into a weight of this dtype keeps a smaller share of ``ΔW`` than `KEPT_SHARE`."""
     if abs(kept - 1) > 1 - KEPT_SHARE:
-        warnings.warn(
+        warn_caller(
             f"merging into {dtype} keeps {kept:.1%} of ΔW in {place}: the rest is below the precision of the weight; "
-            f"circpeft.merge(model, dtype=torch.float32) keeps all of it",
-            stacklevel=4,
+            f"circpeft.merge(model, dtype=torch.float32) keeps all of it"
         )
 
 
@@ -130,7 +129,7 @@ class MergedLayer(LayerPart):
         If another adapter was merged into the weight later and is still merged, subtract ``ΔW`` instead.
         """
         if not self.merged:
-            warnings.warn("Already unmerged. Nothing to do.", stacklevel=2)
+            warn_caller("Already unmerged. Nothing to do.")
             return
         original, base = self._weight_before_merge[0], self.get_base_layer()
         with onloaded(base):

@@ -27,8 +27,8 @@ def other_method(keys: Collection[str], prefix: str) -> str | None:
     return None
 
 
-def _sizes(shapes: Shapes) -> tuple[int, int, int | None, int] | None:
-    """Return ``(d_in, d_out, block size, number of kernels)`` of a layer's parameters, if they show them.
+def _sizes(shapes: Shapes) -> tuple[int, int, int | None] | None:
+    """Return ``(d_in, d_out, block size)`` of a layer's parameters, if they show them.
 
     CDVFT pads its kernels, so the features are counted by its diagonals. C3A has only a kernel.
     """
@@ -37,11 +37,11 @@ def _sizes(shapes: Shapes) -> tuple[int, int, int | None, int] | None:
         return None
     if "diagonal_0" in shapes:
         d_in, b = shapes["diagonal_0"][0], shapes[kernels[0]][-1] if kernels else None
-        return d_in, shapes.get("diagonal_1", shapes["diagonal_0"])[0], b, len(kernels)
+        return d_in, shapes.get("diagonal_1", shapes["diagonal_0"])[0], b
     if not kernels:
         return None
     m, n, b = shapes[kernels[0]]
-    return n * b, m * b, b, len(kernels)
+    return n * b, m * b, b
 
 
 def of_shapes(layer: str, saved: Shapes, needed: Shapes) -> str:
@@ -59,10 +59,6 @@ def of_shapes(layer: str, saved: Shapes, needed: Shapes) -> str:
             f"{second[1]} in this model: the adapter was made for another base model"
         )
     belongs = "the adapter file and the settings do not belong together"
-    if first[3] != second[3]:
-        return (
-            f"layer {layer!r} was saved with {first[3]} circulant factors, but the settings give {second[3]}: {belongs}"
-        )
     return f"layer {layer!r} was saved with block size {first[2]}, but the settings give {second[2]}: {belongs}"
 
 

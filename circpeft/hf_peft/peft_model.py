@@ -11,7 +11,6 @@ import inspect
 import os
 import re
 import shutil
-import warnings
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -25,6 +24,7 @@ from torch import Tensor, nn
 
 from ..files import draft_folder, make_folder
 from .adapter_names import check_adapter_names
+from .caller_warnings import warn_caller
 from .config_file import check_config
 from .config_json import read_config
 from .configs import CirculantConfig
@@ -148,7 +148,7 @@ def _atomic_save_pretrained(save: Callable[..., Any]) -> Callable[..., Any]:
             check_adapter_names(name, model.peft_config)
             model.peft_config[name].check()
         if not given.get("safe_serialization", True):
-            warnings.warn("safe_serialization=False is ignored: only safetensors is read back", stacklevel=2)
+            warn_caller("safe_serialization=False is ignored: only safetensors is read back")
             given["safe_serialization"] = True
         make_folder(folder)
         with draft_folder(folder, "adapter") as temporary:  # in the folder itself, so that a file moves within one disk

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import MutableMapping
 from numbers import Real
 from typing import Any
 
 from torch import Tensor
 
+from .caller_warnings import warn_caller
 from .layer_part import LayerPart
 
 
@@ -79,5 +79,5 @@ class ScaledLayer(LayerPart):
     def _set_alpha(self, name: str, alpha: float) -> None:
         adapter = self.adapters[name]
         if adapter.alpha != alpha and name in self.merged_adapters:
-            warnings.warn(f"adapter {name!r} is merged; its new scale takes effect when it is unmerged", stacklevel=3)
+            warn_caller(f"adapter {name!r} is merged; its new scale takes effect when it is unmerged")
         adapter.alpha = alpha

@@ -109,8 +109,8 @@ def _check_otherwise_untrained(
     for name in names:
         if saved := [module for module in whole if name.endswith(module)]:
             raise ValueError(
-                f"layer {name!r} is in modules_to_save={saved[0]!r}, and trainable_token_indices trains rows of its "
-                f"weight; train it as a whole or by rows, not both"
+                f"layer {name!r} is in modules_to_save={_listed(saved)}, and trainable_token_indices trains rows of "
+                f"its weight; train it as a whole or by rows, not both"
             )
         module = model.get_submodule(name)
         if name in adapted or isinstance(module, BaseTunerLayer):

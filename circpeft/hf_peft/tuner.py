@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
@@ -19,6 +18,7 @@ from torch import nn
 from . import weighted_sum
 from .adapter_names import check_adapter_names, check_new_name, check_saved_apart
 from .base_weights import linear_shape
+from .caller_warnings import warn_caller
 from .configs import CirculantConfig
 from .convolution_layers import C3AConv2d, CDVFTConv2d, ConvolutionLayer
 from .default_targets import DEFAULT_TARGETS
@@ -105,10 +105,9 @@ class CirculantModel(ExpertTuner, PlainKeys, BaseTuner):
             kept: Any = {plain_name(name) for name in listed - uncalled.keys()}  # the config takes any collection
             named.target_modules = kept
             if left_out:
-                warnings.warn(
+                warn_caller(
                     f"all-linear leaves out {len(left_out)} layers, {', '.join(left_out[:4])}"
-                    f"{', ...' if len(left_out) > 4 else ''}: the model reads their weight without calling them",
-                    stacklevel=2,
+                    f"{', ...' if len(left_out) > 4 else ''}: the model reads their weight without calling them"
                 )
         return named
 

@@ -6,7 +6,6 @@ If nothing in a field matches, it is an error. If only a part does, it is a warn
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Collection, Iterable, Sequence
 from copy import copy
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from peft.utils.other import get_pattern_key
 from torch import nn
 
 from ..suggest import nearest
+from .caller_warnings import warn_caller
 from .saved_keys import plain_name
 from .targets import is_target, last_parts, layers_of, unmatched_targets
 
@@ -78,7 +78,7 @@ def _report(texts: Sequence[str], of: Collection[object]) -> None:
     if texts and len(texts) >= len(of):
         raise ValueError("; ".join(texts))
     for text in texts:
-        warnings.warn(text, stacklevel=4)
+        warn_caller(text)
 
 
 def _is_key(key: str, name: str) -> bool:
@@ -106,7 +106,7 @@ def _check_excluded(excluded: Collection[str], names: Sequence[str]) -> None:
     for name in [excluded] if isinstance(excluded, str) else sorted(excluded):
         if not matches(name):
             what = f"exclude_modules={name!r} excludes nothing"
-            warnings.warn(f"{what}; {nearest(name, last_parts(n for n in names if n))}", stacklevel=4)
+            warn_caller(f"{what}; {nearest(name, last_parts(n for n in names if n))}")
 
 
 def _check_indices(config: CirculantConfig, names: Sequence[str]) -> None:

@@ -6,9 +6,10 @@ import struct
 import pytest
 import torch
 from peft import PeftModel, get_peft_model
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from circpeft.hf_peft.adapter_file import read_header
+from circpeft.hf_peft.adapter_file import check_all_finite, read_header
 
 TARGETS = ["query", "value"]
 
@@ -53,6 +54,41 @@ def test_claims(saved, tiny, peak, name):
     with peak(mebibytes=100), pytest.raises(ValueError, match=message) as raised:
         PeftModel.from_pretrained(bare, saved)
     assert str(file) in str(raised.value) and len(str(raised.value)) < 2000
+
+
+@pytest.mark.parametrize(
+    ("key", "shape", "message"),
+    [
+        ("a" * 1000, [1], None),
+        ("a" * 1001, [1], rf"names a tensor with 1001 characters, '{'a' * 80}'\.\.\.; the adapter is broken"),
+        ("a", [1] * 8, None),
+        ("a", [1] * 9, r"'a' has 9 dimensions, \[1, 1, 1, 1, 1, 1, 1, 1\]\.\.\.; the adapter is broken"),
+    ],
+    ids=["1000 characters", "1001 characters", "8 dimensions", "9 dimensions"],
+)
+def test_the_longest_name_and_the_most_dimensions(tmp_path, key, shape, message):
+    file = tmp_path / "adapter_model.safetensors"
+    write(file, {key: entry(*shape, size=4)}, 4)
+    if message is None:
+        assert read_header(str(file))[key].shape == torch.Size(shape)
+    else:
+        with pytest.raises(ValueError, match=message):
+            read_header(str(file))
+
+
+@pytest.mark.parametrize("read", [read_header, check_all_finite])
+@pytest.mark.parametrize("error", [SafetensorError, OSError, RuntimeError])
+def test_an_error_while_a_file_is_read_names_the_file(tmp_path, monkeypatch, read, error):
+    """Such as a file that is removed between two checks."""
+    file = tmp_path / "adapter_model.safetensors"
+    write(file, {"a": entry(1, size=4)}, 4)
+
+    def fails(*args, **kwargs):
+        raise error("gone")
+
+    monkeypatch.setattr("circpeft.hf_peft.adapter_file.safe_open", fails)
+    with pytest.raises(ValueError, match=f"{file} cannot be read; .*: gone"):
+        read(str(file))
 
 
 def test_further_tensors_are_refused_before_they_are_read(saved, tiny, peak):

@@ -107,6 +107,13 @@ def test_another_value_is_refused_at_once(method, field, given, word):
     assert field in str(raised.value) and word in str(raised.value)
 
 
+def test_the_only_word_for_a_block_size_is_auto(method):
+    assert method(block_size="auto").block_size == "auto"
+    for word in ("Auto", "lora", "8", ""):
+        with pytest.raises(ValueError, match=f'block_size must be a positive integer or "auto", got {word!r}'):
+            method(block_size=word)
+
+
 def test_names_from_a_generator(method):
     assert method(target_modules=(name for name in ("query", "value"))).target_modules == NAMES
 

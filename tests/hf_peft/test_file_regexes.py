@@ -43,6 +43,10 @@ def test_slow_regexes_are_refused(regex):
     assert slow(regex)
 
 
+def test_a_regex_has_at_most_20000_characters():
+    assert slow("a" * 20_000) == "" and slow("a" * 20_001) == "of 20001 characters"
+
+
 PIECES = [
     "a",
     "a+",

@@ -196,6 +196,20 @@ def test_a_layer_with_a_name_that_ends_like_an_adapted_one_is_unchanged(tmp_path
     assert error(PeftModel.from_pretrained(other, tmp_path)(x), before) < 1e-5
 
 
+def test_layers_whose_names_end_alike_keep_their_block_sizes(tmp_path, error):
+    def base():
+        torch.manual_seed(0)
+        return torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.Sequential(torch.nn.Linear(8, 8)))
+
+    sizes = {"target_modules": ["0"], "block_size": 2, "block_size_pattern": {"1.0": 4}}
+    model, x = get_peft_model(base(), peft.C3AConfig(init_weights="gaussian", **sizes)), torch.randn(3, 8)
+    model.save_pretrained(tmp_path)
+    ours = load_peft_c3a(base(), tmp_path)
+    layers = {name: layer for name, layer in ours.base_model.model.named_modules() if isinstance(layer, CirculantLayer)}
+    assert {name: layer.adapters["default"].block_size for name, layer in layers.items()} == {"0": 2, "1.0": 4}
+    assert error(ours(x), model(x)) < 1e-5
+
+
 def test_an_unknown_field_of_pefts_config_is_named(tiny, tmp_path):
     theirs(tiny, target_modules=["query"], block_size=8).save_pretrained(tmp_path)
     file = tmp_path / "adapter_config.json"

@@ -178,6 +178,7 @@ def test_a_weighted_sum_keeps_the_rows_of_the_only_adapter_with_rows(method):
         ({"trainable_token_indices": {"layernorm": [3]}}, "is a LlamaRMSNorm; expected an embedding"),
         ({"modules_to_save": ["embed_tokens"]}, "by rows, not both"),
         ({"modules_to_save": ["lm_head"]}, "'lm_head' is in modules_to_save='lm_head', and trainable_token_indices"),
+        ({"modules_to_save": ["lm_head", "head"]}, "'lm_head' is in modules_to_save='lm_head', 'head', and trainable"),
         ({"target_modules": ["lm_head"]}, "'lm_head' has trainable_token_indices, or is tied to a layer that has"),
     ],
 )

@@ -9,14 +9,18 @@ from peft import get_peft_model
 import circpeft
 
 TARGETS = {"target_modules": ["query", "value"]}
+OUTER = "bert, classifier, dropout, embeddings, encoder, pooler"  # the modules of a BERT, and those one level below
 NOTHING = [
     ({"target_modules": ["qeury", "vaule"]}, ["'qeury'", "did you mean 'query'", "'vaule'", "did you mean 'value'"]),
     ({"target_modules": "qeury"}, ["'qeury' is a regex", "did you mean 'query'"]),
+    ({"target_modules": "qeury", "modules_to_save": ["classifier"]}, ["'qeury' is a regex", "did you mean 'query'"]),
+    ({"target_modules": "qeury", "exclude_modules": ["pooler.dense"]}, ["'qeury' is a regex", "did you mean 'query'"]),
     ({**TARGETS, "layers_to_transform": 2}, ["layers_to_transform=2", "nearest index is 1 (of 0 to 1)"]),
     ({**TARGETS, "layers_to_transform": [5, 9]}, ["layers_to_transform=5", "layers_to_transform=9", "index is 1"]),
     ({**TARGETS, "layers_to_transform": 0, "layers_pattern": "layers"}, ["'layers'", "did you mean 'layer'"]),
     ({"target_modules": ["pooler.dense"], "layers_to_transform": 0}, ["finds no index", "'bert.pooler.dense'"]),
     ({**TARGETS, "modules_to_save": ["clasifier"]}, ["modules_to_save='clasifier'", "did you mean 'classifier'"]),
+    ({**TARGETS, "modules_to_save": ["poler"]}, [f"did you mean 'pooler'? (choices: {OUTER})"]),
     ({**TARGETS, "block_size_pattern": {"qeury": 4}}, ["block_size_pattern", "'qeury'", "did you mean 'query'"]),
     ({**TARGETS, "alpha_pattern": {"qeury": 4, "key": 2}}, ["'qeury'", "'key' matches no adapted layer"]),
     ({**TARGETS, "exclude_modules": ["query", "value"]}, ["exclude_modules", "leaves out every layer"]),
