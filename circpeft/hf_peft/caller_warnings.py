@@ -11,7 +11,7 @@ LIBRARIES = ("accelerate", "circpeft", "contextlib", "peft", "torch", "transform
 
 def warn_caller(text: str) -> None:
     """Issue a UserWarning at the innermost line outside of `LIBRARIES`."""
-    frame = sys._getframe(1)
+    frame = sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in LIBRARIES:
         frame = frame.f_back
     place = frame.f_globals
