@@ -11,8 +11,8 @@ from peft import get_peft_model
 from torch import nn
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
-from circpeft import C3AConfig, LearningRateCheck, inject, merge, prepare_model_for_compiled_hotswap
-from circpeft.hf_peft import caller_warnings
+from circpeft import C3AConfig, LearningRateCheck, inject, merge
+from circpeft.hf_peft import caller_warnings, prepare_model_for_compiled_hotswap
 
 from .moe_models import adapted, layers, moe
 
