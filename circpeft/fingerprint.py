@@ -144,13 +144,15 @@ def _does_nothing(item: object) -> bool:
 
 
 def _strip_text(node: ast.Raise | ast.Call) -> None:
-    """Remove the text from an error that is raised, and from a call of ``warnings.warn``."""
+    """Remove the text from an error that is raised, and from a call of ``warnings.warn`` or ``warn_caller``."""
     call = node.exc if isinstance(node, ast.Raise) else node
     if isinstance(call, ast.Call) and (_is_warn if call is node else _is_class)(call.func):
         call.args = [argument for argument in call.args if not _is_text(argument)]
 
 
 def _is_warn(function: ast.expr) -> bool:
+    if isinstance(function, ast.Name):
+        return function.id == "warn_caller"
     module = function.value if isinstance(function, ast.Attribute) and function.attr == "warn" else None
     return isinstance(module, ast.Name) and module.id == "warnings"
 

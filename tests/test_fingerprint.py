@@ -110,6 +110,14 @@ def test_what_can_change_a_result_changes_it(package, old, new):
     assert fingerprint_of(package(rates=SOURCE.replace(old, new))) != before
 
 
+def test_the_text_of_a_warning_for_the_caller_is_prose_too(package):
+    old = 'warnings.warn("a long warmup", stacklevel=2)'
+    assert old in SOURCE
+    calls = ['warn_caller("a long warmup")', 'warn_caller("more than 100 steps")', 'warn_other("a long warmup")']
+    first, second, other = (fingerprint_of(package(rates=SOURCE.replace(old, call))) for call in calls)
+    assert first == second != other
+
+
 def test_only_what_training_executes_is_in_it(package):
     folder = package()
     names = {"small", "small.training", "small.rates", "small.tasks", "small.tasks.hidden", "small.shared"}
