@@ -49,9 +49,10 @@ def c3a_forward(t: int, d_in: int, d_out: int, h: H) -> int:
 
 def cdvft_forward(t: int, d_in: int, d_out: int, h: H) -> int:
     """Return the FLOPs that CDVFT adds to the forward pass of ``t`` tokens."""
-    if h["num_factors"] > 1 and dense.builds_matrix(h):
+    grids = circulant_grids(d_in, d_out, h)
+    if grids and dense.builds_matrix(h):
         return sum(dense.forward(t, *factor) for factor in _dense_factors(d_in, d_out, h))
-    products = sum(_product(h, t, *grid) + t * d_out for grid in circulant_grids(d_in, d_out, h))
+    products = sum(_product(h, t, *grid) + t * d_out for grid in grids)
     return scaled_entries("cdvft", d_in, d_out, h) + t * d_in + products + t * d_out
 
 
@@ -104,6 +105,6 @@ def cdvft_merge(d_in: int, d_out: int, h: H) -> int:
     """Return the FLOPs of forming ``ΔW`` from the factors, and of adding it to the weight."""
     circulants = len(circulant_grids(d_in, d_out, h))
     if not circulants:
-        return d_in + d_in * d_out  # scale the diagonal, and add it
+        return 2 * d_in * d_out  # scale the diagonal matrix, and add it
     products = (circulants - 1) * 2 * d_out * d_out * d_in  # each circulant after the first multiplies a dense matrix
     return products + (circulants + 1) * d_in * d_out + 2 * d_in * d_out  # the diagonals, then alpha and the sum

@@ -105,6 +105,7 @@ def _fourierft_backward(t: int, d_in: int, d_out: int, h: H) -> float:
 def _boft_backward(t: int, d_in: int, d_out: int, h: H) -> float:
     f, b = h["n_butterfly_factor"], h["block_size"]
     rotation = (2 * f + 2 * (f - 1) + 1) * 2 * d_in**3 + f * (3 * d_in * b + 4 * d_in * b**2)
+    rotation += (f - 1) * f * d_in**2  # the sum of the factors' gradients, each of them in a tensor for all factors
     return rotation + d_out + 4 * t * d_in**2 + 3 * t * d_out
 
 

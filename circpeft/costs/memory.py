@@ -20,8 +20,10 @@ Count = Callable[[int, int, int, H, int], int]
 
 def _saved_cdvft(t: int, d_in: int, d_out: int, h: H, e: int) -> int:
     grids = circulant_grids(d_in, d_out, h)
-    if not grids or get_fused_backend(h["backend"]) is not None:
-        return e * t * (d_in + d_out * max(0, len(grids) - 1))  # the input of each circulant factor
+    if not grids:  # x, and the scaled diagonal if it is a separate tensor
+        return e * t * d_in + ADAPTER_BYTES * scaled_entries("cdvft", d_in, d_out, h)
+    if get_fused_backend(h["backend"]) is not None:
+        return e * t * (d_in + d_out * (len(grids) - 1))  # the input of each circulant factor
     # x for the first diagonal, then the padded input and output of each circulant, in the adapter's precision
     activations = max(e, ADAPTER_BYTES) * t * (d_in + sum(n * b + m * b for m, n, b in grids))
     return activations + ADAPTER_BYTES * scaled_entries("cdvft", d_in, d_out, h)

@@ -69,6 +69,15 @@ def test_zero_start_changes_nothing_and_has_one_nonzero_gradient(adapter_case, s
     assert nonzero == [first[type(adapter).__name__]]
 
 
+def test_a_reset_without_a_name_is_the_start_that_changes_nothing(adapter_case):
+    """It is also the start of a new adapter."""
+    adapter, new = adapter_case.build(), adapter_case.cls(adapter_case.d_in, adapter_case.d_out, **adapter_case.options)
+    assert adapter.delta_weight().count_nonzero() > 0
+    adapter.reset_parameters()
+    assert adapter.delta_weight().count_nonzero() == new.delta_weight().count_nonzero() == 0
+    assert all(torch.equal(value, new.state_dict()[name]) for name, value in adapter.state_dict().items())
+
+
 def test_half_precision_input_with_float32_kernels(adapter_case, error):
     adapter = adapter_case.build()
     x = torch.randn(6, adapter.d_in).bfloat16().requires_grad_()

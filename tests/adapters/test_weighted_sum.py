@@ -43,6 +43,17 @@ def test_cdvft_can_be_summed_if_one_factor_differs(factors, name, error):
     assert error(target.delta_weight(), total([first, second], [0.3, -2.0])) < 1e-5
 
 
+@pytest.mark.parametrize("cls", [C3A, CDVFT])
+def test_equal_block_sizes_that_are_different_objects_are_one(cls, error):
+    first, second = (cls(300, 300, int("300"), init_weights="gaussian") for _ in range(2))
+    if cls is CDVFT:
+        second.load_state_dict(first.state_dict() | {"kernel_0": second.kernel_0.detach()})
+    target = cls(300, 300, int("300"))
+    assert first.block_size is not target.block_size  # Python keeps one object only for small numbers
+    target.set_weighted_sum([first, second], [0.3, -2.0])
+    assert error(target.delta_weight(), total([first, second], [0.3, -2.0])) < 1e-5
+
+
 def test_errors_say_what_to_do_and_nothing_changes():
     a, b = (CDVFT(6, 6, 3, init_weights=False) for _ in range(2))
     target = CDVFT(6, 6, 3, init_weights=False)

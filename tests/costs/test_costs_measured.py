@@ -2,10 +2,12 @@
 
 from contextlib import ExitStack
 from functools import partial
+from unittest.mock import patch
 
 import pytest
 import torch
 from peft import BOFTConfig, FourierFTConfig, IA3Config, LoraConfig, VeraConfig, get_peft_model
+from peft.tuners.boft import layer as boft_layer
 from torch import nn
 
 from circpeft import C3AConfig, CDVFTConfig, available_backends, costs, inject, merge, use_backend
@@ -41,6 +43,9 @@ class LaMDA(nn.Module):
     def forward(self, x):
         return self.base(x) + self.b(self.s(self.a(x)))
 
+    def merge_and_unload(self):
+        return self.base.layer.weight + self.b.weight @ (self.s.weight @ self.a.weight)
+
 
 def peft_model(config, d_in, d_out, **options):
     return get_peft_model(Frozen(d_in, d_out), config(target_modules=["layer"], **options))
@@ -72,8 +77,17 @@ def ia3(d_in, d_out, feedforward):
     return peft_model(IA3Config, d_in, d_out, feedforward_modules=["layer"] if feedforward else [])
 
 
-def boft(d_in, d_out, block_size):
-    model = peft_model(BOFTConfig, d_in, d_out, boft_block_size=block_size)
+class BlockDiagonals:
+    """The block-diagonal matrix of each butterfly factor. PEFT builds several with its compiled CUDA extension only."""
+
+    @staticmethod
+    def apply(blocks):
+        return torch.stack([torch.block_diag(*factor) for factor in blocks])
+
+
+def boft(d_in, d_out, block_size, n_butterfly_factor=1):
+    options = {"boft_block_size": block_size, "boft_n_butterfly_factor": n_butterfly_factor}
+    model = peft_model(BOFTConfig, d_in, d_out, **options)
     model.register_buffer("own_permutations", model.base_model.model.layer.boft_P)
     return model
 
@@ -120,6 +134,8 @@ CASES = [
     ("fourierft", {"n_frequency": 50}),
     ("boft", {"block_size": 4}),
     ("boft", {"block_size": 8}),
+    ("boft", {"block_size": 4, "n_butterfly_factor": 2}),
+    ("boft", {"block_size": 4, "n_butterfly_factor": 3}),
     ("lamda", {"r": 6, "frozen": False}),
     ("lamda", {"r": 6, "frozen": True}),
     *[
@@ -143,6 +159,9 @@ def build():
 
         def build_method(method, d_in, d_out, hyperparameters):
             forced.enter_context(use_backend(hyperparameters.get("backend", "rfft")))
+            if hyperparameters.get("n_butterfly_factor", 1) > 1:
+                extension = {"get_fbd_cuda": lambda: True, "FastBlockDiag": BlockDiagonals}
+                forced.enter_context(patch.multiple(boft_layer, **extension))
             torch.manual_seed(0)
             return BUILDERS[method](d_in, d_out, **hyperparameters)
 
@@ -222,11 +241,18 @@ def test_the_least_bytes_are_what_has_to_be_read_and_written(method, hyperparame
 
 
 MERGES = [
+    ("full", {"bias": False}),
+    ("head", {}),
+    ("bitfit", {}),
     ("lora", {"r": 4}),
     ("dora", {"r": 4}),
     ("vera", {"r": 40}),
     ("fourierft", {"n_frequency": 50}),
     ("ia3", {"feedforward": False}),
+    ("ia3", {"feedforward": True}),
+    ("boft", {"block_size": 4}),
+    ("boft", {"block_size": 8, "n_butterfly_factor": 2}),
+    ("lamda", {"r": 6, "frozen": True}),
     ("c3a", {"block_size": 8, "backend": "rfft"}),
     ("cdvft", {"block_size": 16, "num_factors": 3, "backend": "rfft"}),
     ("cdvft", {"block_size": 10, "num_factors": 5, "backend": "rfft"}),
@@ -237,5 +263,25 @@ MERGES = [
 def test_merge_flops_equal_the_counts_of_the_module(build, method, hyperparameters):
     model = build(method, 32, 64, hyperparameters)
     with FlopCounter() as counter:
-        merge(model) if "backend" in hyperparameters else model.merge_and_unload()
-    assert counter.total == costs.merge_flops(method, 32, 64, **hyperparameters)
+        if "backend" in hyperparameters:
+            merge(model)
+        elif hasattr(model, "merge_and_unload"):  # without an adapter nothing is merged
+            model.merge_and_unload()
+    # The Cayley transforms of BOFT have fractional FLOPs.
+    assert abs(counter.total - costs.merge_flops(method, 32, 64, **hyperparameters)) <= 0.5
+
+
+@pytest.mark.parametrize("backend", available_backends())
+@pytest.mark.parametrize("block_size", ["auto", 8], ids=["scale 1", "scale 1/2"])
+def test_counts_of_a_single_diagonal_equal_those_of_the_module(build, block_size, backend):
+    h, x = {"num_factors": 1, "block_size": block_size, "backend": backend}, inputs(32)
+    model, base = build("cdvft", 32, 32, h), frozen_flops(32, 32)
+    counted = count_flops(model, x)
+    for direction in ("forward", "backward"):
+        expected = costs.flops("cdvft", 32, 32, tokens=TOKENS, direction=direction, **h)
+        assert getattr(counted, direction) - getattr(base, direction) == expected
+    assert count_saved_bytes(model, x) == costs.saved_bytes("cdvft", 32, 32, TOKENS, **h)
+    assert costs.parameters("cdvft", 32, 32, **h) == 32
+    with FlopCounter() as counter:
+        merge(model)
+    assert counter.total == costs.merge_flops("cdvft", 32, 32, **h)

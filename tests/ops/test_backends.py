@@ -1,5 +1,7 @@
 """Products, kernel gradients and FLOPs of every backend module on matrices, and computing in chunks."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -50,6 +52,16 @@ def test_flops_grow_linearly_in_the_tokens(backend):
     one, two, three = (backend.matmul_flops(t, 2, 3, 64) for t in (1, 2, 3))
     assert 0 < one < two < three and abs((three - two) - (two - one)) <= 1
     assert backend.matmul_flops(5, 2, 3, 1) > 0
+
+
+def test_chunks_fit_the_cache_of_a_cpu_and_are_large_on_a_gpu():
+    cpu, gpu, other = (SimpleNamespace(device=torch.device(name)) for name in ("cpu", "cuda", "xpu"))
+    for width in (64, 768, 4096):
+        assert 2**17 < rfft.tokens_per_chunk(cpu, width) * width <= 2**19  # numbers: 0.5 to 2 MiB in float32
+        assert rfft.tokens_per_chunk(other, width) == rfft.tokens_per_chunk(cpu, width)
+        tokens = rfft.tokens_per_chunk(gpu, width)
+        assert isinstance(tokens, int) and tokens * width >= 8192 * 4096  # a batch of a large model is one call
+    assert rfft.tokens_per_chunk(cpu, 10**9) == rfft.tokens_per_chunk(gpu, 10**9) == 16
 
 
 def test_dense_multiplies_in_half_precision_only_where_torch_sums_in_float32():

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from circpeft import C3A, CDVFT, block_circulant
 from circpeft.ops import delta_torch as delta
@@ -60,6 +61,33 @@ def test_kernel_from_delta_is_the_transpose(grid, layout, poisoned):
             dw = kernel_from_delta(strided, m, n, b, layout, 0.3, *diagonals)
             torch.testing.assert_close((matrix * gradient).sum(), (w * dw).sum())
             assert dw.is_contiguous() and torch.equal(dw, kernel_from_delta(strided, m, n, b, layout, 0.3, *diagonals))
+
+
+class Copies(TorchDispatchMode):
+    """Record the sizes of the copies of a gradient's rows, whose diagonals are summed."""
+
+    def __init__(self):
+        super().__init__()
+        self.sizes = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        if func._overloadpacket is torch.ops.aten.repeat:
+            self.sizes.append(out.numel())
+        return out
+
+
+@pytest.mark.parametrize("grid", [(3, 2, 4, 0, 0), (1, 1, 20, 0, 0), (5, 4, 6, 0, 0)], ids=str)
+def test_diagonals_are_summed_in_a_buffer_on_a_cpu_and_at_once_elsewhere(grid, monkeypatch):
+    monkeypatch.setattr(delta, "BUFFER_NUMBERS", 100)
+    (m, n, b, *_), (*_, gradient) = grid, operands(grid)
+    twice = 2 * gradient.numel()
+    with Copies() as on_a_cpu:
+        delta._diagonal_sums(gradient, m, n, b)
+    with Copies() as elsewhere:
+        delta._diagonal_sums(gradient.to("meta"), m, n, b)
+    assert sum(on_a_cpu.sizes) == twice and max(on_a_cpu.sizes) <= 100 and len(on_a_cpu.sizes) > 1
+    assert elsewhere.sizes == [twice]
 
 
 @both_layouts

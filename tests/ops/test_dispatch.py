@@ -112,10 +112,10 @@ def test_the_rule_on_a_gpu(monkeypatch):
 class GpuInput:
     """A substitute for an input on a GPU, with the attributes that `folds` reads."""
 
-    device, dtype = torch.device("cuda"), torch.float32
+    dtype = torch.float32
 
-    def __init__(self, *shape: int) -> None:
-        self.shape = torch.Size(shape)
+    def __init__(self, *shape: int, device: str = "cuda") -> None:
+        self.shape, self.device = torch.Size(shape), torch.device(device)
 
     def numel(self) -> int:
         return self.shape.numel()
@@ -127,6 +127,16 @@ def test_folds_narrow_layers_on_a_gpu():
     assert not folds(GpuInput(48, 256, 768), wide) and not folds(GpuInput(48, 256, 768), weight.bfloat16())
     with use_backend("fold"):
         assert folds(GpuInput(2, 768), wide)
+
+
+def test_layers_on_other_devices_fold_only_if_that_is_asked_for():
+    weight = torch.nn.Parameter(torch.empty(64, 64, device="meta"))
+    for device in ("xpu", "meta"):  # torch cannot be asked for the autocast of the second
+        assert not folds(GpuInput(512, 64, device=device), weight)
+    with use_backend("rfft"):
+        assert not folds(GpuInput(512, 64, device="meta"), weight)
+    with use_backend("fold"):
+        assert folds(GpuInput(512, 64, device="xpu"), weight)
 
 
 @pytest.mark.parametrize(

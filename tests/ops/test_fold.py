@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import circpeft.ops.fold
 from circpeft import adapted_linear, block_circulant
@@ -89,6 +90,47 @@ def test_in_bands_equals_at_once(shape, layout, numbers, with_bias, monkeypatch,
     monkeypatch.setattr(circpeft.ops.fold, "BAND_NUMBERS", numbers)
     bands = adapted_linear(*inputs)
     torch.testing.assert_close((bands, *torch.autograd.grad(bands, wanted, g)), at_once)
+
+
+class Products(TorchDispatchMode):
+    """Count matrix products, and record the size of the largest tensor that is made for them."""
+
+    def __init__(self, *arguments):
+        super().__init__()
+        self.given, self.number, self.largest = {t.untyped_storage().data_ptr() for t in arguments}, 0, 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        self.number += func._overloadpacket in (torch.ops.aten.mm, torch.ops.aten.addmm)
+        if isinstance(out, torch.Tensor) and out.untyped_storage().data_ptr() not in self.given:
+            self.largest = max(self.largest, out.untyped_storage().nbytes() // out.element_size())
+        return out
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize(("numbers", "in_bands"), [(400, False), (200, False), (199, True), (100, True)])
+def test_a_weight_larger_than_two_bands_is_never_copied_as_a_whole(numbers, in_bands, transposed, monkeypatch):
+    monkeypatch.setattr(circpeft.ops.fold, "BAND_NUMBERS", numbers)
+    x, weight, _, w = (t.detach() for t in arguments(2, 2, 10, (3,)))
+    with Products(x, weight, w) as seen:
+        circpeft.ops.fold._compute(x, weight, None, w, None, None, 0.5, "row", transposed)
+    assert (seen.number > 1, seen.largest < weight.numel()) == (in_bands, in_bands)
+
+
+@pytest.mark.parametrize("changed", ["input diagonal", "output diagonal", "incomplete blocks"])
+def test_only_whole_blocks_without_diagonals_are_summed_in_bands(changed, monkeypatch):
+    monkeypatch.setattr(circpeft.ops.fold, "BAND_NUMBERS", 100)
+    x, weight, _, w = (t.detach() for t in arguments(2, 2, 10, (3,)))
+    first = torch.randn(20, dtype=x.dtype) if changed == "input diagonal" else None
+    last = torch.randn(20, dtype=x.dtype) if changed == "output diagonal" else None
+    weight = weight[:19] if changed == "incomplete blocks" else weight
+    with Products(x, weight, w) as seen:
+        y = circpeft.ops.fold._compute(x, weight, None, w, first, last, 0.5, "row", False)
+    delta = 0.5 * block_circulant(w, "row")[: len(weight)]
+    delta = delta if first is None else delta * first
+    delta = delta if last is None else delta * last[:, None]
+    torch.testing.assert_close(y, x @ (weight + delta).T)
+    assert seen.number == 1
 
 
 def test_on_a_gpu_the_sum_is_one_launch_at_any_size(monkeypatch):

@@ -259,16 +259,17 @@ def test_under_autocast(backend):
     torch.testing.assert_close(value, transform(g, sizes, x, dx))
 
 
+@pytest.mark.parametrize("batch", [1, 5])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_batch_is_one_product_and_its_flops_are_counted(backend):
+def test_a_batch_is_one_product_and_its_flops_are_counted(backend, batch):
     m, n, b = 2, 3, 8
-    x, w, g = (torch.randn(size) for size in ((5, 4, n * b), (m, n, b), (5, 4, m * b)))
+    x, w, g = (torch.randn(size) for size in ((batch, 4, n * b), (m, n, b), (batch, 4, m * b)))
     module = get_backend(backend)
     for f, in_dims, inputs, flops in (
-        (matmul, (0, None), (x, w), module.matmul_flops(5 * 4, m, n, b)),
-        (matmul, (None, 0), (x[0], w.expand(5, m, n, b)), module.matmul_flops(4, 5 * m, n, b)),
-        (kernel_grad, (0, None), (g, x[0]), module.kernel_grad_flops(4, 5 * m, n, b)),
-        (kernel_grad, (None, 0), (g[0], x), module.kernel_grad_flops(4, m, 5 * n, b)),
+        (matmul, (0, None), (x, w), module.matmul_flops(batch * 4, m, n, b)),
+        (matmul, (None, 0), (x[0], w.expand(batch, m, n, b)), module.matmul_flops(4, batch * m, n, b)),
+        (kernel_grad, (0, None), (g, x[0]), module.kernel_grad_flops(4, batch * m, n, b)),
+        (kernel_grad, (None, 0), (g[0], x), module.kernel_grad_flops(4, m, batch * n, b)),
     ):
         settings = (b, "row", backend) if f is kernel_grad else ("row", backend)
         with FlopCounterMode(display=False) as counter:

@@ -34,6 +34,18 @@ def test_what_a_file_leaves_out(tmp_path):
     assert (plan.seeds, plan.statistic) == (5, "median")
 
 
+def test_the_data_of_a_printed_table_is_beside_the_file_or_where_the_argument_says(tmp_path):
+    for task in ("sets/rte", "other/mrpc"):
+        (tmp_path / task).mkdir(parents=True)
+    path = tmp_path / "mine.toml"
+    path.write_text('table = "cdvft-1"\ndata = "sets"\n')
+    for given, task in (({}, "sets/rte"), ({"data": tmp_path / "other"}, "other/mrpc")):
+        plan = recipes.plan_file(path, **given)
+        assert {(c.task, c.data_dir) for c in plan.cells} == {(task.partition("/")[2], str(tmp_path / task))}
+    path.write_text('table = "cdvft-1"\n')
+    assert {(c.task, c.data_dir) for c in recipes.plan_file(path).cells} == {("entailment", "")}
+
+
 def test_arguments_replace_values_of_the_file(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(GOOD + "[settings]\nepochs = 4\n")

@@ -1,5 +1,6 @@
 """The recipes of the printed tables: every row has one, with the printed number of parameters."""
 
+import dataclasses
 import re
 
 import pytest
@@ -39,6 +40,17 @@ def test_tasks_models_and_names(name):
         assert tasks.get(cell.task).kind == TABLES[name].kind and cell.data_dir == ""
         assert cell.table == name and cell.row and cell.column
         assert cell.name == recipes.Recipe(**{f: getattr(cell, f) for f in recipes.Recipe.__dataclass_fields__}).name
+
+
+def test_tables_protocols_plans_and_recipes_cannot_be_changed():
+    """They are shared by everything that reads them."""
+    plan = recipes.plan_table("c3a-3", rows=["LLaMA2-7B LoRA r=32"], overrides={"LLaMA2-7B LoRA r=32": {"r": [1, 2]}})
+    table = TABLES["c3a-3"]
+    values = [table, table.rows[0], table.protocol, table.protocol.epochs, plan, plan.cells[0], plan.searches[0]]
+    for value in [*values, recipes.Recipe("entailment", "c3a")]:
+        for field in dataclasses.fields(value):
+            with pytest.raises(dataclasses.FrozenInstanceError):
+                setattr(value, field.name, None)
 
 
 def test_hidden_sizes_are_those_of_the_models():

@@ -2,12 +2,14 @@
 
 import dataclasses
 import math
+import re
 
 import pytest
 
 from circpeft import methods, recipes
 from circpeft.method_specs import SPECS
 from circpeft.recipes import Recipe, parse_method, parse_methods
+from circpeft.recipes.recipe import LONGEST_NAME
 
 BASE = Recipe("entailment", "c3a")
 # Another value for every field that influences the outcome of a run.
@@ -98,6 +100,23 @@ def test_a_default_rate_given_explicitly_is_the_same_run():
 def test_names_are_file_names():
     recipe = Recipe("entailment", "c3a", hyperparameters={"init_weights": "../x y", "alpha": 0.5})
     assert recipe.name.replace("-", "").replace("_", "").isalnum()
+
+
+def test_a_name_is_cut_only_where_it_would_be_too_long():
+    """Task, method, hyperparameters, seed and hash are all in it; a long one loses the end of the hyperparameters."""
+
+    def name(words):
+        return Recipe("entailment", "c3a", hyperparameters={"init_weights": words}, seed=3, learning_rate=0.1).name
+
+    start, end = "entailment-c3a-init-weights-", re.compile(r"-s3-[0-9a-f]{10}$")
+    room = LONGEST_NAME - len(start) - len("-s3-") - 10
+    for words in ("", "zero", "x" * (room - 1), "x" * room):
+        assert end.split(name(words))[0] == start + words
+    for words in ("x" * (room + 1), "x" * 300):
+        assert end.split(name(words))[0] == start + "x" * room and len(name(words)) == LONGEST_NAME
+    for words in ("é" * 200, "x" + "é" * 200):  # two bytes each; half a letter is left out
+        assert LONGEST_NAME - 2 < len(name(words).encode()) <= LONGEST_NAME and end.search(name(words))
+    assert LONGEST_NAME + 40 < 255  # bytes of a file name on usual systems
 
 
 def test_a_list_of_targets_becomes_a_tuple():
@@ -237,6 +256,12 @@ def test_the_text_of_a_method_may_have_its_rates():
 def test_a_regular_expression_is_told_by_its_characters(character):
     assert recipes.targets(f" a,b{character} ") == f"a,b{character}"
     assert recipes.targets("layer.0.query, ,value") == ("layer.0.query", "value")
+
+
+@pytest.mark.parametrize("name", ["0", "Wqkv", "aa", "all-linea", "all-linear2", "all_linear", "value"])
+def test_any_other_name_is_the_name_of_a_layer(name):
+    assert recipes.targets(f" {name} ") == (name,) and recipes.targets(f"{name},query") == (name, "query")
+    assert recipes.targets(" all-linear ") == "all-linear"
 
 
 @pytest.mark.parametrize("text", ["{1}", "1j", "1st", "b'a'", "nan"])
