@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 import warnings
 
-# Their calls, and those of their decorators and context managers, lie between the user's line and the warning.
-LIBRARIES = ("accelerate", "circpeft", "contextlib", "peft", "torch", "transformers", "trl")
+# Their calls lie between the user's line and the warning.
+LIBRARIES = ("accelerate", "circpeft", "peft", "torch", "transformers", "trl")
 
 
 def warn_caller(text: str) -> None:

@@ -76,6 +76,18 @@ def test_a_warning_names_the_file_that_calls(name):
     assert seen and {Path(warning.filename) for warning in seen} == {Path(__file__)}
 
 
+@pytest.mark.parametrize(
+    ("module", "passed"),
+    [(f"{name}.inner", True) for name in ("accelerate", "circpeft", "peft", "torch", "transformers", "trl")]
+    + [("torch", True), ("torchvision.inner", False), ("__main__", False), ("mine.torch", False)],
+)
+def test_the_lines_of_these_libraries_are_passed_over(module, passed):
+    place = {"__name__": module, "warn": caller_warnings.warn_caller}
+    exec(compile("def call():\n    warn('it')", "library.py", "exec"), place)
+    [warning] = caught(place["call"])
+    assert warning.filename == (__file__ if passed else "library.py")
+
+
 def test_a_warning_has_the_line_and_is_shown_once_for_a_line_as_pythons_own():
     lines = []
     with warnings.catch_warnings(record=True) as seen:

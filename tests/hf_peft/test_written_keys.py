@@ -29,12 +29,13 @@ def phi():
     return PhiForCausalLM(PhiConfig(vocab_size=12, **sizes))
 
 
+@pytest.mark.parametrize("targets", [["q_proj"], ["q_proj", "lm_head"]], ids=str)
 @pytest.mark.parametrize("bias", ["none", "all", "only"])
-def test_a_bias_is_kept_only_if_it_trains(bias, method, tmp_path):
+def test_a_bias_is_kept_only_if_it_trains(bias, targets, method, tmp_path):
     if bias != "none" and not SAVES_BIASES:
         pytest.skip("this version of PEFT does not save trained biases")
     value = f"{method.prefix}only" if bias == "only" else bias
-    model = get_peft_model(phi(), method(target_modules=["q_proj"], bias=value))
+    model = get_peft_model(phi(), method(target_modules=targets, bias=value))
     with torch.no_grad():
         for name, p in model.named_parameters():
             if name.endswith(".bias") and p.requires_grad:
@@ -43,8 +44,10 @@ def test_a_bias_is_kept_only_if_it_trains(bias, method, tmp_path):
         model.save_pretrained(tmp_path, save_embedding_layers=True)
     keys = load_file(tmp_path / "adapter_model.safetensors")
     kept = {part for part in ("q_proj", "v_proj", "lm_head") for key in keys if f".{part}." in key and ".bias" in key}
-    assert kept == {"none": set(), "all": {"q_proj", "v_proj", "lm_head"}, "only": {"q_proj"}}[bias]
-    assert not any("lm_head.weight" in key or "embed_tokens" in key for key in keys)
+    assert kept == {"none": set(), "all": {"q_proj", "v_proj", "lm_head"}, "only": {*targets}}[bias]
+    assert not any(
+        key.endswith("lm_head.weight") or "base_layer.weight" in key or "embed_tokens" in key for key in keys
+    )
     loaded = PeftModel.from_pretrained(phi(), tmp_path)
     ids = torch.arange(12).view(2, 6)
     assert torch.equal(loaded.eval()(ids).logits, model.eval()(ids).logits)
