@@ -134,7 +134,8 @@ class Dashboard:
         yours = {_panel(run) for run in selected.runs if run.mark}
         self._set_options("panel", sorted(figures, key=lambda title: title.partition(":")[0] not in yours))
         new = figures.get(self.controls["panel"].value, go.Figure)()
-        new.layout.uirevision = self.controls["panel"].value  # what the reader zoomed in another figure does not count
+        # What the reader zoomed in another figure does not count.
+        new.layout.uirevision = escaping.plotly(self.controls["panel"].value)
         self.figure.draw(new)
         self.rows.value = FRAME.format(self._table(selected, name))
         counts = f"{len(selected.runs)} of {len(self.found.runs)} runs"

@@ -89,7 +89,8 @@ def test_a_run_without_weights_fails_and_the_others_continue(plan, judge, server
 def test_a_refused_key_ends_the_judging(plan, judge, server):
     server.says((401, "no"))
     outcome = sweeps.run_sweep(plan, judge=judge, progress=False)
-    [error] = outcome.not_judged.values()
+    [error] = set(outcome.not_judged.values())
+    assert len(outcome.not_judged) == 2  # so each run has the reason
     assert not outcome.judged and "JUDGE_KEY" in error and len(server.asked) == 1
 
 

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import plotly.graph_objects as go
 import pytest
 
 from circpeft import cli, plots, report, results
@@ -100,7 +101,7 @@ def test_the_dashboard(found):
         box.controls["table"].value = table
         planted.check_html(box.rows.value)
         planted.check_html(box.counts.value, shown=False)
-        planted.check_figure(box.figure)
+        planted.check_figure(go.Figure(box.figure.content))
     assert box.controls["panel"].value.startswith('=HYPERLINK("http')  # the options of a menu are plain text
 
 

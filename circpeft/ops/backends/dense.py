@@ -26,8 +26,11 @@ def is_available(device: torch.device) -> bool:
 
 
 def _operand_dtype(x: Tensor, w: Tensor) -> torch.dtype:
-    """Return the dtype of the operands of products: that of ``x`` on a GPU, if it is no wider than float32."""
-    return x.dtype if x.device.type == "cuda" and w.dtype == torch.float32 else w.dtype
+    """Return the dtype of the operands of products: that of ``x`` on a GPU, if it is no wider than float32.
+
+    Meta tensors, with which layers of a GPU are counted, are treated as those of a GPU.
+    """
+    return x.dtype if x.device.type in ("cuda", "meta") and w.dtype == torch.float32 else w.dtype
 
 
 def _matrix(
