@@ -65,6 +65,9 @@ def test_chunks_fit_the_cache_of_a_cpu_and_are_large_on_a_gpu():
 
 
 def test_dense_multiplies_in_half_precision_only_where_torch_sums_in_float32():
-    for device, expected in (("cpu", torch.float32), ("meta", torch.float32)):
-        x, w = torch.empty(2, dtype=torch.bfloat16, device=device), torch.empty(2, device=device)
+    w = SimpleNamespace(dtype=torch.float32)
+    # Layers of a GPU are counted with meta tensors.
+    for device, expected in {"cpu": w.dtype, "xpu": w.dtype, "cuda": torch.bfloat16, "meta": torch.bfloat16}.items():
+        x = SimpleNamespace(dtype=torch.bfloat16, device=torch.device(device))
         assert dense._operand_dtype(x, w) == expected
+        assert dense._operand_dtype(x, SimpleNamespace(dtype=torch.float64)) == torch.float64
