@@ -1,8 +1,8 @@
-"""Exercises on CDVFT's backward pass, one step at a time, and on the gradient for complex factors."""
+"""Exercises on CDVFT's backward pass, one step at a time."""
 
 import torch
 
-from ..exercise_inputs import random, vectors
+from ..exercise_inputs import vectors
 from ..exercise_type import Exercise, Twin
 from .matrices import column
 from .spectral_products import convolve, correlate
@@ -36,13 +36,6 @@ def cdvft_gradients(
     return da1, dc, da3, dx
 
 
-def complex_gradient(c: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
-    """Return dL/dy = M^T g, where M is the real 2 x 2 matrix of a complex number. Shapes: c, g and dL/dy (2, n)."""
-    p, q = c
-    matrix = torch.stack([torch.stack([p, -q]), torch.stack([q, p])])
-    return (matrix * g[:, None]).sum(0)
-
-
 def reversed_kernel(c: torch.Tensor) -> torch.Tensor:
     return c.flip(0).roll(1)
 
@@ -60,11 +53,6 @@ def back_through_all(
     dc = torch.fft.irfft(F1.conj() * Fg, n=len(x))
     dy1 = torch.fft.irfft(F2.conj() * Fg, n=len(x))
     return dy1 * x, dc, da3, dy1 * a1
-
-
-def conjugate_product(c: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
-    (p, q), (r, s) = c, g
-    return torch.stack([p * r + q * s, p * s - q * r])
 
 
 def _misprinted(a1, c, a3, x, g) -> tuple[torch.Tensor, ...]:
@@ -241,36 +229,4 @@ CHAIN = Exercise(
     ),
 )
 
-COMPLEX = Exercise(
-    "03.7",
-    "The gradient of a complex product",
-    2,
-    10,
-    "Write (p + iq)(u + iv) = (pu - qv) + i(qu + pv) as a real 2 x 2 matrix times (u, v). The gradient for (u, v) is "
-    "the transpose of this matrix times g.",
-    complex_gradient,
-    lambda g: [(random(g, 2, n), random(g, 2, n)) for n in (5, 1, 3, 7)],
-    allowed="real numbers only.",
-    forbidden=(*AUTOGRAD, "torch.view_as_complex", "torch.complex"),
-    solution=conjugate_product,
-    twins=(
-        Twin(
-            "conjugate missing",
-            "You computed the product c g. The transpose of c's matrix has the minus in the other corner; it belongs "
-            "to the conjugate of c.",
-            lambda c, g: torch.stack([c[0] * g[0] - c[1] * g[1], c[1] * g[0] + c[0] * g[1]]),
-        ),
-        Twin(
-            "the wrong number conjugated",
-            "You computed c times the conjugate of g. The transpose changes the matrix of c, not g.",
-            lambda c, g: torch.stack([c[0] * g[0] + c[1] * g[1], c[1] * g[0] - c[0] * g[1]]),
-        ),
-        Twin(
-            "imaginary part ignored",
-            "You multiplied both parts by p only. The output's real part also depends on v, its imaginary part on u.",
-            lambda c, g: c[0] * g,
-        ),
-    ),
-)
-
-GRADIENTS = (DIAGONAL, TRANSPOSE, CIRCULANT, CHAIN, COMPLEX)
+GRADIENTS = (DIAGONAL, TRANSPOSE, CIRCULANT, CHAIN)

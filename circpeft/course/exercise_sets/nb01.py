@@ -2,9 +2,10 @@
 
 from ..exercise_type import Question
 from .nb01_matrices import MATRICES
+from .nb01_ranks import RANKS
 from .nb01_spectra import SPECTRA
 
-EXERCISES = (*MATRICES, *SPECTRA)
+EXERCISES = (*MATRICES, *SPECTRA, *RANKS)
 
 QUESTIONS = (
     Question(

@@ -4,11 +4,12 @@ from ..exercise_type import Question
 from .nb02_blocks import BLOCKS, block_forward
 from .nb02_checks import CHECKS
 from .nb02_gradients import GRADIENTS
+from .nb02_product import FORWARD
 from .nb02_steps import STEPS
 
 __all__ = ["EXERCISES", "QUESTIONS", "block_forward"]
 
-EXERCISES = (*GRADIENTS, *CHECKS, *BLOCKS, *STEPS)
+EXERCISES = (*FORWARD, *GRADIENTS, *CHECKS, *BLOCKS, *STEPS)
 
 QUESTIONS = (
     Question(

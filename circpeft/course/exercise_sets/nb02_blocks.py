@@ -6,7 +6,8 @@ from torch.fft import irfft, rfft
 from ..exercise_inputs import block_inputs, random, vectors
 from ..exercise_type import Exercise, Twin
 from .matrices import blocks, column, row, square
-from .nb02_gradients import AUTOGRAD, PRODUCT
+from .nb02_gradients import AUTOGRAD
+from .nb02_product import PRODUCT
 
 
 def block_forward(w: torch.Tensor, x: torch.Tensor) -> torch.Tensor:

@@ -4,8 +4,9 @@ from ..exercise_type import Question
 from .cdvft_fits import FITS
 from .cdvft_gradients import GRADIENTS
 from .cdvft_product import PRODUCT
+from .complex_gradient import COMPLEX
 
-EXERCISES = tuple(sorted((*PRODUCT, *GRADIENTS, *FITS), key=lambda item: int(item.id.split(".")[1])))
+EXERCISES = tuple(sorted((*PRODUCT, *GRADIENTS, COMPLEX, *FITS), key=lambda item: int(item.id.split(".")[1])))
 
 QUESTIONS = (
     Question(

@@ -4,6 +4,7 @@ import math
 
 from ..exercise_type import Exercise, Question, Twin
 from .cost_counts import COUNTS
+from .flop_counts import FLOPS
 
 
 def fitting_ranks(per_rank: int, printed: float, unit: float) -> tuple[int, int]:
@@ -136,7 +137,7 @@ AUDIT = (
     ),
 )
 
-EXERCISES = COUNTS + AUDIT
+EXERCISES = tuple(sorted((*COUNTS, *FLOPS, *AUDIT), key=lambda item: item.id))
 
 QUESTIONS = (
     Question(
