@@ -38,3 +38,9 @@ def test_exercises_of_a_notebook_come_in_the_order_of_their_numbers():
         ids = [id for cell in cells for id, *_ in HEADING.findall(cell.source)]
         assert ids == sorted(ids, key=lambda id: int(id.split(".")[1])), path.name
         assert all(id[:2] == path.name[:2] for id in ids)
+
+
+def test_the_exercises_of_the_longest_notebook_take_the_time_that_it_names():
+    text = next("\n\n".join(cell.source for cell in cells) for path, cells in notebooks() if path.name[:2] == "02")
+    assert "its exercises take about three hours" in text
+    assert 150 < sum(int(minutes) for *_, minutes, _ in HEADING.findall(text)) < 210
