@@ -5,34 +5,13 @@ from collections.abc import Callable, Sequence
 import torch
 from peft.tuners.c3a.utils import BlockCircularConvolution
 from torch import Tensor, nn
-from torch.fft import irfft, rfft
 
 from ..ops import block_circular_matmul
+from .printed_product import PrintedProduct
 
 WIDTH, LAYERS, SAMPLES = 64, 4, 128
 
 Product = Callable[[Tensor, Tensor], Tensor]
-
-
-def correlate(w: Tensor, x: Tensor) -> Tensor:
-    """Return C(w) x for the circulant with first row w. Shapes: w (d,) or (..., d), x (..., d)."""
-    return irfft(rfft(w).conj() * rfft(x), n=x.shape[-1])
-
-
-class PrintedProduct(torch.autograd.Function):
-    """The product C(w) x with the printed dx as its backward pass; the kernel's gradient is right or as printed."""
-
-    @staticmethod
-    def forward(ctx, x, w, printed_dw):
-        ctx.save_for_backward(x, w)
-        ctx.printed_dw = printed_dw
-        return correlate(w, x)
-
-    @staticmethod
-    def backward(ctx, g):
-        x, w = ctx.saved_tensors
-        dw = correlate(x, g) if ctx.printed_dw else correlate(g, x)
-        return correlate(w, g), dw.sum(0), None
 
 
 PRODUCTS: dict[str, Product] = {
