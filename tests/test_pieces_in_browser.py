@@ -16,13 +16,15 @@ pytestmark = pytest.mark.skipif(
 )
 NAMES = [name for name in pieces.__all__ if name != "Piece"]
 
-# Use each control once. Return one entry per control: its name, what followed, and the milliseconds to the next frame.
+# Use each control once. Return one entry per control: its name, whether the pictures and the alternative text followed,
+# and the milliseconds to the next frame.
 USE_ALL = """async () => {
   const piece = document.querySelector(".circpeft-piece");
   const shown = () => [
     ...[...piece.querySelectorAll(".piece-pictures > *")].map((node) => node.outerHTML),
     ...[...piece.querySelectorAll("canvas")].map((node) => node.toDataURL()),
   ].join("") + piece.querySelector("[role=status]").textContent;
+  const described = () => document.getElementById(piece.getAttribute("aria-describedby")).textContent;
   const painted = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
   const acts = [];
   for (const range of piece.querySelectorAll("input[type=range]"))
@@ -42,11 +44,12 @@ USE_ALL = """async () => {
   const found = [];
   for (const [name, act] of acts) {
     await painted();
-    const before = shown();
+    const before = [shown(), described()];
     const start = performance.now();
     act();
     await painted();
-    found.push([name, shown() !== before, performance.now() - start]);
+    const time = performance.now() - start;
+    found.push([name, shown() !== before[0], described() !== before[1], time]);
   }
   return found;
 }"""
@@ -88,10 +91,11 @@ def test_the_pictures_follow_every_control(browser, name, tmp_path):
     page.close()
     assert noticed == []
     assert len(found) >= 2
-    assert [control for control, changed, _ in found if not changed] == [], "controls that changed nothing"
+    assert [control for control, changed, *_ in found if not changed] == [], "controls that changed nothing"
+    assert [control for control, _, told, _ in found if not told] == [], "controls that left the alternative text"
     times = [milliseconds for *_, milliseconds in found]
-    slowest = max(found, key=lambda entry: entry[2])
+    slowest = max(found, key=lambda entry: entry[-1])
     print(f"{name}: {len(found)} controls, median {statistics.median(times):.0f} ms, ", end="")
-    print(f"slowest {slowest[2]:.0f} ms ({slowest[0]})")
+    print(f"slowest {slowest[-1]:.0f} ms ({slowest[0]})")
     # The median: on a busy machine, other work delays single frames.
     assert statistics.median(times) < LIMIT_MS

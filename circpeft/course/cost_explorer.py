@@ -22,6 +22,7 @@ PANELS = (
     ("tokens per step", "FLOPs per step"),
 )
 PLACES = ((1, 1), (1, 2), (2, 1))  # row and column of each panel; the legend takes the fourth place
+CROSSES = "equal costs"  # name of the traces that mark where lines meet
 WIDTH, HEIGHT = 780, 720  # JupyterLab with its file browser leaves 868 pixels in a window of 1,300
 Point = tuple[float, float]
 
@@ -132,13 +133,27 @@ def traces(d_in: int, d_out: int, tokens: int, r: int, b: int, methods: tuple[st
         crossing_points = [p for one, two in combinations(line, 2) for p in crossings(line[one], line[two])]
         x, y = zip(*crossing_points, strict=True) if crossing_points else ((), ())
         cross_style = {"mode": "markers", "marker": {"symbol": "x", "color": "black", "size": 6}}
-        name = "equal costs"
-        result.append({"name": name, "column": column, "x": x, "y": y, **cross_style, "showlegend": column == 1})
+        result.append({"name": CROSSES, "column": column, "x": x, "y": y, **cross_style, "showlegend": column == 1})
     return result
 
 
 def _title(d_in: int, d_out: int, tokens: int) -> str:
     return f"{d_in} → {d_out} features, {tokens} tokens per step, forward and backward"
+
+
+def _described(d_in: int, d_out: int, tokens: int, drawn: list[dict]) -> str:
+    """Return the alternative text: the costs at the large points, and how many crosses the panels have."""
+    points = [trace for trace in drawn if trace["mode"] == "markers"]
+    crosses = sum(len(trace["x"]) for trace in points if trace["name"] == CROSSES)
+    costs_of: dict[str, list[float]] = {}
+    for trace in points:
+        if trace["name"] != CROSSES:
+            costs_of.setdefault(trace["name"], [*trace["x"]]).extend(trace["y"])
+    lines = [
+        f"{name}: {p:,} parameters, {flops:,.0f} FLOPs, {saved:,.0f} bytes saved"
+        for name, (p, flops, saved) in costs_of.items()
+    ]
+    return f"Costs of methods, {_title(d_in, d_out, tokens)}. {'. '.join(lines)}. Lines cross at {crosses} points."
 
 
 def figure(d_in: int, d_out: int, tokens: int, r: int, b: int, methods: tuple[str, ...] = COMPARED) -> go.Figure:
@@ -150,15 +165,16 @@ def figure(d_in: int, d_out: int, tokens: int, r: int, b: int, methods: tuple[st
     """
     layout = [[{}, {}], [{}, None]]
     panels = make_subplots(rows=2, cols=2, specs=layout, horizontal_spacing=0.14, vertical_spacing=0.16)
-    for trace in traces(d_in, d_out, tokens, r, b, methods):
-        row, column = PLACES[trace.pop("column") - 1]
-        panels.add_scatter(row=row, col=column, **trace)
+    drawn = traces(d_in, d_out, tokens, r, b, methods)
+    for trace in drawn:
+        row, column = PLACES[trace["column"] - 1]
+        panels.add_scatter(row=row, col=column, **{key: value for key, value in trace.items() if key != "column"})
     for (row, column), (x_title, y_title) in zip(PLACES, PANELS, strict=True):
         panels.update_xaxes(type="log", title=x_title, row=row, col=column)
         panels.update_yaxes(type="log", title=y_title, row=row, col=column)
     panels.update_layout(template=TEMPLATE, height=HEIGHT, width=WIDTH, margin={"t": 48, "b": 50, "l": 70, "r": 10})
     panels.update_layout(legend={"x": 0.6, "y": 0.38, "yanchor": "top", "font": {"size": 11}})
-    panels.update_layout(title=_title(d_in, d_out, tokens))
+    panels.update_layout(title=_title(d_in, d_out, tokens), meta={"alt": _described(d_in, d_out, tokens, drawn)})
     return panels
 
 
@@ -202,8 +218,9 @@ def explorer(d: tuple[int, ...] = (256, 384, 768, 1024, 3072, 4096, 11008)):
         nonlocal drawn_methods
         values = {name: control.value for name, control in controls.items()}
         if values["methods"] == drawn_methods:  # the same traces with other values
-            changed = [{name: trace[name] for name in ("x", "y", "name")} for trace in traces(**values)]
-            shown.change(changed, _title(values["d_in"], values["d_out"], values["tokens"]))
+            drawn, layer = traces(**values), [values[name] for name in ("d_in", "d_out", "tokens")]
+            changed = [{name: trace[name] for name in ("x", "y", "name")} for trace in drawn]
+            shown.change(changed, _title(*layer), _described(*layer, drawn))
         else:
             shown.draw(figure(**values))
             drawn_methods = values["methods"]

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from .. import escaping, report
 from ..report import Found
+from ..report.formatting import compact
 from ..report.records import PRINTED
 from ..run_files.json_files import printable
 from . import repository_runs
@@ -136,7 +137,7 @@ class Dashboard:
         new = figures.get(self.controls["panel"].value, go.Figure)()
         # What the reader zoomed in another figure does not count.
         new.layout.uirevision = escaping.plotly(self.controls["panel"].value)
-        self.figure.draw(new)
+        self.figure.draw(new, _described(new))
         self.rows.value = FRAME.format(self._table(selected, name))
         counts = f"{len(selected.runs)} of {len(self.found.runs)} runs"
         if self.repository is not None:
@@ -165,6 +166,19 @@ class Dashboard:
         else:
             styled = escaping.html_table(report.wide(report.compared(found, name)))
         return styled.set_table_styles(style).to_html()
+
+
+def _described(figure: go.Figure) -> str:
+    """Return the alternative text of a figure of `report.scatter`: its axes, and the place of each point."""
+    text, layout = escaping.plain, figure.layout
+    if not figure.data:
+        return "Figure without runs"
+    points = [
+        f"{text(trace.name)}: {trace.y[0]:.3f}" + (f" at {compact(trace.x[0])}" if trace.mode == "markers" else "")
+        for trace in figure.data
+    ]
+    axes = f"{text(layout.yaxis.title.text)} against {text(layout.xaxis.title.text)}"
+    return f"{text(layout.title.text)}, {axes}. {'; '.join(points)}."
 
 
 def _panel(run: report.Run) -> str:

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 import traitlets
 from plotly.offline import get_plotlyjs
 
+from ..plots.output import description
 from .pieces import bundle
 
 
@@ -29,7 +30,8 @@ class LiveFigure(anywidget.AnyWidget):
     'bar'
     """
 
-    content = traitlets.Dict().tag(sync=True)  # "data" and "layout", as plotly's JSON has them
+    # "data" and "layout", as plotly's JSON has them, and "alt", the alternative text of both
+    content = traitlets.Dict().tag(sync=True)
     _plotly = traitlets.Unicode().tag(sync=True)
     _esm = traitlets.Unicode().tag(sync=True)
 
@@ -37,26 +39,28 @@ class LiveFigure(anywidget.AnyWidget):
         script = bundle.module("live_figure")
         super().__init__(content=_content(figure or go.Figure()), _plotly=get_plotlyjs(), _esm=script)
 
-    def draw(self, figure: go.Figure) -> None:
-        """Show another figure."""
-        self.content = _content(figure)
+    def draw(self, figure: go.Figure, alt: str = "") -> None:
+        """Show another figure, with its alternative text; by default, that of `plots.output.description`."""
+        self.content = _content(figure, alt)
 
-    def change(self, traces: list[dict], title: str) -> None:
-        """Show other values in the same traces, and another title.
+    def change(self, traces: list[dict], title: str, alt: str) -> None:
+        """Show other values in the same traces, another title, and another alternative text.
 
         This takes less time than a new figure.
 
         Args:
             traces: for each trace what changes, such as ``x``, ``y`` and ``name``: only what JSON can hold.
             title: text of the title.
+            alt: the alternative text for these values.
 
         Raises: ValueError if the number of traces is another.
         """
         layout = self.content["layout"]
         data = [old | new for old, new in zip(self.content["data"], traces, strict=True)]
-        self.content = {"data": data, "layout": layout | {"title": layout.get("title", {}) | {"text": title}}}
+        titled = layout | {"title": layout.get("title", {}) | {"text": title}}
+        self.content = {"data": data, "layout": titled, "alt": alt}
 
 
-def _content(figure: go.Figure) -> dict:
+def _content(figure: go.Figure, alt: str = "") -> dict:
     whole = json.loads(figure.to_json())
-    return {"data": whole["data"], "layout": whole["layout"]}
+    return {"data": whole["data"], "layout": whole["layout"], "alt": alt or description(figure)}

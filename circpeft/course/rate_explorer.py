@@ -158,8 +158,8 @@ def figure(alpha: float | str, b: int, rate: float, outputs: int = 1) -> go.Figu
     found, titles = traces(alpha, b, rate, outputs)
     panels = make_subplots(rows=1, cols=3, horizontal_spacing=0.09, subplot_titles=titles)
     for trace in found:
-        column = trace.pop("column")
-        kind = {k: v for k, v in trace.items() if k not in ("type", "xaxis", "yaxis")}
+        column = trace["column"]
+        kind = {k: v for k, v in trace.items() if k not in ("type", "xaxis", "yaxis", "column")}
         panels.add_trace((go.Heatmap if trace.get("type") == "heatmap" else go.Scatter)(**kind), row=1, col=column)
     log = {"type": "log", "dtick": 1, "exponentformat": "power"}
     panels.update_yaxes(**log, range=[-2.2, 1.2], title="loss / loss at the start", col=1)
@@ -170,8 +170,14 @@ def figure(alpha: float | str, b: int, rate: float, outputs: int = 1) -> go.Figu
     panels.update_layout(template=TEMPLATE, height=430, width=1000, margin={"t": 84, "b": 90, "l": 64, "r": 24})
     # Below the panels: beside them, the legend would be cut off in a window of 1,300 pixels.
     panels.update_layout(legend={"orientation": "h", "x": 0.5, "xanchor": "center", "y": -0.22, "yanchor": "top"})
-    panels.update_layout(title=_title(alpha, b, rate, outputs))
-    return panels
+    title = _title(alpha, b, rate, outputs)
+    return panels.update_layout(title=title, meta={"alt": _described(title, found, titles)})
+
+
+def _described(title: str, found: list[dict], titles: list[str]) -> str:
+    """Return the alternative text: the settings, the losses at the end, and the titles of the panels of ΔW."""
+    losses = [f"{trace['name']} {trace['y'][-1]:.2g}" for trace in found if trace.get("mode") and trace["column"] == 1]
+    return f"{title}. Loss at the end as a share of that at the start: {', '.join(losses)}. {titles[1]}; {titles[2]}."
 
 
 def explorer():

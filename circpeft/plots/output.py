@@ -17,7 +17,7 @@ class _Bundle:
     """A figure in every form that a viewer of the notebook may need; each viewer takes the best that it can show."""
 
     def __init__(self, figure, with_static, interactive):
-        self.description = _described(figure)
+        self.description = description(figure)
         self.data = {"text/plain": self.description}
         if interactive:
             self.data["application/vnd.plotly.v1+json"] = json.loads(figure.to_json())
@@ -39,8 +39,8 @@ class _Bundle:
         return self.description
 
 
-def _described(figure):
-    """Return the alternative text: that of the layout's meta, or else the title, or else the titles of the panels.
+def description(figure):
+    """Return a figure's alternative text: that of its layout's meta, or else its title, or else its panels' titles.
 
     Of an animation whose title changes, it has the first and the last title.
     """

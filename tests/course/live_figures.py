@@ -10,7 +10,7 @@ from circpeft.course.live_figure import LiveFigure
 
 
 def shown(live: LiveFigure) -> go.Figure:
-    return go.Figure(_with_arrays(live.content))
+    return go.Figure(_with_arrays({part: live.content[part] for part in ("data", "layout")}))
 
 
 def _with_arrays(value: Any) -> Any:

@@ -70,6 +70,20 @@ def test_a_slider_of_the_explorer_shows_the_figure_of_its_values():
     assert shown(explorer.children[1]) == shown(LiveFigure(cost_explorer.figure(768, 3072, 16, 2, 64, ("vera", "c3a"))))
 
 
+@pytest.mark.parametrize(
+    ("control", "value"), [("d_in", 384), ("d_out", 3072), ("tokens", 16), ("r", 2), ("b", 64), ("methods", ("lora",))]
+)
+def test_the_alternative_text_follows_each_control(control, value):
+    explorer = cost_explorer.explorer()
+    figure, before = explorer.children[1], explorer.children[1].content["alt"]
+    chosen = {"d_in": 768, "d_out": 768, "r": 8} | {control: value}
+    explorer.controls[control].value = value
+    after = figure.content["alt"]
+    parameters = costs.parameters("lora", chosen["d_in"], chosen["d_out"], r=chosen["r"])
+    assert f"lora r={chosen['r']}: {parameters:,} parameters" in after != before
+    assert ("vera" in after) == (control != "methods")
+
+
 def test_a_change_of_the_explorer_is_one_short_message():
     explorer, sent = cost_explorer.explorer(), []
     explorer.children[1].observe(lambda change: sent.append(json.dumps(change.new)), names="content")

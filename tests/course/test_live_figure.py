@@ -26,11 +26,12 @@ def test_the_first_message_holds_the_data_and_a_small_script(monkeypatch):
 
 def test_values_and_title_change_and_the_rest_stays():
     live = LiveFigure(LINE)
-    live.change([{"y": [5, 6]}], "two")
+    live.change([{"y": [5, 6]}], "two", "Two points")
     figure = shown(live)
     assert list(figure.data[0].y) == [5, 6] and figure.data[0].name == "a" and figure.layout.title.text == "two"
+    assert live.content["alt"] == "Two points"
     with pytest.raises(ValueError, match="argument 2 is longer"):
-        live.change([{}, {}], "three")
+        live.change([{}, {}], "three", "")
 
 
 def test_the_browser_skips_figures_that_come_while_it_draws():
@@ -67,15 +68,34 @@ def test_a_figure_that_cannot_be_drawn_does_not_stop_the_next():
     assert drawn == ["bad", "good"]
 
 
-def test_the_figure_has_an_alternative_text():
-    titled = {"layout": {"title": {"text": "ΔW<sub>1</sub> <b>grows</b>"}}}
-    described = {"layout": {"meta": {"alt": "A line"}, "title": {"text": "t"}}}
-    figures = [titled, described, {"layout": {}}]
-    assert evaluate("live_figure", f"{json.dumps(figures)}.map(label)") == [
-        "Figure: ΔW1 grows",
-        "A line",
-        "Figure: untitled",
-    ]
+def test_the_alternative_text_comes_with_each_figure():
+    live = LiveFigure(LINE)
+    assert live.content["alt"] == "Figure: one"
+    live.draw(go.Figure(layout={"title": {"text": "ΔW &lt; <b>1</b>"}}))
+    assert live.content["alt"] == "Figure: ΔW < 1".replace("< ", "<  ")
+    live.draw(go.Figure(layout={"meta": {"alt": "A line"}, "title": {"text": "t"}}))
+    assert live.content["alt"] == "A line"
+    live.draw(LINE, "A rising line")
+    assert live.content["alt"] == "A rising line"
+
+
+def test_the_browser_names_the_figure_by_its_newest_text():
+    contents = json.dumps([{"data": [], "layout": {}, "alt": text} for text in ("a line", "another line")])
+    named = evaluate(
+        "live_figure",
+        f"""await (async () => {{
+          const contents = {contents}, heard = {{}}, named = [];
+          const script = "module.exports = {{ react() {{}} }};";
+          const get = (name) => (name === "_plotly" ? script : contents[0]);
+          const model = {{ get, on: (event, f) => (heard[event] = f) }};
+          const el = {{ setAttribute: (name, value) => name === "aria-label" && named.push(value) }};
+          await render({{ model, el }});
+          contents.shift();
+          await heard["change:content"]();
+          return named;
+        }})()""",
+    )
+    assert named == ["a line", "another line"]
 
 
 def test_plotly_is_read_once_for_all_figures_of_a_page():

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import circpeft
+from circpeft import plots
 from circpeft.course import rate_explorer, rate_task
 from circpeft.plots.static import static
 from tests.course.live_figures import shown
@@ -91,6 +92,17 @@ def test_the_figures_have_static_forms_and_titles():
     texts = [note.text for note in figure.layout.annotations]
     norm = torch.linalg.matrix_norm(torch.tensor(figure.data[-1].z), 2)
     assert texts[2] == f"norm of ΔW: {float(norm):.2g}"
+
+
+@pytest.mark.parametrize(("control", "value"), [("alpha", "lora"), ("rate", 0.1), ("b", 64), ("outputs", 4)])
+def test_the_alternative_text_follows_each_control(control, value):
+    explorer = rate_explorer.explorer()
+    before = explorer.figure.content["alt"]
+    explorer.controls[control].value = value
+    after = explorer.figure.content["alt"]
+    assert before != after == plots.output.description(shown(explorer.figure))
+    loss = shown(explorer.figure).data[0].y[-1]
+    assert f"C3A b={64 if control == 'b' else 16} {loss:.2g}, LoRA r=8" in after
 
 
 def test_the_controls_train_again_and_redraw():

@@ -21,12 +21,16 @@ def test_the_table_and_the_figure_follow_the_controls(box):
     assert "95.1±0.2 | 94.5±0.7 (-0.6)" in box.rows.value and "3 of 3 runs" in box.counts.value
     assert list(box.controls["panel"].options) == ["rte, FacebookAI/roberta-base", "sst2, FacebookAI/roberta-base"]
     assert [trace.name for trace in shown(box.figure).data] == ["cdvft:block_size=768"]
+    assert "rte, FacebookAI/roberta-base, test" in box.figure.content["alt"]
+    assert "cdvft:block_size=768: 0.700 at 36.86K." in box.figure.content["alt"]
     box.controls["panel"].value = "sst2, FacebookAI/roberta-base"
+    assert "lora:r=8: 0.945 at 294.91K." in box.figure.content["alt"]
     assert [trace.name for trace in shown(box.figure).data] == ["lora:r=8"] and shown(box.figure).data[0].x[
         0
     ] == 294_912
     box.controls["x"].value = "memory"
     assert box.controls["panel"].value.startswith("sst2") and shown(box.figure).data[0].x[0] == 13.75
+    assert "memory (GB). lora:r=8: 0.945 at 13.75." in box.figure.content["alt"]
     box.controls["task"].value = ("rte",)
     assert [trace.name for trace in shown(box.figure).data] == ["cdvft:block_size=768"]
     assert "94.5" not in box.rows.value and "1 of 3 runs" in box.counts.value
@@ -34,6 +38,7 @@ def test_the_table_and_the_figure_follow_the_controls(box):
     assert "0.700" in box.rows.value
     box.controls["method"].value = ("lora",)
     assert not shown(box.figure).data and "0 of 3 runs" in box.counts.value
+    assert box.figure.content["alt"] == "Figure without runs"
 
 
 def test_reload_finds_new_runs(box, folder):

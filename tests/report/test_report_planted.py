@@ -3,13 +3,13 @@
 import json
 from dataclasses import replace
 
-import plotly.graph_objects as go
 import pytest
 
 from circpeft import cli, plots, report, results
 from circpeft.course import dashboard, repository_runs
 from circpeft.escaping import html_table
 from tests import planted
+from tests.course.live_figures import shown
 
 TEXT, NAME = planted.TEXT, planted.FILE_NAME
 PRINTED = "".join(filter(str.isprintable, NAME))  # a record with another name is left out
@@ -101,7 +101,7 @@ def test_the_dashboard(found):
         box.controls["table"].value = table
         planted.check_html(box.rows.value)
         planted.check_html(box.counts.value, shown=False)
-        planted.check_figure(go.Figure(box.figure.content))
+        planted.check_figure(shown(box.figure))
     assert box.controls["panel"].value.startswith('=HYPERLINK("http')  # the options of a menu are plain text
 
 

@@ -38,11 +38,13 @@ class Piece(anywidget.AnyWidget):
     A subclass names its script in the folder js, and draws the static form from the same numbers. The script's
     ``render({ model, el })`` reads ``model.get(name)`` for each of the traits below.
 
+    The alternative text has one wording, ``sentences``, with the names of readings in braces. The script's function
+    ``readings`` fills it after each change, and the method `readings` fills it for the static form.
+
     Args:
         data: numbers that the script needs and that Python computes; only what JSON can hold.
         state: what the controls are set to at the start. The browser writes here what the learner sets, and the
             picture follows what Python writes.
-        alt: what the picture shows at the start, in a sentence, for readers who cannot see it.
 
     >>> from circpeft.course import pieces
     >>> lab = pieces.KernelLab([0.0, 1.0, 0.0, 0.0])
@@ -52,23 +54,33 @@ class Piece(anywidget.AnyWidget):
 
     script: ClassVar[str]  # the name of the script, without .js
     title: ClassVar[str]
+    sentences: ClassVar[str]  # what the pictures show, for readers who cannot see them
 
     data = traitlets.Dict().tag(sync=True)
     state = traitlets.Dict().tag(sync=True)
     palette = traitlets.Dict().tag(sync=True)
-    alt = traitlets.Unicode().tag(sync=True)
+    description = traitlets.Unicode().tag(sync=True)
     _esm = traitlets.Unicode().tag(sync=True)
     _css = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, data: dict, state: dict, alt: str):
+    def __init__(self, data: dict, state: dict):
         super().__init__(
             data=data,
             state=state,
             palette=PALETTE,
-            alt=alt,
+            description=self.sentences,
             _esm=bundle.module(self.script),
             _css=bundle.style(),
         )
+
+    def readings(self) -> dict[str, str | int]:
+        """Return what stands in place of the names in `sentences`, for what `figure` draws now."""
+        raise NotImplementedError(f"{type(self).__name__} has no readings(); the alternative text needs them")
+
+    @property
+    def alt(self) -> str:
+        """Return the alternative text of the static form."""
+        return self.sentences.format(**self.readings())
 
     def figure(self) -> go.Figure:
         """Draw the piece as it is now, as a plotly figure that has a static form."""
@@ -89,7 +101,7 @@ class Piece(anywidget.AnyWidget):
             static_form: HTML to show where scripts are switched off.
         """
         name = f"piece-{self.script}-{self.model_id}"
-        values = {key: getattr(self, key) for key in ("data", "state", "palette", "alt")}
+        values = {key: getattr(self, key) for key in ("data", "state", "palette", "description")}
         text = json.dumps(values).replace("<", "\\u003c")  # so that no text can end the script
         script = bundle.code(self.script) + _ALONE.format(values=text, id=json.dumps(name))
         return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping
 
 import plotly.graph_objects as go
@@ -71,6 +72,11 @@ class BlockDial(Piece):
 
     script = "block_dial"
     title = "Block dial"
+    sentences = (
+        "The target “{target}”, {rows} by {columns}, and the block-circulant matrix of block size {b} that is nearest "
+        "to it, with {parameters} parameters, {flops} FLOPs per token, rank {rank} of {full}, and {captured} of the "
+        "target's squared norm; the singular values of both; bars compare all block sizes."
+    )
 
     def __init__(self, targets: Mapping[str, Tensor] | None = None, b: int | None = None):
         targets = block_fits.targets() if targets is None else targets
@@ -83,13 +89,8 @@ class BlockDial(Piece):
             b = START if START in sizes else sizes[0]
         if b not in sizes:
             raise ValueError(f"target {first!r} has no block size {b!r}; choices: {', '.join(map(str, sizes))}")
-        fit = self.chosen(first, b)
-        alt = (
-            f"A target and the block-circulant matrix of block size {b} that is nearest to it, with {fit.parameters} "
-            f"parameters, rank {fit.rank} and its singular values; bars compare all block sizes."
-        )
         data = {"targets": [_for_script(name, fits) for name, fits in self.fits.items()]}
-        super().__init__(data, {"target": first, "b": b}, alt)
+        super().__init__(data, {"target": first, "b": b})
 
     def chosen(self, target: str, b: int) -> BlockFit:
         """Return the fit with a block size.
@@ -103,10 +104,22 @@ class BlockDial(Piece):
             raise ValueError(f"target {target!r} has no block size {b!r}; choices: {', '.join(map(str, found))}")
         return found[b]
 
+    def _shown(self) -> BlockFit:
+        """Return the fit of the chosen target whose block size is nearest to b, on a logarithmic scale."""
+        return min(self.fits[self.state["target"]], key=lambda fit: abs(math.log(fit.b / self.state["b"])))
+
+    def readings(self) -> dict[str, str | int]:
+        """Return the target, the block size, and the costs and the rank of the nearest matrix."""
+        fit = self._shown()
+        rows, columns = fit.matrix.shape
+        costs = {"parameters": f"{fit.parameters:,}", "flops": f"{fit.flops_per_token:,.0f}"}
+        ranks = {"rank": fit.rank, "full": min(rows, columns), "captured": f"{100 * fit.captured:.1f} %"}
+        return {"target": self.state["target"], "rows": rows, "columns": columns, "b": fit.b, **costs, **ranks}
+
     def figure(self) -> go.Figure:
         """Draw the target, the nearest matrix and its singular values as they are now, and all costs by block size."""
-        name, b = self.state["target"], self.state["b"]
-        fit, fits = self.chosen(name, b), self.fits[name]
+        name, fit = self.state["target"], self._shown()
+        fits, b = self.fits[name], fit.b
         dense, sizes = fits[-1], [str(one.b) for one in fits]
         titles = (f"target: {name}", f"nearest ΔW, b = {b}", "singular values (dashed: target)", "share of dense, by b")
         panels = row(titles)

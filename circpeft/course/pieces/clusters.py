@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
+
 import plotly.graph_objects as go
 
 from . import cluster_run
@@ -26,6 +29,11 @@ class Clusters(Piece):
 
     script = "clusters"
     title = "Clusters live"
+    sentences = (
+        "Eight clusters of points on a circle in the colours of their classes, on a plane coloured by the class that a "
+        "network predicts after {epoch} epochs, and its training accuracy over the epochs: {right}. The middle layer "
+        "is “{middle}”, the learning rate {rate}, the seed {seed} and the noise {noise}."
+    )
 
     def __init__(self, middle: str = "rank 1", rate: float = 0.003, seed: int = 0, noise: float = 0.1):
         if middle not in cluster_run.MIDDLE:
@@ -34,16 +42,23 @@ class Clusters(Piece):
             raise ValueError(f"rate is {rate}; choices: {', '.join(map(str, RATES))}")
         if seed not in range(10) or not 0.05 <= noise <= 0.4:
             raise ValueError(f"seed is {seed} and noise {noise}; expected seeds from 0 to 9 and noise from 0.05 to 0.4")
-        alt = (
-            "Eight clusters of points on a circle in the colours of their classes, on a plane coloured by the class "
-            f"that a network with the middle layer {middle} predicts, and its training accuracy over epochs."
-        )
         state = {"middle": middle, "rate": rate, "seed": seed, "noise": noise}
-        super().__init__({"classColors": CLASS_COLORS, "rates": RATES, "epochs": EPOCHS}, state, alt)
+        super().__init__({"classColors": CLASS_COLORS, "rates": RATES, "epochs": EPOCHS}, state)
+
+    def readings(self) -> dict[str, str | int]:
+        """Return the settings, and the accuracy of the run that the static form shows."""
+        right = math.floor(100 * _trained(**self.state)["accuracy"][-1] + 0.5)
+        chosen = {"middle": self.state["middle"], "rate": f"{self.state['rate']:g}", "seed": self.state["seed"]}
+        return {
+            **chosen,
+            "noise": f"{self.state['noise']:.2f}",
+            "epoch": SHOWN,
+            "right": f"{right} % of the points right",
+        }
 
     def figure(self) -> go.Figure:
         """Draw the plane and the accuracy after 100 epochs with the chosen settings, trained here."""
-        found = cluster_run.train(**self.state, epochs=SHOWN)
+        found = _trained(**self.state)
         panels = row([f"the plane after {SHOWN} epochs: {self.state['middle']}", "training accuracy, %"], 800, 380)
         classes = len(CLASS_COLORS)
         scale = [[(k + side) / classes, _pale(CLASS_COLORS[k])] for k in range(classes) for side in (0, 1)]
@@ -58,6 +73,11 @@ class Clusters(Piece):
         panels.add_scatter(y=percent, mode="lines", line={"color": CLASS_COLORS[0]}, row=1, col=2)
         panels.update_yaxes(range=[0, 103], col=2)
         return panels.update_xaxes(title="epoch", col=2)
+
+
+@lru_cache(maxsize=8)  # the picture and its text show the same run
+def _trained(middle: str, rate: float, seed: int, noise: float) -> dict:
+    return cluster_run.train(middle, rate, seed, noise, epochs=SHOWN)
 
 
 def _pale(color: str) -> str:

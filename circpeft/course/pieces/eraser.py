@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from ...ops import circulant
 from ...plots.style import COLORS
 from .base import Piece
+from .number_texts import listed
 from .static_panels import add_matrix, add_stems, row
 
 KERNEL = [0.9, -0.4, 0.6, 0.2, -0.7, 0.5, 0.1, -0.3, 0.8, -0.5, 0.3, 0.4]
@@ -46,19 +47,25 @@ class SpectrumEraser(Piece):
 
     script = "eraser"
     title = "Spectrum eraser"
+    sentences = (
+        "The spectrum of a kernel of {d} numbers, with {erased} erased; the roots of x to the power "
+        "{d} minus 1, of which {shared} are shared with the kernel's polynomial; the kernel that is left, {kernel}; "
+        "and its circulant matrix, of rank {rank}."
+    )
 
     def __init__(self, erased: Iterable[int] = (3,)):
         d, given = len(KERNEL), list(erased)
         if not set(given) <= set(range(d)):
             raise ValueError(f"erased is {given}; expected frequencies from 0 to {d - 1}")
         both = sorted({k for each in given for k in (each, -each % d)})
-        rank = eraser_numbers(KERNEL, both)["rank"]
-        alt = (
-            f"The spectrum of a kernel of {d} numbers with the frequencies {both} erased; the roots of x to the power "
-            f"{d} minus 1, of which {d - rank} are shared with the kernel's polynomial; the kernel that is left, and "
-            f"its circulant matrix of rank {rank}."
-        )
-        super().__init__({"kernel": KERNEL}, {"erased": both}, alt)
+        super().__init__({"kernel": KERNEL}, {"erased": both})
+
+    def readings(self) -> dict[str, str | int]:
+        """Return the erased frequencies, the kernel that is left, its rank, and the number of shared roots."""
+        erased, d = self.state["erased"], len(KERNEL)
+        found = eraser_numbers(KERNEL, erased)
+        texts = {"erased": _erased(erased), "kernel": listed(found["kernel"])}
+        return {"d": d, "rank": found["rank"], "shared": d - found["rank"], **texts}
 
     def figure(self) -> go.Figure:
         """Draw the spectrum, the roots, the kernel and the matrix as they are now."""
@@ -84,3 +91,10 @@ class SpectrumEraser(Piece):
         add_stems(panels, 3, found["kernel"], COLORS[0])
         add_matrix(panels, 4, circulant(torch.tensor(found["kernel"])))
         return panels
+
+
+def _erased(frequencies: Sequence[int]) -> str:
+    if not frequencies:
+        return "no frequency"
+    places = ", ".join(map(str, frequencies))
+    return f"the frequencies {places}" if len(frequencies) > 1 else f"frequency {places}"

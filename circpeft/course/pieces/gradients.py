@@ -10,28 +10,12 @@ from torch import Tensor
 
 from ...ops import circulant
 from ...plots.style import COLORS
+from ..printed_product import PrintedProduct
 from .base import Piece
+from .number_texts import signed
 from .static_panels import row, with_legend
 
 SIZE, LAYERS = 12, 4
-
-
-class PrintedProduct(torch.autograd.Function):
-    """The product C(w) x in row layout, with the printed gradient for x, and the right or the printed one for w."""
-
-    @staticmethod
-    def forward(ctx, x: Tensor, w: Tensor, printed_kernel: bool) -> Tensor:
-        """Return C(w) x."""
-        ctx.save_for_backward(x, w)
-        ctx.printed_kernel = printed_kernel
-        return circulant(w, layout="row") @ x
-
-    @staticmethod
-    def backward(ctx, g: Tensor):
-        """Return C(w) g for x, where C(w)^T g is right, and for w C(g) x or, as printed, C(x) g."""
-        x, w = ctx.saved_tensors
-        first, second = (x, g) if ctx.printed_kernel else (g, x)
-        return circulant(w, layout="row") @ g, circulant(first, layout="row") @ second, None
 
 
 def network(seed: int = 0) -> dict[str, list]:
@@ -88,23 +72,40 @@ class TwoGradients(Piece):
 
     script = "gradients"
     title = "Two gradients"
+    sentences = (
+        "The right and the printed gradient, each as {d} stems, at the output and below {steps} of {layers} layers, "
+        "{frozen} frozen weights. The kernels have the size {strength}; their gradients in the printed run are "
+        "{kernel}. Cosines of the two gradients, from the output down: {cosines}. Cosines of the kernels' gradients: "
+        "{kernelCosines}."
+    )
 
     def __init__(self, strength: float = 1.0, seed: int = 0):
         if not 0 <= strength <= 2:
             raise ValueError(f"strength is {strength}; expected a number from 0 to 2")
-        data = network(seed)
-        cosines = gradient_numbers(data, strength, True, False)["cosines"]
-        alt = (
-            f"The gradient for the input of each of {LAYERS} layers, computed right and as printed, as two rows of "
-            f"{SIZE} stems. Their cosines, from the output down: {', '.join(f'{c:.2f}' for c in cosines)}."
-        )
         state = {"steps": 1, "strength": strength, "frozen": True, "printedKernel": False}
-        super().__init__(data, state, alt)
+        super().__init__(network(seed), state)
+
+    def _numbers(self) -> dict:
+        state = self.state
+        return gradient_numbers(self.data, state["strength"], state["frozen"], state["printedKernel"])
+
+    def readings(self) -> dict[str, str | int]:
+        """Return the settings and the cosines of all layers, which the static form shows at once."""
+        state, found = self.state, self._numbers()
+        return {
+            "d": SIZE,
+            "layers": LAYERS,
+            "steps": LAYERS,
+            "strength": f"{state['strength']:.1f}",
+            "frozen": "with" if state["frozen"] else "without",
+            "kernel": "as printed, too" if state["printedKernel"] else "right",
+            "cosines": ", ".join(map(signed, found["cosines"])),
+            "kernelCosines": ", ".join(map(signed, found["kernelCosines"])),
+        }
 
     def figure(self) -> go.Figure:
         """Draw both gradients at the output and below each layer, with their cosines."""
-        state = self.state
-        found = gradient_numbers(self.data, state["strength"], state["frozen"], state["printedKernel"])
+        found = self._numbers()
         places = ["output"] + [f"below layer {LAYERS - k}" for k in range(LAYERS)]
         panels = row([f"{name}: {c:+.2f}" for name, c in zip(places, found["cosines"], strict=True)])
         for column in range(1, LAYERS + 2):

@@ -10,6 +10,7 @@ import torch
 from ...ops import circulant
 from ...plots.style import COLORS
 from .base import Piece
+from .number_texts import listed, short
 from .static_panels import add_matrix, add_stems, row
 
 SIZE = 16
@@ -76,25 +77,35 @@ class KernelLab(Piece):
 
     script = "kernel_lab"
     title = "Kernel lab"
+    sentences = (
+        "A kernel of {d} numbers: {kernel}; its {d} by {d} circulant matrix in {layout} layout, of rank {rank}; the "
+        "absolute values of its spectrum, from {lowest} to {highest}; and the signal “{signal}” before and after the "
+        "product with the matrix. The product: {result}."
+    )
 
     def __init__(self, kernel: Sequence[float] | None = None, layout: str = "column"):
         kernel = presets(SIZE)["difference"] if kernel is None else [float(value) for value in kernel]
         d = len(kernel)
         if not 2 <= d <= 32:
             raise ValueError(f"the kernel has {d} entries; the lab draws from 2 to 32")
-        rank = kernel_numbers(kernel, [0.0] * d, layout)["rank"]
-        alt = (
-            f"A kernel of {d} numbers, its {d} by {d} circulant matrix of rank {rank}, the absolute values of its "
-            "spectrum, and a signal before and after the product with the matrix."
-        )
         state = {"kernel": kernel, "layout": layout, "signal": "step"}
-        super().__init__({"presets": presets(d), "signals": signals(d)}, state, alt)
+        super().__init__({"presets": presets(d), "signals": signals(d)}, state)
+
+    def _numbers(self) -> dict:
+        return kernel_numbers(self.state["kernel"], self.data["signals"][self.state["signal"]], self.state["layout"])
+
+    def readings(self) -> dict[str, str | int]:
+        """Return the kernel, what it makes of the signal, and the other words of the alternative text."""
+        state, found = self.state, self._numbers()
+        spectrum = {"lowest": short(min(found["spectrum"])), "highest": short(max(found["spectrum"]))}
+        lists = {"kernel": listed(state["kernel"]), "result": listed(found["result"])}
+        chosen = {"layout": state["layout"], "signal": state["signal"]}
+        return {"d": len(state["kernel"]), "rank": found["rank"], **chosen, **spectrum, **lists}
 
     def figure(self) -> go.Figure:
         """Draw the kernel, its matrix, its spectrum and the signal as they are now."""
-        kernel, layout = self.state["kernel"], self.state["layout"]
-        signal = self.data["signals"][self.state["signal"]]
-        found, places = kernel_numbers(kernel, signal, layout), list(range(len(kernel)))
+        kernel, signal = self.state["kernel"], self.data["signals"][self.state["signal"]]
+        found, places = self._numbers(), list(range(len(kernel)))
         titles = ("kernel", f"matrix, rank {found['rank']}", "absolute spectrum", "signal (dashed) and result")
         panels = row(titles)
         add_stems(panels, 1, kernel, COLORS[0])

@@ -10,10 +10,11 @@ import torch
 from ...ops import circulant
 from ...plots.style import COLORS
 from .base import Piece
+from .number_texts import listed, short
 from .static_panels import add_matrix, add_stems, row
 
 SIZE, RATE = 8, 0.1
-FACTORS = ("a1", "c", "a3")
+FACTORS = {"a1": "a₁", "c": "c", "a3": "a₃"}
 
 
 def mixer_numbers(factors: Mapping[str, Sequence[float]], gradient: Sequence[Sequence[float]]) -> dict:
@@ -57,24 +58,32 @@ class FactorMixer(Piece):
 
     script = "mixer"
     title = "Factor mixer"
+    sentences = (
+        "Three vectors of {d} numbers: a₁ is {a1}; c is {c}; a₃ is {a3}. The matrix that the product of diagonal, "
+        "circulant and diagonal makes of them, with entries up to {largest}, and the gradient of each vector. Entries "
+        "with a gradient: {live}."
+    )
 
     def __init__(self, start: str = "c = 0, ones"):
         choices = starts()
         if start not in choices:
             raise ValueError(f"no start {start!r}; choices: {', '.join(choices)}")
         gradient = torch.randn(SIZE, SIZE, dtype=torch.float64, generator=torch.Generator().manual_seed(6)).tolist()
-        found = mixer_numbers(choices[start], gradient)
-        live = ", ".join(f"{name} {sum(v != 0 for v in found[name])} of {SIZE}" for name in FACTORS)
-        alt = (
-            f"Three vectors of {SIZE} numbers, the matrix that the product of diagonal, circulant and diagonal makes "
-            f"of them, and the gradient of each vector. Entries with a gradient: {live}."
-        )
-        super().__init__({"starts": choices, "gradient": gradient, "rate": RATE}, choices[start], alt)
+        super().__init__({"starts": choices, "gradient": gradient, "rate": RATE}, choices[start])
+
+    def readings(self) -> dict[str, str | int]:
+        """Return the vectors, the largest entry of ΔW, and how many entries of each vector have a gradient."""
+        found = mixer_numbers(self.state, self.data["gradient"])
+        counts = {name: sum(abs(value) > 1e-12 for value in found[name]) for name in FACTORS}
+        live = ", ".join(f"{counts[name]} of {SIZE} in {letter}" for name, letter in FACTORS.items())
+        largest = max(abs(value) for line in found["delta"] for value in line)
+        vectors = {name: listed(self.state[name]) for name in FACTORS}
+        return {"d": SIZE, **vectors, "largest": short(largest), "live": live}
 
     def figure(self) -> go.Figure:
         """Draw the vectors with their gradients, and ΔW, as they are now."""
         found = mixer_numbers(self.state, self.data["gradient"])
-        panels = row([*(f"{name}; grey: its gradient" for name in ("a₁", "c", "a₃")), "ΔW"])
+        panels = row([*(f"{letter}; grey: its gradient" for letter in FACTORS.values()), "ΔW"])
         for column, name in enumerate(FACTORS, 1):
             add_stems(panels, column, self.state[name], COLORS[column - 1])
             add_stems(panels, column, found[name], "#9aa5b1")

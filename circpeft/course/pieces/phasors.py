@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
@@ -10,6 +11,7 @@ import torch
 from ...ops import circulant
 from ...plots.style import COLORS
 from .base import Piece
+from .number_texts import ZERO, short
 from .static_panels import row
 
 SIZE = 8
@@ -50,18 +52,29 @@ class Phasors(Piece):
 
     script = "phasors"
     title = "Rotating phasors"
+    sentences = (
+        "The {d} entries of wave {k} as clock hands, and below them the entries of the circulant matrix of the kernel "
+        "“{kernel}” times the wave: each hand is {size} times as long, and turned by {angle} degrees. Beside them, "
+        "{terms} of the kernel's {d} entries as turned arrows, head to tail. Their sum is {sum}; that of all is the "
+        "eigenvalue, {eigenvalue}."
+    )
 
     def __init__(self, kernel: str = "shift", k: int = 1):
         if kernel not in KERNELS:
             raise ValueError(f"no kernel {kernel!r}; choices: {', '.join(KERNELS)}")
         if not 0 <= k < SIZE:
             raise ValueError(f"k is {k}; expected a wave from 0 to {SIZE - 1}")
-        alt = (
-            f"The {SIZE} entries of the wave number {k} as clock hands, and below them the entries of the circulant "
-            "matrix times the wave: each hand turned by the same angle. Beside them, the kernel's entries as arrows "
-            "head to tail; their sum is the eigenvalue."
-        )
-        super().__init__({"kernels": KERNELS}, {"kernel": kernel, "k": k, "terms": SIZE}, alt)
+        super().__init__({"kernels": KERNELS}, {"kernel": kernel, "k": k, "terms": SIZE})
+
+    def readings(self) -> dict[str, str | int]:
+        """Return the kernel, the wave, the eigenvalue, and the sum of the arrows that are drawn."""
+        found, terms = phasor_numbers(KERNELS[self.state["kernel"]], self.state["k"]), self.state["terms"]
+        re, im = found["eigenvalue"]
+        size = math.hypot(re, im)
+        angle = math.floor(math.degrees(math.atan2(im, re)) + 0.5) if size >= ZERO else 0  # halves as in the script
+        drawn = [sum(found["terms"][part][:terms]) for part in ("re", "im")]
+        turned = {"size": short(size), "angle": str(angle).replace("-", "−")}
+        return {"d": SIZE, **self.state, **turned, "sum": _complex(*drawn), "eigenvalue": _complex(re, im)}
 
     def figure(self) -> go.Figure:
         """Draw the hands of both waves, and the sum of arrows, as they are now."""
@@ -71,10 +84,11 @@ class Phasors(Piece):
             for j, (re, im) in enumerate(zip(found[name]["re"], found[name]["im"], strict=True)):
                 _arrow(panels, 1, (3 * j, height), (re, im), color)
         place = (0.0, 0.0)
-        for re, im in zip(found["terms"]["re"], found["terms"]["im"], strict=True):
+        drawn = slice(self.state["terms"])
+        for re, im in zip(found["terms"]["re"][drawn], found["terms"]["im"][drawn], strict=True):
             _arrow(panels, 2, place, (re, im), COLORS[0])
             place = (place[0] + re, place[1] + im)
-        _arrow(panels, 2, (0.0, 0.0), tuple(found["eigenvalue"]), COLORS[1])
+        _arrow(panels, 2, (0.0, 0.0), place, COLORS[1])
         panels.update_xaxes(showticklabels=False, showgrid=False, col=1)
         panels.update_yaxes(showticklabels=False, showgrid=False, col=1)
         panels.update_xaxes(domain=[0, 0.66], range=[-1.5, 22.5], col=1)
@@ -83,6 +97,12 @@ class Phasors(Piece):
         panels.update_yaxes(range=[-2.1, 2.1], col=2)
         panels.layout.annotations[0].x, panels.layout.annotations[1].x = 0.33, 0.87
         return panels
+
+
+def _complex(re: float, im: float) -> str:
+    if abs(im) < ZERO:
+        return short(re)
+    return f"{short(re)} {'−' if im < 0 else '+'} {short(abs(im))}i"
 
 
 def _arrow(panels: go.Figure, column: int, place: tuple, step: tuple, color: str) -> None:

@@ -12,6 +12,7 @@ from torch.fft import irfft, rfft
 
 from ...ops import circulant
 from .base import Piece
+from .number_texts import short
 from .static_panels import add_matrix, row
 
 SIZES = (1, 2, 3, 5, 8)
@@ -78,6 +79,11 @@ class Switches(Piece):
 
     script = "switches"
     title = "Layout and conjugate"
+    sentences = (
+        "The matrix that the forward pass multiplies by, in {layout} layout with a kernel of size {b}; the matrix "
+        "whose transpose the backward pass multiplies by, from {spectrum}; and their difference, at most {error}. "
+        "gradcheck {verdict}."
+    )
 
     def __init__(self, layout: str = "row", conjugate: bool = True, b: int = 5):
         if layout not in ("row", "column"):
@@ -91,20 +97,27 @@ class Switches(Piece):
             }
             for size, kernel in drawn.items()
         }
-        said = "passes" if verdicts[str(b)][layout]["yes" if conjugate else "no"] else "fails"
-        alt = (
-            f"The matrix that the forward pass multiplies by, in {layout} layout with a kernel of {b} numbers; the "
-            f"matrix whose transpose the backward pass multiplies by; and their difference. gradcheck {said}."
-        )
         state = {"layout": layout, "conjugate": conjugate, "size": str(b)}
-        super().__init__({"kernels": drawn, "verdicts": verdicts}, state, alt)
+        super().__init__({"kernels": drawn, "verdicts": verdicts}, state)
+
+    def _numbers(self) -> dict:
+        state = self.state
+        return switch_numbers(self.data["kernels"][state["size"]], state["layout"], state["conjugate"])
+
+    def _passes(self) -> bool:
+        state = self.state
+        return self.data["verdicts"][state["size"]][state["layout"]]["yes" if state["conjugate"] else "no"]
+
+    def readings(self) -> dict[str, str | int]:
+        """Return the chosen passes, the size of the kernel, the largest difference, and gradcheck's verdict."""
+        own = "the conjugate of the kernel's spectrum" if self.state["conjugate"] else "the kernel's spectrum itself"
+        chosen = {"layout": self.state["layout"], "b": self.state["size"], "spectrum": own}
+        return {**chosen, "error": short(self._numbers()["error"]), "verdict": "passes" if self._passes() else "fails"}
 
     def figure(self) -> go.Figure:
         """Draw the three matrices as they are now."""
-        state = self.state
-        found = switch_numbers(self.data["kernels"][state["size"]], state["layout"], state["conjugate"])
-        said = self.data["verdicts"][state["size"]][state["layout"]]["yes" if state["conjugate"] else "no"]
-        verdict_text = f"difference: gradcheck {'passes' if said else 'FAILS'}"
+        found = self._numbers()
+        verdict_text = f"difference: gradcheck {'passes' if self._passes() else 'FAILS'}"
         panels = row(["matrix of the forward pass", "matrix in the backward pass", verdict_text], width=820)
         forward, implied = torch.tensor(found["forward"]), torch.tensor(found["implied"])
         for column, matrix in enumerate((forward, implied, forward - implied), 1):

@@ -1,8 +1,9 @@
 /** Block dial: choose b; the block-circulant matrix nearest to a target follows, with what it costs. */
 import { choice, slider } from "./controls.js";
-import { axes, path, picture, short, svg } from "./draw.js";
+import { axes, path, picture, svg } from "./draw.js";
 import { frame } from "./frame.js";
 import { decode, raster } from "./raster.js";
+import { short } from "./texts.js";
 
 const SIZE = 200; // of the longer side of a matrix
 
@@ -23,6 +24,17 @@ export function blockCirculant(kernels, rows, columns, b) {
 export function nearestPlace(fits, b) {
   const distance = (place) => Math.abs(Math.log(fits[place].b / b));
   return fits.reduce((best, _, place) => (distance(place) < distance(best) ? place : best), 0);
+}
+
+const count = (value) => Math.round(value).toLocaleString("en-US");
+const percent = (share) => `${(100 * share).toFixed(1)} %`;
+
+/** Return the readings of the alternative text. */
+export function readings({ target, b }, { targets }) {
+  const { rows, columns, fits } = targets.find(({ name }) => name === target);
+  const fit = fits[nearestPlace(fits, b)];
+  const counts = { parameters: count(fit.parameters), flops: count(fit.flops), captured: percent(fit.captured) };
+  return { target, rows, columns, b: fit.b, rank: fit.rank, full: Math.min(rows, columns), ...counts };
 }
 
 function matrixPicture(node, target, fit, title, colors, lines) {
@@ -75,12 +87,12 @@ function barPicture(node, { title, numbers, labels, chosen, log, dense, shown, c
 }
 
 export function render({ model, el }) {
-  const { targets } = model.get("data");
+  const data = model.get("data");
+  const { targets } = data;
   const piece = frame(model, el, "Block dial");
   const target = () => targets.find(({ name }) => name === piece.state.target);
   const place = () => nearestPlace(target().fits, piece.state.b);
   const choose = (chosen) => piece.change({ b: target().fits[chosen].b });
-  const count = (value) => Math.round(value).toLocaleString("en-US");
   const dial = slider({
     label: "block size b",
     min: 0,
@@ -113,7 +125,7 @@ export function render({ model, el }) {
     matrixPicture(given, target(), dense, `target: up to ±${short(dense.limit)}`, colors, false);
     matrixPicture(nearest, target(), fit, `nearest ΔW: up to ±${short(fit.limit)}`, colors, true);
     valuesPicture(values, fit, dense, colors);
-    const captured = `${(100 * fit.captured).toFixed(1)} %`;
+    const captured = percent(fit.captured);
     const every = (key) => fits.map((one) => one[key]);
     const charts = [
       { numbers: every("parameters"), log: true, dense: rows * columns, shown: count(fit.parameters) },
@@ -126,6 +138,7 @@ export function render({ model, el }) {
       `b = ${fit.b}: ${rows / fit.b} × ${columns / fit.b} blocks, ${count(fit.parameters)} parameters of ${count(rows * columns)}; ` +
         `${count(fit.flops)} FLOPs per token (a dense product: ${count(2 * rows * columns)}); ` +
         `rank ${fit.rank} of ${full}; ${captured} of the target's squared norm captured. Dashed lines: dense.`,
+      readings(state, data),
     );
   });
 }

@@ -19,6 +19,12 @@ export function planePoints() {
 
 const PLANE = planePoints();
 
+/** Return the readings of the alternative text; `run` has the epochs that it trained and the accuracy of each. */
+export function readings({ middle, rate, seed, noise }, { epoch, accuracy }) {
+  const right = accuracy.length ? `${Math.round(100 * accuracy.at(-1))} % of the points right` : "not trained yet";
+  return { middle, rate: String(rate), seed, noise: noise.toFixed(2), epoch, right };
+}
+
 function rgb(color) {
   return [1, 3, 5].map((i) => parseInt(color.slice(i, i + 2), 16));
 }
@@ -102,8 +108,8 @@ export function render({ model, el }) {
   const paint = () => {
     drawPlane(canvas, run, classColors, colors);
     drawCurves(curves, run, earlier, epochs, colors);
-    const right = run.accuracy.length ? `${Math.round(100 * run.accuracy.at(-1))}% of the points right` : "not trained yet";
-    piece.say(`Epoch ${run.epoch} of ${epochs}, ${piece.state.middle}, rate ${piece.state.rate}: ${right}.`);
+    const read = readings(piece.state, run);
+    piece.say(`Epoch ${run.epoch} of ${epochs}, ${piece.state.middle}, rate ${piece.state.rate}: ${read.right}.`, read);
   };
   const advance = () => {
     if (run.epoch < epochs) run.accuracy.push(trainEpoch(run, piece.state.rate).accuracy);

@@ -1,4 +1,5 @@
 /** Pictures as SVG: heatmaps, and charts with axes. */
+import { short } from "./texts.js";
 import { colorAt } from "./theme.js";
 
 /** Return a new SVG element with attributes and children; a string child is text. */
@@ -12,12 +13,6 @@ export function svg(tag, attributes = {}, ...children) {
 /** Return an empty picture with alternative text. Fill it with `replaceChildren`. */
 export function picture(width, height, alt) {
   return svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": alt });
-}
-
-/** Return a short text of a number: three digits, "0" for what rounding left. */
-export function short(value) {
-  if (Math.abs(value) < 1e-9) return "0";
-  return String(Number(value.toPrecision(3))).replace("-", "−");
 }
 
 /**

@@ -1,5 +1,6 @@
 /** A vector that is drawn by hand: with the pointer, or with the arrow keys. */
-import { axes, picture, short, stems, svg } from "./draw.js";
+import { axes, picture, stems, svg } from "./draw.js";
+import { short } from "./texts.js";
 
 /**
  * Return { node, show }: a chart with one stem per entry. `change(values)` is called with a new list at each stroke.

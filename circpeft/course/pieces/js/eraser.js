@@ -1,8 +1,9 @@
 /** Spectrum eraser: switch frequencies off; the kernel, its matrix, the rank and the common divisor follow. */
 import { buttons, element } from "./controls.js";
-import { axes, heatmap, picture, short, stems, svg } from "./draw.js";
+import { axes, heatmap, picture, stems, svg } from "./draw.js";
 import { frame } from "./frame.js";
 import { circulant, dft, inverseDft, magnitudes } from "./numbers.js";
+import { listed, short } from "./texts.js";
 
 /**
  * Return { kernel, spectrum, rank, gcd } after the frequencies in `erased` are set to zero. `gcd` has the coefficients
@@ -30,6 +31,14 @@ function timesRoot({ re, im }, rootRe, rootIm) {
     re: shifted(re).map((value, i) => value - (pr[i] * rootRe - pi[i] * rootIm)),
     im: shifted(im).map((value, i) => value - (pr[i] * rootIm + pi[i] * rootRe)),
   };
+}
+
+/** Return the readings of the alternative text. */
+export function readings({ erased }, { kernel }) {
+  const [d, found] = [kernel.length, eraserNumbers(kernel, erased)];
+  const several = erased.length > 1 ? `the frequencies ${erased.join(", ")}` : `frequency ${erased[0]}`;
+  const text = erased.length ? several : "no frequency";
+  return { d, rank: found.rank, shared: d - found.rank, erased: text, kernel: listed(found.kernel) };
 }
 
 const raised = (n) => [...String(n)].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]).join("");
@@ -63,7 +72,8 @@ function circle(node, d, found, colors) {
 }
 
 export function render({ model, el }) {
-  const { kernel } = model.get("data");
+  const data = model.get("data");
+  const { kernel } = data;
   const d = kernel.length;
   const piece = frame(model, el, "Spectrum eraser");
   const spectrum = picture(250, 234, "absolute values of the kernel's spectrum");
@@ -111,6 +121,7 @@ export function render({ model, el }) {
     matrix.replaceChildren(heatmap(circulant(found.kernel), { left: 1, size: 200, title: `matrix, rank ${found.rank}`, colors, limit }));
     circle(roots, d, found, colors);
     switches.forEach((node, k) => node.setAttribute("aria-pressed", String(erased.includes(k))));
-    piece.say(`Rank ${found.rank} = ${d} − ${d - found.rank}. gcd(f, x${raised(d)} − 1) = ${polynomialText(found.gcd)}, of degree ${d - found.rank}.`);
+    const divisor = `gcd(f, x${raised(d)} − 1) = ${polynomialText(found.gcd)}, of degree ${d - found.rank}`;
+    piece.say(`Rank ${found.rank} = ${d} − ${d - found.rank}. ${divisor}.`, readings({ erased }, data));
   });
 }

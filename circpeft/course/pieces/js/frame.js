@@ -1,12 +1,14 @@
-/** The frame of a piece: controls above, pictures, and a line of text below that says what the pictures show. */
+/** The frame of a piece: controls above, pictures, a line of text below, and the alternative text. */
 import { element } from "./controls.js";
+import { withReadings } from "./texts.js";
 import { applyTheme, watchTheme } from "./theme.js";
 
 /**
  * Build the frame in `el`. Return { state, controls, pictures, change, say, start }.
  *
  * `start(draw)` draws at once and again after each change: `draw(state, colors)`. `change({ name: value })` changes
- * the state, draws, and sends the state to Python a little later. `say(text)` writes the line below the pictures.
+ * the state, draws, and sends the state to Python a little later. `say(text, readings)` belongs to every drawing: it
+ * writes the line below the pictures, and the readings into the alternative text.
  */
 export function frame(model, el, title) {
   const root = element("section", { className: "circpeft-piece" });
@@ -15,9 +17,8 @@ export function frame(model, el, title) {
   const pictures = element("div", { className: "piece-pictures" });
   const status = element("p", { className: "piece-status" });
   status.setAttribute("role", "status");
-  // The text that Python wrote for the start; the line of text follows the controls.
   const id = `piece-alt-${Math.random().toString(36).slice(2)}`; // the same piece may be shown twice on a page
-  const summary = element("p", { textContent: model.get("alt"), hidden: true, id });
+  const summary = element("p", { hidden: true, id });
   root.setAttribute("aria-describedby", id);
   root.append(controls, pictures, status, summary);
   el.append(root);
@@ -42,8 +43,9 @@ export function frame(model, el, title) {
     clearTimeout(sending);
     sending = setTimeout(send, 200);
   };
-  piece.say = (text) => {
+  piece.say = (text, readings) => {
     if (status.textContent !== text) status.textContent = text;
+    summary.textContent = withReadings(model.get("description"), readings);
   };
   piece.start = (drawing) => {
     draw = drawing;

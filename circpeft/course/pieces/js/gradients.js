@@ -3,11 +3,12 @@ import { buttons, choice, slider, toggle } from "./controls.js";
 import { axes, picture, stems, svg } from "./draw.js";
 import { frame } from "./frame.js";
 import { circulant, product } from "./numbers.js";
+import { signed } from "./texts.js";
 
 const transpose = (matrix) => matrix[0].map((_, j) => matrix.map((row) => row[j]));
 const sum = (a, b) => a.map((value, k) => value + b[k]);
 const dot = (a, b) => a.reduce((total, value, k) => total + value * b[k], 0);
-const cosine = (a, b) => dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
+const cosine = (a, b) => dot(a, b) / Math.max(1e-16, Math.sqrt(dot(a, a) * dot(b, b))); // 0 if one of them is zero
 
 /**
  * Return { right, printed, cosines, kernelCosines } for h ← relu(W h + s C(w) h), four times, the last without relu.
@@ -42,7 +43,21 @@ export function gradientNumbers({ weights, kernels, x, g }, strength, frozen, pr
 }
 
 const HEIGHT = 82;
-const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`;
+
+/** Return the readings of the alternative text. */
+export function readings({ steps, strength, frozen, printedKernel }, data) {
+  const found = gradientNumbers(data, strength, frozen, printedKernel);
+  return {
+    d: data.x.length,
+    layers: data.kernels.length,
+    steps,
+    strength: strength.toFixed(1),
+    frozen: frozen ? "with" : "without",
+    kernel: printedKernel ? "as printed, too" : "right",
+    cosines: found.cosines.slice(0, steps + 1).map(signed).join(", "),
+    kernelCosines: found.kernelCosines.slice(0, steps).map(signed).join(", ") || "no layer passed yet",
+  };
+}
 
 export function render({ model, el }) {
   const data = model.get("data");
@@ -97,6 +112,7 @@ export function render({ model, el }) {
     kernel.show(state.printedKernel ? "printed" : "right");
     frozen.show(state.frozen);
     const place = state.steps === 0 ? "At the output" : `Below layer ${layers + 1 - state.steps}`;
-    piece.say(`${place}, the cosine of the printed gradient with the right one is ${signed(found.cosines[state.steps])}.`);
+    const cosine = signed(found.cosines[state.steps]);
+    piece.say(`${place}, the cosine of the printed gradient with the right one is ${cosine}.`, readings(state, data));
   });
 }

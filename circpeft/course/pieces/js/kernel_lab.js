@@ -4,11 +4,20 @@ import { axes, heatmap, path, picture, stems } from "./draw.js";
 import { vectorEditor } from "./editor.js";
 import { frame } from "./frame.js";
 import { circulant, dft, magnitudes, product, rank } from "./numbers.js";
+import { listed, short } from "./texts.js";
 
 /** Return what the pictures show: { matrix, spectrum, rank, result }. */
 export function kernelNumbers(kernel, signal, layout) {
   const matrix = circulant(kernel, layout);
   return { matrix, spectrum: magnitudes(dft(kernel)), rank: rank(kernel), result: product(matrix, signal) };
+}
+
+/** Return the readings of the alternative text. */
+export function readings({ kernel, layout, signal }, { signals }) {
+  const found = kernelNumbers(kernel, signals[signal], layout);
+  const [lowest, highest] = [Math.min(...found.spectrum), Math.max(...found.spectrum)].map(short);
+  const shown = { kernel: listed(kernel), result: listed(found.result), lowest, highest };
+  return { d: kernel.length, layout, rank: found.rank, signal, ...shown };
 }
 
 function signalPicture(node, signal, result, colors) {
@@ -22,7 +31,8 @@ function signalPicture(node, signal, result, colors) {
 }
 
 export function render({ model, el }) {
-  const { presets, signals } = model.get("data");
+  const data = model.get("data");
+  const { presets, signals } = data;
   const piece = frame(model, el, "Kernel lab");
   const editor = vectorEditor({ label: "kernel: draw here", height: 234, change: (kernel) => piece.change({ kernel }) });
   const matrix = picture(212, 234, "the circulant matrix of the kernel");
@@ -58,6 +68,7 @@ export function render({ model, el }) {
     spectrum.replaceChildren(chart.group, stems(found.spectrum, chart, colors.lines[2], (k) => found.spectrum[k] > 1e-9 * highest));
     signalPicture(signal, signals[state.signal], found.result, colors);
     const missing = d - found.rank;
-    piece.say(`Rank ${found.rank} of ${d}: ${missing} of the ${d} frequencies ${missing === 1 ? "is" : "are"} zero.`);
+    const frequencies = `${missing} of the ${d} frequencies ${missing === 1 ? "is" : "are"} zero`;
+    piece.say(`Rank ${found.rank} of ${d}: ${frequencies}.`, readings(state, data));
   });
 }

@@ -31,19 +31,14 @@ export function redrawing(newest, draw) {
   };
 }
 
-/** Return the alternative text of a figure: the entry "alt" of its layout's meta, or its title without tags. */
-export function label({ layout }) {
-  return layout.meta?.alt ?? `Figure: ${(layout.title?.text ?? "").replace(/<[^>]*>/g, "") || "untitled"}`;
-}
-
 export async function render({ model, el }) {
   const Plotly = plotly(model.get("_plotly"));
   const redraw = redrawing(() => model.get("content"), async (content) => {
-    const { data, layout } = structuredClone(content);  // Plotly writes into what it draws
+    const { data, layout, alt } = structuredClone(content);  // Plotly writes into what it draws
     // With the same uirevision, what the reader zoomed or hid stays as it is.
     await Plotly.react(el, data, { uirevision: "same", ...layout }, { displaylogo: false });
     el.setAttribute("role", "figure");
-    el.setAttribute("aria-label", label(content));
+    el.setAttribute("aria-label", alt);
   });
   model.on("change:content", redraw);
   await redraw();

@@ -4,8 +4,10 @@ import { axes, heatmap, picture, stems } from "./draw.js";
 import { vectorEditor } from "./editor.js";
 import { frame } from "./frame.js";
 import { circulant } from "./numbers.js";
+import { listed, short } from "./texts.js";
 
 const FACTORS = ["a1", "c", "a3"];
+const LETTERS = ["a₁", "c", "a₃"];
 
 /**
  * Return { delta, a1, c, a3 }: ΔW = diag(a3) C(c) diag(a1), and the gradients of the three vectors for a loss with
@@ -26,8 +28,18 @@ export function mixerNumbers({ a1, c, a3 }, G) {
   return { delta, ...gradients };
 }
 
+/** Return the readings of the alternative text. `live` counts the entries of each vector that have a gradient. */
+export function readings(state, { gradient }) {
+  const [d, found] = [gradient.length, mixerNumbers(state, gradient)];
+  const count = (name) => found[name].filter((value) => Math.abs(value) > 1e-12).length;
+  const live = FACTORS.map((name, i) => `${count(name)} of ${d} in ${LETTERS[i]}`).join(", ");
+  const largest = short(Math.max(...found.delta.flat().map(Math.abs)));
+  return { d, a1: listed(state.a1), c: listed(state.c), a3: listed(state.a3), largest, live };
+}
+
 export function render({ model, el }) {
-  const { starts, gradient, rate } = model.get("data");
+  const data = model.get("data");
+  const { starts, gradient, rate } = data;
   const d = gradient.length;
   const piece = frame(model, el, "Factor mixer");
   const range = [-2, 2];
@@ -61,8 +73,8 @@ export function render({ model, el }) {
     });
     const largest = Math.max(...found.delta.flat().map(Math.abs));
     delta.replaceChildren(heatmap(found.delta, { left: 2, size: 200, title: "ΔW = A₃ C A₁", colors, limit: Math.max(1, largest) }));
-    const live = FACTORS.map((name) => `${found[name].filter((v) => Math.abs(v) > 1e-12).length} of ${d} in ${labels[name].split(" ")[0]}`);
     const zero = largest < 1e-12 ? "ΔW is zero. " : "";
-    piece.say(`${zero}Entries with a gradient: ${live.join(", ")}.`);
+    const read = readings(state, data);
+    piece.say(`${zero}Entries with a gradient: ${read.live}.`, read);
   });
 }

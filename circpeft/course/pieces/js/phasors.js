@@ -1,8 +1,9 @@
 /** Phasors: a wave as clock hands, the wave times a circulant, and its eigenvalue as a sum of arrows. */
 import { buttons, choice, slider } from "./controls.js";
-import { arrow, picture, short, svg } from "./draw.js";
+import { arrow, picture, svg } from "./draw.js";
 import { frame } from "./frame.js";
 import { circulant, product } from "./numbers.js";
+import { short } from "./texts.js";
 
 /**
  * Return, for the wave f_k with entries exp(-2πi jk / d) and the matrix C with the kernel as its first column:
@@ -20,6 +21,15 @@ export function phasorNumbers(kernel, k) {
 }
 
 const degrees = ([re, im]) => (Math.hypot(re, im) < 1e-9 ? 0 : Math.round((Math.atan2(im, re) * 180) / Math.PI));
+
+/** Return the readings of the alternative text. */
+export function readings({ kernel, k, terms }, { kernels }) {
+  const found = phasorNumbers(kernels[kernel], k);
+  const sum = (values) => values.slice(0, terms).reduce((total, value) => total + value, 0);
+  const [size, angle] = [short(Math.hypot(...found.eigenvalue)), String(degrees(found.eigenvalue)).replace("-", "−")];
+  const sums = { eigenvalue: number(found.eigenvalue), sum: number([sum(found.terms.re), sum(found.terms.im)]) };
+  return { d: kernels[kernel].length, kernel, k, terms, size, angle, ...sums };
+}
 
 function clocks(values, { top, width, left, radius, color, colors, title }) {
   const group = svg("g");
@@ -54,7 +64,8 @@ function walk(node, { terms }, count, colors) {
 }
 
 export function render({ model, el }) {
-  const { kernels } = model.get("data");
+  const data = model.get("data");
+  const { kernels } = data;
   const piece = frame(model, el, "Rotating phasors");
   const d = Object.values(kernels)[0].length;
   const rows = picture(640, 264, "the wave as clock hands, and the matrix times the wave");
@@ -101,7 +112,10 @@ export function render({ model, el }) {
     kernel.show(state.kernel);
     const [size, angle] = [Math.hypot(...found.eigenvalue), degrees(found.eigenvalue)];
     const turned = size < 1e-9 ? "" : ` and turned by ${angle} degrees`.replace("-", "−");
-    piece.say(`Every hand of C f${sub(state.k)} is that of f${sub(state.k)}, ${short(size)} times as long${turned}: the eigenvalue is ${number(found.eigenvalue)}.`);
+    piece.say(
+      `Every hand of C f${sub(state.k)} is that of f${sub(state.k)}, ${short(size)} times as long${turned}: the eigenvalue is ${number(found.eigenvalue)}.`,
+      readings(state, data),
+    );
   });
   return () => {
     clearInterval(timer);

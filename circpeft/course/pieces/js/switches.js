@@ -1,8 +1,9 @@
 /** Layout and conjugate: what a product computes, what its backward pass implies, and what gradcheck says. */
 import { choice, element } from "./controls.js";
-import { heatmap, picture, short } from "./draw.js";
+import { heatmap, picture } from "./draw.js";
 import { frame } from "./frame.js";
 import { circulant } from "./numbers.js";
+import { short } from "./texts.js";
 
 /**
  * Return { forward, implied, error }: the matrix of the forward product, the matrix whose transpose the backward pass
@@ -17,8 +18,17 @@ export function switchNumbers(kernel, layout, conjugate) {
   return { forward, implied, error };
 }
 
+/** Return the readings of the alternative text. */
+export function readings({ layout, conjugate, size }, { kernels, verdicts }) {
+  const { error } = switchNumbers(kernels[size], layout, conjugate);
+  const spectrum = conjugate ? "the conjugate of the kernel's spectrum" : "the kernel's spectrum itself";
+  const verdict = verdicts[size][layout][conjugate ? "yes" : "no"] ? "passes" : "fails";
+  return { layout, b: size, spectrum, error: short(error), verdict };
+}
+
 export function render({ model, el }) {
-  const { kernels, verdicts } = model.get("data");
+  const data = model.get("data");
+  const { kernels, verdicts } = data;
   const piece = frame(model, el, "Layout and conjugate");
   const layout = choice({
     label: "forward: layout of the product",
@@ -57,7 +67,7 @@ export function render({ model, el }) {
     fillTable(table, verdicts[state.size], state);
     const verdict = verdicts[state.size][state.layout][state.conjugate ? "yes" : "no"];
     const norm = `largest difference ${short(found.error)}`;
-    piece.say(`gradcheck for x, b = ${state.size}: ${verdict ? "passes" : "FAILS"} (${norm}).`);
+    piece.say(`gradcheck for x, b = ${state.size}: ${verdict ? "passes" : "FAILS"} (${norm}).`, readings(state, data));
   });
 }
 
