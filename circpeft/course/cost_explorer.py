@@ -143,17 +143,19 @@ def _title(d_in: int, d_out: int, tokens: int) -> str:
 
 def _described(d_in: int, d_out: int, tokens: int, drawn: list[dict]) -> str:
     """Return the alternative text: the costs at the large points, and how many crosses the panels have."""
-    points = [trace for trace in drawn if trace["mode"] == "markers"]
-    crosses = sum(len(trace["x"]) for trace in points if trace["name"] == CROSSES)
     costs_of: dict[str, list[float]] = {}
-    for trace in points:
-        if trace["name"] != CROSSES:
+    crosses = 0
+    for trace in (trace for trace in drawn if trace["mode"] == "markers"):
+        if trace["name"] == CROSSES:
+            crosses += len(trace["x"])
+        else:
             costs_of.setdefault(trace["name"], [*trace["x"]]).extend(trace["y"])
     lines = [
-        f"{name}: {p:,} parameters, {flops:,.0f} FLOPs, {saved:,.0f} bytes saved"
-        for name, (p, flops, saved) in costs_of.items()
+        f"{name}: {parameters:,} parameters, {flops:,.0f} FLOPs, {saved:,.0f} bytes saved"
+        for name, (parameters, flops, saved) in costs_of.items()
     ]
-    return f"Costs of methods, {_title(d_in, d_out, tokens)}. {'. '.join(lines)}. Lines cross at {crosses} points."
+    title = f"Costs of methods, {_title(d_in, d_out, tokens)}"
+    return ". ".join([title, *lines, f"Crosses mark {crosses} points of equal cost."])
 
 
 def figure(d_in: int, d_out: int, tokens: int, r: int, b: int, methods: tuple[str, ...] = COMPARED) -> go.Figure:
