@@ -59,6 +59,11 @@ def test_the_static_form_tells_its_colours_and_lines_apart(made):
     assert titles["FactorMixer"][0] == "a₁; grey: its gradient"
 
 
+def test_the_kernel_lab_refuses_an_unknown_layout():
+    with pytest.raises(ValueError, match="layout"):
+        pieces.KernelLab(layout="diagonal")
+
+
 def test_the_static_form_follows_what_the_learner_sets():
     lab = pieces.KernelLab()
     before = lab.picture()

@@ -112,9 +112,17 @@ class BlockDial(Piece):
         """Return the target, the block size, and the costs and the rank of the nearest matrix."""
         fit = self._shown()
         rows, columns = fit.matrix.shape
-        costs = {"parameters": f"{fit.parameters:,}", "flops": f"{fit.flops_per_token:,.0f}"}
-        ranks = {"rank": fit.rank, "full": min(rows, columns), "captured": f"{100 * fit.captured:.1f} %"}
-        return {"target": self.state["target"], "rows": rows, "columns": columns, "b": fit.b, **costs, **ranks}
+        return {
+            "target": self.state["target"],
+            "rows": rows,
+            "columns": columns,
+            "b": fit.b,
+            "parameters": f"{fit.parameters:,}",
+            "flops": f"{fit.flops_per_token:,.0f}",
+            "rank": fit.rank,
+            "full": min(rows, columns),
+            "captured": f"{100 * fit.captured:.1f} %",
+        }
 
     def figure(self) -> go.Figure:
         """Draw the target, the nearest matrix and its singular values as they are now, and all costs by block size."""

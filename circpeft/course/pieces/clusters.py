@@ -48,10 +48,12 @@ class Clusters(Piece):
     def readings(self) -> dict[str, str | int]:
         """Return the settings, and the accuracy of the run that the static form shows."""
         right = math.floor(100 * _trained(**self.state)["accuracy"][-1] + 0.5)
-        chosen = {"middle": self.state["middle"], "rate": f"{self.state['rate']:g}", "seed": self.state["seed"]}
+        state = self.state
         return {
-            **chosen,
-            "noise": f"{self.state['noise']:.2f}",
+            "middle": state["middle"],
+            "rate": f"{state['rate']:g}",
+            "seed": state["seed"],
+            "noise": f"{state['noise']:.2f}",
             "epoch": SHOWN,
             "right": f"{right} % of the points right",
         }

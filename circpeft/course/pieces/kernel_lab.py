@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import torch
 
 from ...ops import circulant
+from ...ops.checks import check_layout
 from ...plots.style import COLORS
 from .base import Piece
 from .number_texts import listed, short
@@ -88,6 +89,7 @@ class KernelLab(Piece):
         d = len(kernel)
         if not 2 <= d <= 32:
             raise ValueError(f"the kernel has {d} entries; the lab draws from 2 to 32")
+        check_layout(layout)
         state = {"kernel": kernel, "layout": layout, "signal": "step"}
         super().__init__({"presets": presets(d), "signals": signals(d)}, state)
 
