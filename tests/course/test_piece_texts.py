@@ -28,6 +28,7 @@ CHANGES = {
     "Phasors": [
         ({"kernel": "blur", "k": 4}, "each hand is 0 times as long"),
         ({"kernel": "five entries", "k": 7}, "turned by −"),
+        ({"kernel": "difference"}, "turned by −67 degrees"),  # −67.5
         ({"terms": 1}, "1 of the kernel's 8 entries as turned arrows, head to tail. Their sum is 0;"),
     ],
     "SpectrumEraser": [({"erased": []}, "with no frequency erased"), ({"erased": list(range(1, 12))}, "of rank 1.")],

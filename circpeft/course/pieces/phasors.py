@@ -71,7 +71,7 @@ class Phasors(Piece):
         found, terms = phasor_numbers(KERNELS[self.state["kernel"]], self.state["k"]), self.state["terms"]
         re, im = found["eigenvalue"]
         size = math.hypot(re, im)
-        angle = math.floor(math.degrees(math.atan2(im, re)) + 0.5) if size >= ZERO else 0  # halves as in the script
+        angle = math.floor(round(math.degrees(math.atan2(im, re)), 6) + 0.5) if size >= ZERO else 0  # as the script
         drawn = [sum(found["terms"][part][:terms]) for part in ("re", "im")]
         turned = {"size": short(size), "angle": str(angle).replace("-", "−")}
         return {"d": SIZE, **self.state, **turned, "sum": _complex(*drawn), "eigenvalue": _complex(re, im)}

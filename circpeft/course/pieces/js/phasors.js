@@ -20,7 +20,11 @@ export function phasorNumbers(kernel, k) {
   return { wave, image, terms, eigenvalue: [sum(terms.re), sum(terms.im)] };
 }
 
-const degrees = ([re, im]) => (Math.hypot(re, im) < 1e-9 ? 0 : Math.round((Math.atan2(im, re) * 180) / Math.PI));
+/** Return the angle of a complex number in whole degrees; halves are rounded up, whatever rounding left of them. */
+function degrees([re, im]) {
+  if (Math.hypot(re, im) < 1e-9) return 0;
+  return Math.round(Number(((Math.atan2(im, re) * 180) / Math.PI).toFixed(6)));
+}
 
 /** Return the readings of the alternative text. */
 export function readings({ kernel, k, terms }, { kernels }) {
