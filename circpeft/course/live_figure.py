@@ -63,4 +63,5 @@ class LiveFigure(anywidget.AnyWidget):
 
 def _content(figure: go.Figure, alt: str = "") -> dict:
     whole = json.loads(figure.to_json())
-    return {"data": whole["data"], "layout": whole["layout"], "alt": alt or description(figure)}
+    layout = {name: value for name, value in whole["layout"].items() if name != "meta"}  # its text is in "alt"
+    return {"data": whole["data"], "layout": layout, "alt": alt or description(figure)}

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 import circpeft
-from circpeft import plots
 from circpeft.course import rate_explorer, rate_task
 from circpeft.plots.static import static
 from tests.course.live_figures import shown
@@ -100,7 +99,8 @@ def test_the_alternative_text_follows_each_control(control, value):
     before = explorer.figure.content["alt"]
     explorer.controls[control].value = value
     after = explorer.figure.content["alt"]
-    assert before != after == plots.output.description(shown(explorer.figure))
+    chosen = {name: each.value for name, each in explorer.controls.items()}
+    assert before != after == rate_explorer.figure(**chosen).layout.meta["alt"]
     loss = shown(explorer.figure).data[0].y[-1]
     assert f"C3A b={64 if control == 'b' else 16} {loss:.2g}, LoRA r=8" in after
 
