@@ -220,9 +220,9 @@ def explorer(d: tuple[int, ...] = (256, 384, 768, 1024, 3072, 4096, 11008)):
         nonlocal drawn_methods
         values = {name: control.value for name, control in controls.items()}
         if values["methods"] == drawn_methods:  # the same traces with other values
-            drawn, layer = traces(**values), [values[name] for name in ("d_in", "d_out", "tokens")]
+            drawn, layer = traces(**values), {name: values[name] for name in ("d_in", "d_out", "tokens")}
             changed = [{name: trace[name] for name in ("x", "y", "name")} for trace in drawn]
-            shown.change(changed, _title(*layer), _described(*layer, drawn))
+            shown.change(changed, _title(**layer), _described(**layer, drawn=drawn))
         else:
             shown.draw(figure(**values))
             drawn_methods = values["methods"]
