@@ -153,6 +153,6 @@ def _backward_flops(
     needs_dx: bool,
     **kwargs: Any,
 ) -> int:
-    with_dx, with_output = needs_dx or first_shape is not None, last_shape is not None
     (m, n, b), tokens = w_shape, torch.Size(x_shape[:-1]).numel()
-    return as_fused(backend).diagonal_backward_flops(tokens, m, n, b, with_dx, with_output)
+    diagonals = first_shape is not None, last_shape is not None
+    return as_fused(backend).diagonal_backward_flops(tokens, m, n, b, needs_dx, *diagonals)

@@ -137,11 +137,13 @@ def kernel_grad_flops(t: int, m: int, n: int, b: int) -> int:
     return 2 * t * m * b * n * b + m * b * n * b
 
 
-def diagonal_backward_flops(t: int, m: int, n: int, b: int, with_dx: bool = True, with_output: bool = False) -> int:
+def diagonal_backward_flops(
+    t: int, m: int, n: int, b: int, with_dx: bool = True, with_input: bool = False, with_output: bool = False
+) -> int:
     """Return the FLOPs of `diagonal_matmul_backward` without its products with diagonals.
 
     Args:
-        with_dx: the product with the transposed matrix is computed, for ``dx``; ``diagonal_in`` needs none.
-        with_output: has no effect, because the gradient for ``diagonal_out`` needs no product with tokens.
+        with_dx: the product with the transposed matrix is computed.
+        with_input, with_output: have no effect, because the gradients for the diagonals need no product with tokens.
     """
     return kernel_grad_flops(t, m, n, b) + matmul_flops(t, m, n, b) * with_dx

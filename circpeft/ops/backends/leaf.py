@@ -119,15 +119,18 @@ def kernel_grad_flops(t: int, m: int, n: int, b: int) -> int:
     return _transform_flops(t * (m + n), b) + _product_flops(t, m, n, b) + _matrix_flops(m, n, b) + sums
 
 
-def diagonal_backward_flops(t: int, m: int, n: int, b: int, with_dx: bool = True, with_output: bool = False) -> int:
+def diagonal_backward_flops(
+    t: int, m: int, n: int, b: int, with_dx: bool = True, with_input: bool = False, with_output: bool = False
+) -> int:
     """Return the FLOPs of `diagonal_matmul_backward` without its products with diagonals; each transform counts once.
 
     Args:
-        with_dx: the product with the transposed matrix is computed, for ``dx`` or ``diagonal_in``.
-        with_output: the forward product is computed again, for ``diagonal_out``.
+        with_dx, with_input: if either is set, the product with the transposed matrix is computed.
+        with_output: the forward product is computed again.
     """
     if coarse_size(b) is None:
-        return rfft.diagonal_backward_flops(t, m, n, b, with_dx, with_output)
-    products = _transform_flops(t * (n * with_dx + m * with_output), b)
-    products += _product_flops(t, m, n, b) * (with_dx + with_output)
-    return kernel_grad_flops(t, m, n, b) + products + _matrix_flops(m, n, b) * (with_dx or with_output)
+        return rfft.diagonal_backward_flops(t, m, n, b, with_dx, with_input, with_output)
+    transposed = with_dx or with_input
+    products = _transform_flops(t * (n * transposed + m * with_output), b)
+    products += _product_flops(t, m, n, b) * (transposed + with_output)
+    return kernel_grad_flops(t, m, n, b) + products + _matrix_flops(m, n, b) * (transposed or with_output)

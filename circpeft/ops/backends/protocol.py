@@ -94,13 +94,21 @@ class FusedBackend(Backend, Protocol):
         ...
 
     def diagonal_backward_flops(
-        self, t: int, m: int, n: int, b: int, with_dx: bool = True, with_output: bool = False
+        self,
+        t: int,
+        m: int,
+        n: int,
+        b: int,
+        with_dx: bool = True,
+        with_input: bool = False,
+        with_output: bool = False,
     ) -> int:
         """Return the FLOPs of `diagonal_matmul_backward` without the products with diagonals.
 
         Args:
-            with_dx: the product with the transposed matrix is computed, for ``dx`` or ``diagonal_in``.
-            with_output: the forward product is computed again, for ``diagonal_out``.
+            with_dx: whether the gradient for ``x`` is computed.
+            with_input: whether that for ``diagonal_in`` is computed.
+            with_output: whether that for ``diagonal_out`` is computed.
         """
         ...
 

@@ -238,13 +238,16 @@ def kernel_grad_flops(t: int, m: int, n: int, b: int) -> int:
     return round((t * (n + m) + m * n) * _rfft_flops(b)) + _kernel_product_flops(t, m, n, b)
 
 
-def diagonal_backward_flops(t: int, m: int, n: int, b: int, with_dx: bool = True, with_output: bool = False) -> int:
+def diagonal_backward_flops(
+    t: int, m: int, n: int, b: int, with_dx: bool = True, with_input: bool = False, with_output: bool = False
+) -> int:
     """Return the FLOPs of `diagonal_matmul_backward` without its products with diagonals; each transform counts once.
 
     Args:
-        with_dx: the product with the transposed matrix is computed, for ``dx`` or ``diagonal_in``.
-        with_output: the forward product is computed again, for ``diagonal_out``.
+        with_dx, with_input: if either is set, the product with the transposed matrix is computed.
+        with_output: the forward product is computed again.
     """
-    transforms = (t * (m + n) + 2 * m * n + t * n * with_dx + t * m * with_output) * _rfft_flops(b)
-    products = _product_flops(t, n, m, b) * with_dx + _product_flops(t, m, n, b) * with_output
+    transposed = with_dx or with_input
+    transforms = (t * (m + n) + 2 * m * n + t * n * transposed + t * m * with_output) * _rfft_flops(b)
+    products = _product_flops(t, n, m, b) * transposed + _product_flops(t, m, n, b) * with_output
     return round(transforms) + products + _kernel_product_flops(t, m, n, b)
