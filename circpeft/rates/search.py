@@ -17,7 +17,7 @@ from ..files import write_atomically
 from ..learning_rates import check_rate
 from ..method_specs import get_spec
 from ..recipes import Recipe
-from ..recipes.checks import RATES
+from ..recipes.checks import RATES, check_unrepeated
 from ..run_files import json_files
 from ..run_files.json_files import Number, Positive
 from ..training import Prepared, distributed
@@ -46,13 +46,15 @@ def search(
         rows: the most validation rows on which the loss is evaluated; 0 takes all.
         progress: whether to show a progress bar.
 
-    Raises: ValueError for too few steps or rates, for a rate that is not positive, in several processes, and for a
-    model whose loss is not finite before training; whatever `circpeft.training.prepare` raises.
+    Raises: ValueError for too few steps or rates, for a rate that is not positive or is given twice, in several
+    processes, and for a model whose loss is not finite before training; whatever `circpeft.training.prepare` raises.
     """
     if type(steps) is not int or steps < LEAST_STEPS:
         raise ValueError(f"steps must be an integer of at least {LEAST_STEPS}, got {steps!r}; 60 to 100 are usual")
     if distributed.is_shared():
         raise ValueError("a search runs in one process; start it without torchrun or accelerate launch")
+    if rates is not None:
+        check_unrepeated("the list of rates", map(check_rate, rates))
     chosen = sorted({check_rate(rate) for rate in (_default_rates(recipe) if rates is None else rates)})
     if len(chosen) < 2:
         raise ValueError(f"give at least two different rates, got {list(rates or ())!r}; such as 3e-4,1e-3,3e-3")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from ..suggest import nearest
@@ -34,6 +36,19 @@ def check(recipe: Any) -> None:
     _check_hyperparameters(recipe)
 
 
+def check_unrepeated(name: str, values: Iterable[Any], advice: str = "give each value once") -> None:
+    """Raise ValueError for a value that a list has twice. Values are compared as they are written.
+
+    >>> check_unrepeated("seeds", [0, 0, 1])
+    Traceback (most recent call last):
+    ...
+    ValueError: seeds has 0 twice; give each value once
+    """
+    for text, times in Counter(map(repr, values)).items():
+        if times > 1:
+            raise ValueError(f"{name} has {text} twice; {advice}")
+
+
 def _check_names(recipe: Any) -> None:
     for name, text in (("target_modules", "a string or "), ("target_parameters", "")):
         value = getattr(recipe, name)
@@ -41,6 +56,7 @@ def _check_names(recipe: Any) -> None:
             continue
         if not isinstance(value, (list, tuple, set, frozenset)) or not all(isinstance(n, str) for n in value):
             raise ValueError(f"{name} must be {text}a list of names, got {value!r}")
+        check_unrepeated(name, value)
 
 
 def _check_types(recipe: Any) -> None:

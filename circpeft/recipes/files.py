@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tomllib
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -13,6 +12,7 @@ from ..files import expanded, read_text
 from ..method_specs import get_spec
 from ..results import default_folder
 from ..suggest import nearest
+from .checks import check_unrepeated
 from .overrides import Overrides, check_overrides, variants
 from .parsing import parse_method
 from .plan import Plan, check_settings, planned, seeds_of, settings_of
@@ -161,8 +161,6 @@ def _check(path: Path, content: dict[str, Any]) -> None:
         names = content.get(key)
         if not names or not all(isinstance(name, str) for name in names):
             raise ValueError(f'{path}: {key} must be a list of names, such as {key} = ["..."], got {names!r}')
-        repeated = [name for name, times in Counter(names).items() if times > 1]
-        if repeated:
-            raise ValueError(f"{path}: {repeated[0]!r} is listed twice in {key}; for more runs of it raise seeds")
+        check_unrepeated(f"{path}: {key}", names, "for more runs of it raise seeds")
     if path.stem in TABLES:
         raise ValueError(f"{path} has the name of a printed table and would be taken for it; rename the file")

@@ -9,6 +9,7 @@ from typing import Any
 from ..defaults import PROFILES
 from ..method_specs import SPECS
 from ..suggest import nearest
+from .checks import check_unrepeated
 from .plain_values import is_plain
 
 
@@ -85,14 +86,16 @@ def hyperparameter(text: str) -> Any:
 def parse_methods(text: str) -> list[tuple[str, dict]]:
     """Return the methods of a comma-separated list. "all" is every method with its defaults.
 
-    Raises: ValueError for an empty list, and as `parse_method`.
+    Raises: ValueError for an empty list and for a method that is listed twice, and as `parse_method`.
 
     >>> [name for name, _ in parse_methods("lora, cdvft:num_factors=5")]
     ['lora', 'cdvft']
     """
     if text.strip() == "all":
         return [(name, {}) for name in SPECS]
-    methods = [parse_method(part) for part in text.split(",") if part.strip()]
+    texts = [part.strip() for part in text.split(",") if part.strip()]
+    methods = [parse_method(part) for part in texts]
+    check_unrepeated("methods", texts, "for more runs of it raise seeds")
     if not methods:
         raise ValueError(f"methods is empty; expected names such as {', '.join(SPECS)}, or all")
     return methods

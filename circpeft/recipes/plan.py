@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import limits
 from ..suggest import nearest
+from .checks import check_unrepeated
 from .overrides import Variant
 from .parsing import profile as profile_settings
 from .parsing import targets as parsed_targets
@@ -124,9 +125,14 @@ def _parsed(merged: dict[str, Any]) -> dict[str, Any]:
 def seeds_of(seeds: Any) -> list[int]:
     """Return the seeds: 0, 1, ... for a number of seeds, or those of a list.
 
-    Raises: ValueError for an empty list, a number below 1 or above `limits.RUNS`, or a value of another type.
+    Raises: ValueError for an empty list, one that has a seed twice, a number below 1 or above `limits.RUNS`, or a value
+    of another type.
+
+    >>> seeds_of(3), seeds_of([7, 3])
+    ([0, 1, 2], [7, 3])
     """
     if isinstance(seeds, Sequence) and not isinstance(seeds, str) and seeds:
+        check_unrepeated("seeds", seeds)
         return list(seeds)
     if type(seeds) is not int or seeds < 1:
         raise ValueError(f"seeds must be an integer of at least 1, got {seeds!r}")

@@ -11,6 +11,7 @@ from typing import Any
 from ..files import expanded
 from ..results import default_folder
 from ..suggest import nearest
+from .checks import check_unrepeated
 from .overrides import Overrides, Variant, check_overrides, variants
 from .plan import Plan, planned, seeds_of, settings_of
 from .protocol import checked_statistic
@@ -71,7 +72,8 @@ def plan_table(
         settings: other fields of `Recipe` for every run, such as ``model`` or ``epochs``.
 
     Raises: ValueError for a name, profile, row, column, setting, statistic or override that does not exist, with the
-    nearest one; for a ``data`` folder without a folder for any column; if no cell is left to run.
+    nearest one; for a seed, row or column that is given twice; for a ``data`` folder without a folder for any column;
+    if no cell is left to run.
 
     >>> plan = plan_table("c3a-3", overrides={"LLaMA2-7B LoRA r=32": {"alpha": [32, 64, 128]}}, hold_out=True)
     >>> [cell.label for cell in plan.searches[0].candidates]
@@ -132,6 +134,7 @@ def _chosen(what: str, names: list[str], known: list[str]) -> list[str]:
     for name in names:
         if name not in known:
             raise ValueError(f"unknown {what} {name!r}; {nearest(name, known)}")
+    check_unrepeated(f"the list of {what}s", names)
     return names or known
 
 

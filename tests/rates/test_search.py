@@ -161,7 +161,7 @@ def test_a_search_in_words():
         ({"steps": 9}, "steps must be an integer of at least 10, got 9"),
         ({"steps": 60.0}, "got 60.0"),
         ({"rates": [1e-3]}, "at least two different rates"),
-        ({"rates": [1e-3, 1e-3]}, "at least two different rates"),
+        ({"rates": [1e-3, 3e-3, 0.001]}, "the list of rates has 0.001 twice; give each value once"),
         ({"rates": []}, "at least two different rates"),
         ({"rates": [1e-3, -1]}, "above 0, got -1"),
     ],

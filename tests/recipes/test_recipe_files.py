@@ -63,7 +63,7 @@ def test_arguments_replace_values_of_the_file(tmp_path):
         ('tasks = []\nmethods = ["c3a"]\n', "tasks must be a list of names"),
         (
             GOOD.replace('"lora"', '"lora", "lora"'),
-            "'lora' is listed twice in methods; for more runs of it raise seeds",
+            "methods has 'lora' twice; for more runs of it raise seeds",
         ),
         (GOOD + "[settings]\nepoch = 3\n", "unknown setting 'epoch'; did you mean 'epochs'?"),
         (GOOD + "[settings]\nepochs = 0\n", "epochs must be an integer of at least 1, got 0"),

@@ -171,3 +171,16 @@ def test_a_data_folder_gives_the_printed_columns(tmp_path):
 def test_the_error_for_an_unknown_name_has_the_nearest_one(name, options, message):
     with pytest.raises(ValueError, match=message):
         recipes.table(name, **options)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"seeds": [0, 0, 1]}, "seeds has 0 twice; give each value once"),
+        ({"rows": ["LoRA", "BitFit", "LoRA"]}, "the list of rows has 'LoRA' twice"),
+        ({"columns": ["entailment", "entailment"]}, "the list of columns has 'entailment' twice"),
+    ],
+)
+def test_a_seed_row_or_column_that_is_given_twice_is_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        recipes.plan_table("cdvft-1", "cpu", **given)

@@ -281,6 +281,14 @@ def test_parse_methods():
     for text in ("", " , "):
         with pytest.raises(ValueError, match="methods is empty; expected names such as full"):
             parse_methods(text)
+    with pytest.raises(ValueError, match="methods has 'c3a:block_size=8' twice; for more runs of it raise seeds"):
+        parse_methods("c3a:block_size=8,c3a, c3a:block_size=8")
+
+
+@pytest.mark.parametrize("name", ["target_modules", "target_parameters"])
+def test_a_layer_that_is_named_twice_is_refused(name):
+    with pytest.raises(ValueError, match=f"{name} has 'query' twice; give each value once"):
+        dataclasses.replace(BASE, **{name: ("query", "value", "query")})
 
 
 def test_every_method_has_a_rate_and_every_profile_is_a_recipe():
