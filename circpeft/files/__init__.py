@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from .disk import WriteError, check_room, check_writable, explained, is_full
 from .drafts import draft_folder, draft_path, remove_leftovers
+from .replacing import replace_folder
 from .syncing import make_folder, sync_file, sync_folder, sync_open_file, sync_tree
 
 __all__ = [
@@ -131,7 +132,8 @@ def atomic_folder(path: str | Path, replace: bool = False, needed: int = 0, else
     """Give a ``with`` block a temporary folder beside ``path``, and rename it to ``path`` at the end of the block.
 
     When the block has ended, all files are on the disk, with the modes of the user's umask. If it raises an error, the
-    temporary folder is deleted, and an existing folder stays as it was. A link to a folder stays a link.
+    temporary folder is deleted, and an existing folder stays as it was. A link to a folder stays a link. How a folder
+    is replaced if the process is killed: see `replacing.replace_folder`.
 
     Args:
         path: the folder. It must not exist, or be empty.
@@ -158,7 +160,7 @@ def atomic_folder(path: str | Path, replace: bool = False, needed: int = 0, else
         if not path.is_dir():
             os.rename(draft, path)
         elif replace:
-            _exchange(draft, path)
+            replace_folder(draft, path)
         else:
             path.rmdir()
             os.rename(draft, path)
@@ -170,18 +172,6 @@ def _draft_of(path: Path) -> Iterator[Path]:
     make_folder(path.parent)
     with draft_folder(path.parent, path.name) as draft:
         yield draft
-
-
-def _exchange(draft: Path, path: Path) -> None:
-    """Rename a folder to a name that a folder with files has, which is deleted afterwards."""
-    with draft_folder(path.parent, path.name) as earlier:  # a folder cannot be renamed over one with files
-        try:
-            os.rename(path, earlier / "folder")
-            os.rename(draft, path)
-        except BaseException:  # also Ctrl-C, after which neither of the two would be left
-            if not path.exists():
-                os.rename(earlier / "folder", path)
-            raise
 
 
 def apply_umask(path: str | Path) -> None:

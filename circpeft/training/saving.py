@@ -9,7 +9,7 @@ from peft import PeftModel
 from torch import nn
 
 from .. import methods, models, tasks
-from ..files import atomic_folder
+from ..files import atomic_folder, remove_leftovers
 from ..hf_peft.other_methods import only_adapter_weights
 from ..method_specs import get_spec
 from ..recipes import Recipe
@@ -33,6 +33,14 @@ def weights_of(recipe: Recipe) -> Path:
     return Path(recipe.output_dir) / folder / recipe.name
 
 
+def _existing_weights(recipe: Recipe) -> Path:
+    """Return `weights_of`. If nothing is there, the weights that a killed process was replacing are put back first."""
+    folder = weights_of(recipe)
+    if not folder.is_dir():
+        remove_leftovers(folder.parent)
+    return folder
+
+
 def load_trained(recipe: Recipe) -> tuple[nn.Module, Any]:
     """Return the trained model of a run in evaluation mode, and its tokenizer or image processor.
 
@@ -41,7 +49,7 @@ def load_trained(recipe: Recipe) -> tuple[nn.Module, Any]:
     Raises: FileNotFoundError if the weights are not on this machine; ValueError for a run with permuted features, and
     for a file that holds more than the adapter's weights.
     """
-    weights = weights_of(recipe)
+    weights = _existing_weights(recipe)
     if recipe.feature_order == "permuted":
         raise ValueError(
             f"{recipe.name} has saved no adapter, because feature_order='permuted' is for comparisons: PEFT would load "
@@ -106,5 +114,5 @@ def weight_faults(recipe: Recipe, known: Result) -> list[str]:
 
     Weights that are not on this machine at all are not faulty: they may be on a cluster's node, or were deleted.
     """
-    folder = weights_of(recipe)
+    folder = _existing_weights(recipe)
     return digests.faults(folder, known.weights) if folder.is_dir() else []

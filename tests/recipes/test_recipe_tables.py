@@ -177,7 +177,7 @@ def test_the_error_for_an_unknown_name_has_the_nearest_one(name, options, messag
     ("given", "message"),
     [
         ({"seeds": [0, 0, 1]}, "seeds has 0 twice; give each value once"),
-        ({"rows": ["LoRA", "BitFit", "LoRA"]}, "the list of rows has 'LoRA' twice"),
+        ({"rows": ["LoRA", "LoRA"]}, "the list of rows has 'LoRA' twice"),
         ({"columns": ["entailment", "entailment"]}, "the list of columns has 'entailment' twice"),
     ],
 )
