@@ -7,8 +7,8 @@ from typing import Any
 from peft import PeftConfig
 from torch import Tensor, nn
 
-from .layer import CirculantLayer
 from .saved_keys import KEY_PREFIX, plain_name
+from .trained_biases import biases_of
 
 
 class PlainKeys:
@@ -22,19 +22,11 @@ class PlainKeys:
     ) -> dict[str, Tensor]:
         # PEFT looks for the names of the modules, and some wrappers have removed their own part from the keys.
         found = {key: value for key, value in state_dict.items() if f".{cls.prefix}adapters." in key}
-        return found | cls._get_learnable_bias_state_dict(model, state_dict, config)
-
-    @classmethod
-    def _get_learnable_bias_state_dict(
-        cls, model: nn.Module, state_dict: dict[str, Tensor], config: PeftConfig
-    ) -> dict[str, Tensor]:
-        if config.bias == "none":
-            return {}
         if config.bias == "all":
-            return {key: value for key, value in state_dict.items() if key.endswith(".bias")}
-        layers = [name for name, module in model.named_modules() if isinstance(module, CirculantLayer)]
-        biases = {plain_name(f"{name}.base_layer.bias") for name in layers}
-        return {key: value for key, value in state_dict.items() if plain_name(key) in biases}
+            found |= {key: value for key, value in state_dict.items() if key.endswith(".bias")}
+        elif config.bias != "none":
+            found |= biases_of(model, adapter_name, state_dict)
+        return found
 
     @classmethod
     def _remove_adapter_name_from_key(cls, key: str, adapter_name: str) -> str:

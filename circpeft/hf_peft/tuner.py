@@ -34,6 +34,7 @@ from .saved_adapter import check_saved_adapter
 from .saved_keys import is_wrapper, plain_name
 from .targets import is_target, layers_of
 from .token_rows import check_rows_of_all, token_rows
+from .trained_biases import freeze_biases_of_others
 from .uncalled_layers import check_wrapper, uncalled_layers
 from .unmatched_names import check_found, check_targets
 
@@ -89,6 +90,11 @@ class CirculantModel(ExpertTuner, PlainKeys, BaseTuner):
             check_saved_adapter(peft_config, model, adapted | experts, self.prefix)
         if peft_config.__dict__.pop("_read_by_transformers", False):
             check_in_memory(model, adapted | experts)
+
+    def _mark_only_adapters_as_trainable(self, model: nn.Module) -> None:
+        super()._mark_only_adapters_as_trainable(model)
+        if names := [name for name in self.active_adapters if self.peft_config[name].bias.endswith("_only")]:
+            freeze_biases_of_others(model, names)
 
     @staticmethod
     def _check_target_module_exists(peft_config: CirculantConfig, key: str) -> object:

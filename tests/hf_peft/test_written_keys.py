@@ -51,3 +51,19 @@ def test_a_bias_is_kept_only_if_it_trains(bias, targets, method, tmp_path):
     loaded = PeftModel.from_pretrained(phi(), tmp_path)
     ids = torch.arange(12).view(2, 6)
     assert torch.equal(loaded.eval()(ids).logits, model.eval()(ids).logits)
+
+
+@pytest.mark.skipif(not SAVES_BIASES, reason="this version of PEFT does not save trained biases")
+def test_the_biases_of_another_adapters_layers_neither_train_nor_are_saved(method, tmp_path):
+    model = get_peft_model(phi(), method(target_modules=["q_proj"], bias=f"{method.prefix}only"))
+    model.add_adapter("second", method(target_modules=["q_proj", "v_proj"]))
+    trained = {name for name, p in model.named_parameters() if name.endswith(".bias") and p.requires_grad}
+    assert trained == {"base_model.model.model.layers.0.self_attn.q_proj.base_layer.bias"}
+    with torch.no_grad():
+        for name in trained:
+            model.get_parameter(name).add_(1)
+    model.save_pretrained(tmp_path)
+    loaded = PeftModel.from_pretrained(phi(), tmp_path)
+    ids = torch.arange(12).view(2, 6)
+    assert torch.equal(loaded.eval()(ids).logits, model.eval()(ids).logits)
+    PeftModel.from_pretrained(phi(), tmp_path / "second")
