@@ -22,6 +22,8 @@ LINEAR = {functional.linear}
 MATMUL = {torch.matmul, Tensor.matmul, Tensor.__matmul__}
 BATCHED = {torch.bmm, Tensor.bmm}
 GROUPED = {f for f in (getattr(functional, "grouped_mm", None), getattr(torch, "_grouped_mm", None)) if f is not None}
+# The operator that transformers has for the systems on which torch's grouped product does not run.
+OF_TRANSFORMERS = ("transformers.grouped_mm_fallback", "transformers.grouped_mm_fallback.default")
 
 
 class ExpertWeight:
@@ -158,6 +160,10 @@ class ExpertWeight:
         """The device of the base weight."""
         return self._read().device
 
+    def data_ptr(self) -> int:
+        """The address of the base weight. Up to torch 2.10, transformers asks for it before a product on a CPU."""
+        return self._read().data_ptr()
+
     def __len__(self) -> int:
         return self.shape[0]
 
@@ -201,7 +207,7 @@ def _product(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
     rows = left.dim() == 3 and w.ndim == 3 and len(left) == len(w)  # otherwise, matmul broadcasts
     if func in MATMUL | BATCHED and rows and len(args) == 2 and not kwargs:
         return w._add_by_row(left, func(left, w._base()))
-    if func in GROUPED and w._chosen is None and left.dim() == 2:
+    if (func in GROUPED or str(func) in OF_TRANSFORMERS) and w._chosen is None and left.dim() == 2:
         ends = kwargs.get("offs", args[2] if len(args) > 2 else None)
         if ends is None:
             return None

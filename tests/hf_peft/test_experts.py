@@ -39,6 +39,18 @@ def test_every_implementation_has_the_change(kind, implementation, method):
     assert (outputs - base(tokens()).logits).abs().max() > 0.01
 
 
+@pytest.mark.parametrize("kind", ["mixtral", "gpt_oss"])
+def test_the_grouped_product_for_older_versions_of_torch_on_a_cpu_has_the_change_and_dropout(kind, monkeypatch):
+    experts_of_transformers = pytest.importorskip("transformers.integrations.moe")
+    monkeypatch.setattr(experts_of_transformers, "is_torch_less_or_equal", lambda *version, **accept: True)
+    base = moe(kind, "grouped_mm", torch.float32)
+    model = adapted(copy.deepcopy(base), "c3a", dropout=0.5)
+    outputs = model(tokens()).logits
+    torch.testing.assert_close(outputs, with_dense_change(base, model)(tokens()).logits, rtol=2e-4, atol=2e-4)
+    model.train()
+    assert not torch.equal(model(tokens()).logits, model(tokens()).logits)
+
+
 @pytest.mark.parametrize("method", CONFIGS)
 @pytest.mark.parametrize(
     ("kind", "implementation"), [("mixtral", "eager"), ("gpt_oss", "batched_mm"), ("llama4", "eager")]
