@@ -21,6 +21,7 @@ SHIPPED = {"small-vit": "small_vit", "small-llama": "small_llama"}
 EMBEDDED = (*INSTALLED, *WHEELS, *SHIPPED)
 DATA = places.shipped() / "data"
 MINILM_VERSION = "0.1.0"
+LONGEST_REASON = 300  # characters of an error of another library
 WEIGHTS = ("model.safetensors", "pytorch_model.bin", "model.safetensors.index.json", "pytorch_model.bin.index.json")
 
 
@@ -158,3 +159,36 @@ def hub_errors(name: str, what: str = "model") -> Iterator[None]:
         else:
             raise
         raise FileNotFoundError(message) from error
+
+
+@contextmanager
+def readable(name: str, part: str) -> Iterator[None]:
+    """Replace what a library raises for damaged files of a model by a ValueError of one line.
+
+    It is only for calls of a library that read such files: elsewhere it would hide mistakes in the code. An OSError or
+    ValueError passes through, since the libraries use them with a text for the user, and so does what is not about the
+    files: a missing package, and too little memory.
+
+    Args:
+        name: the model.
+        part: what is read, such as "tokenizer".
+
+    Raises: ValueError with the model, the part and the library's reason.
+
+    >>> with readable("my_model", "config"):
+    ...     {"gelu": 1}["gellu"]
+    Traceback (most recent call last):
+    ...
+    ValueError: the config of model 'my_model' cannot be read (KeyError: 'gellu'); save or download the model again
+    """
+    try:
+        yield
+    except (OSError, ValueError, ImportError, MemoryError):
+        raise
+    except Exception as error:  # tokenizers raises Exception itself, and safetensors an error of its own
+        if type(error).__name__ == "OutOfMemoryError":  # of a GPU
+            raise
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST_REASON]
+        raise ValueError(
+            f"the {part} of model {name!r} cannot be read ({reason}); save or download the model again"
+        ) from error

@@ -1,23 +1,52 @@
 """Resumption of an interrupted training: the weights of its checkpoint, and a clock that continues."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used. The text is one line, with the path."""
+
+
+@contextmanager
+def readable_checkpoint(folder: str | Path) -> Iterator[None]:
+    """Replace what is raised for a damaged checkpoint by a CheckpointError; only for calls that read the checkpoint.
+
+    An OSError passes through, and so does what is not about the files: a missing package, and too little memory.
+
+    >>> with readable_checkpoint("checkpoint-6"):
+    ...     raise RuntimeError("invalid magic number")
+    Traceback (most recent call last):
+    ...
+    circpeft.resume.CheckpointError: checkpoint-6 cannot be read (invalid magic number); delete it, and repeat the run
+    """
+    try:
+        yield
+    except (CheckpointError, OSError, ImportError, MemoryError):
+        raise
+    except Exception as error:
+        if type(error).__name__ == "OutOfMemoryError":  # of a GPU
+            raise
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise CheckpointError(f"{folder} cannot be read ({reason}); delete it, and repeat the run") from error
+
+
 def check_checkpoint(folder: str, trains_adapter: bool) -> None:
     """Check which files of weights a checkpoint has. The Trainer prefers those of a whole model to an adapter's.
 
-    Raises: ValueError that names a pickle, or the weights of a whole model in the checkpoint of an adapter.
+    Raises: CheckpointError that names a pickle, or the weights of a whole model in the checkpoint of an adapter.
     """
     names = {path.name for path in Path(folder).iterdir()}
     for name in sorted(names):
         if name.startswith(("pytorch_model.bin", "adapter_model.bin")):
-            raise ValueError(f"{folder} holds {name}, a pickle, which is not read; delete it, or the checkpoint")
+            raise CheckpointError(f"{folder} holds {name}, a pickle, which is not read; delete it, or the checkpoint")
         if trains_adapter and name.startswith(("model.safetensors", "model-")):
-            raise ValueError(
+            raise CheckpointError(
                 f"{folder} holds {name}, weights of a whole model, but the run trains an adapter; delete that file, or "
                 f"the checkpoint"
             )

@@ -149,3 +149,22 @@ def test_a_data_set_of_the_hub_without_network_or_cache(monkeypatch, tmp_path):
     [name, *_] = tasks.get("rte").hub
     with pytest.raises(FileNotFoundError, match=f"data set '{name}' is not in the cache and the hub cannot be reached"):
         tasks.load("rte")
+
+
+@pytest.mark.parametrize(
+    "error", [Exception("expected value"), KeyError("gellu"), RuntimeError("bad\nmagic")], ids=repr
+)
+def test_a_damaged_file_of_a_model_is_one_line(error):
+    with pytest.raises(ValueError, match=r"^the tokenizer of model 'a/b' cannot be read \(.+\); save or") as caught:
+        with models.readable("a/b", "tokenizer"):
+            raise error
+    assert caught.value.__cause__ is error and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "error", [OSError("no file"), ValueError("in words"), ImportError("sentencepiece"), MemoryError()], ids=repr
+)
+def test_what_a_library_says_in_words_or_is_not_about_the_file_stays(error):
+    with pytest.raises(type(error)) as caught, models.readable("a/b", "config"):
+        raise error
+    assert caught.value is error

@@ -128,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with interruption.handled(options.command, restored=given):
             return options.execute(options)
     except RequestError as error:
-        print_text(f"circpeft {options.command}: error: {error}", file=sys.stderr)
+        print_text(f"circpeft {options.command}: error: {_one_line(error)}", file=sys.stderr)
         return 1 if isinstance(error.__cause__, WriteError) else 2
     except WriteError as error:  # a disk that is full or read-only: whatever was begun is not there
         print_text(f"circpeft {options.command}: error: {error}", file=sys.stderr)
@@ -140,6 +140,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt as error:
         return interruption.exit_code(options.command, error)
+
+
+def _one_line(error: Exception) -> str:
+    """Return the text of an error in one line; those of other libraries may have several."""
+    return " ".join(line.strip() for line in str(error).splitlines())
 
 
 def _format_warning(message: Any, category: Any, filename: str, lineno: int, line: str | None = None) -> str:

@@ -85,7 +85,7 @@ def execute(options: argparse.Namespace) -> int:
             print_text(report.FORMATS[format](found, options.table or None, None), end="")
         else:
             print_text(_overview(found))
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise RequestError(str(error)) from error
     for word, noted in (("unusable", found.problems), ("left out", found.left_out)):
         for entry in noted:

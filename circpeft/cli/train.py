@@ -89,7 +89,8 @@ def execute(options: argparse.Namespace) -> int:
         # The Trainer logs to stdout, which is kept for the result.
         with open(os.devnull, "w", encoding="utf-8") as sink, redirect_stdout(sink if options.quiet else sys.stderr):
             result = _run(recipe)
-    except FloatingPointError as error:  # the training diverged
+    # It diverged, or a file that it reads or writes is damaged or missing.
+    except (FloatingPointError, training.CheckpointError, OSError) as error:
         print_text(f"circpeft train: error: {error}", file=sys.stderr)
         return 1
     finally:

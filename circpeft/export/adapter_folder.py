@@ -126,12 +126,13 @@ class AdapterFolder:
             dtype: of its weights; "auto" keeps that of its files.
 
         Raises: what `models.resolve` and `models.hub_errors` raise for a model that is not there; ValueError for one of
-        another kind.
+        another kind, and for damaged files.
         """
         head = {} if self.classes is None else {"num_labels": self.classes, "ignore_mismatched_sizes": True}
         folder = self.base_folder
         with models.hub_errors(self.base):
-            config = transformers.AutoConfig.from_pretrained(folder)
+            with models.readable(self.base, "config"):
+                config = transformers.AutoConfig.from_pretrained(folder)
             fitting = getattr(self.model_class, "_model_mapping", {type(config): None})
             if type(config) not in fitting:
                 loader = self.model_class.__name__
@@ -139,7 +140,8 @@ class AdapterFolder:
                     f"base model {self.base!r} ({config.model_type}) is not one that {loader} loads, as this adapter "
                     f"needs; name the model that it was trained on"
                 )
-            return self.model_class.from_pretrained(folder, dtype=dtype, **head)
+            with models.readable(self.base, "weights"):
+                return self.model_class.from_pretrained(folder, dtype=dtype, **head)
 
     def load(self, dtype: Any = "auto") -> PeftModel:
         """Load the base model with the adapter beside its weights, ready to predict.
@@ -176,10 +178,14 @@ class AdapterFolder:
             )
 
     def preprocessor(self) -> Any:
-        """Return the tokenizer or image processor: the adapter's own, or else the base model's; None without one."""
-        for place in (self.path, self.base_folder):
-            try:
-                return transformers.AutoProcessor.from_pretrained(place)
-            except (OSError, ValueError):  # what transformers raises for a folder without such files
-                continue
+        """Return the tokenizer or image processor: the adapter's own, or else the base model's; None without one.
+
+        Raises: ValueError for a damaged one.
+        """
+        for place in (str(self.path), self.base_folder):
+            with models.readable(place, "tokenizer or image processor"):
+                try:
+                    return transformers.AutoProcessor.from_pretrained(place)
+                except (OSError, ValueError):  # what transformers raises for a folder without such files
+                    continue
         return None

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from .. import results, tasks, training
+from .. import models, results, tasks, training
 from ..export import AdapterFolder
 from ..export.adapter_folder import CONFIG
 from ..recipes import Recipe
@@ -74,7 +74,9 @@ def open_trained(source: str | Path, task: str = "", base: str = "", data_dir: s
         opened = AdapterFolder.open(weights, recipe.model)
         model, folder = opened.load(recipe.base_dtype), opened.base_folder
     else:
-        model, folder = kind.model_class.from_pretrained(weights).eval(), str(weights)
+        folder = str(weights)
+        with models.readable(folder, "weights"):
+            model = kind.model_class.from_pretrained(weights).eval()
     named = _named(found, model, recipe_for_names, known.groups)
     return TrainedModel(recipe, named, kind, _placed(model), kind.load_processor(folder))
 

@@ -70,7 +70,7 @@ def outline(model: Model) -> nn.Module:
     folder = expanded(model)
     if not (Path(folder) / "config.json").is_file():
         folder = models.resolve(str(model))
-    with models.hub_errors(str(model)):
+    with models.hub_errors(str(model)), models.readable(str(model), "config"):
         return skeleton(folder)
 
 

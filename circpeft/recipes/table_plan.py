@@ -204,7 +204,7 @@ def _block_size(hidden: int, row: Row) -> int:
 def _hidden_size(model: str) -> int:
     from transformers import AutoConfig
 
-    from ..models import hub_errors, resolve
+    from ..models import hub_errors, readable, resolve
 
-    with hub_errors(model):
+    with hub_errors(model), readable(model, "config"):
         return AutoConfig.from_pretrained(resolve(model)).hidden_size

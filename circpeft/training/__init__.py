@@ -4,6 +4,7 @@
 for many recipes, without what is expensive.
 """
 
+from ..resume import CheckpointError
 from .base_model import UnfitModelError
 from .kinds import KINDS, TaskKind
 from .loop import Trained, train
@@ -15,6 +16,7 @@ from .trials import Trial, trial
 
 __all__ = [
     "KINDS",
+    "CheckpointError",
     "Prepared",
     "Rows",
     "TaskKind",

@@ -21,7 +21,7 @@ from .kinds import TaskKind
 
 
 class UnfitModelError(ValueError):
-    """A model whose weights do not fit its config. Nothing has trained."""
+    """A model whose weights cannot be read, or do not fit its config. Nothing has trained."""
 
 
 def check(recipe: Recipe) -> None:
@@ -75,9 +75,10 @@ def _check_permuted(recipe: Recipe) -> None:
 def config_of(recipe: Recipe, task: Any, kind: TaskKind, folder: str) -> PretrainedConfig:
     """Return the model's config, with the task's outputs and the recipe's dropout.
 
-    Raises: ValueError for a type of model that transformers cannot use for such tasks.
+    Raises: ValueError for a type of model that transformers cannot use for such tasks, and for a damaged config.
     """
-    config = AutoConfig.from_pretrained(folder, **kind.config_options(task))
+    with models.readable(recipe.model, "config"):
+        config = AutoConfig.from_pretrained(folder, **kind.config_options(task))
     if type(config) not in kind.model_class._model_mapping and not hasattr(config, "auto_map"):
         raise ValueError(
             f"model {recipe.model!r} is a {config.model_type!r}, for which transformers has no "
@@ -115,9 +116,10 @@ def with_method(base: nn.Module, recipe: Recipe) -> nn.Module:
 def outline(recipe: Recipe, kind: TaskKind, config: PretrainedConfig) -> tuple[nn.Module, list[str]]:
     """Return the model that would train, without its weights (on torch's meta device), and the names of its head.
 
-    Raises: ValueError for a model with a head that no method would train; whatever `methods.apply` raises.
+    Raises: ValueError for a model with a head that no method would train, and for a config of which transformers can
+    build no model; whatever `methods.apply` raises.
     """
-    with torch.device("meta"):
+    with torch.device("meta"), models.readable(recipe.model, "config"):
         base = kind.model_class.from_config(config)
     head = head_names(base)
     if kind.has_new_head and not head:
@@ -135,15 +137,18 @@ def load(recipe: Recipe, kind: TaskKind, folder: str, config: PretrainedConfig) 
     A new head stays in float32: it trains, and 16 bits would lose small steps.
 
     Raises: FileNotFoundError, see `models.hub_errors`, for a model that the hub does not give; UnfitModelError for
-    weights of other sizes than the config says, and for a model with an adapter.
+    weights that are damaged or of other sizes than the config says, and for a model with an adapter.
     """
     options, dtype = dict(kind.loading_options), getattr(torch, recipe.base_dtype)
     if recipe.quantization:
         options["quantization_config"] = _quantization_config(recipe, kind, config)
-    with models.hub_errors(recipe.model):
-        base, info = kind.model_class.from_pretrained(
-            folder, config=config, dtype=dtype, output_loading_info=True, **options
-        )
+    try:
+        with models.hub_errors(recipe.model), models.readable(recipe.model, "weights"):
+            base, info = kind.model_class.from_pretrained(
+                folder, config=config, dtype=dtype, output_loading_info=True, **options
+            )
+    except ValueError as error:
+        raise UnfitModelError(str(error)) from error
     if getattr(base, "_hf_peft_config_loaded", False):
         raise UnfitModelError(f"model {recipe.model!r} holds an adapter; merge it first, with `circpeft merge`")
     _check_sizes(recipe, base, info["mismatched_keys"])

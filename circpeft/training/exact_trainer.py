@@ -15,6 +15,7 @@ from transformers import Trainer
 
 from .. import files
 from ..ops.watching import watched_ways
+from ..resume import CheckpointError, readable_checkpoint
 from . import checkpoints, distributed
 
 IGNORED = -100  # label that does not count for the loss
@@ -154,7 +155,7 @@ class ExactTrainer(Trainer):
     def _load_best_model(self) -> None:
         """Load the best epoch, unless the training diverged: its weights could not be read back.
 
-        Raises: FloatingPointError if the score or the loss of the best epoch is not finite; ValueError, naming the
+        Raises: FloatingPointError if the score or the loss of the best epoch is not finite; CheckpointError, naming the
         file, if its checkpoint is damaged.
         """
         best = max((e for e in self.state.log_history if "eval_score" in e), key=lambda e: e["eval_score"])
@@ -162,11 +163,22 @@ class ExactTrainer(Trainer):
         folder = Path(str(self.state.best_model_checkpoint))
         found = distributed.from_first(checkpoints.faults(folder) if distributed.state().is_main_process else [])
         if found:
-            raise ValueError(
+            raise CheckpointError(
                 f"the best epoch cannot be read back: in {folder}, {found[0]}; repeat the run, which then continues "
                 f"from an earlier epoch"
             )
-        super()._load_best_model()
+        with readable_checkpoint(folder):
+            super()._load_best_model()
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        """Load the weights of a checkpoint. A damaged one is a CheckpointError."""
+        with readable_checkpoint(resume_from_checkpoint):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """Load the state of the optimizer and of the learning rate. A damaged one is a CheckpointError."""
+        with readable_checkpoint(str(checkpoint)):
+            super()._load_optimizer_and_scheduler(checkpoint)
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
         """Write a checkpoint, mark it as complete when it is on the disk, and only then remove older ones."""

@@ -84,7 +84,8 @@ def train(prepared: Prepared, callbacks: Iterable[TrainerCallback] = ()) -> Trai
         prepared: the run, from `prepare`.
         callbacks: further callbacks for the Trainer.
 
-    Raises: ValueError for a checkpoint that would change more than what the method trains.
+    Raises: CheckpointError for a checkpoint that cannot be read, or would change more than what the method trains;
+    whatever `base_model.load` raises.
     """
     recipe = prepared.recipe
     base = starting_model(prepared)

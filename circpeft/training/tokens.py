@@ -10,6 +10,8 @@ from datasets import DatasetDict
 from torch import Tensor
 from transformers import AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
 
+from .. import models
+
 # Files that a tokenizer's vocabulary may be in. A local model folder needs one of them.
 VOCABULARIES = (
     "tokenizer.json",
@@ -42,13 +44,15 @@ def tokenizer_of(folder: str) -> PreTrainedTokenizerBase:
 
     Args: ``folder``: a local model folder, or a hub id.
 
-    Raises: FileNotFoundError for a local folder without a vocabulary; ValueError for a tokenizer with neither token.
+    Raises: FileNotFoundError for a local folder without a vocabulary; ValueError for a tokenizer with neither token,
+    and for damaged files.
     """
     local = Path(folder)
     # Without a vocabulary, transformers returns a tokenizer that knows no word, or asks for a package in vain.
     if local.is_dir() and not any((local / name).exists() for name in VOCABULARIES):
         raise FileNotFoundError(f"model {folder!r} has no tokenizer; expected one of: {', '.join(VOCABULARIES)}")
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    with models.readable(folder, "tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(folder)
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
             raise ValueError(

@@ -19,15 +19,34 @@ def test_a_full_disk_is_not_wrong_usage(command, monkeypatch, capsys):
     assert capsys.readouterr().err == f"circpeft {command[0]}: error: no room for 'out': 3 MiB are free\n"
 
 
-def test_a_training_that_diverges_is_one_line(monkeypatch, capsys):
-    def diverged(recipe):
-        raise FloatingPointError("the test loss is nan: the training diverged; lower its learning_rate")
+@pytest.mark.parametrize(
+    "error",
+    [
+        FloatingPointError("the test loss is nan: the training diverged; lower its learning_rate"),
+        training.CheckpointError("checkpoint-6 holds pytorch_model.bin, a pickle, which is not read"),
+        FileNotFoundError("model 'a/b' is not on the hub"),
+        files.WriteError(errno.ENOSPC, "no room for 'out': 3 MiB are free"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_training_that_fails_is_one_line(monkeypatch, capsys, error):
+    def failing(recipe):
+        raise error
 
     monkeypatch.setattr(training, "check", lambda recipes: {("entailment", ""): "test: as published"})
-    monkeypatch.setattr(train, "_run", diverged)
+    monkeypatch.setattr(train, "_run", failing)
     assert cli.main(["train", "head"]) == 1
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert last == "circpeft train: error: the test loss is nan: the training diverged; lower its learning_rate"
+    assert capsys.readouterr().err.splitlines()[-1] == f"circpeft train: error: {error}"
+
+
+def test_a_mistake_in_the_code_keeps_its_traceback(monkeypatch):
+    def wrong(recipe):
+        raise ValueError("an error of nobody's file")
+
+    monkeypatch.setattr(training, "check", lambda recipes: {("entailment", ""): "test: as published"})
+    monkeypatch.setattr(train, "_run", wrong)
+    with pytest.raises(ValueError, match="nobody's file"):
+        cli.main(["train", "head"])
 
 
 @pytest.mark.parametrize(

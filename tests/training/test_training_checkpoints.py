@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from transformers import Trainer, TrainerState
 
 from circpeft import results, training
-from circpeft.training import checkpoints, distributed
+from circpeft.training import checkpoints, digests, distributed
 
 OUTCOME = "losses epochs score test_score start_score best_epoch spectra predictions groups".split()
 made: dict[str, Path | results.Result] = {}  # of the two runs that all tests start from
@@ -255,3 +255,22 @@ def test_a_best_epoch_that_is_damaged_meanwhile_is_named(recipe, monkeypatch):
     monkeypatch.setattr(checkpoints, "remove_others", damaging)
     with pytest.raises(ValueError, match=r"cannot be read back: in .*checkpoint-6, adapter_model\.safetensors is not"):
         training.train(prepared)
+
+
+@pytest.mark.parametrize("name", ["optimizer.pt", "adapter_model.safetensors"])
+def test_a_checkpoint_whose_manifest_lists_a_damaged_file_is_one_line(recipe, stopped, name):
+    folder = stopped / "checkpoint-12"
+    (folder / name).write_bytes(b"damaged")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"][name] = digests.digest(folder / name)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(
+        training.CheckpointError, match=r"^.*checkpoint-12 cannot be read \(.+\); delete it, and repeat"
+    ):
+        training.run(recipe())
+
+
+def test_a_checkpoint_with_other_weights_is_refused(recipe, stopped):
+    (stopped / "checkpoint-12" / "model.safetensors").touch()
+    with pytest.raises(training.CheckpointError, match=r"checkpoint-12 holds model\.safetensors, weights of a whole"):
+        training.run(recipe())

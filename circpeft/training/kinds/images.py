@@ -11,6 +11,7 @@ from datasets import DatasetDict
 from torch import Tensor
 from transformers import AutoImageProcessor, AutoModelForImageClassification, PretrainedConfig
 
+from ... import models
 from ...recipes import Recipe
 from ...tasks import ImageTask, pictures
 from ..exact_trainer import ExactTrainer
@@ -28,14 +29,15 @@ class ImageKind(Classification):
     def load_processor(self, folder: str) -> Any:
         """Load the image processor of a model, which resizes and scales images as the model needs them.
 
-        Raises: FileNotFoundError for a local folder without one.
+        Raises: FileNotFoundError for a local folder without one; ValueError for one that is damaged.
         """
         local = Path(folder)
         if local.is_dir() and not any((local / name).exists() for name in PROCESSOR_FILES):
             raise FileNotFoundError(
                 f"model {folder!r} has no image processor; expected one of: {', '.join(PROCESSOR_FILES)}"
             )
-        return AutoImageProcessor.from_pretrained(folder)
+        with models.readable(folder, "image processor"):
+            return AutoImageProcessor.from_pretrained(folder)
 
     def encode(
         self, data: DatasetDict, task: ImageTask, processor: Any, config: PretrainedConfig, recipe: Recipe
