@@ -180,12 +180,25 @@ class AdapterFolder:
     def preprocessor(self) -> Any:
         """Return the tokenizer or image processor: the adapter's own, or else the base model's; None without one.
 
-        Raises: ValueError for a damaged one.
+        One that cannot be read is named in a warning.
         """
         for place in (str(self.path), self.base_folder):
-            with models.readable(place, "tokenizer or image processor"):
-                try:
+            try:
+                with models.readable(place, "tokenizer or image processor"):
                     return transformers.AutoProcessor.from_pretrained(place)
-                except (OSError, ValueError):  # what transformers raises for a folder without such files
-                    continue
+            except (OSError, ValueError):  # what transformers raises for a folder without such files, too
+                if damaged := _preprocessor_files(place):
+                    warnings.warn(
+                        f"the tokenizer or image processor in {place!r} cannot be read and is left out; save or "
+                        f"download {' and '.join(damaged)} again",
+                        stacklevel=2,
+                    )
         return None
+
+
+def _preprocessor_files(folder: str) -> list[str]:
+    """Return the files of a tokenizer or image processor that a local folder has; none for a hub ID."""
+    from ..training.kinds.images import PROCESSOR_FILES  # here, because it takes seconds to load
+    from ..training.tokens import VOCABULARIES
+
+    return [name for name in (*VOCABULARIES, *PROCESSOR_FILES) if (Path(folder) / name).is_file()]
