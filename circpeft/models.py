@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from json import JSONDecodeError
 from pathlib import Path
 
 from datasets.exceptions import DatasetNotFoundError
@@ -166,8 +167,8 @@ def readable(name: str, part: str) -> Iterator[None]:
     """Replace what a library raises for damaged files of a model by a ValueError of one line.
 
     It is only for calls of a library that read such files: elsewhere it would hide mistakes in the code. An OSError or
-    ValueError passes through, since the libraries use them with a text for the user, and so does what is not about the
-    files: a missing package, and too little memory.
+    ValueError passes through, since the libraries use them with a text for the user, unless it is a decoder's, which
+    names no file. What is not about the files passes through, too: a missing package, and too little memory.
 
     Args:
         name: the model.
@@ -183,10 +184,11 @@ def readable(name: str, part: str) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, ValueError, ImportError, MemoryError):
+    except (OSError, ImportError, MemoryError):
         raise
     except Exception as error:  # tokenizers raises Exception itself, and safetensors an error of its own
-        if type(error).__name__ == "OutOfMemoryError":  # of a GPU
+        in_words = isinstance(error, ValueError) and not isinstance(error, (JSONDecodeError, UnicodeDecodeError))
+        if in_words or type(error).__name__ == "OutOfMemoryError":  # of a GPU
             raise
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST_REASON]
         raise ValueError(
