@@ -152,7 +152,7 @@ def test_a_data_set_of_the_hub_without_network_or_cache(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "error", [Exception("expected value"), KeyError("gellu"), RuntimeError("bad\nmagic")], ids=repr
+    "error", [Exception("a"), KeyError("b"), RuntimeError("c\nd"), json.JSONDecodeError("e", "", 0)], ids=repr
 )
 def test_a_damaged_file_of_a_model_is_one_line(error):
     with pytest.raises(ValueError, match=r"^the tokenizer of model 'a/b' cannot be read \(.+\); save or") as caught:

@@ -161,7 +161,7 @@ class ExpertWeight:
         return self._read().device
 
     def data_ptr(self) -> int:
-        """Return the address of the base weight. Up to torch 2.10, transformers asks for it before a product on a CPU."""
+        """Return the address of the base weight. Up to torch 2.10, transformers asks for it on a CPU."""
         return self._read().data_ptr()
 
     def __len__(self) -> int:
