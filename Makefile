@@ -54,7 +54,7 @@ HOSTS := $(VENV)/hosts
 help:
 	@echo "make course            run the notebooks of the course into runs/ (PROFILE=smoke|cpu|paper, default cpu)"
 	@echo "make test              run all tests: style, package, doctests, notebooks in the smoke profile, Triton kernels"
-	@echo "make test-full         make test, the long tests, make release-check, the site, generated inputs, and PEFT's own tests"
+	@echo "make test-full         make test, the long tests, make release-check, the site, all notebooks in JupyterLab, generated inputs, and PEFT's own tests"
 	@echo "make test-lowest       run the tests of operators, adapters and training with the lowest versions of pyproject.toml"
 	@echo "make test-newest       the same with the newest versions of everything but torch"
 	@echo "make test-hosts        download Axolotl and ms-swift (30 MB) and test the plug-ins for them"
@@ -171,9 +171,11 @@ $(PEFT_SOURCE)/.ready: $(READY)
 
 test-full: test release-check site $(PEFT_SOURCE)/.ready $(GUIDED)
 	@echo "Tests with the marker full"
-	@PYTHONHASHSEED=$$(date +%s) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m full --numprocesses=$(WORKERS) --dist=loadfile
+	@PYTHONHASHSEED=$$(date +%s) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m full --ignore=tests/browser --numprocesses=$(WORKERS) --dist=loadfile
 	@echo "The site, with executed notebooks"
 	@CIRCPEFT_SITE=build/site $(BIN)/python -m pytest tests/docs/test_site.py
+	@echo "Every notebook in JupyterLab"
+	@CIRCPEFT_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -s -m full tests/browser
 	@echo "Damaged adapters"
 	@CIRCPEFT_FUZZ=5000 $(BIN)/python -m pytest -s tests/hf_peft/test_adapter_fuzz.py
 	@echo "Damaged records"

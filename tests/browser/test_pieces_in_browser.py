@@ -1,19 +1,12 @@
 """Every control of every interactive piece, used in headless Chromium, with the time until its pictures follow."""
 
-import os
-import shutil
 import statistics
 
 import pytest
 
 from circpeft.course import pieces
 
-CHROMIUM = shutil.which("chromium")
 LIMIT_MS = 150  # what the course promises on two idle cores
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None and not os.environ.get("CIRCPEFT_REQUIRE_BROWSER"),
-    reason="no chromium on the PATH; on Debian: apt-get install chromium",
-)
 NAMES = [name for name in pieces.__all__ if name != "Piece"]
 
 # Use each control once. Return one entry per control: its name, whether the pictures and the alternative text followed,
@@ -58,22 +51,11 @@ NAMELESS = """() => [...document.querySelectorAll("button, input, [tabindex], sv
   .map((node) => node.outerHTML.slice(0, 80))"""
 
 
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    assert CHROMIUM, "CIRCPEFT_REQUIRE_BROWSER is set and there is no chromium on the PATH"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
-
-
 @pytest.mark.parametrize("name", NAMES)
-def test_the_pictures_follow_every_control(browser, name, tmp_path):
+def test_the_pictures_follow_every_control(chromium, name, tmp_path):
     path = tmp_path / f"{name}.html"
     path.write_text(getattr(pieces, name)().page(), encoding="utf-8")
-    page = browser.new_page(viewport={"width": 1000, "height": 900})
+    page = chromium.new_page(viewport={"width": 1000, "height": 900})
     noticed = []
     page.on("console", lambda message: noticed.append(message.text))
     page.on("pageerror", lambda error: noticed.append(str(error)))

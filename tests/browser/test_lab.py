@@ -1,98 +1,24 @@
 """The first notebook, the dashboard and the chat in JupyterLab, used as a learner would, in headless Chromium."""
 
 import os
-import re
-import secrets
 import shutil
-import socket
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import nbformat
-import pytest
 
 from circpeft import recipes, training
 from circpeft.places import clone
 
-CHROMIUM = shutil.which("chromium")
-TIMEOUT_MS = 180_000  # for anything to appear
+from .jupyterlab import TIMEOUT_MS, run_all
+
 # The course promises a minute on an idle machine; a build machine may be busy.
 LIMIT = 180 if os.environ.get("CI") else 60
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None and not os.environ.get("CIRCPEFT_REQUIRE_BROWSER"),
-    reason="no chromium on the PATH; on Debian: apt-get install chromium",
-)
 
-
-def free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return server.getsockname()[1]
-
-
-@pytest.fixture
-def lab(tmp_path: Path):
-    """Start JupyterLab on an empty folder; yield the folder and a function that returns a notebook's address."""
-    folder = tmp_path / "lab"
-    folder.mkdir()
-    port, token = free_port(), secrets.token_hex(16)
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}"]
-    command += [f"--ServerApp.root_dir={folder}", f"--IdentityProvider.token={token}", "--ServerApp.port_retries=0"]
-    environment = {**os.environ, "JUPYTER_CONFIG_DIR": str(tmp_path / ".jupyter"), "HOME": str(tmp_path)}
-    with (tmp_path / "lab.log").open("w") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-    try:
-        for _ in range(600):
-            if re.search(r"is running at", (tmp_path / "lab.log").read_text()):
-                break
-            assert server.poll() is None, (tmp_path / "lab.log").read_text()
-            time.sleep(0.1)
-        yield folder, lambda name: f"http://127.0.0.1:{port}/lab/tree/{name}?token={token}"
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
-
-
-@pytest.fixture
-def page():
-    """Yield a page of headless Chromium that accepts JupyterLab's dialogs."""
-    from playwright.sync_api import sync_playwright
-
-    assert CHROMIUM, "CIRCPEFT_REQUIRE_BROWSER is set and there is no chromium on the PATH"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": 1300, "height": 1000})
-        # Accept any dialog, such as the choice of a kernel. While the page starts, a click can be lost, so do not wait
-        # for the dialog to close: the handler then runs again.
-        page.add_locator_handler(
-            page.locator(".jp-Dialog").first,
-            lambda dialog: dialog.locator("button.jp-mod-accept").first.click(),
-            no_wait_after=True,
-        )
-        yield page
-        browser.close()
-
-
-def run_all(page, address: str, wanted: str) -> float:
-    """Open a notebook, run all cells, wait for the selector `wanted`, and return the seconds until it appears."""
-    from playwright.sync_api import TimeoutError
-
-    started = time.monotonic()
-    page.goto(address)
-    page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=TIMEOUT_MS)
-    for timeout in (15_000, 15_000, 30_000, TIMEOUT_MS):
-        # Before the kernel is connected, Run All Cells does nothing, so try again.
-        try:  # a dialog that appears between the two clicks closes the menu
-            page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click(timeout=10_000)
-            page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Run All Cells$")).click(timeout=10_000)
-            page.locator(wanted).first.wait_for(timeout=timeout)
-            break
-        except TimeoutError:
-            continue
-    page.locator(wanted).first.wait_for(timeout=1_000)
-    return time.monotonic() - started
+# Whether a node ends where its output ends, and whether all of it can be seen without scrolling to the right.
+ROOM = """(node) => [
+  node.getBoundingClientRect().right <= node.closest(".jp-OutputArea-output").getBoundingClientRect().right + 1,
+  node.scrollWidth <= node.clientWidth,
+]"""
 
 
 def test_the_first_animation_appears_within_a_minute(lab, page, tmp_path):
@@ -130,6 +56,9 @@ dashboard"""
     page.locator(".js-plotly-plot .xtitle", has_text="seconds").first.wait_for(timeout=TIMEOUT_MS)
     page.locator(".widget-select-multiple", has_text="method").locator("select").select_option("lora")
     page.locator(".widget-html", has_text="1 of 2 runs").first.wait_for(timeout=TIMEOUT_MS)
+    assert page.get_by_role("region", name="table").evaluate(ROOM) == [True, True], (
+        "the table fits, or scrolls in itself"
+    )
     page.screenshot(path=os.environ.get("CIRCPEFT_SCREENSHOT", tmp_path / "dashboard.png"))
     assert page.locator(".jp-OutputArea-output", has_text="Traceback").count() == 0
 
