@@ -25,14 +25,15 @@ STARTED = "() => Array.from(window.jupyterapp.shell.currentWidget.content.model.
 SHOWN = """(node) => [...node.querySelectorAll(".piece-pictures > *, .js-plotly-plot .cartesianlayer, table")]
   .flatMap((one) => [one, ...one.querySelectorAll("canvas")])
   .map((one) => one.tagName === "CANVAS" ? one.toDataURL() : one.outerHTML).join("")"""
-# Watch the pictures of an output. After a key, a click or a choice, window.followed is the time until they differ.
+# Watch the pictures of an output. After a key, a press or a choice, window.followed is the time until they differ.
 WATCH = """(node) => {
   const shown = () => (SHOWN)(node);
   const before = shown();
   let start = null;
   window.followed = null;
-  for (const kind of ["keydown", "click", "change"])
+  for (const kind of ["keydown", "pointerdown"])
     node.addEventListener(kind, () => { start = performance.now(); }, true);
+  node.addEventListener("change", () => { start ??= performance.now(); }, true);  // a menu that a script opened
   const look = () => {
     if (start !== null && shown() !== before) window.followed = performance.now() - start;
     else requestAnimationFrame(look);
@@ -130,15 +131,20 @@ def use_a_control(page, output) -> tuple[str, float] | None:
     """
     _drawn(page, output)
     output.evaluate(WATCH)
-    for selector in ("input[type=range]", ".noUi-handle"):
-        slider = output.locator(f"{selector}:visible").first
-        if slider.count():
-            slider.focus()
-            for key in ("ArrowRight", "ArrowLeft"):  # the second, if the slider is at its end
-                page.keyboard.press(key)
-                if (milliseconds := _follows(page, 20)) is not None:
-                    return f"slider, {key}", milliseconds
-            return None
+    if (slider := output.locator("input[type=range]:visible").first).count():
+        width, height = (slider.bounding_box()[side] for side in ("width", "height"))
+        for share in (0.75, 0.25):  # the second, if the slider was there
+            slider.click(position={"x": share * width, "y": height / 2})
+            if (milliseconds := _follows(page, 20)) is not None:
+                return f"slider, at {share:.0%}", milliseconds
+        return None
+    if (slider := output.locator(".noUi-handle:visible").first).count():
+        slider.focus()
+        for key in ("ArrowRight", "ArrowLeft"):  # the second, if the slider is at its end
+            page.keyboard.press(key)
+            if (milliseconds := _follows(page, 20)) is not None:
+                return f"slider, {key}", milliseconds
+        return None
     if (question := output.locator("textarea:visible").first).count():
         question.fill("Mia has 3 apples and buys 4 more. How many?")
         output.locator("button", has_text="Ask").click()
