@@ -152,6 +152,8 @@ def use_a_control(page, output) -> tuple[str, float] | None:
         return None if milliseconds is None else ("question", milliseconds)
     for menu in output.locator("select:visible").all():
         last = menu.locator("option").count() - 1
+        if last < 1:
+            continue  # it has nothing else to choose
         menu.select_option(index=0 if menu.evaluate("menu => menu.selectedIndex") == last else last)
         if (milliseconds := _follows(page, 30)) is not None:
             return f"menu with {last + 1} choices", milliseconds
