@@ -127,7 +127,7 @@ def _drawn(page, output) -> None:
 def use_a_control(page, output) -> tuple[str, float] | None:
     """Use the first control of an output that changes its pictures. Return the control and the milliseconds.
 
-    Sliders come first, then a question for a model, then menus, then buttons. None if nothing changes the pictures.
+    Sliders come first, then a question for a model, choices, menus, and buttons. None if nothing changes the pictures.
     """
     _drawn(page, output)
     output.evaluate(WATCH)
@@ -150,6 +150,10 @@ def use_a_control(page, output) -> tuple[str, float] | None:
         output.locator("button", has_text="Ask").click()
         milliseconds = _follows(page, 180)
         return None if milliseconds is None else ("question", milliseconds)
+    for choice in output.locator("input[type=radio]:not(:checked):visible").all():
+        choice.click()
+        if (milliseconds := _follows(page, 20)) is not None:
+            return "choice", milliseconds
     for menu in output.locator("select:visible").all():
         last = menu.locator("option").count() - 1
         if last < 1:

@@ -22,7 +22,7 @@ LIMIT = 600  # seconds for a notebook in the smoke profile, which takes less tha
 # Cells with controls: pieces, explorers, the chat and the dashboard.
 PIECES = {"01": 3, "02": 3, "03": 1, "04": 1, "05": 2, "06": 1, "10": 1, "12": 1}
 WIDGET = "application/vnd.jupyter.widget-view+json"
-CONTROLS = "input[type=range], .noUi-handle, select, textarea, .circpeft-piece button"
+CONTROLS = "input[type=range], input[type=radio], .noUi-handle, select, textarea, .circpeft-piece button"
 # Messages of JupyterLab itself, whatever the notebook.
 OF_JUPYTERLAB: tuple[str, ...] = ()
 WRONG = """from circpeft.course import exercises
