@@ -49,7 +49,7 @@ def attempts(source: str) -> list[tuple[str, str]]:
     if found := re.search(r'@exercise\("([\d.]+)"\)', source):
         item = EXERCISES[found[1]]
         wrong, right = WRONG.format(id=item.id), solution_cell(item)
-        return [(wrong, f'the values of "{item.twins[0].name}"'), (right, f"[OK] Exercise {item.id}")]
+        return [(wrong, f'"{item.twins[0].name}"'), (right, f"[OK] Exercise {item.id}")]
     if found := re.search(r'predict\("(\d\d\.q\d+)"', source):
         item = QUESTIONS[found[1]]
         pairs = ((next(iter(item.wrong)), "[NOT YET]"), (item.answer, "[OK]"))
