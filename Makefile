@@ -194,14 +194,14 @@ $(LOWEST)/.ready: pyproject.toml tests/packaging/lowest.py
 	@$(PYTHON) -m venv $(LOWEST)
 	@$(LOWEST)/bin/python tests/packaging/lowest.py > $(LOWEST)/lowest.txt
 	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH_ARGS) "$$(grep ^torch= $(LOWEST)/lowest.txt)"
-	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(LOWEST)/lowest.txt '.[train]' hypothesis pytest
+	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(LOWEST)/lowest.txt '.[course]' hypothesis pytest
 	@touch $@
 
 $(NEWEST)/.ready: pyproject.toml constraints.txt
 	@rm -rf $(NEWEST)
 	@$(PYTHON) -m venv $(NEWEST)
 	@$(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH_ARGS) "$$(grep ^torch= constraints.txt)"
-	@$(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade '.[train]' hypothesis pytest
+	@$(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade '.[course]' hypothesis pytest
 	@touch $@
 
 test-lowest: $(LOWEST)/.ready
