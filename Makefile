@@ -42,6 +42,8 @@ SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1580601
 LOWEST := $(VENV)/lowest
 NEWEST := $(VENV)/newest
 VERSIONS_TESTS := tests/ops tests/adapters tests/hf_peft tests/training
+# What these tests import, beside the package.
+VERSIONS_TOOLS := '.[course]' beautifulsoup4 hypothesis markdown-it-py pytest
 # Old versions warn of what has changed since; pyproject.toml makes such warnings errors.
 ONLY_WARN := -W default::FutureWarning -W default::DeprecationWarning
 # Programs with a plug-in (docs/hosts.md), and what the plug-in needs of their libraries.
@@ -194,14 +196,14 @@ $(LOWEST)/.ready: pyproject.toml tests/packaging/lowest.py
 	@$(PYTHON) -m venv $(LOWEST)
 	@$(LOWEST)/bin/python tests/packaging/lowest.py > $(LOWEST)/lowest.txt
 	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH_ARGS) "$$(grep ^torch= $(LOWEST)/lowest.txt)"
-	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(LOWEST)/lowest.txt '.[course]' hypothesis pytest
+	@$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(LOWEST)/lowest.txt $(VERSIONS_TOOLS)
 	@touch $@
 
 $(NEWEST)/.ready: pyproject.toml constraints.txt
 	@rm -rf $(NEWEST)
 	@$(PYTHON) -m venv $(NEWEST)
 	@$(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH_ARGS) "$$(grep ^torch= constraints.txt)"
-	@$(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade '.[course]' hypothesis pytest
+	@$(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade $(VERSIONS_TOOLS)
 	@touch $@
 
 test-lowest: $(LOWEST)/.ready

@@ -8,6 +8,8 @@ import torch
 HALVES = (torch.float16, torch.bfloat16)
 FAST_IN_HALF = {"cuda"}
 _UNCHANGED = nullcontext()
+# Before torch 2.9, a setting is true or false. After its newer settings were used, torch cannot be asked for the older.
+NAMES_PRECISIONS = hasattr(torch.backends.mkldnn, "matmul")
 
 
 def compute_dtype(*dtypes: torch.dtype) -> torch.dtype:
@@ -39,7 +41,24 @@ def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
 
 def tf32_allowed() -> bool:
     """Return whether a GPU may round the operands of float32 products to ten bits of mantissa."""
-    return bool(torch.backends.cuda.matmul.fp32_precision == "tf32")  # the older getters fail after the newer setters
+    settings: Any = torch.backends.cuda.matmul  # its types lack the newer settings
+    return bool(settings.fp32_precision == "tf32" if NAMES_PRECISIONS else settings.allow_tf32)
+
+
+def convolutions_allow_tf32() -> bool:
+    """Return whether a GPU may round the operands of float32 convolutions to ten bits of mantissa."""
+    settings: Any = torch.backends.cudnn
+    return bool(settings.conv.fp32_precision == "tf32" if NAMES_PRECISIONS else settings.allow_tf32)
+
+
+def rounding_on_cpu(operation: str) -> bool:
+    """Return whether a CPU may round the operands of float32 products or convolutions.
+
+    Args: ``operation``: "matmul" or "conv".
+    """
+    if NAMES_PRECISIONS:
+        return getattr(torch.backends.mkldnn, operation).fp32_precision in ("tf32", "bf16")
+    return operation == "matmul" and torch.get_float32_matmul_precision() == "medium"
 
 
 def autocast_dtype(device: str) -> torch.dtype | None:

@@ -21,7 +21,7 @@ from torch.nn.functional import conv2d
 from transformers import Trainer
 
 from ..ops.dispatch import forced_backend
-from ..ops.precision import tf32_allowed
+from ..ops.precision import convolutions_allow_tf32, rounding_on_cpu, tf32_allowed
 from ..recipes import Recipe
 from . import distributed
 
@@ -48,7 +48,6 @@ ROUNDING_VARIABLES = {
 }
 PRODUCT_SIZE = 512  # smaller products may take kernels that do not round
 FULL, TF32 = 1 + 2**-12, 1 + 2**-9  # ten bits of mantissa keep the second number only, seven bits neither
-MKLDNN: Any = torch.backends.mkldnn  # its types lack the newer settings
 AMPERE = (8, 0)  # the first GPUs with TF32
 PRECISIONS = {"no": "float32"}
 
@@ -178,7 +177,7 @@ def float32_products(device: torch.device) -> str:
     Settings and variables only say what may be rounded, so this is measured, unless all of them are at their defaults.
     """
     kind = device.type
-    allowed = {"cuda": tf32_allowed, "cpu": lambda: MKLDNN.matmul.fp32_precision in ("tf32", "bf16")}
+    allowed = {"cuda": tf32_allowed, "cpu": lambda: rounding_on_cpu("matmul")}
     if kind not in allowed:
         return "float32"
     if not allowed[kind]() and not any(os.environ.get(name) for name in ROUNDING_VARIABLES[kind]):
@@ -191,12 +190,11 @@ def float32_convolutions(device: torch.device) -> str:
     """Return what a device rounds the operands of float32 convolutions to; "float32" if it does not round them."""
     if device.type == "cuda":
         # Not measured: TF32 is torch's default here, and a measurement would take memory on the GPU before a sweep.
-        cudnn: Any = torch.backends.cudnn  # its types lack the newer settings
-        allowed = cudnn.conv.fp32_precision == "tf32" and os.environ.get("NVIDIA_TF32_OVERRIDE") != "0"
+        allowed = convolutions_allow_tf32() and os.environ.get("NVIDIA_TF32_OVERRIDE") != "0"
         has_tf32 = torch.version.hip is None and torch.cuda.get_device_capability(device) >= AMPERE
         return "tf32" if allowed and has_tf32 else "float32"
-    rounding = MKLDNN.conv.fp32_precision in ("tf32", "bf16")
-    if device.type != "cpu" or not (rounding or any(os.environ.get(name) for name in ROUNDING_VARIABLES["cpu"])):
+    rounding = rounding_on_cpu("conv") or any(os.environ.get(name) for name in ROUNDING_VARIABLES["cpu"])
+    if device.type != "cpu" or not rounding:
         return "float32"
     unit = torch.eye(64).view(64, 64, 1, 1)
     return _kept(lambda numbers: conv2d(numbers, unit), torch.ones(1, 64, 32, 32))

@@ -234,8 +234,8 @@ def test_an_adapter_of_rounded_weights_loads_onto_unrounded_ones(of_kind):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_a_run_on_the_cpu_of_a_machine_with_a_gpu_has_no_fp16(monkeypatch):
+def test_a_run_on_the_cpu_of_a_machine_with_a_gpu_has_no_fp16(recipe, monkeypatch):
     assert training.distributed.state().device.type == "cpu"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     with pytest.raises(ValueError, match="precision='fp16' needs a GPU; on a CPU choose float32 or bf16"):
-        training.check([recipes.Recipe("sst2", "c3a", precision="fp16")])
+        training.check([recipe("c3a", precision="fp16")])
