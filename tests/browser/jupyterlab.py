@@ -20,7 +20,6 @@ STATE = """() => {
       outputs: outputs(cell).map(described) })),
   };
 }"""
-CONNECTED = "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
 STARTED = "() => Array.from(window.jupyterapp.shell.currentWidget.content.model.cells).some((c) => c.executionCount)"
 # The pictures of an output, as text.
 SHOWN = """(node) => [...node.querySelectorAll(".piece-pictures > *, .js-plotly-plot .cartesianlayer, table")]
@@ -55,8 +54,8 @@ def _run_until(page, address: str, wait) -> float:
     started = time.monotonic()
     page.goto(address)
     page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=TIMEOUT_MS)
-    page.wait_for_function(CONNECTED, timeout=TIMEOUT_MS)  # cells that run while a kernel is chosen are cancelled
     for timeout in (15_000, 15_000, 30_000, TIMEOUT_MS):
+        # Before the kernel is connected, Run All Cells does nothing, so try again.
         try:  # a dialog that appears between the two clicks closes the menu
             page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click(timeout=10_000)
             page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Run All Cells$")).click(timeout=10_000)
