@@ -21,6 +21,12 @@ STATE = """() => {
   };
 }"""
 STARTED = "() => Array.from(window.jupyterapp.shell.currentWidget.content.model.cells).some((c) => c.executionCount)"
+# Accept a dialog, such as the choice of a kernel. Without one, is the kernel ready?
+READY = """() => {
+  const accept = document.querySelector(".jp-Dialog button.jp-mod-accept");
+  accept?.click();
+  return !accept && window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === "idle";
+}"""
 # The pictures of an output, as text.
 SHOWN = """(node) => [...node.querySelectorAll(".piece-pictures > *, .js-plotly-plot .cartesianlayer, table")]
   .flatMap((one) => [one, ...one.querySelectorAll("canvas")])
@@ -47,6 +53,15 @@ def run_all(page, address: str, wanted: str) -> float:
     return _run_until(page, address, lambda timeout: page.locator(wanted).first.wait_for(timeout=timeout))
 
 
+def _wait_for_kernel(page) -> None:
+    """Wait until the notebook has an idle kernel. A dialog that the page shows meanwhile is accepted."""
+    for _ in range(TIMEOUT_MS // 200):
+        if page.evaluate(READY):
+            return
+        page.wait_for_timeout(200)
+    raise AssertionError(f"after {TIMEOUT_MS // 1000} s, the notebook has no idle kernel")
+
+
 def _run_until(page, address: str, wait) -> float:
     """Do the same with a function that waits, for so many milliseconds, and raises a TimeoutError after them."""
     from playwright.sync_api import TimeoutError
@@ -54,8 +69,9 @@ def _run_until(page, address: str, wait) -> float:
     started = time.monotonic()
     page.goto(address)
     page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=TIMEOUT_MS)
+    _wait_for_kernel(page)
     for timeout in (15_000, 15_000, 30_000, TIMEOUT_MS):
-        # Before the kernel is connected, Run All Cells does nothing, so try again.
+        # If a dialog appeared in between, Run All Cells may have done nothing, so try again.
         try:  # a dialog that appears between the two clicks closes the menu
             page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click(timeout=10_000)
             page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Run All Cells$")).click(timeout=10_000)
