@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import register_flop_formula
 
 from .backends import as_fused, get_backend
 from .checks import check_diagonals, checked_once
 from .diagonal_backward import diagonal_gradients
 from .dispatch import resolve_backend
+from .flops import register_flops
 from .operands import as_rows, cut, factors_in_dtype, padded
 from .operator import needs_custom_op, operator
 from .precision import autocast_dtype, compute_dtype, without_autocast
@@ -142,7 +142,7 @@ def _gradients(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
 _forward = operator("diagonal_matmul", _compute, _fake, _composed, _context, _gradients)
 
 
-@register_flop_formula(torch.ops.circpeft.diagonal_matmul)
+@register_flops("diagonal_matmul")
 def _flops(
     x_shape: Sequence[int],
     w_shape: Sequence[int],

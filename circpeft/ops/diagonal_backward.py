@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import register_flop_formula
 
 from .backends import as_fused
 from .checks import opposite
+from .flops import register_flops
 from .operands import as_rows, cut, factors_in_dtype, in_dtype, padded
 from .operator import operator
 from .precision import compute_dtype, without_autocast
@@ -140,7 +140,7 @@ def _fake_backward(
 _backward = operator("diagonal_matmul_backward", _compute_backward, _fake_backward, _composed_backward)
 
 
-@register_flop_formula(torch.ops.circpeft.diagonal_matmul_backward)
+@register_flops("diagonal_matmul_backward")
 def _backward_flops(
     g_shape: Sequence[int],
     x_shape: Sequence[int],

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.functional import linear
-from torch.utils.flop_counter import register_flop_formula
 
 from .checks import opposite
 from .circulant import fill_block_circulant, row_kernel
@@ -19,6 +18,7 @@ from .delta import delta_weight
 from .delta_torch import positions, taken
 from .diagonal import diagonal_circulant_matmul
 from .diagonal_backward import diagonal_gradients
+from .flops import register_flops
 from .operands import as_rows
 from .operator import layer_context, operator
 from .precision import without_autocast
@@ -179,7 +179,7 @@ def _backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
 folded_linear = operator("adapted_matmul", _compute, _fake, _composed, layer_context, _backward)
 
 
-@register_flop_formula(torch.ops.circpeft.adapted_matmul)
+@register_flops("adapted_matmul")
 def _flops(x_shape: Sequence[int], weight_shape: Sequence[int], *args: Any, **kwargs: Any) -> int:
     size = weight_shape[0] * weight_shape[1]
     return 2 * torch.Size(x_shape[:-1]).numel() * size + size

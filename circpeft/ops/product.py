@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.func import vmap
-from torch.utils.flop_counter import register_flop_formula
 
 from . import formulas
 from .backends import get_backend
 from .checks import check_kernel_gradient, check_product, opposite
 from .dispatch import resolve_backend
+from .flops import register_flops
 from .operator import Rules, operator
 from .precision import compute_dtype, without_autocast
 from .watching import note
@@ -206,7 +206,7 @@ _kernel_grad = operator(
 )
 
 
-@register_flop_formula(torch.ops.circpeft.block_circular_matmul)
+@register_flops("block_circular_matmul")
 def _matmul_flops(
     x_shape: Sequence[int], w_shape: Sequence[int], layout: str, backend: str, *args: Any, **kwargs: Any
 ) -> int:
@@ -214,7 +214,7 @@ def _matmul_flops(
     return get_backend(backend).matmul_flops(tokens, *w_shape)
 
 
-@register_flop_formula(torch.ops.circpeft.block_circular_kernel_grad)
+@register_flops("block_circular_kernel_grad")
 def _kernel_grad_flops(
     g_shape: Sequence[int],
     x_shape: Sequence[int],
