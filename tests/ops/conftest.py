@@ -92,7 +92,7 @@ def _spilled(assembler, ptx, capability, folder):
 
 @pytest.fixture
 def is_pinned_triton():
-    """Whether this is the Triton of `make test`. Others allocate registers differently, and some kernels spill a few."""
+    """Tell whether this is the Triton of `make test`. With others, some kernels spill a few bytes of registers."""
     return f"triton=={pytest.importorskip('triton').__version__}" in MAKEFILE.read_text(encoding="utf-8").split()
 
 

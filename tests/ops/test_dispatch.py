@@ -8,6 +8,7 @@ import torch
 from circpeft import available_backends, block_circular_matmul, costs, use_backend
 from circpeft.ops import dispatch
 from circpeft.ops.dispatch import NARROW, SMALL_BLOCK, Layer, folds, layer_way, resolve_backend
+from tests.versions import needs_torch
 
 CPU = torch.device("cpu")
 
@@ -140,7 +141,12 @@ def test_layers_on_other_devices_fold_only_if_that_is_asked_for():
 
 
 @pytest.mark.parametrize(
-    "setting", ["set_float32_matmul_precision('high')", "backends.fp32_precision = 'tf32'", "backends.cuda.nothing = 0"]
+    "setting",
+    [
+        "set_float32_matmul_precision('high')",
+        pytest.param("backends.fp32_precision = 'tf32'", marks=needs_torch("2.9", "the setting is new")),
+        "backends.cuda.nothing = 0",
+    ],
 )
 def test_with_tf32_allowed_no_layer_folds_and_leaf_uses_tf32(run_python, setting):
     # In a new process, because after the newer setting has been used, the older getters always fail.
