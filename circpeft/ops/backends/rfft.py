@@ -104,8 +104,8 @@ def kernel_grad(g: Tensor, x: Tensor, b: int, layout: str) -> Tensor:
     total, products = _zero_total(m, n, b, x), FrequencyProducts(m, n)
     step = tokens_per_chunk(x, max(m, n) * b)
     for start in range(0, t, step):
-        g_hat = torch.fft.rfft(g[start : start + step].view(-1, m, b))
-        x_hat = torch.fft.rfft(x[start : start + step].view(-1, n, b))
+        g_hat = torch.fft.rfft(g[start : start + step].contiguous().view(-1, m, b))
+        x_hat = torch.fft.rfft(x[start : start + step].contiguous().view(-1, n, b))
         products.add_kernel_grad(total, products.arrange_tokens(g_hat), products.arrange_tokens(x_hat))
     return _kernel_from_spectrum(total, b, layout)
 
@@ -124,13 +124,16 @@ def write(rows: Tensor, values: Tensor, accumulate: bool) -> None:
 
 
 def scaled_blocks(rows: Tensor, diagonal: Tensor | None, like: Tensor) -> Tensor:
-    """Return rows in the dtype of ``like: (n, b)``, times the diagonal, padded with zeros to ``(t, n, b)``."""
+    """Return rows in the dtype of ``like: (n, b)``, times the diagonal, padded with zeros to ``(t, n, b)``.
+
+    The result is contiguous: on a CPU, torch 2.5 cannot transform expanded tensors, such as the gradient of a sum.
+    """
     rows = rows.to(like.dtype)
     if diagonal is not None:
         rows = rows * diagonal
     n, b = like.shape
     surplus = n * b - rows.shape[-1]
-    return (pad(rows, (0, surplus)) if surplus else rows).reshape(-1, n, b)
+    return (pad(rows, (0, surplus)) if surplus else rows).contiguous().view(-1, n, b)
 
 
 def diagonal_matmul(
