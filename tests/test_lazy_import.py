@@ -2,20 +2,13 @@
 
 import pickle
 
-import peft
 import pytest
 import torch
-import transformers
-from packaging.version import Version
 from peft import PeftModel, get_peft_model
 from transformers import AutoModelForSequenceClassification
 
 import circpeft
-
-needs_new_peft = pytest.mark.skipif(
-    Version(peft.__version__) < Version("0.20") and Version(transformers.__version__) >= Version("5"),
-    reason=f"transformers {transformers.__version__} wants peft >= 0.20 for its own adapter methods",
-)
+from tests.peft_versions import needs_adapter_methods
 
 LIGHT = """
 import sys, time
@@ -131,7 +124,7 @@ for adapter in adapters:
 }
 
 
-@needs_new_peft
+@needs_adapter_methods
 @pytest.mark.parametrize("order", STARTS)
 def test_an_adapter_loads_whatever_is_imported_first(adapters, methods, run_python, order):
     run_python(STARTS[order], adapters / "base", *(adapters / method.name for method in methods))

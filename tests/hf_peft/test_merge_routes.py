@@ -16,6 +16,7 @@ from transformers import (
 )
 
 import circpeft
+from tests.peft_versions import needs_adapter_methods
 
 IDS = torch.arange(12).reshape(2, 6)
 SIZES = {
@@ -106,6 +107,8 @@ ROUTES = {
     "PeftModel in a module": lambda m, name: Holder(peft.get_peft_model(m.base(name), m.config(name))),
     "add_adapter in a module": lambda m, name: Holder(m.added(name)),
 }
+BY_TRANSFORMERS = ("add_adapter", "one of two active", "both active", "add_adapter in a module")
+routes = [pytest.param(route, marks=needs_adapter_methods if route in BY_TRANSFORMERS else ()) for route in ROUTES]
 names = pytest.mark.parametrize("name", AUTO)
 
 
@@ -127,7 +130,8 @@ def check_plain(model, base, outputs, folder):
         assert not any(mark in module.__dict__ for mark in MARKS)
         hooks = [key for key in module.__dict__ if key.endswith("hooks")]
         assert all(len(getattr(module, key)) == len(getattr(plain, key)) for key in hooks), path
-    assert [str(c) for c in model._weight_conversions] == [str(c) for c in base._weight_conversions]
+    conversions = [[str(c) for c in getattr(one, "_weight_conversions", ())] for one in (model, base)]
+    assert conversions[0] == conversions[1]  # transformers before version 5 has no conversions
     torch.testing.assert_close(logits(model), outputs, atol=1e-5, rtol=1e-5)
     model.save_pretrained(folder)
     assert (folder / "config.json").exists() and not list(folder.glob("adapter*"))
@@ -135,7 +139,7 @@ def check_plain(model, base, outputs, folder):
 
 
 @names
-@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("route", routes)
 def test_a_merged_model_is_plain(models, name, route, tmp_path):
     model, base = ROUTES[route](models, name), models.base(name)
     before = logits(model)
@@ -155,6 +159,7 @@ def test_unloading_by_peft_leaves_a_plain_model(models, name, route, how, tmp_pa
     check_plain(getattr(model, how)(), base, expected, tmp_path)
 
 
+@needs_adapter_methods
 @names
 def test_a_merged_model_takes_another_adapter_and_generates(models, name):
     model = circpeft.merge(models.loaded(name))
@@ -165,6 +170,7 @@ def test_a_merged_model_takes_another_adapter_and_generates(models, name):
         assert model.generate(IDS, max_new_tokens=2, pad_token_id=0).shape == (2, 8)
 
 
+@needs_adapter_methods
 def test_after_the_last_adapter_was_deleted_merge_removes_the_layers(models, tmp_path):
     model = models.loaded("llama")
     model.delete_adapter("default")
@@ -181,6 +187,7 @@ def test_an_adapted_output_layer_is_untied_also_below_another_module(models):
     torch.testing.assert_close(logits(merged), before, atol=1e-5, rtol=1e-5)
 
 
+@needs_adapter_methods
 def test_a_refused_adapter_leaves_no_mark(models):
     model = models.base("llama")
     with pytest.raises(ValueError, match="matches no layer"):
@@ -191,7 +198,7 @@ def test_a_refused_adapter_leaves_no_mark(models):
 def test_a_new_process_without_circpeft_loads_the_merged_models(models, tmp_path, run_python):
     expected = {}
     for name in AUTO:
-        for route in ("add_adapter", "auto class"):
+        for route in ("load_adapter", "auto class"):
             merged = circpeft.merge(ROUTES[route](models, name))
             merged.save_pretrained(tmp_path / f"{name} {route}")
             expected[f"{name} {route}"] = logits(merged).flatten().tolist()

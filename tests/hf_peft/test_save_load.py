@@ -3,19 +3,13 @@
 import peft
 import pytest
 import torch
-import transformers
-from packaging.version import Version
 from peft import PeftModel, get_peft_model, get_peft_model_state_dict
 
 from circpeft import merge
 from circpeft.hf_peft.configs import SAVES_BIASES
+from tests.peft_versions import needs_adapter_methods
 
-# An older PEFT, or transformers with it, lacks these features.
 needs_saved_biases = pytest.mark.skipif(not SAVES_BIASES, reason=f"peft {peft.__version__} saves no biases")
-needs_new_peft = pytest.mark.skipif(
-    Version(peft.__version__) < Version("0.20") and Version(transformers.__version__) >= Version("5"),
-    reason=f"transformers {transformers.__version__} wants peft >= 0.20 for its own adapter methods",
-)
 TARGETS = ["query", "value", "dense"]
 
 FRESH = """
@@ -131,7 +125,7 @@ def test_a_loaded_adapter_trains_on_demand(method, tiny, tmp_path):
         assert {p.requires_grad for n, p in model.named_parameters() if method.prefix in n} == {trains}
 
 
-@needs_new_peft
+@needs_adapter_methods
 def test_transformers_own_adapter_methods(method, tiny, tmp_path):
     model, base = tiny.bert(), tiny.logits(tiny.bert())
     model.add_adapter(method(target_modules=["value"]))

@@ -1,0 +1,13 @@
+"""A mark for tests that need transformers and PEFT to agree on their versions."""
+
+import peft
+import pytest
+import transformers
+from packaging.version import Version
+from transformers.integrations.peft import MIN_PEFT_VERSION
+
+# Such as `model.add_adapter(config)`. transformers 5.24 asks for PEFT 0.22, which has not been published yet.
+needs_adapter_methods = pytest.mark.skipif(
+    Version(peft.__version__) < Version(MIN_PEFT_VERSION),
+    reason=f"for its own adapter methods, transformers {transformers.__version__} needs peft {MIN_PEFT_VERSION}",
+)
