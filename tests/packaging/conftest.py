@@ -52,7 +52,9 @@ def sources(files, tmp_path_factory) -> Path:
     """The folder in the source distribution, unpacked."""
     target = tmp_path_factory.mktemp("sources")
     with tarfile.open(files[0]) as archive:
-        archive.extractall(target, filter="data")
+        if hasattr(tarfile, "data_filter"):  # Python 3.11.4 and later
+            archive.extraction_filter = tarfile.data_filter
+        archive.extractall(target)
     (folder,) = target.iterdir()
     return folder
 
