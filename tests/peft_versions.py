@@ -1,4 +1,4 @@
-"""A mark for tests that need transformers and PEFT to agree on their versions."""
+"""Marks for tests of what transformers and PEFT can do only in some versions, or only together."""
 
 import peft
 import pytest
@@ -6,8 +6,24 @@ import transformers
 from packaging.version import Version
 from transformers.integrations.peft import MIN_PEFT_VERSION
 
+from circpeft.hf_peft.configs import SAVES_BIASES
+
+needs_saved_biases = pytest.mark.skipif(not SAVES_BIASES, reason=f"peft {peft.__version__} saves no biases")
+
 # Such as `model.add_adapter(config)`. transformers 5.24 asks for PEFT 0.22, which has not been published yet.
 needs_adapter_methods = pytest.mark.skipif(
     Version(peft.__version__) < Version(MIN_PEFT_VERSION),
     reason=f"for its own adapter methods, transformers {transformers.__version__} needs peft {MIN_PEFT_VERSION}",
 )
+
+
+def needs_transformers(version: str, reason: str) -> pytest.MarkDecorator:
+    """Return a mark that skips a test with an older transformers."""
+    older = Version(transformers.__version__) < Version(version)
+    return pytest.mark.skipif(older, reason=f"transformers {version} or later is needed: {reason}")
+
+
+def needs_peft(version: str, reason: str) -> pytest.MarkDecorator:
+    """Return a mark that skips a test with an older PEFT."""
+    older = Version(peft.__version__) < Version(version)
+    return pytest.mark.skipif(older, reason=f"peft {version} or later is needed: {reason}")

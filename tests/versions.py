@@ -14,3 +14,7 @@ def needs_torch(version: str, reason: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(
         Version(torch.__version__) < Version(version), reason=f"torch {version} or later is needed: {reason}"
     )
+
+
+COMPILES_PEFT = needs_torch("2.7", "older versions cannot compile the forward of a PeftModel, a context manager in it")
+LOADS_OPTIMIZERS = needs_torch("2.6", "transformers reads an optimizer only with that")

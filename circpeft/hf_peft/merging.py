@@ -150,6 +150,9 @@ def untie_configs(model: nn.Module) -> None:
         if not getattr(config, "tie_word_embeddings", False) or not hasattr(module, "get_output_embeddings"):
             continue
         model_with_embeddings: Any = module
-        output, inputs = model_with_embeddings.get_output_embeddings(), model_with_embeddings.get_input_embeddings()
-        if output is not None and getattr(output, "weight", None) is not getattr(inputs, "weight", None):
+        output = model_with_embeddings.get_output_embeddings()
+        if output is None:
+            continue  # in transformers 4, asking a model without embeddings for its input raises an error
+        inputs = model_with_embeddings.get_input_embeddings()
+        if getattr(output, "weight", None) is not getattr(inputs, "weight", None):
             config.tie_word_embeddings = False

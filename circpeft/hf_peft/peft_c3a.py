@@ -175,7 +175,7 @@ def save_peft_c3a(model: nn.Module, path: str | Path, adapter_name: str = "defau
         )
     state = {}
     for key, tensor in get_peft_model_state_dict(model, adapter_name=adapter_name).items():
-        name = key.removeprefix(KEY_PREFIX)
+        name = plain_name(key.removeprefix(KEY_PREFIX))
         if name.endswith(CIRCPEFT_KERNEL):
             name = name.removesuffix(CIRCPEFT_KERNEL)
             adapter = layers[name].adapters[adapter_name]

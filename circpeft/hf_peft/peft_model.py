@@ -55,12 +55,13 @@ def _is_ours(model: PeftModel) -> bool:
 def keys_of(model: nn.Module, adapter_name: str) -> ModelKeys:
     """Return the keys of an adapter on a model that has it, without the adapter's name, and those of the base model."""
     keys = [key.removeprefix(KEY_PREFIX) for key in model.state_dict()]
+    markers = {f".{module.adapter_layer_names[0]}." for module in model.modules() if isinstance(module, CirculantLayer)}
+    for marker in markers:  # not the names of modules: wrappers of torch remove their own part from the keys
+        named = f"{marker}{adapter_name}."
+        keys += [key.replace(named, marker) for key in keys if named in key]
     for name, module in model.named_modules(remove_duplicate=False):
-        name = name.removeprefix(KEY_PREFIX)
-        if isinstance(module, CirculantLayer) and adapter_name in module.adapters:
-            place = f"{name}.{module.adapter_layer_names[0]}"
-            keys += [f"{place}.{part}" for part, _ in module.adapters[adapter_name].named_parameters()]
-        elif isinstance(module, AuxiliaryTrainingWrapper):
+        if isinstance(module, AuxiliaryTrainingWrapper):
+            name = name.removeprefix(KEY_PREFIX)
             keys += [f"{name}.{part}" for part in module.adapter_state_dict_load_map(adapter_name)]
     return ModelKeys(model.base_model.model if isinstance(model, PeftModel) else model, dict.fromkeys(keys))
 

@@ -55,10 +55,17 @@ class CirculantModel(ExpertTuner, PlainKeys, BaseTuner):
             raise
         keep_conversions(model)
 
-    def _prepare_adapter_config(self, peft_config: CirculantConfig, model_config: Any) -> CirculantConfig:
+    @staticmethod
+    def get_model_config(model: nn.Module) -> Mapping[str, Any]:
         # The config of a model that is not of transformers, such as one of diffusers, may be anything.
-        kind = model_config.get("model_type") if isinstance(model_config, Mapping) else None
-        if peft_config.target_modules is None and kind not in self.target_module_mapping:
+        config = BaseTuner.get_model_config(model)
+        return config if isinstance(config, Mapping) else {}
+
+    def _prepare_adapter_config(self, peft_config: CirculantConfig, model_config: Mapping[str, Any]) -> CirculantConfig:
+        default = self.target_module_mapping.get(model_config.get("model_type"))
+        if peft_config.target_modules is None and isinstance(default, str):
+            peft_config.target_modules = default  # PEFT up to 0.18 would take each letter of the pattern for a name
+        if peft_config.target_modules is None and default is None:
             if peft_config.target_parameters:
                 return peft_config  # only parameters, which PEFT's LoRA allows, too
             raise ValueError(

@@ -1,7 +1,7 @@
 """The keys of an adapter that was written: those that would be refused when it is loaded are removed from the file.
 
-PEFT writes the embeddings of the base model with an adapter if their number differs from that of the published model,
-and PEFT up to 0.20 also writes the other adapters of a model.
+PEFT writes the embeddings of the base model with an adapter if their number differs from that of the published model.
+PEFT up to 0.20 also writes the other adapters of a model, and the parts of names that wrappers of torch add.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from .saved_keys import KEY_PREFIX, plain_name
 
 
 def keep_own_keys(model: PeftModel, adapter_name: str, file: Path) -> None:
-    """Remove the keys from a file that are not those of its adapter. Weights of the base model are named in a warning.
+    """Give the keys of a file their plain names, and remove those that are not the adapter's.
+
+    Weights of the base model that are removed are named in a warning.
 
     Args:
         model: the model.
@@ -37,13 +39,14 @@ def keep_own_keys(model: PeftModel, adapter_name: str, file: Path) -> None:
             return "." not in key.partition(marker)[2]
         return key.endswith(biases) or (key.startswith(copied) and not OTHER_COPIES.search(key))
 
-    others = [key for key in read_header(str(file)) if not is_own(key)]
-    if not others:
+    written = list(read_header(str(file)))
+    own = {key: plain_name(key) for key in written if is_own(plain_name(key))}
+    if own == {key: key for key in written}:
         return
-    if of_model := [key for key in others if marker not in key]:
+    if of_model := [key for key in written if key not in own and marker not in key]:
         warn_caller(
             f"the adapter {adapter_name!r} is saved without {of_model[0].removeprefix(KEY_PREFIX)!r}, a weight of the "
             f"base model; to train and save new embeddings, name their module in modules_to_save"
         )
     state = load_file(file)
-    save_file({key: tensor for key, tensor in state.items() if key not in others}, file, metadata={"format": "pt"})
+    save_file({plain: state[key] for key, plain in own.items()}, file, metadata={"format": "pt"})

@@ -3,7 +3,9 @@
 import copy
 
 import peft
+import pytest
 import torch
+import transformers
 from torch import nn
 from transformers import (
     GptOssConfig,
@@ -49,6 +51,9 @@ KINDS = {
 
 def moe(kind: str, implementation: str = "eager", dtype: torch.dtype = torch.float64) -> nn.Module:
     """Return a tiny model with random weights, also where the model's own start is zero or empty."""
+    new = kind in ("mixtral", "qwen3_moe") or implementation != "eager"
+    if new and int(transformers.__version__.split(".")[0]) < 5:
+        pytest.skip("transformers before version 5 has experts as single layers, or has one implementation of them")
     torch.manual_seed(0)
     model_class, config_class, sizes = KINDS[kind]
     model = model_class(config_class(**(SIZES | sizes))).to(dtype).eval()

@@ -13,6 +13,8 @@ from transformers import (
 import circpeft
 from circpeft.hf_peft.default_targets import DEFAULT_TARGETS
 from circpeft.hf_peft.layer import CirculantLayer
+from tests.peft_versions import needs_transformers
+from tests.versions import needs_torch
 
 SIZES = {"vocab_size": 64, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
 TOKENS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
@@ -55,7 +57,13 @@ def inputs_of(kind):
     return tokens | ({"token_type_ids": torch.zeros(2, 6, dtype=torch.long)} if kind == "gemma3" else {})
 
 
-@pytest.mark.parametrize("kind", CASES)
+MARKS = {
+    "olmo3": needs_transformers("4.57", "older versions have no OLMo 3"),
+    "gemma3": needs_torch("2.6", "transformers needs it for Gemma's masks"),
+}
+
+
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=MARKS.get(kind, ())) for kind in CASES])
 def test_the_default_layers_are_found_and_train_and_merge(kind):
     sizes, auto, expected = CASES[kind]
     model = auto.from_config(AutoConfig.for_model(kind, **sizes))

@@ -8,6 +8,8 @@ from torch import nn
 
 from circpeft import C3AConfig, CDVFTConfig
 from circpeft.hf_peft.hotswap import hotswap_adapter, prepare_model_for_compiled_hotswap
+from tests.peft_versions import needs_saved_biases
+from tests.versions import COMPILES_PEFT
 
 TARGETS = ["0", "3"]
 
@@ -37,6 +39,7 @@ def saved(config, folder, seed=5, **options):
     return model(images())
 
 
+@needs_saved_biases
 def test_the_weights_change_in_place(method, tmp_path):
     options = {"modules_to_save": ["4"], "bias": f"{method.prefix}only"}
     other = saved(method, tmp_path, **options)
@@ -52,6 +55,7 @@ def test_the_weights_change_in_place(method, tmp_path):
     assert len(copies) == 1 and not torch.equal(copies[0].original_module.weight, copies[0].weight)
 
 
+@COMPILES_PEFT
 def test_a_compiled_model_is_not_compiled_again(tmp_path):
     other = saved(C3AConfig, tmp_path)
     model = adapted(C3AConfig).eval()

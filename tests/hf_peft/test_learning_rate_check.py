@@ -15,6 +15,7 @@ from circpeft import C3AConfig, CDVFTConfig, LearningRateCheck, inject
 from circpeft.hf_peft.learning_rate_check import _of_adam, peak_rate
 from circpeft.hf_peft.loss_trend import STEPS, LossTrend
 from circpeft.hf_peft.rate_warnings import layer_scales, rate_to_try, rate_warning, scale_text
+from tests.versions import LOADS_OPTIMIZERS
 
 
 def adapted(config, d_in=64, d_out=64):
@@ -228,6 +229,7 @@ def test_steps_of_the_warm_up_do_not_count(tmp_path):
     assert len(train(tmp_path, layer(), 1e-8, steps=STEPS + 40, warmup_steps=60)[0]) == 1
 
 
+@LOADS_OPTIMIZERS
 def test_a_resumed_training_is_judged_once(tmp_path):
     saved = {"save_strategy": "steps", "save_steps": 60}
     assert train(tmp_path, layer(), 1e-8, steps=60, **saved)[0] == []
@@ -239,6 +241,7 @@ def test_a_resumed_training_is_judged_once(tmp_path):
     assert train(tmp_path, layer(), 1e-8, steps=130, resume=str(tmp_path / "checkpoint-120"), **saved)[0] == []
 
 
+@LOADS_OPTIMIZERS
 def test_a_checkpoint_without_the_callback_can_be_resumed_and_is_not_judged(tmp_path):
     saved = {"save_strategy": "steps", "save_steps": 10}
     train(tmp_path, layer(), 1e-8, steps=10, **saved)

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 import circpeft
 from circpeft import resume
 from circpeft.hf_peft.other_methods import only_adapter_weights
+from tests.peft_versions import needs_saved_biases
 
 TARGETS = ["query", "value"]
 QUERY = "base_model.model.bert.encoder.layer.0.attention.self.query"
@@ -77,6 +78,7 @@ def test_an_adapter_does_not_overwrite_another_one(saved, tiny, method):
     assert same(adapted, before)
 
 
+@needs_saved_biases
 def test_modules_to_save_and_biases_of_the_config_are_loaded(tiny, method, tmp_path):
     options = {"target_modules": TARGETS, "task_type": "SEQ_CLS", "modules_to_save": ["pooler"], "bias": "all"}
     model = get_peft_model(tiny.bert(), method(**options))

@@ -1,15 +1,12 @@
 """Saving and loading: in a new process, under another name, on a bfloat16 model, through transformers, and merged."""
 
-import peft
 import pytest
 import torch
 from peft import PeftModel, get_peft_model, get_peft_model_state_dict
 
 from circpeft import merge
-from circpeft.hf_peft.configs import SAVES_BIASES
-from tests.peft_versions import needs_adapter_methods
+from tests.peft_versions import needs_adapter_methods, needs_saved_biases
 
-needs_saved_biases = pytest.mark.skipif(not SAVES_BIASES, reason=f"peft {peft.__version__} saves no biases")
 TARGETS = ["query", "value", "dense"]
 
 FRESH = """

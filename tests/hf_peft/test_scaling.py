@@ -12,6 +12,7 @@ from torch import nn
 import circpeft
 from circpeft import use_backend
 from circpeft.hf_peft.layer import CirculantLayer
+from tests.versions import COMPILES_PEFT
 
 
 def adapted(tiny, method, **options):
@@ -174,6 +175,7 @@ def test_gradients_have_the_scale(tiny, method):
     close(torch.autograd.grad(layer(x).sum(), parameters), tuple(0.5 * g for g in full))
 
 
+@COMPILES_PEFT
 def test_a_compiled_model_follows_the_scale(tiny, method):
     model, x = adapted(tiny, method), torch.randn(4, 8)
     compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
@@ -201,6 +203,7 @@ class ScaledCall(nn.Module):
         return y
 
 
+@COMPILES_PEFT
 def test_a_compiled_model_may_set_the_scale_itself(tiny, method):
     model, x = adapted(tiny, method), torch.randn(4, 8)
     eager = ScaledCall(model)

@@ -7,6 +7,10 @@ import torch
 from peft import get_peft_model
 from torch._dynamo.testing import CompileCounterWithBackend
 
+from tests.versions import COMPILES_PEFT
+
+pytestmark = COMPILES_PEFT
+
 TARGETS = {"mlp": ["0", "2"], "bert": ["query", "value", "dense"], "gpt2": ["c_attn", "c_proj", "c_fc"]}
 
 

@@ -11,7 +11,12 @@ import torch.distributed as dist
 from peft import PeftModel, get_peft_model
 from torch import nn
 
-pytestmark = pytest.mark.skipif(not dist.is_available() or not dist.is_gloo_available(), reason="needs gloo")
+from tests.versions import needs_torch
+
+pytestmark = [
+    pytest.mark.skipif(not dist.is_available() or not dist.is_gloo_available(), reason="needs gloo"),
+    needs_torch("2.6", "older versions have no fully_shard"),
+]
 
 SECONDS = 600
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}

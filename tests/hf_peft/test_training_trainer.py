@@ -6,6 +6,9 @@ from peft import get_peft_model
 from safetensors.torch import load_file
 from transformers import Trainer, TrainingArguments
 
+from tests.peft_versions import needs_transformers
+from tests.versions import LOADS_OPTIMIZERS
+
 STEPS, HALF = 8, 4
 
 
@@ -48,6 +51,7 @@ def trained(model):
     return {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
 
 
+@LOADS_OPTIMIZERS
 def test_a_resumed_run_has_the_losses_and_parameters_of_an_uninterrupted_one(trainer):
     uninterrupted = trainer("out")
     start = trained(uninterrupted.model)
@@ -95,7 +99,10 @@ def test_the_best_checkpoint_is_loaded_at_the_end(trainer, tmp_path):
     [
         {"bf16": True},
         {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": False}},
-        {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": True}},
+        pytest.param(
+            {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": True}},
+            marks=needs_transformers("5", "older versions train no adapter inside a reentrant checkpoint"),
+        ),
         {"gradient_accumulation_steps": 2, "max_grad_norm": 0.1},
         {"torch_compile": True, "torch_compile_backend": "aot_eager"},
     ],
@@ -103,7 +110,7 @@ def test_the_best_checkpoint_is_loaded_at_the_end(trainer, tmp_path):
 )
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_options_train_the_adapter_and_leave_the_base_unchanged(trainer, options):
-    run = trainer("out", save_strategy="no", **options)
+    run = trainer("out", save_strategy="no", max_steps=3 * STEPS, **options)
     start = {n: p.detach().clone() for n, p in run.model.named_parameters()}
     trains = set(trained(run.model))
     before = run.evaluate()["eval_loss"]
