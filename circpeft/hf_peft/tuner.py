@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from copy import copy
 from typing import Any
 
 import torch
 from peft.tuners.tuners_utils import (
     BaseTuner,
     BaseTunerLayer,
-    _maybe_include_all_linear_layers,
 )
 from torch import nn
 
 from . import weighted_sum
 from .adapter_names import check_adapter_names, check_new_name, check_saved_apart
+from .all_linear import with_layer_names
 from .base_weights import linear_shape
-from .caller_warnings import warn_caller
 from .configs import CirculantConfig
 from .convolution_layers import C3AConv2d, CDVFTConv2d, ConvolutionLayer
 from .default_targets import DEFAULT_TARGETS
@@ -31,7 +29,7 @@ from .mixed_batch import copies_of_a_sample, mixed_batch
 from .offload import check_in_memory
 from .plain_keys import PlainKeys
 from .saved_adapter import check_saved_adapter
-from .saved_keys import is_wrapper, plain_name
+from .saved_keys import is_wrapper
 from .targets import is_target, layers_of
 from .token_rows import check_rows_of_all, token_rows
 from .trained_biases import freeze_biases_of_others
@@ -62,7 +60,7 @@ class CirculantModel(ExpertTuner, PlainKeys, BaseTuner):
         return config if isinstance(config, Mapping) else {}
 
     def _prepare_adapter_config(self, peft_config: CirculantConfig, model_config: Mapping[str, Any]) -> CirculantConfig:
-        default = self.target_module_mapping.get(model_config.get("model_type"))
+        default = self.target_module_mapping.get(model_config.get("model_type") or "")
         if peft_config.target_modules is None and isinstance(default, str):
             peft_config.target_modules = default  # PEFT up to 0.18 would take each letter of the pattern for a name
         if peft_config.target_modules is None and default is None:
@@ -80,7 +78,7 @@ class CirculantModel(ExpertTuner, PlainKeys, BaseTuner):
         # error leaves the model unchanged.
         targets = peft_config.target_modules
         check_targets(peft_config, model)
-        config = self._with_layer_names(peft_config, model)
+        config = with_layer_names(peft_config, model)
         adapted = self._check_layers(config, model)
         experts = self._check_experts(peft_config, model)
         warn_of_experts(targets, model, experts_left_out(peft_config, model))
@@ -107,23 +105,6 @@ class CirculantModel(ExpertTuner, PlainKeys, BaseTuner):
     def _check_target_module_exists(peft_config: CirculantConfig, key: str) -> object:
         return is_target(peft_config, key)
 
-    def _with_layer_names(self, config: CirculantConfig, model: nn.Module) -> CirculantConfig:
-        """Return a copy of the config with layer names instead of "all-linear", without layers that are not called."""
-        named: CirculantConfig = _maybe_include_all_linear_layers(copy(config), model)
-        uncalled = uncalled_layers(model)
-        if config.target_modules != named.target_modules:
-            listed = set(named.target_modules or ())
-            candidates = sorted(listed & uncalled.keys())
-            left_out = [name for name in candidates if is_target(named, name)]
-            kept: Any = {plain_name(name) for name in listed - uncalled.keys()}  # the config takes any collection
-            named.target_modules = kept
-            if left_out:
-                warn_caller(
-                    f"all-linear leaves out {len(left_out)} layers, {', '.join(left_out[:4])}"
-                    f"{', ...' if len(left_out) > 4 else ''}: the model reads their weight without calling them"
-                )
-        return named
-
     def _cast_adapter_dtype(self, adapter_name: str, autocast_adapter_dtype: bool = True) -> None:
         super()._cast_adapter_dtype(adapter_name, autocast_adapter_dtype)
         if not autocast_adapter_dtype:  # PEFT's setting for adapters in the base model's precision
@@ -134,7 +115,7 @@ class CirculantModel(ExpertTuner, PlainKeys, BaseTuner):
 
     def find_layers(self, config: CirculantConfig, model: nn.Module) -> dict[str, nn.Module]:
         """Return the layers that a config adapts by name, each with its adapter built without memory."""
-        return self._check_layers(self._with_layer_names(config, model), model) | self._check_experts(config, model)
+        return self._check_layers(with_layer_names(config, model), model) | self._check_experts(config, model)
 
     def _check_layers(self, config: CirculantConfig, model: nn.Module) -> dict[str, nn.Module]:
         """Return the layers that a config adapts, each with its adapter built without memory.
