@@ -22,7 +22,7 @@ STAYS = {
     "train": "the checkpoints of finished epochs stay; the same command continues the run",
     "sweep": "finished runs stay, and the finished epochs of the others; the same command continues the sweep",
     "course": "add --resume to the same command to run the others",
-    "run": "repeat the command to run it again in a new folder",
+    "run": "add --resume to the same command to continue; finished trainings and epochs are kept",
     "rates": "finished trials stay; the same command continues",
     "report": "no file was changed; repeat the command",
     "merge": "OUT was not written; repeat the command",

@@ -28,20 +28,20 @@ def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
         "notebooks", nargs="*", metavar="NOTEBOOK", help="numbers, names or paths of notebooks (default: all)"
     )
     course.add_argument("--profile", default="cpu", metavar="NAME", help=PROFILE_HELP)
-    course.add_argument(
-        "--resume",
-        action="store_true",
-        help="resume the newest unfinished run with the same profile, notebooks and parameters",
-    )
     course.add_argument("--folder", metavar="FOLDER", help=FOLDER_HELP)
 
     run = add_command(
         "run", "Run one notebook with the given parameters.", "circpeft run 08 -p profile smoke -p seeds 3"
     )
     run.add_argument("notebooks", nargs=1, metavar="NOTEBOOK", help="number, name or path of a notebook")
-    run.set_defaults(profile=None, resume=False, folder=None)
+    run.set_defaults(profile=None, folder=None)
 
     for parser in (course, run):
+        parser.add_argument(
+            "--resume",
+            action="store_true",
+            help="resume the newest unfinished run with the same profile, notebooks and parameters",
+        )
         parser.add_argument(
             "-p",
             "--parameter",
@@ -58,9 +58,8 @@ def add(add_command: Callable[..., argparse.ArgumentParser]) -> None:
         parser.add_argument(
             "--cell-timeout",
             type=float,
-            default=3600,
             metavar="SECONDS",
-            help="stop a cell that takes longer than this (default: 3600)",
+            help="stop a cell that takes longer than this (default: no limit)",
         )
         parser.add_argument("--quiet", action="store_true", help="show no progress bar")
         parser.add_argument("--json", action="store_true", help="print the result as one line of JSON")
@@ -115,4 +114,6 @@ def _summary(run: CourseRun) -> str:
         lines += [f"    | {line}" for line in error["source"].splitlines()[:5]]
     finished = len(run.record["notebooks"]) - len(run.unfinished)
     lines.append(f"\n{finished} of {len(run.record['notebooks'])} notebooks finished: {run.folder / 'index.html'}")
+    if run.unfinished:
+        lines.append("Add --resume to the same command to run the others in that folder; finished trainings are kept.")
     return "\n".join(lines)

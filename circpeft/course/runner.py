@@ -55,7 +55,7 @@ def run_course(
     *,
     output_dir: Path | str | None = None,
     resume: bool = False,
-    cell_timeout: float = 3600,
+    cell_timeout: float | None = None,
     progress: bool = True,
 ) -> CourseRun:
     """Run notebooks in order and return the run. If a notebook fails, the others continue.
@@ -66,7 +66,7 @@ def run_course(
         parameters: values of the notebooks' parameters; each goes to the notebooks that declare the parameter.
         output_dir: folder in which the run's folder is created; by default that of `places.outputs`.
         resume: resume the newest unfinished run with the same profile, notebooks and parameters.
-        cell_timeout: the longest time in seconds that one cell may take.
+        cell_timeout: the longest time in seconds that one cell may take; None sets no limit.
         progress: show a progress bar if the output is a terminal.
 
     Raises:
@@ -74,7 +74,7 @@ def run_course(
             run then.
         KeyboardInterrupt: if interrupted, after the finished notebooks are recorded.
     """
-    if cell_timeout <= 0:
+    if cell_timeout is not None and cell_timeout <= 0:
         raise RequestError(f"cell timeout {cell_timeout} is too small; give a number of seconds above 0")
     paths = select(notebooks)
     given = dict(parameters or {})
@@ -108,7 +108,7 @@ def run_course(
     return run
 
 
-def _run_all(run: CourseRun, paths: list[Path], values: Mapping, cell_timeout: float, progress: bool) -> None:
+def _run_all(run: CourseRun, paths: list[Path], values: Mapping, cell_timeout: float | None, progress: bool) -> None:
     hide = None if progress else True  # with None, tqdm shows the bars only in a terminal
     with tqdm(total=len(paths), unit="notebook", desc=terminal(run.folder.name), disable=hide, position=0) as bar:
         for path, entry in zip(paths, run.record["notebooks"], strict=True):
@@ -139,7 +139,7 @@ def _run_all(run: CourseRun, paths: list[Path], values: Mapping, cell_timeout: f
             bar.update()
 
 
-def _run_one(folder: Path, path: Path, values: Mapping, cell_timeout: float, cell_bar: dict) -> None:
+def _run_one(folder: Path, path: Path, values: Mapping, cell_timeout: float | None, cell_bar: dict) -> None:
     if "output_dir" in declared(path):
         values = {**values, "output_dir": str(folder)}
     papermill.execute_notebook(

@@ -167,14 +167,16 @@ def load(recipe: Recipe, kind: TaskKind, folder: str, config: PretrainedConfig) 
     return base
 
 
-def _check_sizes(recipe: Recipe, base: nn.Module, mismatched: Iterable[tuple]) -> None:
+def _check_sizes(recipe: Recipe, base: nn.Module, mismatched: Iterable[tuple | str]) -> None:
     """Raise UnfitModelError for weights outside the head that were left random because their sizes do not fit."""
     heads = tuple(f"{name}." for name in new_head_names(base))
-    for name, saved, wanted in sorted(mismatched, key=str):
+    for entry in sorted(mismatched, key=str):
+        name, *saved = (entry,) if isinstance(entry, str) else entry[:2]  # transformers 4 gives the name only
         if not name.startswith(heads):
+            shape = f"has shape {tuple(saved[0])}" if saved else "has another shape"
             raise UnfitModelError(
-                f"model {recipe.model!r}: the saved weight {name!r} has shape {tuple(saved)}, but config.json says "
-                f"{tuple(wanted)}; save config and weights of one model again"
+                f"model {recipe.model!r}: the saved weight {name!r} {shape}, but config.json says "
+                f"{tuple(base.state_dict()[name].shape)}; save config and weights of one model again"
             )
 
 

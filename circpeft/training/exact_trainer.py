@@ -187,5 +187,7 @@ class ExactTrainer(Trainer):
             checkpoints.clear(folder)
             super()._save_checkpoint(model, trial)
             checkpoints.finish(folder)
+        # With transformers 4.56, another process may look for the folder before the first one has made it.
+        self.state.best_model_checkpoint = distributed.from_first(self.state.best_model_checkpoint)
         best = self.state.best_model_checkpoint if self.args.load_best_model_at_end else None
         checkpoints.remove_others(folder, best)

@@ -47,6 +47,19 @@ def test_run_passes_parameters_to_the_notebook(tmp_path, capsys):
     assert printed["folder"] == str(folder) and [entry["status"] for entry in printed["notebooks"]] == ["ok"]
 
 
+def test_a_notebook_that_failed_is_resumed_in_its_folder(tmp_path, capsys):
+    path = notebook(tmp_path / "00_a.ipynb", f"open({str(tmp_path / 'made')!r})")
+    command = ["run", path, "-p", "seeds", "3", "--output-dir", str(tmp_path / "runs"), "--quiet"]
+    assert cli.main(command) == 1
+    assert "Add --resume to the same command" in capsys.readouterr().out
+    (folder,) = (tmp_path / "runs").iterdir()
+    (tmp_path / "made").touch()
+    assert cli.main([*command, "--resume"]) == 0
+    assert "--resume" not in capsys.readouterr().out
+    assert list((tmp_path / "runs").iterdir()) == [folder]
+    assert cli.main([*command, "--resume"]) == 2 and "nothing to resume" in capsys.readouterr().err
+
+
 def test_a_course_without_a_place_for_its_runs_is_not_copied(tmp_path, capsys):
     (tmp_path / "taken").write_text("")
     runs = str(tmp_path / "taken" / "runs")

@@ -65,7 +65,8 @@ def test_saved_weights_of_another_size_than_the_config(recipe, tiny_model, tmp_p
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"vocab_size": config["vocab_size"] + 3}))
     with pytest.raises(
-        UnfitModelError, match=f"word_embeddings.* has shape .{config['vocab_size']}, 32.*config.json says"
+        UnfitModelError,
+        match=f"word_embeddings.* has (shape .{config['vocab_size']}, 32|another shape).*config.json says",
     ):
         training.run(recipe("head", model=str(folder)))
     assert steps == []
