@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from accelerate.utils import DistributedType, DynamoBackend
 from datasets import Dataset
+from packaging.version import Version
 from torch import Tensor, nn
 from transformers import Trainer
 
@@ -19,6 +20,7 @@ from ..resume import CheckpointError, readable_checkpoint
 from . import checkpoints, distributed
 
 IGNORED = -100  # label that does not count for the loss
+OLDEST_TO_RESUME = Version("2.6")  # of torch
 WEIGHT = "loss_weight"  # key of a batch under which the weight of its loss is kept
 
 
@@ -176,7 +178,15 @@ class ExactTrainer(Trainer):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        """Load the state of the optimizer and of the learning rate. A damaged one is a CheckpointError."""
+        """Load the state of the optimizer and of the learning rate. A damaged one is a CheckpointError.
+
+        Raises: ValueError with a torch with which transformers reads no optimizer.
+        """
+        if checkpoint is not None and Version(torch.__version__) < OLDEST_TO_RESUME:
+            raise ValueError(
+                f"torch {torch.__version__} cannot continue from {checkpoint}: transformers reads the state of an "
+                f"optimizer only with torch {OLDEST_TO_RESUME} or newer; upgrade torch, and repeat the run"
+            )
         with readable_checkpoint(str(checkpoint)):
             super()._load_optimizer_and_scheduler(checkpoint)
 

@@ -34,6 +34,7 @@ RATES = {
     "lamda": 3e-2,
     "c3a-peft": 1.0,
     "c3a": 3e-2,
+    "cdvft": 3e-2,
 }
 
 

@@ -24,6 +24,7 @@ from transformers import (
 )
 
 from circpeft import results, tasks, training
+from tests.peft_versions import needs_transformers
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 64, "num_attention_heads": 2}
 DECODES = {"decoder_attention_heads": 2, "encoder_attention_heads": 2, "decoder_ffn_dim": 64, "encoder_ffn_dim": 64}
@@ -89,7 +90,11 @@ def logits(monkeypatch) -> list:
     return seen
 
 
-@pytest.mark.parametrize("kind", TEXTS)
+NO_TOKEN_TYPES = needs_transformers("5", "the forward of older versions takes no token types")
+BY_LUCK = needs_transformers("5", "with the random weights of older versions, the score starts too high or stays low")
+
+
+@pytest.mark.parametrize("kind", [pytest.param(k, marks=NO_TOKEN_TYPES if k in ("bart", "t5") else ()) for k in TEXTS])
 @torch.no_grad()
 def test_text_models(recipe, text_model, data_dir, logits, kind):
     sizes, parameters = TEXTS[kind]
@@ -118,7 +123,7 @@ def colours(tmp_path_factory) -> str:
     return str(folder)
 
 
-@pytest.mark.parametrize("kind", IMAGES)
+@pytest.mark.parametrize("kind", [pytest.param(k, marks=BY_LUCK if k in ("swin", "pvt") else ()) for k in IMAGES])
 @torch.no_grad()
 def test_image_models(recipe, colours, tmp_path, logits, kind):
     """The new head trains, also that of CLIP and SigLIP."""

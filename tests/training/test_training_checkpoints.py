@@ -14,6 +14,7 @@ from transformers import Trainer, TrainerState
 
 from circpeft import results, training
 from circpeft.training import checkpoints, digests, distributed
+from tests.versions import LOADS_OPTIMIZERS
 
 OUTCOME = "losses epochs score test_score start_score best_epoch spectra predictions groups".split()
 made: dict[str, Path | results.Result] = {}  # of the two runs that all tests start from
@@ -154,6 +155,7 @@ def advance(folder: Path) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"global_step": 17}))
 
 
+@LOADS_OPTIMIZERS
 @pytest.mark.parametrize(
     ("how", "step"),
     [
@@ -183,6 +185,7 @@ def test_the_run_ends_like_an_undisturbed_one(stopped, undisturbed, recipe, step
     assert not stopped.exists()
 
 
+@LOADS_OPTIMIZERS
 @pytest.mark.parametrize("at", ["half of the state", "before the manifest"])
 def test_an_interruption_while_a_checkpoint_is_written(recipe, undisturbed, monkeypatch, steps, at):
     save, finish = TrainerState.save_to_json, checkpoints.finish
@@ -230,6 +233,7 @@ def test_the_older_checkpoint_is_removed_when_the_newer_one_is_on_the_disk(recip
     ]
 
 
+@LOADS_OPTIMIZERS
 def test_the_best_epoch_is_found_again_in_a_folder_that_was_moved(recipe, interrupt, monkeypatch, tmp_path):
     scores = iter((0.0, 0.9, 0.2, 0.0, 0.1, 0.9))  # each part of the run starts with an evaluation
     monkeypatch.setattr(training.kinds.classification, "score", lambda prediction, task: {"score": next(scores)})
@@ -257,7 +261,7 @@ def test_a_best_epoch_that_is_damaged_meanwhile_is_named(recipe, monkeypatch):
         training.train(prepared)
 
 
-@pytest.mark.parametrize("name", ["optimizer.pt", "adapter_model.safetensors"])
+@pytest.mark.parametrize("name", [pytest.param("optimizer.pt", marks=LOADS_OPTIMIZERS), "adapter_model.safetensors"])
 def test_a_checkpoint_whose_manifest_lists_a_damaged_file_is_one_line(recipe, stopped, name):
     folder = stopped / "checkpoint-12"
     (folder / name).write_bytes(b"damaged")

@@ -8,6 +8,7 @@ import pytest
 
 from circpeft import results, training
 from circpeft.training import base_model
+from tests.versions import LOADS_OPTIMIZERS
 
 
 @pytest.mark.parametrize("method", ["c3a", "cdvft"])
@@ -25,6 +26,7 @@ def test_a_permuted_run_is_another_run_from_the_same_start(recipe, method):
     assert json.loads(path.read_text())["settings"]["feature_order"] == "permuted"
 
 
+@LOADS_OPTIMIZERS
 def test_an_interrupted_permuted_run_ends_like_an_uninterrupted_one(recipe, same_when_resumed):
     same_when_resumed(recipe, "c3a", feature_order="permuted", epochs=2)
 

@@ -12,6 +12,7 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification, Tr
 from transformers import ViTForImageClassification as Classifier
 
 from circpeft import methods, results, tasks, training
+from tests.versions import LOADS_OPTIMIZERS
 
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
 SIDE = 16
@@ -176,6 +177,7 @@ def test_a_damaged_image_is_named_before_training(image_recipe, tmp_path, steps,
     assert steps == []
 
 
+@LOADS_OPTIMIZERS
 @pytest.mark.parametrize("method", ["full", "c3a"])
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(image_recipe, same_when_resumed, method):
     same_when_resumed(image_recipe, method, epochs=2)

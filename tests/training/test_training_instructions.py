@@ -14,6 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GPT2Co
 
 from circpeft import results, tasks, training
 from circpeft.training.kinds import instructions
+from tests.versions import LOADS_OPTIMIZERS
 
 IGNORED = instructions.IGNORED
 
@@ -264,6 +265,7 @@ def test_alpaca_is_scored_by_its_loss_and_nothing_is_generated(instruction, tmp_
     assert result.start_score < result.test_score == pytest.approx(result.score)
 
 
+@LOADS_OPTIMIZERS
 @pytest.mark.parametrize("method", ["full", "c3a"])
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(instruction, same_when_resumed, method):
     same_when_resumed(instruction, method)

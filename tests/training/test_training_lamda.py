@@ -8,6 +8,7 @@ from peft import PeftModel
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer
 
 from circpeft import methods, tasks, training
+from tests.versions import LOADS_OPTIMIZERS
 
 RANK = {"hyperparameters": {"r": 4}}
 
@@ -86,6 +87,7 @@ def test_the_saved_adapter_is_a_plain_lora_with_the_same_logits(recipe, tiny_mod
     assert not torch.allclose(found, torch.as_tensor(logits[0]), atol=1e-2)
 
 
+@LOADS_OPTIMIZERS
 @pytest.mark.parametrize(("epochs", "frozen"), [(2, "all"), (4, "some")])
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(recipe, same_when_resumed, watched, epochs, frozen):
     """One interruption is after the last freezing, the other in the middle of it."""

@@ -7,6 +7,7 @@ import torch
 
 from circpeft import results, training
 from circpeft.cli.train import _print_result
+from tests.versions import LOADS_OPTIMIZERS
 
 
 @pytest.fixture
@@ -35,6 +36,7 @@ def test_the_last_epoch_is_tested(recipe, monkeypatch):
     assert result.settings["tested_epoch"] == "last"
 
 
+@LOADS_OPTIMIZERS
 def test_a_resumed_run_tests_its_last_epoch(same_when_resumed, recipe):
     whole = same_when_resumed(recipe, "c3a", epochs=3, tested_epoch="last")
     assert whole.best_epoch == 3 and whole.score == whole.epochs[-1]["score"]

@@ -94,7 +94,7 @@ def test_a_bfloat16_base_keeps_adapters_and_a_new_head_in_float32(of_kind, seen,
     assert set(trained.values()) == {torch.float32} and any("classifier" in n for n in trained) == (kind == "text")
     assert {dtype for name, (_, dtype) in seen[0].items() if "base_layer" in name} == {torch.bfloat16}
     exact = training.run(of_kind(kind, method))
-    assert losses(result) == pytest.approx(losses(exact), rel=0.1)
+    assert losses(result) == pytest.approx(losses(exact), rel=0.15)
 
 
 def test_the_papers_settings_for_instructions_work_together(instruction, seen):

@@ -11,6 +11,7 @@ import pytest
 from circpeft import results, training
 from circpeft.cli import main
 from circpeft.sweeps import record as sweep_record
+from tests.versions import LOADS_OPTIMIZERS
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's list of open files")
@@ -52,6 +53,7 @@ def test_the_weights_then_the_record_then_the_checkpoints(recipe, monkeypatch, m
     assert before >= {file.name for file in weights.iterdir()}, "each file is synced before the folder has its name"
 
 
+@LOADS_OPTIMIZERS
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_weights_that_cannot_be_written_leave_no_record_and_the_next_run_needs_no_training(
     recipe, monkeypatch, steps, error
@@ -125,6 +127,7 @@ def test_an_earlier_adapter_under_the_name_is_replaced_whole(recipe):
     assert not stale.exists() and (stale.parent / "adapter_model.safetensors").exists()
 
 
+@LOADS_OPTIMIZERS
 def test_a_full_disk_ends_the_command_with_one_line_and_the_next_one_continues(
     tiny_model, data_dir, tmp_path, capsys, monkeypatch, steps
 ):

@@ -1,22 +1,37 @@
 """An interrupted run continues, and ends like an uninterrupted one."""
 
 import json
+import re
 import time
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 from transformers import Trainer
 
 from circpeft import training
-from circpeft.training.checkpoints import to_resume
+from circpeft.training.checkpoints import faults, to_resume
+from tests.versions import LOADS_OPTIMIZERS
 
 
+@LOADS_OPTIMIZERS
 @pytest.mark.parametrize("method", ["full", "c3a", "cdvft"])
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(recipe, same_when_resumed, steps, method):
     same_when_resumed(recipe, method)
     assert steps == list(range(6, 18))  # from the end of the first epoch
 
 
+def test_a_torch_that_cannot_resume_is_named_and_the_checkpoint_stays(recipe, interrupt, monkeypatch):
+    interrupted = recipe("head")
+    interrupt(interrupted, at_evaluation=2)
+    (checkpoint,) = Path(interrupted.output_dir).glob("checkpoints/*/checkpoint-*")
+    monkeypatch.setattr(training.exact_trainer, "OLDEST_TO_RESUME", Version("99"))
+    with pytest.raises(ValueError, match=f"cannot continue from {re.escape(str(checkpoint))}: .* torch 99 or newer"):
+        training.run(interrupted)
+    assert not faults(checkpoint)
+
+
+@LOADS_OPTIMIZERS
 def test_the_best_epoch_before_the_interruption_is_kept(recipe, interrupt, monkeypatch, steps):
     scores = iter((0.0, 0.9, 0.2, 0.0, 0.1, 0.9))  # each part of the run starts with an evaluation
     monkeypatch.setattr(training.kinds.classification, "score", lambda prediction, task: {"score": next(scores)})
@@ -27,6 +42,7 @@ def test_the_best_epoch_before_the_interruption_is_kept(recipe, interrupt, monke
     assert [row["score"] for row in result.epochs] == [0.9, 0.2, 0.1]
 
 
+@LOADS_OPTIMIZERS
 def test_seconds_include_both_parts_but_not_the_pause(recipe, interrupt, monkeypatch):
     real = Trainer.training_step
 

@@ -13,6 +13,7 @@ from circpeft import methods, results, training
 from circpeft.ops import block_circulant
 from circpeft.training import change_recorder, weight_changes
 from circpeft.training.spectra import circulant_singular_values
+from tests.versions import LOADS_OPTIMIZERS
 
 CHANGING = [name for name in methods.METHODS if name not in ("head", "bitfit")]
 LAYERS = ["0.attention.self.query", "1.attention.self.query", "1.output.dense"]
@@ -119,6 +120,7 @@ def test_methods_that_change_no_matrix_have_no_file(recipe, method):
     assert training.run(made).weight_changes == "" and not file_of(made).parent.exists()
 
 
+@LOADS_OPTIMIZERS
 @pytest.mark.parametrize("method", ["c3a", "full"])
 def test_a_resumed_run_has_each_epoch_once(recipe, interrupt, tmp_path, method):
     whole = recipe(method, output_dir=str(tmp_path / "whole"))
@@ -132,6 +134,7 @@ def test_a_resumed_run_has_each_epoch_once(recipe, interrupt, tmp_path, method):
     assert [change.epochs for change in weight_changes.read(file_of(made))] == [[1, 2, 3]] * 3
 
 
+@LOADS_OPTIMIZERS
 def test_a_damaged_part_is_lost_and_the_run_continues(recipe, interrupt):
     made = recipe("c3a")
     (interrupt(made) / "weight_changes.json").write_text('{"epochs": [{"epo')
