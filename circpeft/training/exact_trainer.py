@@ -128,6 +128,10 @@ class ExactTrainer(Trainer):
         """Return the model's loss, weighted by this process's share of the batch."""
         weight = inputs.get(WEIGHT, 1.0)
         inputs = {name: value for name, value in inputs.items() if name != WEIGHT}
+        shared = self.accelerator.num_processes > 1 and self.model_accepts_loss_kwargs
+        if shared and not arguments and options.get("num_items_in_batch") is None:
+            # transformers 4.56 does not count the labels of an evaluation over all processes.
+            options["num_items_in_batch"] = self.accelerator.gather((inputs["labels"] != IGNORED).sum()).sum()
         loss, outputs = super().compute_loss(model, inputs, True, *arguments, **options)
         loss = loss if weight == 1.0 else loss * weight
         return (loss, outputs) if return_outputs else loss

@@ -13,6 +13,7 @@ import torch.distributed as dist
 from circpeft import results
 from circpeft.recipes import Recipe
 from circpeft.training import checkpoints, distributed
+from tests.versions import LOADS_OPTIMIZERS
 
 pytestmark = pytest.mark.skipif(not dist.is_available() or not dist.is_gloo_available(), reason="needs gloo")
 
@@ -77,6 +78,7 @@ def test_both_processes_read_a_record(ddp, again):
         assert after == {**before, "steps": []}
 
 
+@LOADS_OPTIMIZERS
 def test_killed_processes_continue_after_their_last_epoch(ddp, again, alone, compare):
     assert ddp["killed"].both == []
     result, recipe = alone(JOBS["c3a"])

@@ -7,7 +7,12 @@ import torch.distributed as dist
 from peft import PeftModel
 from transformers import AutoModelForSequenceClassification
 
-pytestmark = pytest.mark.skipif(not dist.is_available() or not dist.is_gloo_available(), reason="needs gloo")
+from tests.versions import needs_torch
+
+pytestmark = [
+    pytest.mark.skipif(not dist.is_available() or not dist.is_gloo_available(), reason="needs gloo"),
+    needs_torch("2.6", "older versions have no FSDP2"),
+]
 
 FSDP = ("--use_fsdp", "--fsdp_version", "2", "--fsdp_auto_wrap_policy", "TRANSFORMER_BASED_WRAP")
 SHARDED = {
