@@ -9,6 +9,7 @@ from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoi
 
 import circpeft
 from circpeft.hf_peft.configs import SAVES_BIASES
+from circpeft.hf_peft.written_keys import keep_own_keys
 from tests.peft_versions import needs_peft
 
 CONFIG = {"target_modules": ["query", "value"], "task_type": "SEQ_CLS"}
@@ -76,6 +77,19 @@ def test_saved_keys_have_no_part_of_a_wrapper(method, tiny, tmp_path):
     assert keys[0] == keys[1] == keys[2] == {key.replace("_orig_mod.", "") for key in keys[0]}
     assert len([key for key in keys[0] if key.endswith("base_layer.bias")]) == 4 * SAVES_BIASES
     assert len([key for key in keys[0] if ".classifier." in key]) == 2
+
+
+@pytest.mark.parametrize("part", ["_orig_mod", "_checkpoint_wrapped_module"])
+def test_a_written_file_gets_plain_keys_and_keeps_the_head(method, tiny, tmp_path, part):
+    """PEFT up to 0.20 writes the parts of wrappers."""
+    model = get_peft_model(tiny.bert(), method(**CONFIG))
+    model.save_pretrained(tmp_path)
+    file = tmp_path / "adapter_model.safetensors"
+    state = load_file(file)
+    save_file({key.replace("base_model.model.", f"base_model.model.{part}."): v for key, v in state.items()}, file)
+    keep_own_keys(model, "default", file)
+    assert load_file(file).keys() == state.keys() and any(".classifier." in key for key in state)
+    assert all(torch.equal(value, state[key]) for key, value in load_file(file).items())
 
 
 @pytest.mark.parametrize("loaded_onto", ["plain", "compiled"])

@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import (
     AutoConfig,
+    AutoModelForSequenceClassification,
     AutoTokenizer,
     BertConfig,
     BertModel,
@@ -70,6 +71,20 @@ def test_saved_weights_of_another_size_than_the_config(recipe, tiny_model, tmp_p
     ):
         training.run(recipe("head", model=str(folder)))
     assert steps == []
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_weight_of_another_size_is_named_with_and_without_its_own_size(recipe, tiny_model, known):
+    """transformers 4 gives only the name."""
+    model = AutoModelForSequenceClassification.from_pretrained(tiny_model)
+    name, head = "bert.embeddings.word_embeddings.weight", "classifier.weight"
+    rows, width = model.state_dict()[name].shape
+    shapes = (torch.Size([7, width]), torch.Size([rows, width]))
+    entries = [(key, *shapes) if known else key for key in (head, name)]
+    found = rf"shape \(7, {width}\)" if known else "another shape"
+    with pytest.raises(UnfitModelError, match=rf"'{name}' has {found}, but config.json says \({rows}, {width}\)"):
+        training.base_model._check_sizes(recipe("c3a"), model, entries)
+    training.base_model._check_sizes(recipe("c3a"), model, entries[:1])  # the head is new anyway
 
 
 @pytest.mark.parametrize(
