@@ -13,7 +13,7 @@ import platform
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -111,6 +111,19 @@ def read_owner(lock: Path) -> Owner | None:
         return json_files.read(owner_path(lock), Owner)[0]
     except (OSError, ValueError):  # nobody, or nobody who can be named: the lock decides
         return None
+
+
+def forget_dead(lock: Path) -> None:
+    """Remove the file of an owner that has ended without removing it, such as a process that was killed.
+
+    >>> forget_dead(Path(tempfile.mkdtemp()) / "run.lock")  # without an owner, nothing happens
+    """
+    if not owner_path(lock).exists():
+        return
+    with suppress(BlockingIOError), files.locked(lock):  # somebody else owns it now
+        owner = read_owner(lock)
+        if owner is not None and not is_alive(owner, owner_path(lock)):
+            owner_path(lock).unlink(missing_ok=True)
 
 
 def is_alive(owner: Owner, path: Path) -> bool:

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from ..escaping import terminal
 from ..recipes import Recipe
-from ..run_files.ownership import Owner, is_alive, owner_path, read_owner
+from ..run_files.ownership import Owner, forget_dead, is_alive, owner_path, read_owner
 from ..training import turns
 from .work import Done, Events
 
@@ -49,6 +49,8 @@ def run_in_turn(runner: Callable[[list[Recipe]], Events], recipes: Iterable[Reci
             yield []
             ready = [recipe for recipe in busy if _owner(recipe) is None]
             busy = [recipe for recipe in busy if recipe not in ready]
+    for recipe in recipe_of.values():
+        forget_dead(turns.lock_of(recipe))  # of a worker that was killed after it had written the record
 
 
 def _print_wait(recipe: Recipe) -> None:

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from circpeft.run_files import ownership
-from circpeft.run_files.ownership import BusyError, owned, owner_path, read_owner, this_process
+from circpeft.run_files.ownership import BusyError, forget_dead, owned, owner_path, read_owner, this_process
 
 HOLD = """
 import sys
@@ -51,6 +51,18 @@ def test_an_owner_that_was_killed_is_noticed_at_once(lock, holder):
     holder.wait()
     assert read_owner(lock).pid == holder.pid
     with owned(lock):
+        assert read_owner(lock).pid == os.getpid()
+
+
+def test_the_file_of_an_owner_that_was_killed_can_be_removed(lock, holder):
+    forget_dead(lock)
+    assert read_owner(lock).pid == holder.pid, "a living owner stays"
+    holder.kill()
+    holder.wait()
+    forget_dead(lock)
+    assert not owner_path(lock).exists()
+    with owned(lock):
+        forget_dead(lock)
         assert read_owner(lock).pid == os.getpid()
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from circpeft import results, sweeps, training
+from circpeft.recipes import Recipe
+from circpeft.run_files.ownership import owner_path
 from circpeft.sweeps import in_turn
 from circpeft.sweeps.work import Done
 from circpeft.training import turns
@@ -87,3 +89,14 @@ def test_a_process_that_cannot_be_seen_from_here_is_asked_for_again(plan, monkey
     assert [(event.name, event.state) for event in done] == [(second.name, "finished"), (first.name, "finished")]
     assert asked == [[first.name, second.name], *[[first.name]] * 3]
     assert capsys.readouterr().err.count("another process makes the run") == 1
+
+
+def test_the_name_of_a_worker_that_was_killed_after_its_record_is_removed(tmp_path):
+    recipe = Recipe("sst2", "lora", output_dir=str(tmp_path))
+    lock = turns.lock_of(recipe)
+    with subprocess.Popen([sys.executable, "-c", OWN, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as one:
+        assert one.stdout.readline() == b"owned\n"
+        one.kill()
+    assert owner_path(lock).exists()
+    assert list(in_turn.run_in_turn(lambda recipes: (event for event in ()), [recipe])) == []
+    assert not owner_path(lock).exists()
