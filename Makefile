@@ -171,22 +171,39 @@ $(PEFT_SOURCE)/.ready: $(READY)
 	@tar xf $(PEFT_SOURCE)/peft-*.tar.gz --strip-components=1 -C $(PEFT_SOURCE)
 	@touch $@
 
-test-full: test release-check site $(PEFT_SOURCE)/.ready $(GUIDED)
+# Every part runs, also after a failure of an earlier one. Then make names those that failed.
+FULL := test release-check full-tests full-site full-notebooks full-generated full-guided full-peft
+.PHONY: $(FULL)
+
+test-full:
+	@$(MAKE) --no-print-directory --keep-going $(FULL)
+
+full-tests: $(READY)
 	@echo "Tests with the marker full"
 	@PYTHONHASHSEED=$$(date +%s) OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m full --ignore=tests/browser --numprocesses=$(WORKERS) --dist=loadfile
+
+full-site: site
 	@echo "The site, with executed notebooks"
 	@CIRCPEFT_SITE=build/site $(BIN)/python -m pytest tests/docs/test_site.py
+
+full-notebooks: $(READY)
 	@echo "Every notebook in JupyterLab"
 	@CIRCPEFT_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -s -m full tests/browser
+
+full-generated: $(READY)
 	@echo "Damaged adapters"
 	@CIRCPEFT_FUZZ=5000 $(BIN)/python -m pytest -s tests/hf_peft/test_adapter_fuzz.py
 	@echo "Damaged records"
 	@CIRCPEFT_FUZZ=2000 $(BIN)/python -m pytest -s tests/report/test_reader_fuzz.py
 	@echo "Generated sweep files, methods, answers, tables, and what learners may do"
 	@CIRCPEFT_FUZZ=2000 $(BIN)/python -m pytest -s tests/fuzz
+
+full-guided: $(READY) $(GUIDED)
 	@echo "Inputs guided by coverage"
 	@$(if $(GUIDED),for target in $$(PYTHONPATH=$(FUZZER) $(BIN)/python tests/fuzz/coverage_guided.py); do \
 		PYTHONPATH=$(FUZZER) $(BIN)/python tests/fuzz/coverage_guided.py $$target $(FUZZ_SECONDS) || exit 1; done,echo "left out: they need Linux on x86-64")
+
+full-peft: $(QUANTIZED)/.ready $(PEFT_SOURCE)/.ready
 	@echo "PEFT's own tests"
 	@PYTHONPATH=$(QUANTIZED) $(BIN)/python benchmarks/peft_suite.py $(PEFT_SOURCE) --color=auto
 
