@@ -73,8 +73,8 @@ def test_a_notebook_runs_and_its_pieces_and_exercises_answer(path, lab, page, fa
     cells = run_to_the_end(page, address(path.name), LIMIT)
     used = 0
     for cell in cells:
-        if not any(WIDGET in output["kinds"] for output in cell["outputs"]):
-            continue
+        if not any(WIDGET in output["kinds"] for output in cell["outputs"]) or "run_all(" in cell["source"]:
+            continue  # what trains shows a progress bar on a slow machine, which is not a control
         output = shown_cell(page, cell["id"]).locator(".jp-OutputArea").first
         output.locator(CONTROLS).first.wait_for(timeout=TIMEOUT_MS, state="attached")
         name = cell["source"].strip().splitlines()[-1]
