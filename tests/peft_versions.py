@@ -15,15 +15,3 @@ needs_adapter_methods = pytest.mark.skipif(
     Version(peft.__version__) < Version(MIN_PEFT_VERSION),
     reason=f"for its own adapter methods, transformers {transformers.__version__} needs peft {MIN_PEFT_VERSION}",
 )
-
-
-def needs_transformers(version: str, reason: str) -> pytest.MarkDecorator:
-    """Return a mark that skips a test with an older transformers."""
-    older = Version(transformers.__version__) < Version(version)
-    return pytest.mark.skipif(older, reason=f"transformers {version} or later is needed: {reason}")
-
-
-def needs_peft(version: str, reason: str) -> pytest.MarkDecorator:
-    """Return a mark that skips a test with an older PEFT."""
-    older = Version(peft.__version__) < Version(version)
-    return pytest.mark.skipif(older, reason=f"peft {version} or later is needed: {reason}")

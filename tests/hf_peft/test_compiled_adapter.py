@@ -10,7 +10,7 @@ from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoi
 import circpeft
 from circpeft.hf_peft.configs import SAVES_BIASES
 from circpeft.hf_peft.written_keys import keep_own_keys
-from tests.peft_versions import needs_peft
+from tests.versions import needs
 
 CONFIG = {"target_modules": ["query", "value"], "task_type": "SEQ_CLS"}
 
@@ -126,7 +126,7 @@ def test_settings_name_layers_as_if_there_were_no_wrapper(method, tiny, tmp_path
         torch.testing.assert_close(tiny.logits(PeftModel.from_pretrained(tiny.bert(), tmp_path / str(number))), wanted)
 
 
-@needs_peft("0.21", "older versions compare the keys as they are")
+@needs("peft", "0.21", "older versions compare the keys as they are")
 def test_parameters_set_by_hand_on_a_compiled_model(method, tiny):
     config = {"target_modules": ["query"]}
     model, other = (get_peft_model(wrap(tiny.bert()), method(**config)) for wrap in (WRAPS["plain"], compiled))

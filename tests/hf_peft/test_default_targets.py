@@ -13,8 +13,7 @@ from transformers import (
 import circpeft
 from circpeft.hf_peft.default_targets import DEFAULT_TARGETS
 from circpeft.hf_peft.layer import CirculantLayer
-from tests.peft_versions import needs_transformers
-from tests.versions import needs_torch
+from tests.versions import needs
 
 SIZES = {"vocab_size": 64, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
 TOKENS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
@@ -58,8 +57,8 @@ def inputs_of(kind):
 
 
 MARKS = {
-    "olmo3": needs_transformers("4.57", "older versions have no OLMo 3"),
-    "gemma3": needs_torch("2.6", "transformers needs it for Gemma's masks"),
+    "olmo3": needs("transformers", "4.57", "older versions have no OLMo 3"),
+    "gemma3": needs("torch", "2.6", "transformers needs it for Gemma's masks"),
 }
 
 

@@ -11,11 +11,11 @@ import torch.distributed as dist
 from peft import PeftModel, get_peft_model
 from torch import nn
 
-from tests.versions import needs_torch
+from tests.versions import needs
 
 pytestmark = [
     pytest.mark.skipif(not dist.is_available() or not dist.is_gloo_available(), reason="needs gloo"),
-    needs_torch("2.6", "older versions have no fully_shard"),
+    needs("torch", "2.6", "older versions have no fully_shard"),
 ]
 
 SECONDS = 600

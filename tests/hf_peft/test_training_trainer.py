@@ -6,8 +6,7 @@ from peft import get_peft_model
 from safetensors.torch import load_file
 from transformers import Trainer, TrainingArguments
 
-from tests.peft_versions import needs_transformers
-from tests.versions import LOADS_OPTIMIZERS
+from tests.versions import LOADS_OPTIMIZERS, needs
 
 STEPS, HALF = 8, 4
 
@@ -101,7 +100,7 @@ def test_the_best_checkpoint_is_loaded_at_the_end(trainer, tmp_path):
         {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": False}},
         pytest.param(
             {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": True}},
-            marks=needs_transformers("5", "older versions train no adapter inside a reentrant checkpoint"),
+            marks=needs("transformers", "5", "older versions train no adapter inside a reentrant checkpoint"),
         ),
         {"gradient_accumulation_steps": 2, "max_grad_norm": 0.1},
         {"torch_compile": True, "torch_compile_backend": "aot_eager"},

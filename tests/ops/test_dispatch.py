@@ -8,7 +8,7 @@ import torch
 from circpeft import available_backends, block_circular_matmul, costs, use_backend
 from circpeft.ops import dispatch
 from circpeft.ops.dispatch import NARROW, SMALL_BLOCK, Layer, folds, layer_way, resolve_backend
-from tests.versions import needs_torch
+from tests.versions import needs
 
 CPU = torch.device("cpu")
 
@@ -144,7 +144,7 @@ def test_layers_on_other_devices_fold_only_if_that_is_asked_for():
     "setting",
     [
         "set_float32_matmul_precision('high')",
-        pytest.param("backends.fp32_precision = 'tf32'", marks=needs_torch("2.9", "the setting is new")),
+        pytest.param("backends.fp32_precision = 'tf32'", marks=needs("torch", "2.9", "the setting is new")),
         "backends.cuda.nothing = 0",
     ],
 )

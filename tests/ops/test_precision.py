@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from circpeft.ops import precision
-from tests.versions import needs_torch
+from tests.versions import needs
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +15,7 @@ def settings():
     torch.backends.cudnn.allow_tf32 = before[1]
 
 
-@pytest.fixture(params=[pytest.param(True, marks=needs_torch("2.9", "older versions name no precisions")), False])
+@pytest.fixture(params=[pytest.param(True, marks=needs("torch", "2.9", "older versions name no precisions")), False])
 def names_precisions(request, monkeypatch):
     """Read the settings as with torch 2.9 or later, and as with an older one."""
     monkeypatch.setattr(precision, "NAMES_PRECISIONS", request.param)

@@ -14,7 +14,7 @@ from circpeft.ops import adapted_linear, block_circulant, diagonal_circulant_mat
 from circpeft.ops import block_circular_kernel_grad as kernel_grad
 from circpeft.ops import block_circular_matmul as matmul
 from circpeft.ops.backends import get_backend
-from tests.versions import needs_torch
+from tests.versions import needs
 
 pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.filterwarnings("error:There is a performance drop")]
 BACKENDS = available_backends("cpu")
@@ -291,7 +291,7 @@ def jacobian(x, w):
 
 @pytest.mark.parametrize("compiler", ["aot_eager", pytest.param("inductor", marks=pytest.mark.full)])
 @pytest.mark.parametrize(
-    "f", [derivatives, pytest.param(jacobian, marks=needs_torch("2.5", "older versions compile no jacrev"))]
+    "f", [derivatives, pytest.param(jacobian, marks=needs("torch", "2.5", "older versions compile no jacrev"))]
 )
 def test_compiled_with_transforms_inside(f, compiler):
     x, w = random([(5, 12), (2, 3, 4)])

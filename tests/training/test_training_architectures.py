@@ -24,7 +24,7 @@ from transformers import (
 )
 
 from circpeft import results, tasks, training
-from tests.peft_versions import needs_transformers
+from tests.versions import needs
 
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 64, "num_attention_heads": 2}
 DECODES = {"decoder_attention_heads": 2, "encoder_attention_heads": 2, "decoder_ffn_dim": 64, "encoder_ffn_dim": 64}
@@ -90,8 +90,8 @@ def logits(monkeypatch) -> list:
     return seen
 
 
-NO_TOKEN_TYPES = needs_transformers("5", "the forward of older versions takes no token types")
-BY_LUCK = needs_transformers("5", "with the random weights of older versions, the score starts too high or stays low")
+NO_TOKEN_TYPES = needs("transformers", "5", "the forward of older versions takes no token types")
+BY_LUCK = needs("transformers", "5", "with the random weights of older ones, the score starts too high or stays low")
 
 
 @pytest.mark.parametrize("kind", [pytest.param(k, marks=NO_TOKEN_TYPES if k in ("bart", "t5") else ()) for k in TEXTS])

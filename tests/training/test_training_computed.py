@@ -13,7 +13,7 @@ from transformers import TrainingArguments
 from circpeft import results, training, use_backend
 from circpeft.recipes import Recipe
 from circpeft.training import computed, contradictions, trainer
-from tests.versions import needs_torch
+from tests.versions import needs
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -158,7 +158,7 @@ def test_what_agrees_with_the_recipe_is_accepted(recipe, monkeypatch, variables,
     contradictions.check(recipe("head", **settings))
 
 
-@needs_torch("2.5", "older versions do not tell the device of a with statement")
+@needs("torch", "2.5", "older versions do not tell the device of a with statement")
 def test_torchs_own_defaults_are_checked(recipe):
     made = recipe("head")
     torch.set_default_dtype(torch.bfloat16)

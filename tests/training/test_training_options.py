@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, Trainer, modeling_utils
 
 from circpeft import recipes, tasks, training
 from circpeft.training import base_model
+from tests.versions import needs
 
 needs_bitsandbytes = pytest.mark.skipif(
     find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed; make test has a run of its own with it"
@@ -87,14 +88,17 @@ def test_bf16_is_used_for_products_but_not_for_parameters(of_kind, seen, monkeyp
     assert losses(result) != losses(exact) and losses(result) == pytest.approx(losses(exact), rel=0.1)
 
 
-@pytest.mark.parametrize(("kind", "method"), [("text", "c3a"), ("text", "lamda"), ("instructions", "lora")])
+LAMDA = pytest.param("text", "lamda", marks=needs("torch", "2.5", "with older products, one loss is 11 % higher"))
+
+
+@pytest.mark.parametrize(("kind", "method"), [("text", "c3a"), LAMDA, ("instructions", "lora")])
 def test_a_bfloat16_base_keeps_adapters_and_a_new_head_in_float32(of_kind, seen, kind, method):
     result = training.run(of_kind(kind, method, base_dtype="bfloat16"))
     trained = {name: dtype for name, (trains, dtype) in seen[0].items() if trains}
     assert set(trained.values()) == {torch.float32} and any("classifier" in n for n in trained) == (kind == "text")
     assert {dtype for name, (_, dtype) in seen[0].items() if "base_layer" in name} == {torch.bfloat16}
     exact = training.run(of_kind(kind, method))
-    assert losses(result) == pytest.approx(losses(exact), rel=0.15)
+    assert losses(result) == pytest.approx(losses(exact), rel=0.1)
 
 
 def test_the_papers_settings_for_instructions_work_together(instruction, seen):

@@ -8,7 +8,7 @@ import pytest
 
 from circpeft import models, results, training
 from circpeft.cli import main
-from tests.peft_versions import needs_transformers
+from tests.versions import needs
 
 
 def rows(path) -> list[dict]:
@@ -59,7 +59,7 @@ def test_the_answers_of_a_language_model_come_again(instruction, questions_dir, 
     assert "is an adapter for AutoModelForCausalLM; name another task" in capsys.readouterr().err
 
 
-@needs_transformers("5", "it names the layers of ViT differently")
+@needs("transformers", "5", "it names the layers of ViT differently")
 def test_classes_of_images_have_their_names(recipe, tmp_path, capsys):
     small = {"model": models.resolve("small-vit"), "data_dir": "", "target_modules": ("q_proj",)}
     made = recipe("c3a", task="digits", epochs=1, max_train=32, max_eval=8, **small)

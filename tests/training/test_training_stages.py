@@ -61,12 +61,12 @@ def test_train_returns_the_best_epoch_and_writes_no_record(recipe):
         def on_epoch_end(self, args, state, control, **kwargs):
             self.ended += 1
 
-    epochs, prepared = Epochs(), training.prepare(recipe("c3a", epochs=2))
+    epochs, prepared = Epochs(), training.prepare(recipe("c3a", epochs=3))
     trained = training.train(prepared, [epochs])
-    assert epochs.ended == 2 and isinstance(trained.trainer, Trainer)
+    assert epochs.ended == 3 and isinstance(trained.trainer, Trainer)
     assert trained.test.predictions.shape == (32, 2)
     right = trained.test.predictions.argmax(-1) == trained.test.label_ids
-    assert trained.test.metrics["test_score"] == pytest.approx(right.mean())
+    assert trained.test.metrics["test_score"] == pytest.approx(right.mean()) and right.mean() >= 0.5
     assert trained.baseline.score <= 0.8 and len(trained.baseline.predictions) == 20
     assert trained.head_parameters == 2 * 32 + 2 and trained.trainable_parameters > 0
     assert len(trained.initial_weights) == 2 and 0 < trained.step_seconds < trained.seconds

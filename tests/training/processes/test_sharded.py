@@ -7,11 +7,11 @@ import torch.distributed as dist
 from peft import PeftModel
 from transformers import AutoModelForSequenceClassification
 
-from tests.versions import needs_torch
+from tests.versions import needs
 
 pytestmark = [
     pytest.mark.skipif(not dist.is_available() or not dist.is_gloo_available(), reason="needs gloo"),
-    needs_torch("2.6", "older versions have no FSDP2"),
+    needs("torch", "2.6", "older versions have no FSDP2"),
 ]
 
 FSDP = ("--use_fsdp", "--fsdp_version", "2", "--fsdp_auto_wrap_policy", "TRANSFORMER_BASED_WRAP")
